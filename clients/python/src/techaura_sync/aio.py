@@ -1,0 +1,182 @@
+"""The asyncio client of SyncService; the same methods as the blocking one (client.py).
+
+Calls that answer once have a deadline; streams that follow a run have none. A caller that leaves a stream, or is
+cancelled, ends the call and never the run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from typing import Protocol, Self, TypeVar
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_grpc
+
+from techaura_sync import requests
+from techaura_sync.errors import SyncServiceError, no_answer, translated
+from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits, Options
+from techaura_sync.watch import WatchState
+
+Message = TypeVar("Message")
+Message_co = TypeVar("Message_co", covariant=True)
+
+
+class AsyncSyncClient:
+    """Talks to one service; made inside a running event loop.
+
+    Args:
+        target: `host:port`, or a channel that the caller owns and closes.
+        limits: deadlines and retries.
+        sleep: waits between two tries of a watch.
+    """
+
+    def __init__(
+        self,
+        target: str | grpc.aio.Channel,
+        *,
+        limits: CallLimits = DEFAULT_LIMITS,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._own_channel: grpc.aio.Channel | None = None
+        if isinstance(target, str):
+            target = self._own_channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
+        self._stub = sync_service_pb2_grpc.SyncServiceStub(target)
+        self._health = health_pb2_grpc.HealthStub(target)
+        self._limits = limits
+        self._timeout = limits.call_timeout_seconds
+        self._sleep = sleep
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self, grace_seconds: float | None = None) -> None:
+        """Close the channel, unless the caller brought it; open calls get `grace_seconds` to end."""
+        if self._own_channel is not None:
+            await self._own_channel.close(grace_seconds)
+
+    def trigger(
+        self, source_type: str, source_identifier: str, options: Options | None = None, *, detach: bool = False
+    ) -> AsyncGenerator[sync_service_pb2.TriggerSyncResponse]:
+        """Start a run: first `accepted`, then, unless `detach`, progress up to a terminal status.
+
+        Raises:
+            SyncServiceError: the request is wrong (nothing is stored), or the stream broke (the run goes on).
+        """
+        request = requests.trigger(source_type, source_identifier, options, detach)
+        timeout = self._timeout if detach else None
+        return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout))
+
+    async def resume(self) -> sync_service_pb2.ResumeSyncsResponse:
+        """Wake the workers; answers how many runs were pending."""
+        request = sync_service_pb2.ResumeSyncsRequest()
+        return await _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout))
+
+    def watch_resume(self) -> AsyncGenerator[sync_service_pb2.ResumeSyncsResponse]:
+        """Wake the workers and follow the runs that were pending until none of them is left."""
+        request = sync_service_pb2.ResumeSyncsRequest(watch=True)
+        return _stream(lambda: self._stub.ResumeSyncs(request))
+
+    async def status(self, sync_run_id: int) -> sync_service_pb2.GetSyncStatusResponse:
+        """Where a run stands now.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND.
+        """
+        request = sync_service_pb2.GetSyncStatusRequest(sync_run_id=sync_run_id)
+        return await _only(lambda: self._stub.GetSyncStatus(request, timeout=self._timeout))
+
+    async def watch(
+        self, sync_run_id: int, *, after_sequence: int = 0
+    ) -> AsyncGenerator[sync_service_pb2.GetSyncStatusResponse]:
+        """Follow a run to its end, over broken connections too; the last message carries a terminal status.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND, or the service stayed away through all tries.
+        """
+        state = WatchState(sync_run_id, after_sequence, self._limits)
+        while not state.ended:
+            broken: SyncServiceError | None = None
+            try:
+                async with aclosing(_stream(lambda: self._stub.GetSyncStatus(state.request()))) as responses:
+                    async for response in responses:
+                        state.seen(response)
+                        yield response
+            except SyncServiceError as error:
+                broken = error
+            if not state.ended:
+                await self._sleep(state.wait_after(broken))
+
+    async def stats(self) -> resources_pb2.SyncStats:
+        """How many runs there are, by status."""
+        request = sync_service_pb2.GetSyncStatsRequest()
+        return (await _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout))).stats
+
+    async def watch_stats(self) -> AsyncGenerator[resources_pb2.SyncStats]:
+        """The counts now and at each change; ends when the caller stops reading."""
+        request = sync_service_pb2.GetSyncStatsRequest(watch=True)
+        async with aclosing(_stream(lambda: self._stub.GetSyncStats(request))) as responses:
+            async for response in responses:
+                yield response.stats
+
+    async def list_runs(self, request: sync_service_pb2.ListSyncRunsRequest) -> sync_service_pb2.ListSyncRunsResponse:
+        """One page of runs, newest first."""
+        with translated():
+            return await self._stub.ListSyncRuns(request, timeout=self._timeout)
+
+    async def list_errors(
+        self, request: sync_service_pb2.ListSyncErrorsRequest
+    ) -> sync_service_pb2.ListSyncErrorsResponse:
+        """One page of a run's errors, newest first."""
+        with translated():
+            return await self._stub.ListSyncErrors(request, timeout=self._timeout)
+
+    async def cancel(self, sync_run_id: int) -> resources_pb2.SyncRun:
+        """Cancel a run; answers it as it stands.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
+        """
+        request = sync_service_pb2.CancelSyncRequest(sync_run_id=sync_run_id)
+        with translated():
+            return (await self._stub.CancelSync(request, timeout=self._timeout)).run
+
+    async def serving(self) -> bool:
+        """Whether the service says that it takes requests; False also when nothing answers."""
+        try:
+            answer = await self._health.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout)
+        except grpc.RpcError:
+            return False
+        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+
+class _Call(Protocol[Message_co]):
+    """What a call with a stream of answers is used for."""
+
+    def __aiter__(self) -> AsyncIterator[Message_co]: ...
+
+    def cancel(self) -> bool: ...
+
+
+async def _stream(start: Callable[[], _Call[Message]]) -> AsyncGenerator[Message]:
+    """Start a call at the first read and hand out its messages; leaving early ends the call."""
+    with translated():
+        call = start()
+        try:
+            async for message in call:
+                yield message
+        finally:
+            call.cancel()
+
+
+async def _only(start: Callable[[], _Call[Message]]) -> Message:
+    """The one message of a stream that was not asked to go on."""
+    messages = [message async for message in _stream(start)]
+    if not messages:
+        raise no_answer()
+    return messages[0]

@@ -1,0 +1,123 @@
+"""The commands of techaura-sync; each makes one call of SyncService and prints the answer.
+
+Exit codes: see exits.py. `trigger` is in trigger.py.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
+
+from techaura_sync import views
+from techaura_sync.cli import exits, trigger
+from techaura_sync.cli.follow import follow_run
+from techaura_sync.cli.output import Output, counts_text
+from techaura_sync.cli.session import Session, session_of
+
+_PIPED_WIDTH = 240
+
+app = typer.Typer(help="Talk to a TechAura Sync service.", no_args_is_help=True, add_completion=False)
+app.add_typer(trigger.commands, name="trigger")
+
+RunId = Annotated[int, typer.Argument(metavar="RUN_ID", min=0, max=2**63 - 1, help="Id of the run.")]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="Lines at the most.")]
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    target: Annotated[
+        str, typer.Option(envvar="TECHAURA_SYNC_TARGET", metavar="HOST:PORT", help="The gRPC service.")
+    ] = "127.0.0.1:50051",
+    json: Annotated[bool, typer.Option("--json", help="One JSON value a line instead of text for people.")] = False,
+) -> None:
+    # What is piped on has no edge at which a table must be cut.
+    width = None if sys.stdout.isatty() else _PIPED_WIDTH
+    context.obj = Session(target, Output(json, Console(width=width), Console(stderr=True)))
+
+
+@app.command()
+def status(
+    context: typer.Context,
+    run_id: RunId,
+    watch: Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")] = False,
+) -> None:
+    """Tell where a run stands."""
+    session = session_of(context)
+    with session.client() as client:
+        # Asked first also for a watch, which would go on trying for a while to reach a service that is down.
+        response = client.status(run_id)
+        if watch:
+            raise typer.Exit(exits.code_of_status(follow_run(client, run_id, "sync", session.output)))
+        lines = [f"run {run_id} {counts_text(response.run.status, response.run.ledger)}", *response.run.notices]
+        # What ended a failed run is one of these too.
+        lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
+        session.output.value(views.status_view(response), "\n".join(lines))
+
+
+@app.command()
+def stats(context: typer.Context) -> None:
+    """Count runs by status."""
+    session = session_of(context)
+    with session.client() as client:
+        view = views.stats_view(client.stats())
+    session.output.value(view, "\n".join(f"{name:<12}{count:>10}" for name, count in view.items()))
+
+
+@app.command()
+def runs(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="Only runs with this status.")] = "",
+    source_type: Annotated[str, typer.Option(help="Only runs of this source type.")] = "",
+    limit: Limit = 20,
+) -> None:
+    """List runs, newest first."""
+    session = session_of(context)
+    known = {views.status_name(value): value for value in resources_pb2.SyncStatus.values() if value}
+    if status and status not in known:
+        raise typer.BadParameter(f"{status!r} is none of {', '.join(known)}", param_hint="--status")
+    request = sync_service_pb2.ListSyncRunsRequest(
+        page_size=limit, status=known.get(status, resources_pb2.SYNC_STATUS_UNSPECIFIED), source_type=source_type
+    )
+    with session.client() as client:
+        page = client.list_runs(request)
+    columns = ("syncRunId", "status", "sourceType", "sourceIdentifier", "itemsProcessed", "itemsFailed", "createdAt")
+    session.output.table("runs", columns, [views.run_view(run) for run in page.runs])
+
+
+@app.command()
+def errors(context: typer.Context, run_id: RunId, limit: Limit = 20) -> None:
+    """List the errors of a run, newest first."""
+    session = session_of(context)
+    request = sync_service_pb2.ListSyncErrorsRequest(sync_run_id=run_id, page_size=limit)
+    with session.client() as client:
+        page = client.list_errors(request)
+    columns = ("line", "type", "code", "column", "message")
+    session.output.table(f"errors of run {run_id}", columns, [views.error_view(error) for error in page.errors])
+
+
+@app.command()
+def resume(context: typer.Context) -> None:
+    """Wake the workers, so that pending runs start now."""
+    session = session_of(context)
+    with session.client() as client:
+        count = client.resume().pending_count
+    session.output.value({"pendingCount": count}, f"{count} pending")
+
+
+@app.command()
+def cancel(context: typer.Context, run_id: RunId) -> None:
+    """Cancel a run that is pending or in progress."""
+    session = session_of(context)
+    with session.client() as client:
+        run = client.cancel(run_id)
+    session.output.value(views.run_view(run), f"run {run_id} {counts_text(run.status, run.ledger)}")
+
+
+def main() -> None:
+    """Entry point of techaura-sync."""
+    app(prog_name="techaura-sync")

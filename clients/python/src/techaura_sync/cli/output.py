@@ -1,0 +1,98 @@
+"""What techaura-sync prints: tables and progress bars for people, one JSON value a line with --json.
+
+Progress goes to stderr, so that stdout holds results only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from techaura.sync.v1 import resources_pb2
+
+from techaura_sync.views import Json, status_name
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where and how a command prints.
+
+    Args:
+        as_json: one JSON value a line instead of text for people.
+        console: takes text for people; a terminal or not.
+        progress: takes progress bars.
+    """
+
+    as_json: bool
+    console: Console
+    progress: Console
+
+    def value(self, view: Json, text: str) -> None:
+        """Print one result: the view as JSON, or the text."""
+        if self.as_json:
+            self.console.print(json.dumps(view, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
+        else:
+            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def table(self, title: str, columns: tuple[str, ...], views: list[Json]) -> None:
+        """Print views as rows; `columns` are the keys to show."""
+        if self.as_json:
+            for view in views:
+                self.value(view, "")
+            return
+        table = Table(*columns, title=title, title_justify="left")
+        for view in views:
+            table.add_row(*("" if view[column] is None else str(view[column]) for column in columns))
+        self.console.print(table)
+
+    @contextmanager
+    def following(self, label: str) -> Iterator[RunBar]:
+        """A progress bar for one run; silent with --json, where each snapshot is a line of its own."""
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[counts]}"),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.progress, disable=self.as_json) as progress:
+            yield RunBar(progress, progress.add_task(label, total=None, counts=""))
+
+
+class RunBar:
+    """The bar of one run."""
+
+    def __init__(self, progress: Progress, task: TaskID) -> None:
+        self._progress = progress
+        self._task = task
+
+    def show(
+        self,
+        status: resources_pb2.SyncStatus.ValueType,
+        ledger: resources_pb2.Ledger,
+        bytes_done: int = 0,
+        bytes_total: int = 0,
+    ) -> None:
+        """Move the bar; without a known size it only shows the counts."""
+        done = status == resources_pb2.SYNC_STATUS_COMPLETED
+        total = bytes_total or (1 if done else None)
+        self._progress.update(
+            self._task,
+            total=total,
+            completed=total if done and total else bytes_done,
+            counts=counts_text(status, ledger),
+        )
+
+
+def counts_text(status: resources_pb2.SyncStatus.ValueType, ledger: resources_pb2.Ledger) -> str:
+    """The state and counts of a run in one line."""
+    return (
+        f"{status_name(status)}: {ledger.rows_read} read, {ledger.inserted} inserted, {ledger.updated} updated, "
+        f"{ledger.unchanged} unchanged, {ledger.rejected} rejected, {ledger.skipped} skipped"
+    )

@@ -1,0 +1,92 @@
+"""techaura-sync trigger csv PATH, techaura-sync trigger api URL."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from techaura.sync.v1 import sources_pb2
+
+from techaura_sync.cli import exits
+from techaura_sync.cli.follow import accepted_run_id, follow_trigger
+from techaura_sync.cli.options import METHODS, PAGINATIONS, auth, choice, pairs, secret
+from techaura_sync.cli.session import session_of
+from techaura_sync.requests import Options
+
+commands = typer.Typer(help="Start a run.", no_args_is_help=True)
+
+Watch = Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")]
+ContentType = Annotated[str | None, typer.Option(help="music, video, movie, game or other.")]
+Mapping = Annotated[list[str], typer.Option("--map", metavar="TARGET=SOURCE", help="A target column and its source.")]
+
+
+@commands.command()
+def csv(
+    context: typer.Context,
+    path: Annotated[str, typer.Argument(help="A file in the data roots of the service.")],
+    table: Annotated[str | None, typer.Option(help="content_index or catalog_items.")] = None,
+    content_type: ContentType = None,
+    delimiter: Annotated[str | None, typer.Option(help="One character.")] = None,
+    header: Annotated[bool, typer.Option(help="Whether the first record names the columns.")] = True,
+    encoding: Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252.")] = None,
+    mapping: Mapping = [],  # noqa: B006 - typer copies it
+    watch: Watch = False,
+) -> None:
+    """Load a CSV file."""
+    options = sources_pb2.CsvOptions(
+        target_table=table,
+        content_type=content_type,
+        delimiter=delimiter,
+        has_header=None if header else False,
+        encoding=encoding,
+        column_mapping=pairs(mapping, "=", "--map"),
+    )
+    _start(context, "csv", path, options, watch)
+
+
+@commands.command()
+def api(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(help="An http(s) URL.")],
+    method: Annotated[str, typer.Option(help="GET or POST.")] = "GET",
+    header: Annotated[list[str], typer.Option(metavar="NAME:VALUE", help="Sent with every request.")] = [],  # noqa: B006
+    header_env: Annotated[
+        list[str], typer.Option(metavar="NAME:SOURCE_VAR", help="A header whose value the service has in SOURCE_VAR.")
+    ] = [],  # noqa: B006
+    bearer_env: Annotated[str | None, typer.Option(metavar="SOURCE_VAR", help="Bearer token.")] = None,
+    basic_env: Annotated[str | None, typer.Option(metavar="USER:SOURCE_VAR", help="User and password.")] = None,
+    api_key_env: Annotated[str | None, typer.Option(metavar="HEADER:SOURCE_VAR", help="Key in a header.")] = None,
+    data_path: Annotated[str | None, typer.Option(help="Dot path to the array of items.")] = None,
+    content_type: ContentType = None,
+    mapping: Mapping = [],  # noqa: B006
+    pagination: Annotated[str | None, typer.Option(help="page, offset or cursor; without it one page.")] = None,
+    max_pages: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Pages at the most.")] = None,
+    watch: Watch = False,
+) -> None:
+    """Load the items of a REST API."""
+    options = sources_pb2.ApiOptions(
+        method=choice(method.upper(), METHODS, "--method"),
+        auth=auth(bearer_env, basic_env, api_key_env),
+        data_path=data_path,
+        content_type=content_type,
+        field_mapping=pairs(mapping, "=", "--map"),
+    )
+    for name, value in pairs(header, ":", "--header").items():
+        options.headers[name].value = value
+    for name, env in pairs(header_env, ":", "--header-env").items():
+        options.headers[name].CopyFrom(secret(env))
+    if pagination is not None:
+        kind = choice(pagination, PAGINATIONS, "--pagination")
+        options.pagination.CopyFrom(sources_pb2.ApiPagination(enabled=True, type=kind, max_pages=max_pages))
+    _start(context, "api", url, options, watch)
+
+
+def _start(context: typer.Context, source_type: str, source_identifier: str, options: Options, watch: bool) -> None:
+    session = session_of(context)
+    with session.client() as client:
+        responses = client.trigger(source_type, source_identifier, options, detach=not watch)
+        if watch:
+            status = follow_trigger(client, responses, source_identifier, session.output)
+            raise typer.Exit(exits.code_of_status(status))
+        sync_run_id = accepted_run_id(responses)
+        session.output.value({"syncRunId": sync_run_id}, f"run {sync_run_id} is scheduled")

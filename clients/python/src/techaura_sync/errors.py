@@ -1,0 +1,81 @@
+"""The one error that both clients raise, read from what gRPC hands back.
+
+The service puts a google.rpc.Status into the trailing metadata; its details name the reason (ErrorInfo) and the field
+at fault (BadRequest). A failure below the service, such as a port on which nothing listens, has no such details: then
+`reason` is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+import grpc
+from google.protobuf import any_pb2
+from google.protobuf.message import DecodeError
+from google.rpc import error_details_pb2, status_pb2
+
+_STATUS_KEY = "grpc-status-details-bin"
+
+
+class SyncServiceError(Exception):
+    """A call that failed.
+
+    Args:
+        reason: a name of the proto enum ErrorReason without its prefix; empty when the service did not answer.
+        message: what happened and what to do next; the service puts no secret and no row content in it.
+        code: the gRPC status code.
+        field: the part of the request that is at fault, such as `options.delimiter`; empty when none is named.
+    """
+
+    def __init__(self, reason: str, message: str, code: grpc.StatusCode, field: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.code = code
+        self.field = field
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether the service gave no answer of its own: it is down, or the way to it is."""
+        return not self.reason and self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
+    """Read the service's reason, message and field out of an error of grpc or grpc.aio."""
+    if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
+        return SyncServiceError("", str(error) or type(error).__name__, grpc.StatusCode.UNKNOWN)
+    reason, field = "", ""
+    for detail in _details(error.trailing_metadata()):
+        info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(info):
+            reason = info.reason
+            field = field or info.metadata.get("field", "")
+        elif detail.Unpack(request) and request.field_violations:
+            field = request.field_violations[0].field
+    return SyncServiceError(reason, error.details() or error.code().name, error.code(), field)
+
+
+def _details(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[any_pb2.Any]:
+    """The details of the google.rpc.Status in the metadata; none when there is none that can be read."""
+    for key, value in metadata or ():
+        if key == _STATUS_KEY and isinstance(value, bytes):
+            try:
+                return list(status_pb2.Status.FromString(value).details)
+            except DecodeError:
+                return []
+    return []
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn a gRPC error that leaves the block into a `SyncServiceError`."""
+    try:
+        yield
+    except grpc.RpcError as error:
+        raise from_rpc_error(error) from error
+
+
+def no_answer() -> SyncServiceError:
+    """A stream that ended well and yet held nothing: a fault of the service."""
+    return SyncServiceError("INTERNAL", "the service ended the call without an answer", grpc.StatusCode.INTERNAL)

@@ -1,0 +1,62 @@
+"""Request messages and call limits, shared by the blocking and the asyncio client.
+
+Pure: nothing here talks to the service.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
+
+Options = sources_pb2.CsvOptions | sources_pb2.ApiOptions
+
+# A service that restarts is found again within seconds; gRPC itself would wait up to two minutes between two tries.
+CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000))
+
+TERMINAL_STATUSES = frozenset(
+    {
+        resources_pb2.SYNC_STATUS_COMPLETED,
+        resources_pb2.SYNC_STATUS_FAILED,
+        resources_pb2.SYNC_STATUS_CANCELLED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallLimits:
+    """How long a call may take and how often a broken watch is taken up again.
+
+    Args:
+        call_timeout_seconds: deadline of every call that answers once; a watch has none, it lasts as long as its run.
+        watch_retries_max: attempts in a row to take up a broken watch; a message that arrives starts the count over.
+        retry_wait_seconds_first: wait before the first of them; each further one waits twice as long.
+        retry_wait_seconds_max: longest of those waits.
+    """
+
+    call_timeout_seconds: float = 10.0
+    watch_retries_max: int = 8
+    retry_wait_seconds_first: float = 0.1
+    retry_wait_seconds_max: float = 5.0
+
+
+DEFAULT_LIMITS = CallLimits()
+
+
+def trigger(
+    source_type: str, source_identifier: str, options: Options | None, detach: bool
+) -> sync_service_pb2.TriggerSyncRequest:
+    """Build the request that starts one run; without options the source type's defaults hold."""
+    request = sync_service_pb2.TriggerSyncRequest(
+        source_type=source_type, source_identifier=source_identifier, detach=detach
+    )
+    if isinstance(options, sources_pb2.CsvOptions):
+        request.csv.CopyFrom(options)
+    elif options is not None:
+        request.api.CopyFrom(options)
+    return request
+
+
+def is_terminal(status: resources_pb2.SyncStatus.ValueType) -> bool:
+    """Whether a run with this status has ended."""
+    return status in TERMINAL_STATUSES

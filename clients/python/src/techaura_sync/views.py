@@ -1,0 +1,126 @@
+"""Messages as plain JSON values: camelCase keys, numbers as numbers, times as ISO 8601 UTC with milliseconds and Z.
+
+The REST gateway and `techaura-sync --json` answer with these, so that a caller reads the same words in both.
+Pure functions; each returns a new dict.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
+
+Json = dict[str, Any]
+
+
+def status_name(status: resources_pb2.SyncStatus.ValueType) -> str:
+    """`pending`, `in_progress`, `completed`, `failed` or `cancelled`; `unspecified` when not set."""
+    return resources_pb2.SyncStatus.Name(status).removeprefix("SYNC_STATUS_").lower()
+
+
+def time_text(moment: datetime) -> str:
+    """An aware time in UTC, such as `2025-01-31T08:15:00.000Z`."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def ledger_view(ledger: resources_pb2.Ledger) -> Json:
+    """The counts under the names that old callers know, and in full."""
+    return {
+        "itemsProcessed": ledger.inserted + ledger.updated + ledger.unchanged,
+        "itemsFailed": ledger.rejected,
+        "itemsSkipped": ledger.skipped,
+        "ledger": {
+            "rowsRead": ledger.rows_read,
+            "inserted": ledger.inserted,
+            "updated": ledger.updated,
+            "unchanged": ledger.unchanged,
+            "rejected": ledger.rejected,
+            "skipped": ledger.skipped,
+        },
+    }
+
+
+def run_view(run: resources_pb2.SyncRun) -> Json:
+    """One run."""
+    return {
+        "syncRunId": run.sync_run_id,
+        "sourceType": run.source_type,
+        "sourceIdentifier": run.source_identifier,
+        "status": status_name(run.status),
+        **ledger_view(run.ledger),
+        "retryCount": run.retry_count,
+        "createdAt": _optional_time(run, "created_at"),
+        "startedAt": _optional_time(run, "started_at"),
+        "completedAt": _optional_time(run, "completed_at"),
+        "failure": _failure_view(run),
+        "notices": list(run.notices),
+    }
+
+
+def status_view(response: sync_service_pb2.GetSyncStatusResponse) -> Json:
+    """One run with its newest errors; without their raw rows, which only `error_view` shows."""
+    errors = [{"type": error.type, "message": error.message} for error in response.recent_errors]
+    return {**run_view(response.run), "errors": errors, "sequence": response.sequence}
+
+
+def progress_view(progress: resources_pb2.SyncProgress) -> Json:
+    """One snapshot of a run."""
+    return {
+        "syncRunId": progress.sync_run_id,
+        "status": status_name(progress.status),
+        **ledger_view(progress.ledger),
+        "bytesDone": progress.bytes_done,
+        "bytesTotal": progress.bytes_total,
+        "failure": _failure_view(progress),
+        "sequence": progress.sequence,
+    }
+
+
+def error_view(error: resources_pb2.SyncError) -> Json:
+    """One error, with the record as it stands in the source."""
+    return {
+        "syncErrorId": error.sync_error_id,
+        "syncRunId": error.sync_run_id,
+        "type": error.type,
+        "code": error.code,
+        "message": error.message,
+        "line": error.line or None,
+        "byteOffset": error.byte_offset if error.HasField("byte_offset") else None,
+        "column": error.column or None,
+        "raw": error.raw,
+        "retryable": error.retryable,
+        "createdAt": _optional_time(error, "created_at"),
+    }
+
+
+def stats_view(stats: resources_pb2.SyncStats) -> Json:
+    """Counts of runs by status; these keys keep their snake_case."""
+    return {
+        "total": stats.total,
+        "pending": stats.pending,
+        "in_progress": stats.in_progress,
+        "completed": stats.completed,
+        "failed": stats.failed,
+        "cancelled": stats.cancelled,
+    }
+
+
+def _optional_time(message: resources_pb2.SyncRun | resources_pb2.SyncError, field: str) -> str | None:
+    if not message.HasField(field):  # type: ignore[arg-type]  # the generated overloads take literals only
+        return None
+    timestamp: Timestamp = getattr(message, field)
+    return time_text(timestamp.ToDatetime(tzinfo=UTC))
+
+
+def _failure_view(message: resources_pb2.SyncRun | resources_pb2.SyncProgress) -> Json | None:
+    if not message.HasField("failure"):
+        return None
+    failure = message.failure
+    return {
+        "reason": failure.reason,
+        "category": failure.category,
+        "message": failure.message,
+        "retryable": failure.retryable,
+    }

@@ -1,0 +1,180 @@
+// A thin client of SyncService over gRPC.
+//
+// Calls that answer once have a deadline; streams that follow a run have none. Leaving a stream early (break, or an
+// aborted signal) ends the call and never the run. Every failure is a SyncServiceError.
+
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Code, createClient, type Client } from "@connectrpc/connect";
+import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import { SyncServiceError, toSyncServiceError } from "./errors.js";
+import { SyncStatus, type SyncRun, type SyncStats } from "./gen/techaura/sync/v1/resources_pb.js";
+import { ApiOptionsSchema, CsvOptionsSchema } from "./gen/techaura/sync/v1/sources_pb.js";
+import {
+  ListSyncErrorsRequestSchema,
+  ListSyncRunsRequestSchema,
+  SyncService,
+  TriggerSyncRequestSchema,
+  type GetSyncStatusResponse,
+  type ListSyncErrorsResponse,
+  type ListSyncRunsResponse,
+  type ResumeSyncsResponse,
+  type TriggerSyncResponse,
+} from "./gen/techaura/sync/v1/sync_service_pb.js";
+
+export type CsvOptionsInit = MessageInitShape<typeof CsvOptionsSchema>;
+export type ApiOptionsInit = MessageInitShape<typeof ApiOptionsSchema>;
+
+export interface ClientOptions {
+  /** Deadline of every call that answers once. Default: 10000. */
+  callTimeoutMs?: number;
+  /** Attempts in a row to take up a broken watch; a message that arrives starts the count over. Default: 8. */
+  watchRetriesMax?: number;
+  /** Longest wait between two of them; the first is 100 ms and each further one twice as long. Default: 5000. */
+  retryWaitMaxMs?: number;
+}
+
+/** What a trigger reads; the options must fit the source type. */
+export type Source =
+  | { sourceType: "csv"; sourceIdentifier: string; options?: CsvOptionsInit }
+  | { sourceType: "api"; sourceIdentifier: string; options?: ApiOptionsInit };
+
+/** Whether a run with this status has ended. */
+export function isTerminal(status: SyncStatus): boolean {
+  return status === SyncStatus.COMPLETED || status === SyncStatus.FAILED || status === SyncStatus.CANCELLED;
+}
+
+const BROKEN: readonly Code[] = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown];
+
+export class SyncClient {
+  private readonly client: Client<typeof SyncService>;
+  private readonly session: Http2SessionManager;
+  private readonly once: { timeoutMs: number };
+  private readonly watchRetriesMax: number;
+  private readonly retryWaitMaxMs: number;
+
+  /** Talks to the service at `host:port`; the connection opens with the first call. */
+  constructor(target: string, options: ClientOptions = {}) {
+    const baseUrl = `http://${target}`;
+    this.session = new Http2SessionManager(baseUrl);
+    this.client = createClient(SyncService, createGrpcTransport({ baseUrl, sessionManager: this.session }));
+    this.once = { timeoutMs: options.callTimeoutMs ?? 10_000 };
+    this.watchRetriesMax = options.watchRetriesMax ?? 8;
+    this.retryWaitMaxMs = options.retryWaitMaxMs ?? 5_000;
+  }
+
+  /** Ends the connection and every open call. */
+  close(): void {
+    this.session.abort();
+  }
+
+  /** Starts a run: first `accepted`, then progress up to a terminal status. */
+  trigger(source: Source, signal?: AbortSignal): AsyncGenerator<TriggerSyncResponse> {
+    return translated(this.client.triggerSync(triggerRequest(source, false), calling(signal)));
+  }
+
+  /** Starts a run and answers its id as soon as it is stored. */
+  async triggerDetached(source: Source): Promise<bigint> {
+    const response = await only(this.client.triggerSync(triggerRequest(source, true), this.once));
+    if (response.event.case !== "accepted") throw noAnswer();
+    return response.event.value.syncRunId;
+  }
+
+  /** Where a run stands now. */
+  status(syncRunId: bigint): Promise<GetSyncStatusResponse> {
+    return only(this.client.getSyncStatus({ syncRunId }, this.once));
+  }
+
+  /** Follows a run to its end, over broken connections too; the last message carries a terminal status. */
+  async *watch(syncRunId: bigint, afterSequence = 0n, signal?: AbortSignal): AsyncGenerator<GetSyncStatusResponse> {
+    let failures = 0;
+    for (;;) {
+      let broken = new SyncServiceError("", "the service ended the watch before the run", Code.Unavailable, "");
+      try {
+        const request = { syncRunId, watch: true, afterSequence };
+        for await (const response of this.client.getSyncStatus(request, calling(signal))) {
+          failures = 0;
+          afterSequence = response.sequence > afterSequence ? response.sequence : afterSequence;
+          yield response;
+          if (response.run !== undefined && isTerminal(response.run.status)) return;
+        }
+      } catch (thrown) {
+        broken = toSyncServiceError(thrown);
+      }
+      if (signal?.aborted || !BROKEN.includes(broken.code) || failures >= this.watchRetriesMax) throw broken;
+      const wait = Math.min(100 * 2 ** failures++, this.retryWaitMaxMs);
+      await new Promise((resolve) => setTimeout(resolve, wait * (0.5 + Math.random() / 2)));
+    }
+  }
+
+  /** How many runs there are, by status. */
+  async stats(): Promise<SyncStats> {
+    const { stats } = await only(this.client.getSyncStats({}, this.once));
+    if (stats === undefined) throw noAnswer();
+    return stats;
+  }
+
+  /** Wakes the workers; answers how many runs were pending. */
+  resume(): Promise<ResumeSyncsResponse> {
+    return only(this.client.resumeSyncs({}, this.once));
+  }
+
+  /** One page of runs, newest first. */
+  listRuns(request: MessageInitShape<typeof ListSyncRunsRequestSchema> = {}): Promise<ListSyncRunsResponse> {
+    return answered(this.client.listSyncRuns(request, this.once));
+  }
+
+  /** One page of a run's errors, newest first. */
+  listErrors(request: MessageInitShape<typeof ListSyncErrorsRequestSchema>): Promise<ListSyncErrorsResponse> {
+    return answered(this.client.listSyncErrors(request, this.once));
+  }
+
+  /** Cancels a run; answers it as it stands. */
+  async cancel(syncRunId: bigint): Promise<SyncRun> {
+    const { run } = await answered(this.client.cancelSync({ syncRunId }, this.once));
+    if (run === undefined) throw noAnswer();
+    return run;
+  }
+}
+
+function triggerRequest(source: Source, detach: boolean) {
+  const { sourceType, sourceIdentifier } = source;
+  const request = create(TriggerSyncRequestSchema, { sourceType, sourceIdentifier, detach });
+  if (source.options === undefined) return request;
+  request.options =
+    source.sourceType === "csv"
+      ? { case: "csv", value: create(CsvOptionsSchema, source.options) }
+      : { case: "api", value: create(ApiOptionsSchema, source.options) };
+  return request;
+}
+
+function calling(signal: AbortSignal | undefined): { signal?: AbortSignal } {
+  return signal === undefined ? {} : { signal };
+}
+
+async function* translated<T>(responses: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* responses;
+  } catch (thrown) {
+    throw toSyncServiceError(thrown);
+  }
+}
+
+/** The one message of a stream that was not asked to go on. */
+async function only<T>(responses: AsyncIterable<T>): Promise<T> {
+  const all: T[] = [];
+  for await (const response of translated(responses)) all.push(response);
+  if (all[0] === undefined) throw noAnswer();
+  return all[0];
+}
+
+async function answered<T>(response: Promise<T>): Promise<T> {
+  try {
+    return await response;
+  } catch (thrown) {
+    throw toSyncServiceError(thrown);
+  }
+}
+
+function noAnswer(): SyncServiceError {
+  return new SyncServiceError("INTERNAL", "the service ended the call without an answer", Code.Internal, "");
+}

@@ -1,0 +1,36 @@
+// The one error that the client throws, read from what gRPC hands back.
+
+import { Code, ConnectError } from "@connectrpc/connect";
+import { BadRequestSchema, ErrorInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+
+/** A call that failed. */
+export class SyncServiceError extends Error {
+  override readonly name = "SyncServiceError";
+
+  constructor(
+    /** A name of ErrorReason without its prefix; empty when the service did not answer. */
+    readonly reason: string,
+    message: string,
+    readonly code: Code,
+    /** The part of the request that is at fault; empty when none is named. */
+    readonly field: string,
+    cause?: unknown,
+  ) {
+    super(message, { cause });
+  }
+
+  /** Whether the service gave no answer of its own: it is down, or the way to it is. */
+  get unreachable(): boolean {
+    return this.reason === "" && (this.code === Code.Unavailable || this.code === Code.DeadlineExceeded);
+  }
+}
+
+/** Reads the service's reason, message and field out of whatever a call threw. */
+export function toSyncServiceError(thrown: unknown): SyncServiceError {
+  if (thrown instanceof SyncServiceError) return thrown;
+  const error = ConnectError.from(thrown);
+  const info = error.findDetails(ErrorInfoSchema)[0];
+  const violation = error.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
+  const field = violation?.field ?? info?.metadata["field"] ?? "";
+  return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown);
+}

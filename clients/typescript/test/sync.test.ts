@@ -1,0 +1,87 @@
+// The client against a real service, whose address comes in TECHAURA_SYNC_TARGET (host:port).
+// TECHAURA_SYNC_TEST_CSV names a CSV file with title, artist and genre in the data roots of that service.
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { isTerminal, SyncClient, SyncServiceError, SyncStatus } from "../src/index.js";
+
+const target = process.env["TECHAURA_SYNC_TARGET"];
+const csv = process.env["TECHAURA_SYNC_TEST_CSV"];
+const missing = target === undefined || csv === undefined;
+const skip = missing && "set TECHAURA_SYNC_TARGET and TECHAURA_SYNC_TEST_CSV to run against a real service";
+
+describe("SyncClient", { skip, timeout: 60_000 }, () => {
+  const source = { sourceType: "csv", sourceIdentifier: csv ?? "" } as const;
+  let client: SyncClient;
+
+  before(() => {
+    client = new SyncClient(target ?? "");
+  });
+  after(() => client.close());
+
+  test("a triggered run streams its progress up to completed", async () => {
+    const events: string[] = [];
+    let runId = 0n;
+    let sequence = 0n;
+    let last = SyncStatus.UNSPECIFIED;
+    let rows = 0n;
+    for await (const { event } of client.trigger(source)) {
+      events.push(event.case ?? "");
+      if (event.case === "accepted") runId = event.value.syncRunId;
+      if (event.case !== "progress") continue;
+      assert.equal(event.value.syncRunId, runId);
+      assert.ok(event.value.sequence > sequence, "sequences grow");
+      sequence = event.value.sequence;
+      last = event.value.status;
+      const ledger = event.value.ledger;
+      assert.ok(ledger);
+      rows = ledger.rowsRead;
+      if (isTerminal(last)) {
+        const { inserted, updated, unchanged, rejected, skipped } = ledger;
+        assert.equal(rows, inserted + updated + unchanged + rejected + skipped);
+      }
+    }
+    assert.equal(events[0], "accepted");
+    assert.ok(events.length > 1);
+    assert.equal(last, SyncStatus.COMPLETED);
+    assert.ok(rows > 0n);
+  });
+
+  test("a detached run is watched to its end, counted and listed", async () => {
+    const runId = await client.triggerDetached({ ...source, options: { contentType: "music" } });
+    let last = SyncStatus.UNSPECIFIED;
+    for await (const { run } of client.watch(runId)) last = run?.status ?? last;
+
+    assert.equal(last, SyncStatus.COMPLETED);
+    assert.equal((await client.status(runId)).run?.syncRunId, runId);
+    assert.ok((await client.stats()).completed >= 1n);
+    assert.equal((await client.listRuns({ pageSize: 1 })).runs.length, 1);
+    assert.equal((await client.listErrors({ syncRunId: runId })).errors.length, 0);
+    assert.equal((await client.resume()).pendingCount, 0n);
+  });
+
+  test("a refused request names its reason", async () => {
+    const missingFile = { ...source, sourceIdentifier: `${csv}.missing.csv` };
+    await assert.rejects(client.triggerDetached(missingFile), (error: unknown) => {
+      assert.ok(error instanceof SyncServiceError);
+      assert.equal(error.reason, "SOURCE_NOT_FOUND");
+      assert.equal(error.unreachable, false);
+      return true;
+    });
+  });
+
+  test("a run that has ended cannot be cancelled", async () => {
+    const runId = await client.triggerDetached(source);
+    for await (const _ of client.watch(runId));
+    await assert.rejects(client.cancel(runId), { name: "SyncServiceError", reason: "RUN_ENDED" });
+  });
+});
+
+test("a service that is not there is unreachable", async () => {
+  const client = new SyncClient("127.0.0.1:1", { callTimeoutMs: 5_000 });
+  try {
+    await assert.rejects(client.stats(), (error: unknown) => error instanceof SyncServiceError && error.unreachable);
+  } finally {
+    client.close();
+  }
+});

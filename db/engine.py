@@ -1,0 +1,168 @@
+"""One database: its connections, the settings of each session, and transactions that end whole.
+
+`read()` and `write()` each give a connection inside one transaction. `write()` commits at its end; anything raised
+inside rolls everything back (a lock wait timeout undoes only its statement by itself, so the rollback is explicit).
+A connection whose call was cut short, by a cancel or by the timeout, is thrown away: its protocol state is unknown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from db.errors import RefusedDatabaseError, translated
+
+_DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
+
+# Strict, so that a value that does not fit is an error and never cut or turned to zero.
+_SESSION_SQL = (
+    "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
+    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10"
+)
+
+
+def parse_url(text: str) -> URL:
+    """The database URL, checked.
+
+    Raises:
+        ValueError: it is malformed, or names a driver that the service does not use.
+    """
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("is no database URL, such as mysql+aiomysql://USER:PASSWORD@HOST/DATABASE") from None
+    if url.drivername not in _DRIVERS:
+        raise ValueError(f"has driver {url.drivername!r}; this service uses {' and '.join(_DRIVERS)}")
+    if url.drivername.startswith("mysql"):
+        if not url.database:
+            raise ValueError("names no database")
+        url = url.update_query_dict({"charset": "utf8mb4"})
+    return url
+
+
+class Database:
+    """A database and its connection pool.
+
+    Args:
+        url: as `parse_url` takes it.
+        pool_size_max: connections at the most.
+        timeout_seconds: one transaction may take this long.
+    """
+
+    def __init__(self, url: str, *, pool_size_max: int = 10, timeout_seconds: float = 60.0) -> None:
+        self.url = parse_url(url)
+        self.timeout_seconds = timeout_seconds
+        self.is_sqlite = self.url.drivername.startswith("sqlite")
+        self.engine: AsyncEngine = (
+            _sqlite_engine(self.url, pool_size_max) if self.is_sqlite else _mysql_engine(self.url, pool_size_max)
+        )
+
+    @property
+    def file(self) -> Path | None:
+        """The file of an embedded database; None for a server or a database in memory."""
+        if not self.is_sqlite or self.url.database in (None, "", ":memory:"):
+            return None
+        return Path(str(self.url.database))
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that is rolled back at its end.
+
+        Raises:
+            DatabaseError
+        """
+        async with self._connection(writes=False) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def write(self, *, timeout_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
+        """A connection in a transaction that is committed at its end, or rolled back whole.
+
+        Raises:
+            DatabaseError: after a TransientDatabaseError at the commit itself, the transaction may or may not stand.
+        """
+        async with self._connection(writes=True, timeout_seconds=timeout_seconds) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connection(
+        self, *, writes: bool, timeout_seconds: float | None = None
+    ) -> AsyncIterator[AsyncConnection]:
+        with translated():
+            async with asyncio.timeout(timeout_seconds or self.timeout_seconds):
+                async with self.engine.connect() as connection:
+                    await connection.execution_options(sync_writes=writes)
+                    try:
+                        yield connection
+                        if writes:
+                            await connection.commit()
+                        else:
+                            await connection.rollback()
+                    except asyncio.CancelledError:
+                        await connection.invalidate()
+                        raise
+                    except BaseException:
+                        if not connection.invalidated:
+                            await connection.rollback()
+                        raise
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def _mysql_engine(url: URL, pool_size_max: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size_max,
+        max_overflow=0,
+        pool_timeout=30,
+        pool_pre_ping=True,
+        pool_recycle=1800,
+        isolation_level="READ COMMITTED",
+        connect_args={"init_command": _SESSION_SQL, "connect_timeout": 10},
+        hide_parameters=True,
+    )
+
+
+def _sqlite_engine(url: URL, pool_size_max: int) -> AsyncEngine:
+    database = str(url.database or "")
+    if database not in ("", ":memory:"):
+        folder = Path(database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise RefusedDatabaseError(f"the database folder {folder} cannot be made: {error.strerror}") from error
+    engine = create_async_engine(
+        url,
+        pool_size=pool_size_max,
+        max_overflow=0,
+        pool_timeout=30,
+        connect_args={"timeout": 30},
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: Any, _record: Any) -> None:
+        # The driver's own implicit BEGIN comes too late for DDL and takes its lock too late for writers.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        # A writer takes the write lock at once: upgrading a read lock later fails without waiting.
+        writes = connection.get_execution_options().get("sync_writes", True)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,155 @@
+"""Rows as the rest of the service sees them: plain frozen values, no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+PENDING: Final = "pending"
+IN_PROGRESS: Final = "in_progress"
+COMPLETED: Final = "completed"
+FAILED: Final = "failed"
+CANCELLED: Final = "cancelled"
+TERMINAL_STATUSES: Final = frozenset({COMPLETED, FAILED, CANCELLED})
+STATUSES: Final = (PENDING, IN_PROGRESS, COMPLETED, FAILED, CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What became of the records of a run, in rows."""
+
+    read: int = 0
+    inserted: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+    skipped: int = 0
+
+    def __add__(self, other: Ledger) -> Ledger:
+        return Ledger(
+            self.read + other.read,
+            self.inserted + other.inserted,
+            self.updated + other.updated,
+            self.unchanged + other.unchanged,
+            self.rejected + other.rejected,
+            self.skipped + other.skipped,
+        )
+
+    @property
+    def written(self) -> int:
+        """Rows that stand in the target as the source has them."""
+        return self.inserted + self.updated + self.unchanged
+
+    @property
+    def balanced(self) -> bool:
+        """Whether every record that was read is accounted for exactly once."""
+        return self.read == self.written + self.rejected + self.skipped
+
+
+@dataclass(frozen=True, slots=True)
+class RunFailure:
+    """Why a run failed: see core/errors.py for the fields."""
+
+    reason: str
+    category: str
+    message: str
+    retryable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One row of sync_runs."""
+
+    id: int
+    source_type: str
+    source_identifier: str
+    status: str
+    options: Mapping[str, Any] | None
+    ledger: Ledger
+    revision: int
+    retry_count: int
+    restart_no: int
+    cancel_requested: bool
+    source_fingerprint: str | None
+    bytes_done: int
+    bytes_total: int
+    failure: RunFailure | None
+    notices: tuple[str, ...]
+    created_at: datetime | None
+    started_at: datetime | None
+    completed_at: datetime | None
+    batch_count: int = 0
+
+    @property
+    def sequence(self) -> int:
+        """Grows with every change of status and with every committed batch; the same on every replica."""
+        return self.revision + self.batch_count
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write for a run: only the holder of the newest epoch has it."""
+
+    run_id: int
+    owner: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One committed batch: the checkpoint."""
+
+    batch_no: int
+    ledger: Ledger
+    position: Mapping[str, Any]
+    bytes_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorRow:
+    """One row of sync_errors, to be written or as it was read (then with id and created_at)."""
+
+    error_type: str
+    error_code: str
+    message: str
+    retryable: bool
+    line: int | None = None
+    byte_offset: int | None = None
+    column: str | None = None
+    raw: str | None = None
+    batch_no: int | None = None
+    id: int = 0
+    created_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoadCounts:
+    """What a load did to the target, in rows."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSpec:
+    """How a frame goes into a table.
+
+    Args:
+        table: a table of db/schema.py.
+        columns: columns of the frame that are written.
+        constants: columns with one value for all rows.
+        key: the unique key; each name is in `columns` or in `constants`.
+        synced_at_column: refreshed for every row of the frame, at least every `touch_after_hours`; None for none.
+        audit_reason: text for catalog_change_log when changes are logged there, else None.
+    """
+
+    table: str
+    columns: tuple[str, ...]
+    constants: Mapping[str, str]
+    key: tuple[str, ...]
+    synced_at_column: str | None
+    touch_after_hours: float
+    audit_reason: str | None

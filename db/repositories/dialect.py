@@ -1,0 +1,58 @@
+"""The few expressions that SQLite and MySQL spell differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
+
+
+class now_ms(FunctionElement[int]):  # noqa: N801 - a SQL function, named like one
+    """Milliseconds since 1970, by the database's own clock."""
+
+    type = BigInteger()
+    inherit_cache = True
+
+
+class minutes_ago(FunctionElement[Any]):  # noqa: N801 - a SQL function, named like one
+    """A UTC time some minutes before now, by the database's own clock, in the form of CURRENT_TIMESTAMP."""
+
+    inherit_cache = True
+
+
+@compiles(now_ms)
+def _now_ms_mysql(_element: now_ms, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "CAST(UNIX_TIMESTAMP(SYSDATE(3)) * 1000 AS SIGNED)"
+
+
+@compiles(now_ms, "sqlite")
+def _now_ms_sqlite(_element: now_ms, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)"
+
+
+@compiles(minutes_ago)
+def _minutes_ago_mysql(element: minutes_ago, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(CURRENT_TIMESTAMP - INTERVAL {compiler.process(element.clauses, **kw)} MINUTE)"
+
+
+@compiles(minutes_ago, "sqlite")
+def _minutes_ago_sqlite(element: minutes_ago, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"datetime('now', '-' || {compiler.process(element.clauses, **kw)} || ' minutes')"
+
+
+def minutes_before_now(minutes: int) -> ColumnElement[Any]:
+    """A UTC time `minutes` before now, by the database's own clock."""
+    return minutes_ago(literal_column(str(int(minutes))))
+
+
+def now() -> ColumnElement[Any]:
+    """The database's time of day, UTC (sessions are pinned to it)."""
+    return func.current_timestamp()
+
+
+def as_integer(column: ColumnElement[Any]) -> ColumnElement[int]:
+    """A sum or count as a whole number (MySQL sums are decimals)."""
+    return cast(func.coalesce(column, 0), BigInteger)

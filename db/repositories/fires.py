@@ -1,0 +1,38 @@
+"""sync_schedule_fires: which replica fires, decided by a unique row."""
+
+from __future__ import annotations
+
+from sqlalchemy import delete, insert, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.repositories.dialect import minutes_before_now
+from db.schema import sync_schedule_fires
+
+_F = sync_schedule_fires.c
+
+
+async def has_fired(connection: AsyncConnection, schedule_name: str, fire_at_local: str) -> bool:
+    """Whether some replica has taken this fire."""
+    found = await connection.execute(
+        select(_F.fire_at_local).where(_F.schedule_name == schedule_name, _F.fire_at_local == fire_at_local)
+    )
+    return found.one_or_none() is not None
+
+
+async def try_fire(connection: AsyncConnection, schedule_name: str, fire_at_local: str) -> bool:
+    """Take a fire; False when another replica has. What it starts belongs in the same transaction."""
+    if await has_fired(connection, schedule_name, fire_at_local):
+        return False
+    try:
+        await connection.execute(
+            insert(sync_schedule_fires).values(schedule_name=schedule_name, fire_at_local=fire_at_local)
+        )
+    except IntegrityError:
+        return False
+    return True
+
+
+async def forget_before(connection: AsyncConnection, age_minutes: int) -> None:
+    """Remove fires that are older; they can no longer be caught up."""
+    await connection.execute(delete(sync_schedule_fires).where(_F.fired_at < minutes_before_now(age_minutes)))

@@ -1,0 +1,267 @@
+"""sync_runs: storing, reading, counting and ending runs. Who may write for a run is decided in leases.py.
+
+Every change of a run raises its `revision`, so that a watcher sees it as a later sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.records import (
+    CANCELLED,
+    FAILED,
+    IN_PROGRESS,
+    PENDING,
+    STATUSES,
+    TERMINAL_STATUSES,
+    Ledger,
+    Run,
+    RunFailure,
+)
+from db.repositories.batches import read_totals
+from db.repositories.dialect import minutes_before_now, now
+from db.schema import sync_errors, sync_runs
+
+_R = sync_runs.c
+
+
+async def insert_run(
+    connection: AsyncConnection, *, source_type: str, source_identifier: str, options: Mapping[str, Any]
+) -> int:
+    """Store a pending run; answer its id."""
+    result = await connection.execute(
+        insert(sync_runs).values(
+            source_type=source_type,
+            source_identifier=source_identifier,
+            status=PENDING,
+            sync_metadata=dict(options),
+            items_processed=0,
+            items_failed=0,
+            items_skipped=0,
+            created_at=now(),
+            updated_at=now(),
+        )
+    )
+    key = result.inserted_primary_key
+    if key is None:
+        raise RuntimeError("the database gave no id for a new run")
+    return int(key[0])
+
+
+async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
+    """The run with its live counts, or None."""
+    row = (await connection.execute(select(sync_runs).where(_R.id == run_id))).one_or_none()
+    if row is None:
+        return None
+    return await _with_batches(connection, row)
+
+
+async def list_runs(
+    connection: AsyncConnection, *, before_id: int | None, limit: int, status: str = "", source_type: str = ""
+) -> list[Run]:
+    """At most `limit` runs, newest first, with ids below `before_id`."""
+    query = select(sync_runs).order_by(_R.id.desc()).limit(limit)
+    if before_id is not None:
+        query = query.where(_R.id < before_id)
+    if status:
+        query = query.where(_R.status == status)
+    if source_type:
+        query = query.where(_R.source_type == source_type)
+    rows = (await connection.execute(query)).all()
+    return [await _with_batches(connection, row) for row in rows]
+
+
+async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
+    """Runs by status; every known status has an entry."""
+    rows = await connection.execute(select(_R.status, func.count()).group_by(_R.status))
+    found = {str(status): int(count) for status, count in rows}
+    return {status: found.get(status, 0) for status in STATUSES}
+
+
+async def count_among(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[str, int]:
+    """Runs by status, among those ids."""
+    rows = await connection.execute(select(_R.status, func.count()).where(_R.id.in_(run_ids)).group_by(_R.status))
+    return {str(status): int(count) for status, count in rows}
+
+
+async def pending_ids(connection: AsyncConnection, limit: int) -> list[int]:
+    """Ids of pending runs, oldest first."""
+    rows = await connection.execute(select(_R.id).where(_R.status == PENDING).order_by(_R.id).limit(limit))
+    return [int(run_id) for (run_id,) in rows]
+
+
+async def replace_options(connection: AsyncConnection, run_id: int, options: Mapping[str, Any]) -> None:
+    """Store options again, with their secrets sealed."""
+    await connection.execute(update(sync_runs).where(_R.id == run_id).values(sync_metadata=dict(options)))
+
+
+async def note_source(
+    connection: AsyncConnection, run_id: int, *, fingerprint: str, bytes_total: int, detected: Mapping[str, Any]
+) -> None:
+    """Store what the opened source is."""
+    await connection.execute(
+        update(sync_runs)
+        .where(_R.id == run_id)
+        .values(
+            source_fingerprint=fingerprint,
+            bytes_total=bytes_total,
+            detected=dict(detected),
+            revision=_R.revision + 1,
+        )
+    )
+
+
+async def start_over(connection: AsyncConnection, run_id: int, notice: str) -> None:
+    """Begin again from the first record: batches of the earlier reading no longer count."""
+    notices = await _notices(connection, run_id)
+    await connection.execute(
+        update(sync_runs)
+        .where(_R.id == run_id)
+        .values(
+            restart_no=_R.restart_no + 1,
+            source_fingerprint=None,
+            notices=[*notices, notice],
+            revision=_R.revision + 1,
+        )
+    )
+
+
+async def add_notices(connection: AsyncConnection, run_id: int, added: Sequence[str]) -> None:
+    """Append notices that the run does not carry yet."""
+    present = await _notices(connection, run_id)
+    new = [notice for notice in added if notice not in present]
+    if new:
+        await connection.execute(
+            update(sync_runs).where(_R.id == run_id).values(notices=[*present, *new], revision=_R.revision + 1)
+        )
+
+
+async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None:
+    """Cancel a pending run at once, ask the owner of a running one to stop; answer the status before, or None."""
+    status = (await connection.execute(select(_R.status).where(_R.id == run_id).with_for_update())).scalar_one_or_none()
+    if status == PENDING:
+        await connection.execute(
+            update(sync_runs)
+            .where(_R.id == run_id)
+            .values(status=CANCELLED, completed_at=now(), updated_at=now(), revision=_R.revision + 1)
+        )
+    elif status == IN_PROGRESS:
+        await connection.execute(
+            update(sync_runs).where(_R.id == run_id).values(cancel_requested=True, revision=_R.revision + 1)
+        )
+    return None if status is None else str(status)
+
+
+async def requeue_failed(
+    connection: AsyncConnection, *, retry_count_max: int, age_days_max: int, limit: int
+) -> list[int]:
+    """Make failed runs with retryable errors pending again, oldest first; answer their ids.
+
+    A row of the old service has no verdict of ours: it is retryable when one of its errors is. A run whose source
+    completed in a later run is left alone.
+    """
+    later = sync_runs.alias("later")
+    superseded = (
+        select(later.c.id)
+        .where(
+            later.c.id > _R.id,
+            later.c.status == "completed",
+            later.c.source_type == _R.source_type,
+            later.c.source_identifier == _R.source_identifier,
+        )
+        .exists()
+    )
+    has_retryable_error = (
+        select(sync_errors.c.id)
+        .where(sync_errors.c.sync_run_id == _R.id, sync_errors.c.is_retryable.is_(True))
+        .exists()
+    )
+    rows = await connection.execute(
+        select(_R.id)
+        .where(
+            _R.status == FAILED,
+            _R.retry_count < retry_count_max,
+            _R.updated_at > minutes_before_now(age_days_max * 24 * 60),
+            or_(_R.error_retryable.is_(True), and_(_R.error_retryable.is_(None), has_retryable_error)),
+            ~superseded,
+        )
+        .order_by(_R.id)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+    )
+    ids = [int(run_id) for (run_id,) in rows]
+    if ids:
+        await connection.execute(
+            update(sync_runs)
+            .where(_R.id.in_(ids), _R.status == FAILED)
+            .values(
+                status=PENDING,
+                retry_count=_R.retry_count + 1,
+                completed_at=None,
+                error_message=None,
+                error_reason=None,
+                error_category=None,
+                error_retryable=None,
+                revision=_R.revision + 1,
+                updated_at=now(),
+            )
+        )
+    return ids
+
+
+async def _notices(connection: AsyncConnection, run_id: int) -> list[str]:
+    found = (await connection.execute(select(_R.notices).where(_R.id == run_id))).scalar_one_or_none()
+    return [str(notice) for notice in found or ()]
+
+
+async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
+    """A run whose counts are live: of an ended run those stored at its end, of another the sum of its batches."""
+    stored = Ledger(
+        row.rows_read, row.rows_inserted, row.rows_updated, row.rows_unchanged, row.rows_rejected, row.rows_skipped
+    )
+    legacy = row.lease_epoch == 0 and stored.read == 0
+    totals = await read_totals(connection, row.id)
+    ledger, bytes_done = totals.ledger, totals.bytes_done
+    if row.status in TERMINAL_STATUSES:
+        ledger, bytes_done = stored, row.bytes_done
+    if legacy:
+        # A row of the old service: its three counts are all there is.
+        ledger = Ledger(
+            read=(row.items_processed or 0) + (row.items_failed or 0) + (row.items_skipped or 0),
+            updated=row.items_processed or 0,
+            rejected=row.items_failed or 0,
+            skipped=row.items_skipped or 0,
+        )
+    failure = None
+    if row.status == FAILED:
+        failure = RunFailure(
+            reason=row.error_reason or "",
+            category=row.error_category or "system",
+            message=row.error_message or "",
+            retryable=bool(row.error_retryable),
+        )
+    return Run(
+        id=row.id,
+        source_type=row.source_type,
+        source_identifier=row.source_identifier,
+        status=row.status,
+        options=row.sync_metadata,
+        ledger=ledger,
+        revision=row.revision,
+        retry_count=row.retry_count,
+        restart_no=row.restart_no,
+        cancel_requested=bool(row.cancel_requested),
+        source_fingerprint=row.source_fingerprint,
+        bytes_done=bytes_done,
+        bytes_total=row.bytes_total,
+        failure=failure,
+        notices=tuple(row.notices or ()),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        batch_count=totals.batch_count,
+    )

@@ -1,0 +1,224 @@
+"""Every table that the service reads or writes, once.
+
+The first four belong to the contract (the bot owns them too): their contract columns come first and are never changed;
+below the mark stand columns of our own, each nullable or with a default, so that a row written with only the contract's
+columns stays valid. The rest are ours. Migrations bring a database here; a test compares the two.
+
+Times of day are UTC. Columns that end in `_ms` hold milliseconds since 1970 in the database's own clock.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Numeric,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects import mysql
+
+# Search columns take the contract's case-insensitive collation, keys a binary one: `a` and `A` are two songs.
+_TABLE_OPTIONS: dict[str, Any] = {
+    "mysql_engine": "InnoDB",
+    "mysql_charset": "utf8mb4",
+    "mysql_collate": "utf8mb4_unicode_ci",
+}
+_ID = Integer().with_variant(mysql.INTEGER(unsigned=True), "mysql", "mariadb")
+_BIG = BigInteger()
+_TIME = DateTime().with_variant(mysql.TIMESTAMP(), "mysql", "mariadb")
+_NOW = text("CURRENT_TIMESTAMP")
+
+
+def _key_text(length: int) -> String:
+    return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
+
+
+metadata = MetaData()
+
+sync_runs = Table(
+    "sync_runs",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("source_type", String(50), nullable=False),
+    Column("source_identifier", String(255), nullable=False),
+    Column("status", String(50), nullable=False),
+    Column("started_at", _TIME),
+    Column("completed_at", _TIME),
+    Column("items_processed", Integer, server_default=text("0")),
+    Column("items_failed", Integer, server_default=text("0")),
+    Column("items_skipped", Integer, server_default=text("0")),
+    Column("sync_metadata", JSON(none_as_null=True)),
+    Column("error_message", Text),
+    Column("created_at", _TIME, server_default=_NOW),
+    Column("updated_at", _TIME, server_default=_NOW),
+    # ---- ours
+    Column("revision", _BIG, nullable=False, server_default=text("0")),
+    Column("retry_count", Integer, nullable=False, server_default=text("0")),
+    Column("restart_no", Integer, nullable=False, server_default=text("0")),
+    Column("lease_owner", String(100)),
+    Column("lease_epoch", _BIG, nullable=False, server_default=text("0")),
+    Column("lease_expires_at_ms", _BIG),
+    Column("cancel_requested", Boolean, nullable=False, server_default=text("0")),
+    Column("source_fingerprint", String(255)),
+    Column("rows_read", _BIG, nullable=False, server_default=text("0")),
+    Column("rows_inserted", _BIG, nullable=False, server_default=text("0")),
+    Column("rows_updated", _BIG, nullable=False, server_default=text("0")),
+    Column("rows_unchanged", _BIG, nullable=False, server_default=text("0")),
+    Column("rows_rejected", _BIG, nullable=False, server_default=text("0")),
+    Column("rows_skipped", _BIG, nullable=False, server_default=text("0")),
+    Column("bytes_done", _BIG, nullable=False, server_default=text("0")),
+    Column("bytes_total", _BIG, nullable=False, server_default=text("0")),
+    Column("error_reason", String(64)),
+    Column("error_category", String(32)),
+    Column("error_retryable", Boolean),
+    Column("notices", JSON(none_as_null=True)),
+    Column("detected", JSON(none_as_null=True)),
+    Index("idx_sync_runs_source_type", "source_type"),
+    Index("idx_sync_runs_status", "status"),
+    Index("idx_sync_runs_created_at", "created_at"),
+    Index("idx_sync_runs_source_type_status", "source_type", "status"),
+    **_TABLE_OPTIONS,
+)
+
+sync_errors = Table(
+    "sync_errors",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("sync_run_id", _ID, ForeignKey("sync_runs.id", ondelete="CASCADE", onupdate="CASCADE"), nullable=False),
+    Column("error_type", String(100), nullable=False),
+    Column("error_code", String(50)),
+    Column("error_message", Text, nullable=False),
+    Column("error_details", Text),
+    Column("item_identifier", String(255)),
+    Column("item_data", JSON(none_as_null=True)),
+    Column("is_retryable", Boolean, server_default=text("1")),
+    Column("created_at", _TIME, server_default=_NOW),
+    # ---- ours
+    Column("restart_no", Integer, nullable=False, server_default=text("0")),
+    Column("batch_no", Integer),
+    Column("line_no", _BIG),
+    Column("byte_offset", _BIG),
+    Column("column_name", String(255)),
+    Index("idx_sync_errors_sync_run_id", "sync_run_id"),
+    **_TABLE_OPTIONS,
+)
+
+content_index = Table(
+    "content_index",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("content_type", String(50), nullable=False),
+    Column("title", String(500), nullable=False),
+    Column("artist", String(255)),
+    Column("genre", String(100)),
+    Column("source_type", String(50), nullable=False),
+    Column("source_identifier", _key_text(255), nullable=False),
+    Column("external_id", _key_text(255)),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("is_available", Boolean, server_default=text("1")),
+    Column("last_synced_at", _TIME),
+    Column("created_at", _TIME, server_default=_NOW),
+    Column("updated_at", _TIME, server_default=_NOW),
+    # ---- ours
+    Column("row_hash", _BIG),
+    UniqueConstraint("source_type", "source_identifier", "external_id", name="uq_content_index_source_external"),
+    Index("idx_content_index_content_type", "content_type"),
+    Index("idx_content_index_source_type", "source_type"),
+    Index("idx_content_index_title", "title"),
+    Index("idx_content_index_artist", "artist"),
+    Index("idx_content_index_genre", "genre"),
+    Index("idx_content_index_is_available", "is_available"),
+    Index("idx_content_index_content_type_is_available", "content_type", "is_available"),
+    **_TABLE_OPTIONS,
+)
+
+catalog_items = Table(
+    "catalog_items",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("category_id", _key_text(50), nullable=False),
+    Column("capacity", _key_text(20), nullable=False),
+    Column("capacity_gb", Integer, nullable=False),
+    Column("price", Numeric(10, 2), nullable=False),
+    Column("content_count", Integer, nullable=False),
+    Column("content_unit", String(50), nullable=False),
+    Column("is_active", Boolean, server_default=text("1")),
+    Column("is_popular", Boolean, server_default=text("0")),
+    Column("is_recommended", Boolean, server_default=text("0")),
+    Column("min_price", Numeric(10, 2)),
+    Column("max_price", Numeric(10, 2)),
+    Column("metadata", JSON(none_as_null=True)),
+    Column("created_at", _TIME, server_default=_NOW),
+    Column("updated_at", _TIME, server_default=_NOW),
+    # ---- ours
+    Column("row_hash", _BIG),
+    UniqueConstraint("category_id", "capacity", name="uq_catalog_items_category_capacity"),
+    Index("idx_catalog_items_category_capacity", "category_id", "capacity"),
+    Index("idx_catalog_items_is_active", "is_active"),
+    **_TABLE_OPTIONS,
+)
+
+catalog_change_log = Table(
+    "catalog_change_log",
+    metadata,
+    Column("id", _ID, primary_key=True, autoincrement=True),
+    Column("catalog_item_id", _ID, ForeignKey("catalog_items.id", ondelete="SET NULL")),
+    Column("category_id", String(50), nullable=False),
+    Column("capacity", String(20), nullable=False),
+    Column("action", String(50), nullable=False),
+    Column("field_changed", String(100)),
+    Column("old_value", Text),
+    Column("new_value", Text),
+    Column("changed_by", String(100), nullable=False),
+    Column("change_reason", String(500)),
+    Column("change_data", JSON(none_as_null=True)),
+    Column("ip_address", String(50)),
+    Column("created_at", _TIME, server_default=_NOW),
+    Index("idx_catalog_change_log_catalog_item_id", "catalog_item_id"),
+    **_TABLE_OPTIONS,
+)
+
+# The checkpoints: one row per committed batch, written in the batch's own transaction.
+sync_batches = Table(
+    "sync_batches",
+    metadata,
+    Column("id", _BIG.with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("sync_run_id", _ID, nullable=False),
+    Column("restart_no", Integer, nullable=False),
+    Column("batch_no", Integer, nullable=False),
+    Column("lease_epoch", _BIG, nullable=False),
+    Column("rows_read", _BIG, nullable=False),
+    Column("rows_inserted", _BIG, nullable=False),
+    Column("rows_updated", _BIG, nullable=False),
+    Column("rows_unchanged", _BIG, nullable=False),
+    Column("rows_rejected", _BIG, nullable=False),
+    Column("rows_skipped", _BIG, nullable=False),
+    Column("bytes_done", _BIG, nullable=False),
+    Column("position", JSON, nullable=False),
+    Column("committed_at", _TIME, nullable=False, server_default=_NOW),
+    UniqueConstraint("sync_run_id", "restart_no", "batch_no", name="uq_sync_batches_run_restart_batch"),
+    **_TABLE_OPTIONS,
+)
+
+# Which scheduled fires have happened; the unique row decides which replica fires.
+sync_schedule_fires = Table(
+    "sync_schedule_fires",
+    metadata,
+    Column("schedule_name", String(100), primary_key=True),
+    Column("fire_at_local", String(32), primary_key=True),
+    Column("fired_at", _TIME, nullable=False, server_default=_NOW),
+    **_TABLE_OPTIONS,
+)

@@ -1,0 +1,71 @@
+"""The REST gateway: each route reads a request, makes one call of the gRPC service, and writes the answer.
+
+It holds no state but the channel to the service. A caller that hangs up ends its call and never a run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from starlette.applications import Starlette
+from starlette.routing import Route
+from techaura_sync import AsyncSyncClient, CallLimits
+
+from gateway import events, routes
+from gateway.config import GatewaySettings
+from gateway.errors import HANDLERS
+from gateway.openapi import openapi
+
+
+def utc_now() -> datetime:
+    """The wall clock, aware, in UTC."""
+    return datetime.now(UTC)
+
+
+# Fixed paths stand before `{sync_run_id}`, which would match them too.
+ROUTES = (
+    Route("/v1/sync/stats", routes.Stats),
+    Route("/v1/sync/runs", routes.Runs),
+    Route("/v1/sync/trigger", routes.Trigger),
+    Route("/v1/sync/resume", routes.Resume),
+    Route("/v1/sync/{sync_run_id}", routes.Status),
+    Route("/v1/sync/{sync_run_id}/errors", routes.Errors),
+    Route("/v1/sync/{sync_run_id}/cancel", routes.Cancel),
+    Route("/v1/sync/{sync_run_id}/events", events.Events),
+    Route("/healthz", routes.Health),
+    Route("/openapi.json", openapi),
+)
+
+
+def create_app(settings: GatewaySettings, *, now: Callable[[], datetime] = utc_now) -> Starlette:
+    """Build the gateway; the channel to the service opens and closes with the app's lifespan.
+
+    Args:
+        settings: where the service is, and the limits.
+        now: the time that answers carry; aware.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        limits = CallLimits(
+            call_timeout_seconds=settings.gateway_call_timeout_seconds,
+            watch_retries_max=settings.gateway_watch_retries_max,
+        )
+        async with AsyncSyncClient(settings.grpc_target, limits=limits) as client:
+            app.state.client = client
+            app.state.stopping = asyncio.Event()
+            yield
+
+    app = Starlette(
+        routes=ROUTES,
+        lifespan=lifespan,
+        exception_handlers=HANDLERS,
+    )
+    # A redirect to the path without its last slash would be an answer in no documented shape.
+    app.router.redirect_slashes = False
+    app.state.settings = settings
+    app.state.now = now
+    return app

@@ -1,0 +1,122 @@
+"""Reads the JSON object of a request body: bounded in bytes and depth, and strict about what JSON is.
+
+An empty body counts as `{}`. What Python's json module lets through and JSON does not have (NaN, Infinity), what
+would silently lose a value (a key twice, a number beyond a double) and half a surrogate pair, which no UTF-8 text can
+hold, are refused.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from http import HTTPStatus
+from typing import Any, NoReturn
+
+from starlette.requests import Request
+
+from gateway.errors import RequestFault
+
+# How much of a body over the limit is read, and dropped, before the connection is closed.
+_DROPPED_BYTES_MAX = 8 * 1024 * 1024
+# Strings are matched whole, so that a bracket inside one does not count; an unclosed one runs to the end.
+_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+
+
+async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> dict[str, Any]:
+    """Read the body as a JSON object.
+
+    Raises:
+        RequestFault: 413 when it is longer than `bytes_max`, 400 when it is no JSON object.
+    """
+    raw = await _read(request, bytes_max)
+    return parse_object(raw, depth_max=depth_max) if raw.strip() else {}
+
+
+def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
+    """Parse a JSON object.
+
+    Raises:
+        RequestFault: 400, with `Invalid JSON` as its text when the bytes are no JSON at all.
+    """
+    if _depth(raw, depth_max) > depth_max:
+        raise _refused(f"the body is nested deeper than {depth_max} levels")
+    try:
+        value = json.loads(
+            raw.decode("utf-8"),
+            object_pairs_hook=_object_without_duplicates,
+            parse_constant=_no_json,
+            parse_float=_finite,
+            parse_int=_bounded_int,
+        )
+        if b"\\u" in raw:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise _refused("the body holds half of a surrogate pair, which is no text") from error
+    except ValueError as error:
+        raise _refused("Invalid JSON") from error
+    if not isinstance(value, dict):
+        raise _refused("the body must be a JSON object")
+    return value
+
+
+async def _read(request: Request, bytes_max: int) -> bytes:
+    body = bytearray()
+    received_bytes = 0
+    async for chunk in request.stream():
+        received_bytes += len(chunk)
+        # A little over the limit is read and dropped: a caller whose sending is cut off never sees why.
+        if received_bytes > bytes_max + _DROPPED_BYTES_MAX:
+            break
+        if received_bytes <= bytes_max:
+            body += chunk
+    if received_bytes > bytes_max:
+        raise RequestFault(
+            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the limit of {bytes_max} bytes"
+        )
+    return bytes(body)
+
+
+def _depth(raw: bytes, enough: int) -> int:
+    """The deepest nesting of brackets outside strings; stops counting once it is over `enough`."""
+    depth = deepest = 0
+    for match in _STRING_OR_BRACKET.finditer(raw):
+        if match[0] in (b"[", b"{"):
+            depth += 1
+            deepest = max(deepest, depth)
+            if deepest > enough:
+                break
+        elif match[0] in (b"]", b"}"):
+            depth -= 1
+    return deepest
+
+
+def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise _refused(f"the key {json.dumps(key[:100])} stands twice in one object")
+        result[key] = value
+    return result
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        raise _refused("the body holds a number beyond what a double can hold")
+    return value
+
+
+def _bounded_int(digits: str) -> int:
+    # No option takes a number of more than 64 bits; int() of very many digits is slow.
+    if len(digits) > 20:
+        raise _refused("the body holds a whole number of more than 20 digits")
+    return int(digits)
+
+
+def _refused(text: str) -> RequestFault:
+    return RequestFault(HTTPStatus.BAD_REQUEST, text)

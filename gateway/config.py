@@ -1,0 +1,34 @@
+"""Settings of the gateway, read once from the environment (prefix TECHAURA_SYNC_)."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class GatewaySettings(BaseSettings):
+    """What one gateway needs to know. Unset fields take the defaults below."""
+
+    model_config = SettingsConfigDict(env_prefix="TECHAURA_SYNC_", frozen=True, extra="ignore")
+
+    http_host: str = Field(default="127.0.0.1", description="address the REST gateway listens on")
+    http_port: int = Field(default=3006, ge=0, le=65535, description="port of the REST gateway; 0 picks a free one")
+    http_body_bytes_max: int = Field(
+        default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest body that the gateway takes"
+    )
+    http_json_depth_max: int = Field(default=32, ge=4, le=500, description="levels of nesting in a JSON body")
+
+    grpc_target: str = Field(default="127.0.0.1:50051", min_length=1, description="host:port of the gRPC server")
+
+    gateway_call_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="the gateway waits this long for one answer of the gRPC server"
+    )
+    gateway_watch_retries_max: int = Field(
+        default=8, ge=0, le=100, description="tries in a row to take up a broken event stream"
+    )
+    gateway_ping_interval_seconds: float = Field(
+        default=15.0, gt=0, le=600, description="a comment is sent on a silent event stream after this"
+    )
+    gateway_shutdown_timeout_seconds: float = Field(
+        default=3.0, gt=0, le=600, description="time for open requests and event streams at a stop"
+    )

@@ -1,0 +1,126 @@
+"""Every failure of the gateway as one JSON shape: {"success": false, "error": text}, `reason` and `field` when known.
+
+One table maps gRPC status codes to HTTP. The text is the service's own, which holds no secret; only where the service
+gave no answer, or where old callers know a fixed text, the table has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import grpc
+import structlog
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from techaura_sync import SyncServiceError
+
+_log = structlog.get_logger(__name__)
+
+
+class RequestFault(Exception):
+    """A request that the gateway refuses before the service is asked.
+
+    Args:
+        status: HTTP status.
+        text: what is wrong with it.
+        reason: a name of the proto enum ErrorReason without its prefix.
+        field: the part of the body that is at fault; empty for the whole.
+    """
+
+    def __init__(self, status: HTTPStatus, text: str, *, reason: str = "INVALID_REQUEST", field: str = "") -> None:
+        super().__init__(text)
+        self.status = status
+        self.text = text
+        self.reason = reason
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """What a gRPC status becomes.
+
+    Args:
+        status: HTTP status.
+        text: text for callers; None takes the service's message.
+    """
+
+    status: HTTPStatus
+    text: str | None = None
+
+
+HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpAnswer]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: HttpAnswer(HTTPStatus.BAD_REQUEST),
+    grpc.StatusCode.OUT_OF_RANGE: HttpAnswer(HTTPStatus.BAD_REQUEST),
+    grpc.StatusCode.UNAUTHENTICATED: HttpAnswer(HTTPStatus.UNAUTHORIZED),
+    grpc.StatusCode.PERMISSION_DENIED: HttpAnswer(HTTPStatus.FORBIDDEN),
+    grpc.StatusCode.NOT_FOUND: HttpAnswer(HTTPStatus.NOT_FOUND),
+    grpc.StatusCode.ALREADY_EXISTS: HttpAnswer(HTTPStatus.CONFLICT),
+    grpc.StatusCode.FAILED_PRECONDITION: HttpAnswer(HTTPStatus.CONFLICT),
+    grpc.StatusCode.ABORTED: HttpAnswer(HTTPStatus.CONFLICT),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS),
+    grpc.StatusCode.UNIMPLEMENTED: HttpAnswer(HTTPStatus.NOT_IMPLEMENTED, "The sync service does not know this call"),
+    grpc.StatusCode.CANCELLED: HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, "The sync service is stopping"),
+    grpc.StatusCode.UNAVAILABLE: HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE),
+    grpc.StatusCode.DEADLINE_EXCEEDED: HttpAnswer(
+        HTTPStatus.GATEWAY_TIMEOUT, "The sync service did not answer in time"
+    ),
+    grpc.StatusCode.INTERNAL: HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR),
+    grpc.StatusCode.DATA_LOSS: HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR),
+    grpc.StatusCode.UNKNOWN: HttpAnswer(HTTPStatus.BAD_GATEWAY),
+}
+
+# Texts that old callers know by heart.
+TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
+
+# What gRPC itself says about a broken connection names addresses and file lines; callers get this instead.
+_NO_ANSWER_TEXT = "The sync service is unavailable"
+
+
+def failure_body(text: str, *, reason: str = "", field: str = "") -> dict[str, object]:
+    """The body of every failure."""
+    body: dict[str, object] = {"success": False, "error": text}
+    return body | ({"reason": reason} if reason else {}) | ({"field": field} if field else {})
+
+
+def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]:
+    """HTTP status and body of a failure of the service."""
+    answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
+    own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT
+    text = TEXT_BY_REASON.get(error.reason) or answer.text or own_text
+    return answer.status, failure_body(text, reason=error.reason, field=error.field)
+
+
+async def service_failed(_: Request, error: SyncServiceError) -> Response:
+    """Answer for a `SyncServiceError`."""
+    status, body = http_answer(error)
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.warning("service_failed", code=error.code.name, reason=error.reason, detail=error.message)
+    return JSONResponse(body, status)
+
+
+async def request_refused(_: Request, error: RequestFault) -> Response:
+    """Answer for a `RequestFault`."""
+    return JSONResponse(failure_body(error.text, reason=error.reason, field=error.field), error.status)
+
+
+async def route_refused(_: Request, error: HTTPException) -> Response:
+    """Answer for what Starlette refuses by itself: unknown routes and methods."""
+    return JSONResponse(failure_body(error.detail), error.status_code, error.headers)
+
+
+async def gateway_failed(_: Request, error: Exception) -> Response:
+    """Answer for a fault of the gateway; Starlette raises the error again after it, for the server's log."""
+    _log.error("gateway_failed", error=type(error).__name__)
+    return JSONResponse(failure_body("Internal error", reason="INTERNAL"), HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+# Starlette's own type takes only handlers of any exception; each of these gets what it is registered for.
+HANDLERS: Final[dict[Any, Any]] = {
+    SyncServiceError: service_failed,
+    RequestFault: request_refused,
+    HTTPException: route_refused,
+    Exception: gateway_failed,
+}

@@ -1,0 +1,86 @@
+"""GET /v1/sync/{syncRunId}/events: a run's snapshots as server-sent events, up to the terminal one.
+
+Each event's id is the snapshot's sequence, so a browser that reconnects names it in Last-Event-ID and gets what came
+after. One that names the terminal snapshot's own id has seen everything and is told to stop (204). A stream that
+cannot go on ends with an event `failure`; a caller that hangs up ends its stream and never the run.
+.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Final, TypeVar
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import Response
+from techaura_sync import AsyncSyncClient, SyncServiceError, views
+from techaura_sync.requests import is_terminal
+
+from gateway.errors import RequestFault, failure_body, http_answer
+from gateway.routes import client, run_id, settings
+
+T = TypeVar("T")
+
+_UINT64_MAX: Final = 2**64 - 1
+
+
+class Events(HTTPEndpoint):
+    """GET /v1/sync/{syncRunId}/events."""
+
+    async def get(self, request: Request) -> Response:
+        """Follow one run."""
+        sync_run_id, last_event_id = run_id(request), _last_event_id(request)
+        # Asked before the stream begins, so that an unknown run is a 404 and not an empty stream.
+        current = await client(request).status(sync_run_id)
+        if last_event_id and last_event_id == current.sequence and is_terminal(current.run.status):
+            return Response(status_code=HTTPStatus.NO_CONTENT)
+        return EventSourceResponse(
+            _events(client(request), sync_run_id, last_event_id, request.app.state.stopping),
+            ping=settings(request).gateway_ping_interval_seconds,
+        )
+
+
+async def _events(
+    client: AsyncSyncClient, sync_run_id: int, after_sequence: int, stopping: asyncio.Event
+) -> AsyncIterator[ServerSentEvent]:
+    try:
+        async with aclosing(client.watch(sync_run_id, after_sequence=after_sequence)) as responses:
+            while (response := await _next_unless(stopping, responses)) is not None:
+                yield ServerSentEvent(_json(views.status_view(response)), id=str(response.sequence))
+        if stopping.is_set():
+            yield ServerSentEvent(_json(failure_body("The gateway is stopping")), event="failure")
+    except SyncServiceError as error:
+        _, body = http_answer(error)
+        yield ServerSentEvent(_json(body), event="failure")
+
+
+async def _next_unless(stopping: asyncio.Event, responses: AsyncGenerator[T]) -> T | None:
+    """The next response; None at the end of them or when the gateway stops before there is one."""
+    following = asyncio.ensure_future(anext(responses, None))
+    stop = asyncio.ensure_future(stopping.wait())
+    try:
+        await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
+        return following.result() if following.done() else None
+    finally:
+        stop.cancel()
+        following.cancel()
+        # The generator may not be closed while the cancelled read is still inside it.
+        await asyncio.wait({following})
+
+
+def _last_event_id(request: Request) -> int:
+    text = request.headers.get("last-event-id", "0")
+    if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > _UINT64_MAX:
+        raise RequestFault(HTTPStatus.BAD_REQUEST, "Last-Event-ID must be a whole number", field="Last-Event-ID")
+    return int(text)
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))

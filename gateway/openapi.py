@@ -1,0 +1,228 @@
+"""GET /openapi.json: the routes as an OpenAPI 3.1 document.
+
+Written by hand, since the routes are few; a test keeps its paths and verbs those of the app, and its option names
+those that the gateway reads.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+
+Schema = dict[str, Any]
+
+STATUS_NAMES = ("pending", "in_progress", "completed", "failed", "cancelled")
+TEXT: Schema = {"type": "string"}
+FLAG: Schema = {"type": "boolean"}
+NUMBER: Schema = {"type": "integer"}
+TEXT_MAP: Schema = {"type": "object", "additionalProperties": TEXT}
+
+
+async def openapi(_: Request) -> JSONResponse:
+    """Answer with the document."""
+    return JSONResponse(document())
+
+
+def document() -> Schema:
+    """The OpenAPI document of the gateway."""
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "TechAura Sync", "version": "1", "description": "Moves CSV files and REST APIs into MySQL."},
+        "paths": {
+            "/v1/sync/trigger": {"post": _trigger()},
+            "/v1/sync/resume": {
+                "post": _operation(
+                    "Wake the workers for pending runs.",
+                    _success({"message": TEXT, "data": _object({"pendingCount": NUMBER})}),
+                    400,
+                    413,
+                )
+            },
+            "/v1/sync/stats": {
+                "get": _operation(
+                    "Count runs by status.",
+                    _success({"data": _object(dict.fromkeys(("total", *STATUS_NAMES), NUMBER))}),
+                )
+            },
+            "/v1/sync/runs": {"get": _operation("List runs, newest first.", _page(_run()), 400, query=_runs_query())},
+            "/v1/sync/{syncRunId}": {
+                "get": _operation(
+                    "Tell where one run stands.", _success({"data": _run_with_errors()}), 400, 404, run=True
+                )
+            },
+            "/v1/sync/{syncRunId}/errors": {
+                "get": _operation(
+                    "List the errors of one run, newest first.",
+                    _page(_error()),
+                    400,
+                    404,
+                    run=True,
+                    query=_page_query(),
+                )
+            },
+            "/v1/sync/{syncRunId}/cancel": {
+                "post": _operation("Cancel a run.", _success({"data": _run()}), 400, 404, 409, 413, run=True)
+            },
+            "/v1/sync/{syncRunId}/events": {"get": _events()},
+            "/healthz": {"get": _operation("Tell whether the service takes requests.", _success({"status": TEXT}))},
+            "/openapi.json": {"get": _operation("This document.", {"type": "object"})},
+        },
+    }
+
+
+def _trigger() -> Schema:
+    operation = _operation(
+        "Start a run; answers as soon as it is stored.",
+        _success({"message": TEXT, "data": _object({"syncRunId": NUMBER})}),
+        400,
+        413,
+    )
+    body = {
+        "type": "object",
+        "required": ["sourceType", "sourceIdentifier"],
+        "properties": {
+            "sourceType": {"type": "string", "minLength": 1},
+            "sourceIdentifier": {"type": "string", "minLength": 1},
+            "options": {"anyOf": [csv_options(), api_options(), {"type": "null"}]},
+        },
+    }
+    return operation | {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+
+
+def csv_options() -> Schema:
+    """Options of source type csv."""
+    return _options(
+        targetTable={"enum": ["content_index", "catalog_items"]},
+        contentType=TEXT,
+        delimiter=TEXT,
+        hasHeader=FLAG,
+        encoding=TEXT,
+        columnMapping=TEXT_MAP,
+    )
+
+
+def api_options() -> Schema:
+    """Options of source type api."""
+    secret = {"anyOf": [TEXT, _options(env={"type": "string", "pattern": "^SOURCE_"}) | {"required": ["env"]}]}
+    auth = [
+        _auth("bearer", token=secret),
+        _auth("basic", username=TEXT, password=secret),
+        _auth("apikey", apiKeyHeader=TEXT, apiKeyValue=secret),
+    ]
+    pagination = _options(
+        enabled=FLAG,
+        type={"enum": ["page", "offset", "cursor"]},
+        limitParam=TEXT,
+        offsetParam=TEXT,
+        pageParam=TEXT,
+        cursorParam=TEXT,
+        maxPages={"type": "integer", "minimum": 1, "maximum": 1_000_000},
+    )
+    return _options(
+        method={"enum": ["GET", "POST"]},
+        headers={"type": "object", "additionalProperties": secret},
+        auth={"oneOf": auth},
+        dataPath=TEXT,
+        contentType=TEXT,
+        fieldMapping=TEXT_MAP,
+        pagination=pagination,
+    )
+
+
+def _operation(
+    summary: str, answer: Schema, *failures: int, run: bool = False, query: tuple[Schema, ...] = ()
+) -> Schema:
+    sync_run_id = _parameter("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
+    parameters = [*([sync_run_id] if run else []), *query]
+    failure = _object({"success": {"const": False}, "error": TEXT})
+    failure["properties"] |= {"reason": TEXT, "field": TEXT}
+    # What any call can meet: a full queue, a fault, no service, no answer in time.
+    statuses = (*failures, 429, 500, 502, 503, 504)
+    return {
+        "summary": summary,
+        **({"parameters": parameters} if parameters else {}),
+        "responses": {"200": _response(summary, answer)}
+        | {str(status): _response("Failure.", failure) for status in statuses},
+    }
+
+
+def _events() -> Schema:
+    header = _parameter("Last-Event-ID", "header", NUMBER | {"minimum": 0, "maximum": 2**64 - 1}, required=False)
+    operation = _operation("Follow one run to its end.", {}, 400, 404, run=True, query=(header,))
+    operation["responses"]["200"] = {
+        "description": "One event for each snapshot; its id is the snapshot's sequence, its data a run with errors.",
+        "content": {"text/event-stream": {"schema": TEXT}},
+    }
+    operation["responses"]["204"] = {"description": "Last-Event-ID names the terminal snapshot; nothing follows."}
+    return operation
+
+
+def _run() -> Schema:
+    ledger = _object(dict.fromkeys(("rowsRead", "inserted", "updated", "unchanged", "rejected", "skipped"), NUMBER))
+    failure = _object({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG})
+    times = dict.fromkeys(("createdAt", "startedAt", "completedAt"), _nullable(TEXT))
+    return _object(
+        {"syncRunId": NUMBER, "sourceType": TEXT, "sourceIdentifier": TEXT, "status": {"enum": list(STATUS_NAMES)}}
+        | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
+        | {"ledger": ledger, "failure": _nullable(failure), "notices": {"type": "array", "items": TEXT}}
+        | times
+    )
+
+
+def _run_with_errors() -> Schema:
+    run = _run()
+    errors = {"type": "array", "maxItems": 10, "items": _object({"type": TEXT, "message": TEXT})}
+    return _object(run["properties"] | {"errors": errors, "sequence": NUMBER})
+
+
+def _error() -> Schema:
+    return _object(
+        {"syncErrorId": NUMBER, "syncRunId": NUMBER, "type": TEXT, "code": TEXT, "message": TEXT, "raw": TEXT}
+        | {"line": _nullable(NUMBER), "byteOffset": _nullable(NUMBER), "column": _nullable(TEXT)}
+        | {"retryable": FLAG, "createdAt": _nullable(TEXT)}
+    )
+
+
+def _runs_query() -> tuple[Schema, ...]:
+    status = _parameter("status", "query", {"enum": list(STATUS_NAMES)}, required=False)
+    return (*_page_query(), status, _parameter("sourceType", "query", TEXT, required=False))
+
+
+def _page_query() -> tuple[Schema, ...]:
+    size = _parameter("pageSize", "query", NUMBER | {"minimum": 1, "maximum": 1000}, required=False)
+    return (size, _parameter("pageToken", "query", TEXT, required=False))
+
+
+def _page(item: Schema) -> Schema:
+    return _success({"data": {"type": "array", "items": item}, "nextPageToken": TEXT})
+
+
+def _success(properties: Schema) -> Schema:
+    return _object({"success": {"const": True}, **properties, "timestamp": {"type": "string", "format": "date-time"}})
+
+
+def _object(properties: Schema) -> Schema:
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def _options(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _auth(kind: str, **properties: Schema) -> Schema:
+    schema = _options(type={"const": kind}, **properties)
+    return schema | {"required": list(schema["properties"])}
+
+
+def _nullable(schema: Schema) -> Schema:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
+def _parameter(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:
+    return {"name": name, "in": place, "required": required, "schema": schema}
+
+
+def _response(description: str, schema: Schema) -> Schema:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

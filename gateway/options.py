@@ -1,0 +1,199 @@
+"""`options` of a trigger request: JSON as callers write it -> the typed messages of the protos.
+
+Only shape and type are judged here, each against one table per message; what a value may be is the service's to say.
+A key that no table has is refused, since an option that is not understood must not be silently left out. JSON null
+counts as not given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from http import HTTPStatus
+from typing import Any, Final, TypeVar
+
+from google.protobuf.message import Message
+from techaura.sync.v1 import sources_pb2
+from techaura_sync import Options
+
+from gateway.errors import RequestFault
+
+M = TypeVar("M", bound=Message)
+# Puts one JSON value into a message; the path is how an error names the option.
+Setter = Callable[[M, Any, str], None]
+
+_INT32_MIN, _INT32_MAX = -(2**31), 2**31 - 1
+
+
+def read_options(source_type: str, options: Any) -> Options | None:
+    """Turn the `options` of a request into the message of its source type.
+
+    Args:
+        source_type: as requested; for one that is not known here the service gets none and refuses the type itself.
+        options: the parsed JSON, or None when there was none.
+
+    Raises:
+        RequestFault: 400 that names the option at fault.
+    """
+    if options is None:
+        return None
+    _require(isinstance(options, dict), "options", "must be an object")
+    if source_type == "csv":
+        return _fill(sources_pb2.CsvOptions(), options, "options", _CSV)
+    if source_type == "api":
+        return _fill(sources_pb2.ApiOptions(), options, "options", _API)
+    return None
+
+
+def _fill(message: M, values: dict[str, Any], path: str, setters: dict[str, Setter[M]]) -> M:
+    for key, value in values.items():
+        setter = setters.get(key)
+        if setter is None:
+            known = ", ".join(sorted(setters))
+            raise _fault(path, f"{path} has no option {key[:100]!r}; it knows {known}")
+        if value is not None:
+            setter(message, value, f"{path}.{key}")
+    return message
+
+
+def _text(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, str), path, "must be a text")
+        setattr(message, field, value)
+
+    return put
+
+
+def _flag(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, bool), path, "must be true or false")
+        setattr(message, field, value)
+
+    return put
+
+
+def _whole_number(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, int) and not isinstance(value, bool), path, "must be a whole number")
+        _require(_INT32_MIN <= value <= _INT32_MAX, path, "is out of range")
+        setattr(message, field, value)
+
+    return put
+
+
+def _one_of(field: str, values: dict[str, int]) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, str) and value in values, path, f"must be one of {', '.join(values)}")
+        setattr(message, field, values[value])
+
+    return put
+
+
+def _text_map(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, dict), path, "must be an object of texts")
+        for key, item in value.items():
+            _require(isinstance(item, str), f"{path}.{key}", "must be a text")
+        getattr(message, field).update(value)
+
+    return put
+
+
+def _secret_map(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, dict), path, "must be an object")
+        for key, item in value.items():
+            getattr(message, field)[key].CopyFrom(_secret_text(item, f"{path}.{key}"))
+
+    return put
+
+
+def _secret(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        getattr(message, field).CopyFrom(_secret_text(value, path))
+
+    return put
+
+
+def _secret_text(value: Any, path: str) -> sources_pb2.SecretText:
+    if isinstance(value, str):
+        return sources_pb2.SecretText(value=value)
+    names_variable = isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str)
+    _require(names_variable, path, 'must be a text or {"env": "SOURCE_NAME"}')
+    return sources_pb2.SecretText(env=value["env"])
+
+
+def _auth(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
+    _require(isinstance(value, dict), path, "must be an object")
+    fields = {key: item for key, item in value.items() if key != "type"}
+    kind = value.get("type")
+    if kind == "bearer":
+        message.auth.bearer.CopyFrom(_complete(sources_pb2.BearerAuth(), fields, path, _BEARER))
+    elif kind == "basic":
+        message.auth.basic.CopyFrom(_complete(sources_pb2.BasicAuth(), fields, path, _BASIC))
+    else:
+        _require(kind == "apikey", f"{path}.type", "must be one of bearer, basic, apikey")
+        message.auth.api_key.CopyFrom(_complete(sources_pb2.ApiKeyAuth(), fields, path, _API_KEY))
+
+
+def _complete(message: M, values: dict[str, Any], path: str, setters: dict[str, Setter[M]]) -> M:
+    for key in setters:
+        _require(values.get(key) is not None, f"{path}.{key}", "is required")
+    return _fill(message, values, path, setters)
+
+
+def _pagination(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
+    _require(isinstance(value, dict), path, "must be an object")
+    message.pagination.CopyFrom(_fill(sources_pb2.ApiPagination(), value, path, _PAGINATION))
+
+
+def _require(holds: bool, path: str, what: str) -> None:
+    if not holds:
+        raise _fault(path, f"{path} {what}")
+
+
+def _fault(path: str, text: str) -> RequestFault:
+    return RequestFault(HTTPStatus.BAD_REQUEST, text, reason="INVALID_OPTION", field=path)
+
+
+_CSV: Final[dict[str, Setter[sources_pb2.CsvOptions]]] = {
+    "targetTable": _text("target_table"),
+    "contentType": _text("content_type"),
+    "delimiter": _text("delimiter"),
+    "hasHeader": _flag("has_header"),
+    "encoding": _text("encoding"),
+    "columnMapping": _text_map("column_mapping"),
+}
+_API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
+    "method": _one_of("method", {"GET": sources_pb2.HTTP_METHOD_GET, "POST": sources_pb2.HTTP_METHOD_POST}),
+    "headers": _secret_map("headers"),
+    "auth": _auth,
+    "dataPath": _text("data_path"),
+    "contentType": _text("content_type"),
+    "fieldMapping": _text_map("field_mapping"),
+    "pagination": _pagination,
+}
+_BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
+_BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {
+    "username": _text("username"),
+    "password": _secret("password"),
+}
+_API_KEY: Final[dict[str, Setter[sources_pb2.ApiKeyAuth]]] = {
+    "apiKeyHeader": _text("header"),
+    "apiKeyValue": _secret("value"),
+}
+_PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
+    "enabled": _flag("enabled"),
+    "type": _one_of(
+        "type",
+        {
+            "page": sources_pb2.PAGINATION_TYPE_PAGE,
+            "offset": sources_pb2.PAGINATION_TYPE_OFFSET,
+            "cursor": sources_pb2.PAGINATION_TYPE_CURSOR,
+        },
+    ),
+    "limitParam": _text("limit_param"),
+    "offsetParam": _text("offset_param"),
+    "pageParam": _text("page_param"),
+    "cursorParam": _text("cursor_param"),
+    "maxPages": _whole_number("max_pages"),
+}

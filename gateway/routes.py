@@ -1,0 +1,180 @@
+"""The routes under /v1/sync, and /healthz: one class for each path, one method for each verb."""
+
+from __future__ import annotations
+
+import re
+from contextlib import aclosing
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
+from techaura_sync import AsyncSyncClient, views
+from techaura_sync.errors import no_answer
+
+from gateway.body import read_object
+from gateway.config import GatewaySettings
+from gateway.errors import RequestFault, failure_body
+from gateway.options import read_options
+
+_DIGITS = re.compile(r"[0-9]{1,19}")
+_INT64_MAX: Final = 2**63 - 1
+_INT32_MAX: Final = 2**31 - 1
+
+
+class Stats(HTTPEndpoint):
+    """GET /v1/sync/stats."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """Count runs by status."""
+        return success(request, data=views.stats_view(await client(request).stats()))
+
+
+class Status(HTTPEndpoint):
+    """GET /v1/sync/{syncRunId}."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """Tell where one run stands."""
+        return success(request, data=views.status_view(await client(request).status(run_id(request))))
+
+
+class Trigger(HTTPEndpoint):
+    """POST /v1/sync/trigger."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Start a run and answer as soon as it is stored."""
+        body = await json_body(request)
+        source_type, source_identifier = _source(body)
+        options = read_options(source_type, body.get("options"))
+        async with aclosing(client(request).trigger(source_type, source_identifier, options, detach=True)) as responses:
+            async for response in responses:
+                data = {"syncRunId": response.accepted.sync_run_id}
+                return success(request, data=data, message="Sync scheduled successfully")
+        raise no_answer()
+
+
+class Resume(HTTPEndpoint):
+    """POST /v1/sync/resume."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Wake the workers for the pending runs."""
+        await json_body(request)
+        answer = await client(request).resume()
+        return success(request, message="Pending syncs resumed", data={"pendingCount": answer.pending_count})
+
+
+class Runs(HTTPEndpoint):
+    """GET /v1/sync/runs."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """List runs, newest first."""
+        query = sync_service_pb2.ListSyncRunsRequest(
+            page_size=_page_size(request),
+            page_token=request.query_params.get("pageToken", ""),
+            status=_status_filter(request),
+            source_type=request.query_params.get("sourceType", ""),
+        )
+        page = await client(request).list_runs(query)
+        return success(request, data=[views.run_view(run) for run in page.runs], nextPageToken=page.next_page_token)
+
+
+class Errors(HTTPEndpoint):
+    """GET /v1/sync/{syncRunId}/errors."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """List the errors of one run, newest first."""
+        query = sync_service_pb2.ListSyncErrorsRequest(
+            sync_run_id=run_id(request),
+            page_size=_page_size(request),
+            page_token=request.query_params.get("pageToken", ""),
+        )
+        page = await client(request).list_errors(query)
+        data = [views.error_view(error) for error in page.errors]
+        return success(request, data=data, nextPageToken=page.next_page_token)
+
+
+class Cancel(HTTPEndpoint):
+    """POST /v1/sync/{syncRunId}/cancel."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Cancel a run that has not ended."""
+        await json_body(request)
+        return success(request, data=views.run_view(await client(request).cancel(run_id(request))))
+
+
+class Health(HTTPEndpoint):
+    """GET /healthz."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """Tell whether the gateway and the service behind it take requests."""
+        if await client(request).serving():
+            return success(request, status="serving")
+        return JSONResponse(failure_body("The sync service is unavailable"), HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def client(request: Request) -> AsyncSyncClient:
+    """The client of the service, opened by the app's lifespan."""
+    result: AsyncSyncClient = request.app.state.client
+    return result
+
+
+def settings(request: Request) -> GatewaySettings:
+    """The settings that the app was built with."""
+    result: GatewaySettings = request.app.state.settings
+    return result
+
+
+def success(request: Request, **fields: Any) -> JSONResponse:
+    """A success body with the given fields and the time."""
+    return JSONResponse({"success": True, **fields, "timestamp": views.time_text(request.app.state.now())})
+
+
+async def json_body(request: Request) -> dict[str, Any]:
+    """The request's JSON object; `{}` when the body is empty."""
+    limits = settings(request)
+    return await read_object(request, bytes_max=limits.http_body_bytes_max, depth_max=limits.http_json_depth_max)
+
+
+def run_id(request: Request) -> int:
+    """The run that the path names.
+
+    Raises:
+        RequestFault: 400 when it is not a whole number that the service could ever give.
+    """
+    text: str = request.path_params["sync_run_id"]
+    if not _DIGITS.fullmatch(text) or int(text) > _INT64_MAX:
+        raise RequestFault(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
+    return int(text)
+
+
+def _source(body: dict[str, Any]) -> tuple[str, str]:
+    for key in ("sourceType", "sourceIdentifier"):
+        value = body.get(key)
+        if value is None or value == "":
+            raise RequestFault(HTTPStatus.BAD_REQUEST, "sourceType and sourceIdentifier are required", field=key)
+        if not isinstance(value, str):
+            raise RequestFault(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
+    return body["sourceType"], body["sourceIdentifier"]
+
+
+def _page_size(request: Request) -> int:
+    text = request.query_params.get("pageSize", "0")
+    if not _DIGITS.fullmatch(text) or int(text) > _INT32_MAX:
+        raise RequestFault(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number", field="pageSize")
+    return int(text)
+
+
+def _status_filter(request: Request) -> resources_pb2.SyncStatus.ValueType:
+    name = request.query_params.get("status")
+    if name is None:
+        return resources_pb2.SYNC_STATUS_UNSPECIFIED
+    for status in resources_pb2.SyncStatus.values():
+        if status != resources_pb2.SYNC_STATUS_UNSPECIFIED and views.status_name(status) == name:
+            return status
+    raise RequestFault(
+        HTTPStatus.BAD_REQUEST,
+        "status must be one of pending, in_progress, completed, failed, cancelled",
+        field="status",
+    )

@@ -1,0 +1,40 @@
+# Shared by the scripts: where the project is, and its virtual environment. Sourced, never run.
+project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+venv="$project/.venv"
+unset PYTHONPATH
+
+say() { echo "$*" >&2; }
+
+# Makes or brings up to date .venv. $1: runtime or dev (dev holds all of runtime).
+ensure_venv() {
+  local kind=$1 wanted stamp
+  wanted=$(cat "$project/requirements/$kind.txt" "$project/pyproject.toml" "$project/clients/python/pyproject.toml" |
+    sha256sum | cut -d' ' -f1)
+  stamp="$venv/.installed-$kind"
+  [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && return 0
+  # An environment for development serves for running too.
+  [ "$kind" = runtime ] && [ -f "$venv/.installed-dev" ] && ensure_venv dev && return 0
+  local python=${PYTHON:-python3}
+  if ! "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    say "Python 3.11 or newer is needed; set PYTHON to one"
+    exit 2
+  fi
+  [ -x "$venv/bin/python" ] || { say "making .venv ..."; "$python" -m venv "$venv"; }
+  say "installing ($kind) ..."
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+    -r "$project/requirements/build.txt" -r "$project/requirements/$kind.txt"
+  "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation \
+    -e "$project/clients/python" -e "$project"
+  echo "$wanted" > "$stamp"
+}
+
+# Installs the TypeScript client's development tools (stub generator, buf, test dependencies). Needs node and npm.
+ensure_node_modules() {
+  local folder="$project/clients/typescript" wanted
+  command -v npm > /dev/null || { say "node 20 and npm are needed for the TypeScript client"; return 1; }
+  wanted=$(sha256sum "$folder/package-lock.json" | cut -d' ' -f1)
+  [ -f "$folder/node_modules/.installed" ] && [ "$(cat "$folder/node_modules/.installed")" = "$wanted" ] && return 0
+  say "installing (typescript) ..."
+  (cd "$folder" && npm ci --silent --no-audit --no-fund)
+  echo "$wanted" > "$folder/node_modules/.installed"
+}

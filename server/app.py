@@ -1,0 +1,150 @@
+"""Composition root: builds everything, starts it, and stops it last in, first out.
+
+Order of a stop: no new claims, batches in hand finish and their runs are given back, open streams get their end, the
+port closes, then the database.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from db.engine import Database
+from db.errors import RefusedDatabaseError, TransientDatabaseError
+from db.migrate import HEAD_REVISION, migrate
+from server.core.clock import Clock, SystemClock
+from server.core.config import Settings
+from server.core.errors import Fatal
+from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
+from server.orchestration.run_loop import RunContext
+from server.orchestration.runs import Runs
+from server.orchestration.scheduler import RetryScheduler
+from server.orchestration.worker import Worker
+from server.service.grpc_server import GrpcServer
+
+log = structlog.get_logger()
+
+KEY_FILE_NAME: Final = "secret.key"
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """A server that answers.
+
+    Args:
+        grpc_port: where it listens.
+        runs: what its calls do, for the program around it.
+    """
+
+    grpc_port: int
+    runs: Runs
+
+
+def open_database(settings: Settings) -> Database:
+    """The database of the settings; nothing is connected yet.
+
+    Raises:
+        ValueError: the URL is wrong.
+        DatabaseError: the folder of an embedded database cannot be made.
+    """
+    return Database(
+        settings.database_url.get_secret_value(),
+        pool_size_max=settings.database_pool_size_max,
+        timeout_seconds=settings.database_timeout_seconds,
+    )
+
+
+def secret_box(settings: Settings, database: Database) -> SecretBox:
+    """The box of the configured key; without one, of a key beside the embedded database.
+
+    Raises:
+        Fatal: SECRET_UNAVAILABLE.
+    """
+    files_dir = Path(settings.secrets_dir) if settings.secrets_dir else None
+    if settings.secret_key is not None:
+        return SecretBox(settings.secret_key.get_secret_value(), files_dir=files_dir)
+    if database.file is None:
+        raise Fatal(
+            "SECRET_UNAVAILABLE",
+            "TECHAURA_SYNC_SECRET_KEY is not set; with a database server it must be, the same for every replica: "
+            "print one with `techaura-syncd make-key`",
+            category="system",
+        )
+    return SecretBox(load_or_create_key(database.file.parent / KEY_FILE_NAME), files_dir=files_dir)
+
+
+@asynccontextmanager
+async def server_running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[RunningServer]:
+    """Migrate the database and serve gRPC while the block runs.
+
+    Raises:
+        Fatal, DatabaseError, ValueError: it cannot start; the text names what is wrong.
+    """
+    clock = clock or SystemClock()
+    async with AsyncExitStack() as stack:
+        database = open_database(settings)
+        stack.push_async_callback(database.close)
+        if await _migrated(database):
+            log.info("migrated", action="migrate", revision=HEAD_REVISION)
+        box = secret_box(settings, database)
+
+        def reveal(secret: SecretValue) -> str:
+            return box.reveal(secret, os.environ)
+
+        worker: Worker
+
+        def wake() -> None:
+            worker.wake()
+
+        def cancel_here(run_id: int) -> None:
+            worker.cancel(run_id)
+
+        runs = Runs(database, settings, clock, box, wake, cancel_here)
+        context = RunContext(database, settings, clock, reveal, runs.changed)
+        worker = Worker(context, runs.load_source, runs.changed)
+        grpc_server = GrpcServer(settings, runs)
+        await grpc_server.start()
+        stack.push_async_callback(grpc_server.stop, 1.0)
+        worker.start()
+        stack.push_async_callback(worker.stop)
+        stack.push_async_callback(grpc_server.drain)
+        scheduler = asyncio.create_task(RetryScheduler(database, settings, clock, wake).run(), name="scheduler")
+        stack.push_async_callback(_cancel, scheduler)
+        log.info("serving", action="serve", grpc_port=grpc_server.port)
+        yield RunningServer(grpc_server.port, runs)
+        log.info("stopping", action="stop")
+
+
+async def migrate_only(settings: Settings) -> bool:
+    """Bring the database to the newest revision; answer whether anything had to be done.
+
+    Raises:
+        ValueError, DatabaseError
+    """
+    database = open_database(settings)
+    try:
+        return await _migrated(database)
+    finally:
+        await database.close()
+
+
+async def _migrated(database: Database) -> bool:
+    try:
+        return await migrate(database)
+    except TransientDatabaseError as error:
+        place = database.file or f"{database.url.host}:{database.url.port or 3306}"
+        raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.message}", error.code) from error
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

@@ -1,0 +1,154 @@
+"""techaura-syncd: the program that serves. `serve` runs server and gateway in one process.
+
+Exit codes: 0 after a stop by signal, 2 for a wrong setting, a busy port or a folder that cannot be used, with one line
+that names it; 1 for a fault while serving.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from typing import NoReturn, TypeVar
+
+import structlog
+import typer
+from pydantic import ValidationError
+
+from server.core.config import Settings
+from server.core.logs import configure_logging
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+log = structlog.get_logger()
+S = TypeVar("S")
+
+
+def main() -> None:
+    """Entry point of techaura-syncd."""
+    # The C core of grpc writes lines of its own to standard error, beside the log.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    app()
+
+
+@app.command()
+def serve() -> None:
+    """Serve gRPC and the REST gateway in one process (the default way to run)."""
+    _run(_serve(with_server=True, with_gateway=True))
+
+
+@app.command()
+def server() -> None:
+    """Serve gRPC only."""
+    _run(_serve(with_server=True, with_gateway=False))
+
+
+@app.command()
+def gateway() -> None:
+    """Serve the REST gateway only; it calls the gRPC server at TECHAURA_SYNC_GRPC_TARGET."""
+    _run(_serve(with_server=False, with_gateway=True))
+
+
+@app.command()
+def migrate() -> None:
+    """Create or adopt the tables, then exit. Safe to run at any time, by several replicas at once."""
+    from server.app import migrate_only
+
+    settings = _settings(Settings)
+
+    async def work() -> None:
+        done = await migrate_only(settings)
+        print("the database was brought to the newest revision" if done else "the database is at the newest revision")
+
+    _run(work())
+
+
+@app.command()
+def health() -> None:
+    """Exit with 0 when the gRPC server at TECHAURA_SYNC_GRPC_TARGET says SERVING (for container health checks)."""
+    from techaura_sync import SyncClient
+
+    from gateway.config import GatewaySettings
+
+    target = _settings(GatewaySettings).grpc_target
+    with SyncClient(target) as client:
+        if not client.serving():
+            _exit(1, f"{target} is not serving")
+
+
+@app.command("make-key")
+def make_key() -> None:
+    """Print a new key for TECHAURA_SYNC_SECRET_KEY."""
+    from cryptography.fernet import Fernet
+
+    print(Fernet.generate_key().decode("ascii"))
+
+
+async def _serve(*, with_server: bool, with_gateway: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with AsyncExitStack() as stack:
+        ports: dict[str, int] = {}
+        if with_server:
+            from server.app import server_running
+
+            settings = _settings(Settings)
+            configure_logging(settings.log_level)
+            ports["grpc_port"] = (await stack.enter_async_context(server_running(settings))).grpc_port
+        if with_gateway:
+            from gateway.config import GatewaySettings
+            from gateway.serving import gateway_running
+
+            own = _settings(GatewaySettings)
+            if with_server:
+                own = own.model_copy(update={"grpc_target": f"127.0.0.1:{ports['grpc_port']}"})
+            else:
+                configure_logging(_settings(Settings).log_level)
+            ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
+        print(json.dumps({"event": "SERVING", **ports}), flush=True)
+        await stop.wait()
+
+
+async def _listening(stack: AsyncExitStack, running: object, host: str, port: int) -> int:
+    try:
+        return await stack.enter_async_context(running)  # type: ignore[arg-type] # the gateway's context manager
+    except (OSError, socket.gaierror) as error:
+        reason = error.strerror or type(error).__name__
+        raise OSError(f"cannot listen on {host}:{port} ({reason}); set TECHAURA_SYNC_HTTP_PORT") from error
+
+
+def _settings(kind: Callable[[], S]) -> S:
+    try:
+        return kind()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = "TECHAURA_SYNC_" + "_".join(str(part) for part in first["loc"]).upper()
+        _exit(2, f"{name} {first['msg'].removeprefix('Value error, ')}")
+
+
+def _run(work: Awaitable[None]) -> None:
+    from db.errors import DatabaseError
+    from server.core.errors import SyncError
+
+    async def awaited() -> None:
+        await work
+
+    try:
+        asyncio.run(awaited())
+    except (SyncError, DatabaseError) as error:
+        _exit(2, error.message)
+    except ValueError as error:
+        _exit(2, f"TECHAURA_SYNC_DATABASE_URL {error}")
+    except OSError as error:
+        _exit(2, str(error))
+
+
+def _exit(code: int, message: str) -> NoReturn:
+    print(f"techaura-syncd: {message}", file=sys.stderr)
+    sys.exit(code)

@@ -1,0 +1,154 @@
+"""Settings of the server, read once from the environment (prefix TECHAURA_SYNC_).
+
+Every queue, page, batch, retry and wait has its maximum here. `.env.example` lists each setting with its default;
+a test keeps the two alike.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadDateError, croniter
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_DIR = Path(__file__).resolve().parents[2]
+
+
+class Settings(BaseSettings):
+    """What one server needs to know. Unset fields take the defaults below."""
+
+    model_config = SettingsConfigDict(env_prefix="TECHAURA_SYNC_", frozen=True, extra="ignore")
+
+    database_url: SecretStr = Field(
+        SecretStr("sqlite+aiosqlite:///var/techaura_sync.db"),
+        description="sqlite+aiosqlite:///PATH or mysql+aiomysql://USER:PASSWORD@HOST:PORT/DATABASE",
+    )
+    database_pool_size_max: int = Field(10, ge=3, le=200, description="database connections at the most")
+    database_timeout_seconds: float = Field(60.0, gt=0, le=3600, description="one statement may take this long")
+
+    grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on")
+    grpc_port: int = Field(50051, ge=0, le=65535, description="port of the gRPC server; 0 picks a free one")
+    grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message")
+
+    data_roots: str = Field(
+        f"{PROJECT_DIR / 'data'}:/data", description="colon-separated folders that files may be read from"
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="Fernet key for secrets in options; unset: made beside the embedded database"
+    )
+
+    time_zone: str = Field("America/Bogota", description="IANA time zone of RETRY_CRON")
+    retry_cron: str = Field("0 3 * * *", description="when failed runs are taken up again")
+    retry_count_max: int = Field(3, ge=0, le=100, description="nightly retries of one run at the most")
+    retry_catch_up_seconds: int = Field(
+        6 * 3600, ge=0, le=86400, description="a fire missed while the service was down is caught up within this"
+    )
+    retry_age_days_max: int = Field(7, ge=1, le=3650, description="failed runs older than this are left alone")
+
+    runs_concurrent_max: int = Field(2, ge=1, le=64, description="runs executed at once by one replica")
+    poll_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often a worker looks for pending runs")
+    lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")
+    heartbeat_interval_seconds: float = Field(2.0, gt=0, le=600, description="how often an owner renews its lease")
+    legacy_grace_seconds: float = Field(
+        900.0, ge=0, le=7 * 86400, description="an in_progress row of the old service is taken over after this"
+    )
+    shutdown_timeout_seconds: float = Field(8.0, gt=0, le=600, description="time for running batches at a stop")
+
+    batch_retry_attempts_max: int = Field(6, ge=1, le=100, description="tries of one batch on passing faults")
+    batch_retry_elapsed_seconds_max: float = Field(120.0, gt=0, le=3600, description="time for all of those tries")
+    rejects_stored_max: int = Field(10_000, ge=0, le=10_000_000, description="error rows stored per run; all count")
+    error_ratio_max: float = Field(0.10, ge=0, le=1, description="rejected rows, as a share, that a run survives")
+    error_count_max: int = Field(1_000_000, ge=0, description="rejected rows that a run survives")
+    touch_after_hours: float = Field(12.0, gt=0, le=24, description="unchanged rows get a fresh last_synced_at after")
+
+    survey_rows_in_memory_max: int = Field(
+        1_000_000, ge=1000, le=100_000_000, description="key digests of a file that are compared at once"
+    )
+    csv_block_bytes: int = Field(8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="CSV read at a time")
+    csv_record_bytes_max: int = Field(16 * 1024 * 1024, ge=1024, le=1 << 30, description="longest CSV record")
+    csv_columns_max: int = Field(4096, ge=1, le=65_536, description="columns of a CSV file at the most")
+    csv_files_max: int = Field(10_000, ge=1, le=1_000_000, description="files of one run on a folder or a pattern")
+    csv_settle_seconds: float = Field(
+        0.2, ge=0, le=60, description="a file written to more recently than this is looked at twice, this far apart"
+    )
+    csv_decompressed_bytes_max: int = Field(
+        64 * 1024**3, ge=1024, description="content of a compressed CSV file at the most"
+    )
+    csv_compression_ratio_max: float = Field(
+        250.0, ge=1, le=100_000, description="content of a compressed CSV file over its size"
+    )
+    batch_rows_max: int = Field(131_072, ge=1, le=10_000_000, description="rows written in one transaction")
+
+    http_timeout_seconds: float = Field(30.0, gt=0, le=3600, description="one request to a source API")
+    http_page_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1 << 30, description="largest page of a source API")
+    http_retry_attempts_max: int = Field(4, ge=1, le=100, description="tries of one page on passing faults")
+    http_retry_wait_seconds_max: float = Field(30.0, ge=0, le=600, description="longest wait between those tries")
+    http_retry_elapsed_seconds_max: float = Field(180.0, gt=0, le=3600, description="time for all tries of one page")
+    http_pages_max: int = Field(100_000, ge=1, le=100_000_000, description="pages of one API run; more fail it")
+    http_items_max: int = Field(50_000_000, ge=1, description="items of one API run; more fail it")
+    http_bytes_max: int = Field(64 << 30, ge=1024, description="bytes of one API run; more fail it")
+    http_run_seconds_max: float = Field(86_400.0, gt=0, description="time for one attempt of an API run; more fails it")
+    http_batch_rows: int = Field(2_000, ge=1, le=1_000_000, description="items of an API that are written at once")
+    http_ca_file: str = Field("", description="PEM file of further certificate authorities for source APIs")
+    allow_private_addresses: bool = Field(
+        False, description="whether source APIs may have private, loopback or other non-public addresses"
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="comma-separated hosts (host, host:port, *.domain) that source APIs may be on, also with private "
+        "addresses; empty: every host with public addresses",
+    )
+    secrets_dir: str = Field("", description='folder of the files that {"file": "name"} in options may name')
+
+    progress_interval_seconds: float = Field(0.25, gt=0, le=60, description="least time between two progress messages")
+    follow_interval_seconds: float = Field(
+        0.5, gt=0, le=60, description="how often a run that executes elsewhere is looked at"
+    )
+
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @field_validator("time_zone")
+    @classmethod
+    def _time_zone_exists(cls, value: str) -> str:
+        try:
+            ZoneInfo(value)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError(f"{value!r} is no IANA time zone, such as America/Bogota") from error
+        return value
+
+    @field_validator("retry_cron")
+    @classmethod
+    def _cron_is_valid(cls, value: str) -> str:
+        if len(value.split()) != 5 or not croniter.is_valid(value):
+            raise ValueError(f"{value!r} is no cron expression of five fields, such as 0 3 * * *")
+        try:
+            croniter(value, datetime(2000, 1, 1, tzinfo=UTC)).get_next(datetime)
+        except CroniterBadDateError as error:
+            raise ValueError(f"{value!r} never comes round (a day that no month has)") from error
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _log_level_exists(cls, value: str) -> str:
+        if value.upper() not in {"DEBUG", "INFO", "WARNING", "ERROR"}:
+            raise ValueError(f"{value!r} is none of DEBUG, INFO, WARNING, ERROR")
+        return value.upper()
+
+    @field_validator("data_roots")
+    @classmethod
+    def _roots_are_absolute(cls, value: str) -> str:
+        roots = [part for part in value.split(":") if part]
+        if not roots:
+            raise ValueError("names no folder")
+        for root in roots:
+            if not Path(root).is_absolute():
+                raise ValueError(f"{root!r} is not an absolute path")
+        return value
+
+    @property
+    def data_root_paths(self) -> tuple[Path, ...]:
+        """The folders of `data_roots`, in order."""
+        return tuple(Path(part) for part in self.data_roots.split(":") if part)

@@ -1,0 +1,100 @@
+"""Every error of the service, grouped by what the engine does about it.
+
+    SyncError
+      Retryable     trying again can help: now, or at the nightly retry
+      Fatal         trying again cannot help; the run fails
+      Invalid       the request is wrong; nothing was written
+        NotFound    the thing that the request names does not exist
+        Conflict    the thing is not in a state that allows the request
+
+A row that is refused is no exception: it is a `Reject` (see sources/base.py), counted and listed.
+
+Each error carries a reason (a name of the proto enum ErrorReason), a category of the contract and a text for
+the caller: what happened, where, what to do next. The text holds no secret and no row content; the cause, for
+the log, is chained with `raise ... from`.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+Category = Literal["validation", "parsing", "authentication", "network", "processing", "system"]
+
+# Categories that trying again cannot mend (contract, section 3).
+NOT_RETRYABLE_CATEGORIES: Final = frozenset({"validation", "parsing", "authentication"})
+
+
+class SyncError(Exception):
+    """Base of all errors that have a meaning for a caller.
+
+    Args:
+        reason: name of a proto ErrorReason without its prefix.
+        message: what happened, where, and what to do next.
+        category: the contract's category; None takes the class's own.
+    """
+
+    retryable: bool = False
+    default_category: Category = "system"
+
+    def __init__(self, reason: str, message: str, *, category: Category | None = None) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.category: Category = category or self.default_category
+
+
+class Retryable(SyncError):
+    """A passing fault: the network, a lock, a server that restarts.
+
+    Args:
+        retry_after_seconds: the least wait that the other side asked for, or None.
+    """
+
+    retryable = True
+    default_category: Category = "network"
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        category: Category | None = None,
+        retry_after_seconds: float | None = None,
+    ) -> None:
+        super().__init__(reason, message, category=category)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class Fatal(SyncError):
+    """The run cannot go on, and would not the next time either."""
+
+    default_category: Category = "processing"
+
+
+class Invalid(SyncError):
+    """The request is wrong. Raised before anything is written.
+
+    Args:
+        field: which part of the request is at fault, such as `options.delimiter`; empty for the whole.
+    """
+
+    default_category: Category = "validation"
+
+    def __init__(self, reason: str, message: str, *, field: str = "") -> None:
+        super().__init__(reason, message)
+        self.field = field
+
+
+class NotFound(Invalid):
+    """The thing that the request names does not exist."""
+
+
+class Conflict(Invalid):
+    """The thing is not in a state that allows the request."""
+
+
+class LeaseLost(Fatal):
+    """Another worker has taken the run over: stop, and write nothing more."""
+
+    def __init__(self, run_id: int) -> None:
+        super().__init__("LEASE_LOST", f"run {run_id} was taken over by another worker; this one writes nothing more")

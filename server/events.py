@@ -1,0 +1,127 @@
+"""Progress to many watchers: one follower per subject looks, everyone waiting for that subject shares what it saw.
+
+A follower exists while somebody watches. It fetches at once, then whenever it is poked (this replica changed the
+subject) and at least every `follow_interval_seconds` (another replica may have), never more often than
+`progress_interval_seconds`. Watchers get the latest value only: a slow one skips what came in between, holds nothing up
+and costs no queue. A fault of `fetch` reaches every watcher, after the follower has tried for `patience_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from typing import Generic, TypeVar
+
+from db.errors import TransientDatabaseError
+from server.core.clock import Clock
+
+T = TypeVar("T")
+
+
+class _Topic(Generic[T]):
+    """One subject: its latest value and those who wait for the next."""
+
+    def __init__(self) -> None:
+        self.value: T | None = None
+        self.version = 0
+        self.error: BaseException | None = None
+        self.watchers = 0
+        self.changed = asyncio.Event()
+        self.poked = asyncio.Event()
+        self.follower: asyncio.Task[None] | None = None
+
+    def offer(self, value: T) -> None:
+        self.value = value
+        self.version += 1
+        self.wake()
+
+    def wake(self) -> None:
+        changed, self.changed = self.changed, asyncio.Event()
+        changed.set()
+
+
+class ProgressHub(Generic[T]):
+    """Shares the latest value of each subject among its watchers.
+
+    Args:
+        fetch: reads the present value of a subject.
+        clock: for waiting.
+        progress_interval_seconds: least time between two looks.
+        follow_interval_seconds: most time between two looks.
+        patience_seconds: how long a database that does not answer is waited for.
+    """
+
+    def __init__(
+        self,
+        fetch: Callable[[int], Awaitable[T]],
+        clock: Clock,
+        *,
+        progress_interval_seconds: float,
+        follow_interval_seconds: float,
+        patience_seconds: float = 30.0,
+    ) -> None:
+        self._fetch = fetch
+        self._clock = clock
+        self._progress_interval_seconds = progress_interval_seconds
+        self._follow_interval_seconds = follow_interval_seconds
+        self._patience_seconds = patience_seconds
+        self._topics: dict[int, _Topic[T]] = {}
+
+    def poke(self, subject: int) -> None:
+        """Say that the subject has changed. Costs nothing when nobody watches."""
+        topic = self._topics.get(subject)
+        if topic is not None:
+            topic.poked.set()
+
+    async def watch(self, subject: int) -> AsyncGenerator[T]:
+        """Yield the present value, then each later one (latest wins), until the caller stops.
+
+        Raises:
+            whatever `fetch` raised, when it goes on raising it.
+        """
+        topic = self._topics.setdefault(subject, _Topic())
+        topic.watchers += 1
+        if topic.follower is None:
+            topic.follower = asyncio.create_task(self._follow(subject, topic))
+        seen = 0
+        try:
+            while True:
+                changed = topic.changed
+                if topic.error is not None:
+                    raise topic.error
+                if topic.version > seen and topic.value is not None:
+                    seen = topic.version
+                    yield topic.value
+                    continue
+                await changed.wait()
+        finally:
+            topic.watchers -= 1
+            if topic.watchers == 0:
+                self._topics.pop(subject, None)
+                topic.follower.cancel()
+
+    async def _follow(self, subject: int, topic: _Topic[T]) -> None:
+        failing_since: float | None = None
+        while True:
+            topic.poked.clear()
+            try:
+                topic.offer(await self._fetch(subject))
+                failing_since = None
+            except TransientDatabaseError as error:
+                failing_since = failing_since or self._clock.monotonic_seconds()
+                if self._clock.monotonic_seconds() - failing_since > self._patience_seconds:
+                    self._give_up(subject, topic, error)
+                    return
+            except Exception as error:  # noqa: BLE001 - every watcher is told; nothing is dropped
+                self._give_up(subject, topic, error)
+                return
+            await self._clock.sleep(self._progress_interval_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._follow_interval_seconds):
+                    await topic.poked.wait()
+
+    def _give_up(self, subject: int, topic: _Topic[T], error: Exception) -> None:
+        topic.error = error
+        self._topics.pop(subject, None)
+        topic.wake()

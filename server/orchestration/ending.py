@@ -1,0 +1,115 @@
+"""How a run ends: the ledger is checked, the verdict is stored once, and only by the holder of its lease."""
+
+from __future__ import annotations
+
+from db.engine import Database
+from db.errors import DatabaseError, TransientDatabaseError
+from db.records import ErrorRow, Lease, Ledger, RunFailure
+from db.repositories import leases
+from db.repositories.batches import read_totals
+from db.repositories.errors import insert_errors
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.errors import Fatal, SyncError
+from server.core.retry import GiveUp, RetryPolicy, decide
+from server.orchestration.signals import RunStopped
+
+
+def failure_of(error: BaseException) -> RunFailure:
+    """The verdict on a run that ended with this error; the text is fit for the caller."""
+    if isinstance(error, SyncError):
+        return RunFailure(error.reason, error.category, error.message, error.retryable)
+    if isinstance(error, TransientDatabaseError):
+        return RunFailure(
+            "DATABASE_UNAVAILABLE",
+            "system",
+            f"{error.message}. What was committed stays; the run goes on from there when it is retried",
+            retryable=True,
+        )
+    if isinstance(error, DatabaseError):
+        return RunFailure("DATABASE_REFUSED", "system", error.message, retryable=False)
+    return RunFailure(
+        "INTERNAL", "system", f"a fault of the service ({type(error).__name__}); its log has the cause", retryable=True
+    )
+
+
+def check_ledger(ledger: Ledger, settings: Settings) -> None:
+    """Check the counts of a run whose source was read to its end.
+
+    Raises:
+        Fatal: LEDGER_MISMATCH when they do not add up, ERROR_BUDGET_EXCEEDED when too many rows were rejected.
+    """
+    if not ledger.balanced:
+        raise Fatal("LEDGER_MISMATCH", f"the counts of the run do not add up: {ledger}", category="system")
+    if ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max:
+        raise Fatal(
+            "ERROR_BUDGET_EXCEEDED",
+            f"{ledger.rejected} of {ledger.read} rows were rejected; TECHAURA_SYNC_ERROR_RATIO_MAX allows a share of "
+            f"{settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max}. The good rows "
+            "are written; mend the rows that the run's errors list, or allow more, and sync again",
+            category="validation",
+        )
+
+
+async def store_ending(
+    database: Database,
+    settings: Settings,
+    clock: Clock,
+    lease: Lease,
+    error: BaseException | None,
+) -> str:
+    """Store how the run ended, trying again while the database does not answer; answer what was stored.
+
+    Args:
+        error: what ended it, or None when the source was read to its end.
+
+    Returns:
+        completed, failed, cancelled, released, or lost when another worker owns the run by now.
+
+    Raises:
+        DatabaseError: it could not be stored; the lease expires and another worker takes the run up.
+    """
+    policy = RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max)
+    started = clock.monotonic_seconds()
+    attempt = 0
+    while True:
+        attempt += 1
+        try:
+            return await _store_once(database, settings, lease, error)
+        except TransientDatabaseError:
+            elapsed = clock.monotonic_seconds() - started
+            decision = decide(
+                policy, retryable=True, attempt=attempt, elapsed_seconds=elapsed, randomness=clock.random()
+            )
+            if isinstance(decision, GiveUp):
+                raise
+            await clock.sleep(decision.seconds)
+
+
+async def _store_once(database: Database, settings: Settings, lease: Lease, error: BaseException | None) -> str:
+    if isinstance(error, RunStopped) and error.reason == "lease_lost":
+        return "lost"
+    async with database.write() as connection:
+        totals = await read_totals(connection, lease.run_id)
+        ledger, bytes_done = totals.ledger, totals.bytes_done
+        if isinstance(error, RunStopped):
+            if error.reason == "release":
+                return "released" if await leases.release(connection, lease) else "lost"
+            return "cancelled" if await leases.cancel(connection, lease, ledger, bytes_done) else "lost"
+        if error is None:
+            try:
+                check_ledger(ledger, settings)
+            except Fatal as fault:
+                error = fault
+        if error is None:
+            return "completed" if await leases.complete(connection, lease, ledger, bytes_done) else "lost"
+        failure = failure_of(error)
+        if not await leases.fail(connection, lease, ledger, bytes_done, failure):
+            return "lost"
+        await insert_errors(
+            connection,
+            lease.run_id,
+            totals.restart_no,
+            [ErrorRow(failure.category, failure.reason, failure.message, failure.retryable)],
+        )
+        return "failed"

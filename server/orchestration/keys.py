@@ -1,0 +1,106 @@
+"""Which rows of a batch are written, where keys repeat: one way for files, one for sources read only once.
+
+mapped or natural key   the last row with a key wins; earlier ones are skipped, each with a warning row
+content key             repeated rows are true duplicates; each is kept, told apart by its ordinal
+row number              keys cannot repeat
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import polars as pl
+
+from db.records import ErrorRow
+from server.orchestration.survey import Repeats
+from server.pipeline.contract import MappingPlan, PreparedBatch
+from server.pipeline.keys import apply_ordinals
+
+
+@dataclass(frozen=True, slots=True)
+class Distinct:
+    """A batch with one row per key.
+
+    Args:
+        rows: rows to write.
+        skipped: rows that a later one supersedes, as warnings; not rows to be tried again.
+    """
+
+    rows: pl.DataFrame
+    skipped: tuple[ErrorRow, ...]
+
+
+class KeyRule(Protocol):
+    """Makes the keys of batches distinct."""
+
+    def distinct(self, prepared: PreparedBatch) -> Distinct:
+        """The rows to write. Batches come in order."""
+        ...
+
+
+class SurveyedKeys:
+    """For a source whose repeats are known beforehand."""
+
+    def __init__(self, plan: MappingPlan, repeats: Repeats) -> None:
+        self._plan = plan
+        self._repeats = repeats
+
+    def distinct(self, prepared: PreparedBatch) -> Distinct:
+        """The rows to write: exact, whatever batch a repeat stands in."""
+        rows = prepared.rows
+        if rows.is_empty() or self._repeats.rows.is_empty():
+            return Distinct(rows, ())
+        found = self._repeats.between(int(rows["record_no"][0]), int(rows["record_no"][-1]))
+        if found.is_empty():
+            return Distinct(rows, ())
+        joined = rows.join(found.select("record_no", "ordinal", "last_record_no"), on="record_no", how="left")
+        if self._plan.identity == "content":
+            return Distinct(apply_ordinals(rows, joined["ordinal"].fill_null(1)), ())
+        superseded = joined["last_record_no"].is_not_null() & (joined["last_record_no"] != joined["record_no"])
+        return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+
+
+class StreamedKeys:
+    """For a source that is read only once: repeats are seen as they come, so a later row overwrites an earlier one.
+
+    Within a batch this is exact as above. Across batches the earlier row was written already and counted; the later one
+    is written over it. After a resume the rows before it are not remembered: a repeat then counts as an update.
+    """
+
+    def __init__(self, plan: MappingPlan) -> None:
+        self._plan = plan
+        self._counts: dict[tuple[int, int], int] = {}
+
+    def distinct(self, prepared: PreparedBatch) -> Distinct:
+        """The rows to write."""
+        rows = prepared.rows
+        if rows.is_empty():
+            return Distinct(rows, ())
+        key = ["key_high", "key_low"]
+        if self._plan.identity == "content":
+            return Distinct(apply_ordinals(rows, self._ordinals(rows)), ())
+        last = pl.col("record_no").max().over(key)
+        joined = rows.with_columns(last.alias("last_record_no"))
+        superseded = joined["last_record_no"] != joined["record_no"]
+        return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+
+    def _ordinals(self, rows: pl.DataFrame) -> pl.Series:
+        ordinals = []
+        for pair in rows.select("key_high", "key_low").iter_rows():
+            self._counts[pair] = self._counts.get(pair, 0) + 1
+            ordinals.append(self._counts[pair])
+        return pl.Series(ordinals, dtype=pl.UInt32)
+
+
+def _warnings(superseded: pl.DataFrame) -> list[ErrorRow]:
+    return [
+        ErrorRow(
+            error_type="validation",
+            error_code="duplicate_key",
+            message=f"a later row (record {last}) has the same key; the last one wins, this one is skipped",
+            retryable=False,
+            line=line,
+        )
+        for line, last in superseded.select("line", "last_record_no").iter_rows()
+    ]

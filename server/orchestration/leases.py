@@ -1,0 +1,100 @@
+"""Who may work on a run: the protocol of leases, and the keeper that renews one.
+
+The protocol
+    A run belongs to (owner, epoch) until lease_expires_at_ms, which is set and compared in the database's own clock;
+    no worker's clock matters. `owner` names one worker process, `epoch` grows with every claim and never falls.
+
+    Claim     One transaction selects the oldest run that is pending, or in_progress with an expired lease, under
+              FOR UPDATE SKIP LOCKED, then sets owner, epoch + 1 and the expiry WHERE the epoch is still the one it
+              read. On a cluster, where row locks are per node, that comparison and the cluster's own certification at
+              COMMIT decide between two claimants.
+    Renew     Every heartbeat interval the owner moves the expiry WHERE owner and epoch are its own. No row changed
+              means that the run was taken over: the worker stops and writes nothing more. When the database does not
+              answer until the lease must have expired, the worker stops as well: it can no longer know.
+    Write     Each batch transaction ends by locking the run's row (shared) WHERE owner and epoch are its own. A
+              takeover needs that row exclusively: either it came before, and the batch finds nothing and rolls back;
+              or it waits until the batch is committed, and the new owner sees its checkpoint.
+    End       completed, failed, cancelled and release change the row WHERE owner and epoch are the worker's own.
+
+What each failure leaves behind
+    Worker killed, machine lost      the run in_progress with a lease that expires; any replica claims it and goes on
+                                     after the last committed batch. Time to takeover: at most the lease's time to live
+                                     and one poll interval.
+    Worker stopped and continued     its next write or renewal finds a newer epoch and does nothing.
+    Killed inside a batch            the transaction is rolled back by the database; the batch is read again.
+    Killed between COMMIT and answer the checkpoint stands; the next owner skips the batch.
+    Database restarted               transactions roll back; renewals fail until it is back; the owner goes on when its
+                                     lease has not expired, else whoever claims first.
+    Clean stop                       the batch in hand is finished or rolled back, then the run is pending again.
+
+GET_LOCK is not used: it is per node and dies with its session.
+"""
+
+from __future__ import annotations
+
+from db.engine import Database
+from db.errors import DatabaseError
+from db.records import Lease
+from db.repositories import leases
+from db.repositories.batches import read_totals
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.orchestration.signals import RunSignals
+
+
+async def claim(database: Database, settings: Settings, owner: str) -> Lease | None:
+    """Take the next run that may be worked on; None when there is none.
+
+    Raises:
+        DatabaseError
+    """
+    async with database.write() as connection:
+        return await leases.claim_next(
+            connection,
+            owner=owner,
+            ttl_ms=round(settings.lease_ttl_seconds * 1000),
+            legacy_grace_minutes=max(1, round(settings.legacy_grace_seconds / 60)),
+        )
+
+
+class LeaseKeeper:
+    """Renews one lease for as long as its run is worked on, and tells the run when it has to stop."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock, lease: Lease, signals: RunSignals) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._lease = lease
+        self._signals = signals
+
+    async def run(self) -> None:
+        """Renew until cancelled, or until the lease is lost."""
+        renewed_at = self._clock.monotonic_seconds()
+        while True:
+            await self._clock.sleep(self._settings.heartbeat_interval_seconds)
+            asked_at = self._clock.monotonic_seconds()
+            try:
+                cancel_requested = await self._renew()
+            except DatabaseError:
+                # Past this the database has let the lease expire, whatever it answers later.
+                if self._clock.monotonic_seconds() - renewed_at > self._settings.lease_ttl_seconds:
+                    self._signals.stop("lease_lost")
+                    return
+                continue
+            if cancel_requested is None:
+                self._signals.stop("lease_lost")
+                return
+            renewed_at = asked_at
+            if cancel_requested:
+                self._signals.stop("cancel")
+
+    async def _renew(self) -> bool | None:
+        async with self._database.write(timeout_seconds=self._settings.lease_ttl_seconds) as connection:
+            totals = await read_totals(connection, self._lease.run_id)
+            return await leases.renew(
+                connection,
+                self._lease,
+                ttl_ms=round(self._settings.lease_ttl_seconds * 1000),
+                ledger=totals.ledger,
+                bytes_done=totals.bytes_done,
+            )

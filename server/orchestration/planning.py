@@ -1,0 +1,106 @@
+"""From a run's options to how its rows are mapped, identified and loaded."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.records import LoadSpec, Run
+from db.repositories.content import first_row_number
+from server.core.config import Settings
+from server.core.errors import Invalid
+from server.pipeline.contract import IdentityRule, MappingPlan
+from server.pipeline.mapping import plan_mapping
+from server.sources.registry import MappingRequest
+from server.targets.base import Target
+from server.targets.registry import TARGETS
+
+ROW_NUMBER_NOTICE: Final = (
+    "rows of this source already stand in the table as row_<n>: that numbering is kept, so a line inserted in the middle "
+    "shifts the rows after it; map external_id to give rows an identity of their own"
+)
+
+
+def find_target(name: str) -> Target:
+    """The target table of that name.
+
+    Raises:
+        Invalid: there is none.
+    """
+    found = TARGETS.get(name)
+    if found is None:
+        raise Invalid(
+            "INVALID_OPTION", f"targetTable must be one of {', '.join(sorted(TARGETS))}", field="options.targetTable"
+        )
+    return found
+
+
+def plan_for(
+    request: MappingRequest,
+    columns: tuple[str, ...],
+    *,
+    source_type: str,
+    source_identifier: str,
+    row_number_base: int | None = None,
+) -> MappingPlan:
+    """The mapping of a run.
+
+    Args:
+        columns: the source's column names.
+        row_number_base: number of the first record where the source's rows stand as row_<n>, else None.
+
+    Raises:
+        Invalid: INVALID_MAPPING.
+    """
+    target = find_target(request.target)
+    every = {"source_type": source_type, "source_identifier": source_identifier}
+    constants = {name: every[name] for name in target.constants} | dict(request.constants)
+
+    def plan(identity: IdentityRule | None) -> MappingPlan:
+        return plan_mapping(
+            target,
+            columns,
+            request.columns,
+            constants,
+            identity=identity,
+            row_number_base=row_number_base if row_number_base is not None else 1,
+            decimal_comma=request.decimal_comma,
+            null_tokens=request.null_tokens,
+            aliases=request.aliases,
+        )
+
+    made = plan(None)
+    return plan("row_number") if made.identity == "content" and row_number_base is not None else made
+
+
+async def row_number_base(connection: AsyncConnection, request: MappingRequest, run: Run) -> int | None:
+    """The number of the first record where rows of this source stand as row_<n> (0 or 1), else None."""
+    if find_target(request.target).identity_column is None:
+        return None
+    return await first_row_number(connection, run.source_type, run.source_identifier)
+
+
+def load_spec(plan: MappingPlan, settings: Settings, written_columns: list[str], source_identifier: str) -> LoadSpec:
+    """How the prepared rows of a plan go into its target.
+
+    Args:
+        written_columns: columns of the prepared rows.
+    """
+    target = plan.target
+    columns = tuple(
+        column.name
+        for column in target.columns
+        if column.name in written_columns and column.name not in target.constants
+    )
+    name = re.split(r"[/\\]", source_identifier)[-1]
+    return LoadSpec(
+        table=target.name,
+        columns=columns,
+        constants={name: plan.constants[name] for name in target.constants},
+        key=target.key,
+        synced_at_column=target.synced_at_column,
+        touch_after_hours=settings.touch_after_hours,
+        audit_reason=f"sync of {name}" if target.audited else None,
+    )

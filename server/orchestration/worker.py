@@ -1,0 +1,151 @@
+"""The worker pool of one replica: claims runs, executes at most `runs_concurrent_max` at once, drains on stop.
+
+It looks for work when it is woken (a run was triggered here, a run ended) and every poll interval (a run was stored
+elsewhere, or a lease expired). A database fault while looking is logged and the next look comes one interval later; it
+never ends the pool. A run whose ending cannot be stored keeps its lease until it expires; then any replica goes on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from db.errors import DatabaseError
+from db.records import Lease, Run
+from db.repositories import runs
+from server.core.errors import LeaseLost, SyncError
+from server.orchestration.ending import store_ending
+from server.orchestration.leases import LeaseKeeper, claim
+from server.orchestration.run_loop import RunContext, RunLoop
+from server.orchestration.signals import RunSignals, RunStopped
+from server.sources.registry import Source
+
+log = structlog.get_logger()
+
+
+class Worker:
+    """Claims and executes runs until it is stopped.
+
+    Args:
+        context: what every run shares.
+        load_source: makes the source of a stored run, with its options checked and their secrets sealed.
+        changed: told the id of each run whose state changed here.
+    """
+
+    def __init__(
+        self,
+        context: RunContext,
+        load_source: Callable[[Run], Awaitable[Source]],
+        changed: Callable[[int], None],
+    ) -> None:
+        self._context = context
+        self._load_source = load_source
+        self._changed = changed
+        self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self._running: dict[int, tuple[asyncio.Task[None], RunSignals]] = {}
+        self._wake = asyncio.Event()
+        self._poller: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to look for work."""
+        self._poller = asyncio.create_task(self._poll(), name="worker-poll")
+
+    def wake(self) -> None:
+        """Look for work now."""
+        self._wake.set()
+
+    def cancel(self, run_id: int) -> None:
+        """Stop a run at its next batch boundary, when this replica executes it."""
+        running = self._running.get(run_id)
+        if running is not None:
+            running[1].stop("cancel")
+
+    async def stop(self) -> None:
+        """Claim nothing more, let batches in hand finish, give the runs back; by the deadline, cut what is left."""
+        if self._poller is not None:
+            self._poller.cancel()
+            await asyncio.gather(self._poller, return_exceptions=True)
+        tasks = [task for task, _signals in self._running.values()]
+        for _task, signals in self._running.values():
+            signals.stop("release")
+        if not tasks:
+            return
+        _done, late = await asyncio.wait(tasks, timeout=self._context.settings.shutdown_timeout_seconds)
+        for task in late:
+            log.warning("run_cut_short", action="stop", task=task.get_name())
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    async def _poll(self) -> None:
+        settings = self._context.settings
+        while True:
+            self._wake.clear()
+            try:
+                while len(self._running) < settings.runs_concurrent_max:
+                    lease = await claim(self._context.database, settings, self._owner)
+                    if lease is None:
+                        break
+                    self._start(lease)
+            except DatabaseError as error:
+                log.warning("claim_failed", action="claim", error=error.message)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(settings.poll_interval_seconds):
+                    await self._wake.wait()
+
+    def _start(self, lease: Lease) -> None:
+        signals = RunSignals()
+        task = asyncio.create_task(self._execute(lease, signals), name=f"run-{lease.run_id}")
+        self._running[lease.run_id] = (task, signals)
+        task.add_done_callback(lambda _task: self._finished(lease.run_id))
+        self._changed(lease.run_id)
+
+    def _finished(self, run_id: int) -> None:
+        self._running.pop(run_id, None)
+        self._changed(run_id)
+        self._wake.set()
+
+    async def _execute(self, lease: Lease, signals: RunSignals) -> None:
+        context = self._context
+        logger = log.bind(run_id=lease.run_id, epoch=lease.epoch)
+        logger.info("run_started", action="run")
+        keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
+        renewing = asyncio.create_task(keeper.run(), name=f"lease-{lease.run_id}")
+        try:
+            error = await self._outcome(lease, signals)
+            _log_fault(logger, error)
+            ending = await store_ending(context.database, context.settings, context.clock, lease, error)
+            logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))
+        except DatabaseError as fault:
+            logger.warning("run_ending_not_stored", action="run", error=fault.message)
+        finally:
+            renewing.cancel()
+            await asyncio.gather(renewing, return_exceptions=True)
+
+    async def _outcome(self, lease: Lease, signals: RunSignals) -> Exception | None:
+        """Execute the run; answer what ended it, or None at the end of its source."""
+        try:
+            async with self._context.database.read() as connection:
+                run = await runs.get_run(connection, lease.run_id)
+            if run is None:
+                raise LeaseLost(lease.run_id)
+            if run.cancel_requested:
+                signals.stop("cancel")
+            source = await self._load_source(run)
+            await RunLoop(self._context, run, lease, source, signals).execute()
+        except LeaseLost:
+            return RunStopped("lease_lost")
+        except Exception as error:  # noqa: BLE001 - every fault becomes the run's verdict; nothing is dropped
+            return error
+        return None
+
+
+def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) -> None:
+    """A fault without a name of ours is a fault of the service: its traceback goes into the log."""
+    if error is not None and not isinstance(error, SyncError | DatabaseError | RunStopped):
+        logger.error("run_fault", action="run", exc_info=error)

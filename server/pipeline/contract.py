@@ -1,0 +1,72 @@
+"""Shapes that go into and come out of the pipeline.
+
+The pipeline is pure: the same batch and the same plan give the same rows, rejects and digests, on every machine and in
+every version, and independently of how records are cut into batches. Nothing here is touched by a failure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import polars as pl
+
+from server.sources.base import Reject
+from server.targets.base import Target
+
+# How a row's identity column is filled:
+#   mapped      from a source column; a row without a value there is identified by its content
+#   content     from a digest of the content key, with an ordinal for true duplicates
+#   row_number  row_<n>, for a source whose rows already stand in the table that way
+#   natural     the key consists of mapped columns only
+IdentityRule = Literal["mapped", "content", "row_number", "natural"]
+
+
+@dataclass(frozen=True, slots=True)
+class MappingPlan:
+    """How source columns become target columns; made once per run by `mapping.plan_mapping`.
+
+    Args:
+        target: the table.
+        source_columns: target column -> source column.
+        extra_columns: source columns kept as JSON in the target's extras column; empty when that one is mapped.
+        constants: target column -> canonical text, for every row whose source column is unmapped or has no value.
+        identity: how the identity column is filled.
+        row_number_base: with row_number: the number of the first record, 0 or 1.
+        decimal_comma: whether numbers are written 1.234,50.
+        null_tokens: values that mean "no value", beside the empty one; compared after stripping, exact case.
+        strip_text: whether text loses its surrounding white space; False keeps text and extras as they stand.
+    """
+
+    target: Target
+    source_columns: Mapping[str, str]
+    extra_columns: tuple[str, ...]
+    constants: Mapping[str, str]
+    identity: IdentityRule
+    row_number_base: int = 1
+    decimal_comma: bool = False
+    null_tokens: frozenset[str] = field(default_factory=frozenset)
+    strip_text: bool = True
+
+    def __hash__(self) -> int:
+        """A hash that agrees with equality, so that what is compiled from a plan can be kept per plan."""
+        mapped = frozenset(self.source_columns.items())
+        return hash((self.target.name, mapped, self.extra_columns, frozenset(self.constants.items()), self.identity))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBatch:
+    """Rows ready to be written.
+
+    Args:
+        rows: String columns in canonical text (booleans 0/1, decimals with all their digits, JSON valid), or null:
+            the target's constants and columns, in that order, without the columns that are neither mapped, nor in
+            `constants`, nor the identity or the extras column in use;
+            then `row_hash` (Int64, stable across versions, over the filled columns), `key_high` and `key_low` (UInt64,
+            the 128-bit digest of the key, before ordinals), `line` and `record_no` (UInt64).
+        rejects: the batch's own rejects and those that validation added, in source order.
+    """
+
+    rows: pl.DataFrame
+    rejects: tuple[Reject, ...]

@@ -1,0 +1,203 @@
+"""Between the wire and the service: the only place where proto messages and our own records meet."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from techaura.sync.v1 import resources_pb2 as pb
+from techaura.sync.v1 import sources_pb2, sync_service_pb2
+
+from db import records
+from server.core.errors import Invalid
+
+STATUS_TO_PROTO: Final = {
+    records.PENDING: pb.SYNC_STATUS_PENDING,
+    records.IN_PROGRESS: pb.SYNC_STATUS_IN_PROGRESS,
+    records.COMPLETED: pb.SYNC_STATUS_COMPLETED,
+    records.FAILED: pb.SYNC_STATUS_FAILED,
+    records.CANCELLED: pb.SYNC_STATUS_CANCELLED,
+}
+STATUS_FROM_PROTO: Final = {value: name for name, value in STATUS_TO_PROTO.items()}
+_PAGINATION: Final = {
+    sources_pb2.PAGINATION_TYPE_PAGE: "page",
+    sources_pb2.PAGINATION_TYPE_OFFSET: "offset",
+    sources_pb2.PAGINATION_TYPE_CURSOR: "cursor",
+}
+_METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
+
+
+def options_document(request: sync_service_pb2.TriggerSyncRequest) -> dict[str, Any]:
+    """The request's options in the contract's JSON form, the one form in which options are checked and stored.
+
+    Raises:
+        Invalid: the options are those of another source type.
+    """
+    which = request.WhichOneof("options")
+    if which is not None and which != request.source_type:
+        raise Invalid("INVALID_OPTION", f"options of source type {which} don't fit this sourceType", field="options")
+    if which == "csv":
+        return _csv_document(request.csv)
+    if which == "api":
+        return _api_document(request.api)
+    return {}
+
+
+def _csv_document(options: sources_pb2.CsvOptions) -> dict[str, Any]:
+    names = {
+        "target_table": "targetTable",
+        "content_type": "contentType",
+        "delimiter": "delimiter",
+        "has_header": "hasHeader",
+        "encoding": "encoding",
+    }
+    document = _set_fields(options, names)
+    if options.column_mapping:
+        document["columnMapping"] = dict(options.column_mapping)
+    return document
+
+
+def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    if options.method:
+        document["method"] = _METHODS.get(options.method, str(options.method))
+    if options.headers:
+        document["headers"] = {name: _secret(value) for name, value in options.headers.items()}
+    if options.HasField("auth"):
+        document["auth"] = _auth(options.auth)
+    if options.HasField("data_path"):
+        document["dataPath"] = options.data_path
+    if options.HasField("content_type"):
+        document["contentType"] = options.content_type
+    if options.field_mapping:
+        document["fieldMapping"] = dict(options.field_mapping)
+    if options.HasField("pagination"):
+        document["pagination"] = _pagination(options.pagination)
+    return document
+
+
+def _auth(auth: sources_pb2.ApiAuth) -> dict[str, Any]:
+    match auth.WhichOneof("method"):
+        case "bearer":
+            return {"type": "bearer", "token": _secret(auth.bearer.token)}
+        case "basic":
+            return {"type": "basic", "username": auth.basic.username, "password": _secret(auth.basic.password)}
+        case "api_key":
+            return {
+                "type": "apikey",
+                "apiKeyHeader": auth.api_key.header,
+                "apiKeyValue": _secret(auth.api_key.value),
+            }
+        case _:
+            raise Invalid("INVALID_OPTION", "auth names no method: bearer, basic or apikey", field="options.auth")
+
+
+def _secret(secret: sources_pb2.SecretText) -> str | dict[str, str]:
+    return {"env": secret.env} if secret.WhichOneof("source") == "env" else secret.value
+
+
+def _pagination(pagination: sources_pb2.ApiPagination) -> dict[str, Any]:
+    document: dict[str, Any] = {"enabled": pagination.enabled}
+    if pagination.type:
+        document["type"] = _PAGINATION.get(pagination.type, str(pagination.type))
+    names = {
+        "limit_param": "limitParam",
+        "offset_param": "offsetParam",
+        "page_param": "pageParam",
+        "cursor_param": "cursorParam",
+        "max_pages": "maxPages",
+    }
+    return document | _set_fields(pagination, names)
+
+
+def _set_fields(message: Message, names: Mapping[str, str]) -> dict[str, Any]:
+    """The fields that the caller set, under their names in the contract."""
+    return {key: getattr(message, name) for name, key in names.items() if message.HasField(name)}
+
+
+def run_message(run: records.Run) -> pb.SyncRun:
+    """A run for the wire."""
+    return pb.SyncRun(
+        sync_run_id=run.id,
+        source_type=run.source_type,
+        source_identifier=run.source_identifier,
+        status=status_message(run.status),
+        ledger=ledger_message(run.ledger),
+        retry_count=run.retry_count,
+        created_at=_timestamp(run.created_at),
+        started_at=_timestamp(run.started_at),
+        completed_at=_timestamp(run.completed_at),
+        failure=_failure(run.failure),
+        notices=run.notices,
+    )
+
+
+def progress_message(run: records.Run) -> pb.SyncProgress:
+    """A snapshot of a run for the wire."""
+    return pb.SyncProgress(
+        sync_run_id=run.id,
+        sequence=run.sequence,
+        status=status_message(run.status),
+        ledger=ledger_message(run.ledger),
+        bytes_done=run.bytes_done,
+        bytes_total=run.bytes_total,
+        failure=_failure(run.failure),
+    )
+
+
+def status_message(status: str) -> pb.SyncStatus.ValueType:
+    """A status; one that this version does not know (the bot's own) is UNSPECIFIED."""
+    return STATUS_TO_PROTO.get(status, pb.SYNC_STATUS_UNSPECIFIED)
+
+
+def ledger_message(ledger: records.Ledger) -> pb.Ledger:
+    """A ledger for the wire."""
+    return pb.Ledger(
+        rows_read=ledger.read,
+        inserted=ledger.inserted,
+        updated=ledger.updated,
+        unchanged=ledger.unchanged,
+        rejected=ledger.rejected,
+        skipped=ledger.skipped,
+    )
+
+
+def error_message(run_id: int, error: records.ErrorRow) -> pb.SyncError:
+    """An error for the wire."""
+    return pb.SyncError(
+        sync_error_id=error.id,
+        sync_run_id=run_id,
+        type=error.error_type,
+        code=error.error_code,
+        message=error.message,
+        line=error.line or 0,
+        byte_offset=error.byte_offset,
+        column=error.column or "",
+        raw=error.raw or "",
+        retryable=error.retryable,
+        created_at=_timestamp(error.created_at),
+    )
+
+
+def stats_message(counts: dict[str, int]) -> pb.SyncStats:
+    """Counts for the wire."""
+    return pb.SyncStats(total=sum(counts.values()), **counts)
+
+
+def _failure(failure: records.RunFailure | None) -> pb.RunFailure | None:
+    if failure is None:
+        return None
+    return pb.RunFailure(
+        reason=failure.reason, category=failure.category, message=failure.message, retryable=failure.retryable
+    )
+
+
+def _timestamp(moment: datetime | None) -> Timestamp | None:
+    if moment is None:
+        return None
+    stamp = Timestamp()
+    stamp.FromDatetime(moment.replace(tzinfo=UTC))
+    return stamp

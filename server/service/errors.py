@@ -1,0 +1,62 @@
+"""From an error of ours to the status of a call: one table, applied by one interceptor.
+
+Handlers raise; nothing else in the service sets a status. What has no row in the table is a fault of the service: the
+caller gets INTERNAL without its text, the log gets the cause.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+from db.errors import DatabaseError, TransientDatabaseError
+from server.core.errors import Conflict, Fatal, Invalid, NotFound, Retryable, SyncError
+
+DOMAIN: Final = "sync.techaura"
+
+# The first class that fits decides.
+STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (NotFound, code_pb2.NOT_FOUND),
+    (Conflict, code_pb2.FAILED_PRECONDITION),
+    (Invalid, code_pb2.INVALID_ARGUMENT),
+    (Retryable, code_pb2.UNAVAILABLE),
+    (Fatal, code_pb2.FAILED_PRECONDITION),
+    (TransientDatabaseError, code_pb2.UNAVAILABLE),
+    (DatabaseError, code_pb2.INTERNAL),
+)
+GRPC_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def status_of(error: Exception) -> status_pb2.Status | None:
+    """The status that a call ends with; None for an error that no row fits."""
+    code = next((code for kind, code in STATUS_CODES if isinstance(error, kind)), None)
+    if code is None:
+        return None
+    if isinstance(error, SyncError):
+        reason, message = error.reason, error.message
+    elif isinstance(error, TransientDatabaseError):
+        reason, message = "DATABASE_UNAVAILABLE", f"{error.message}; try again"
+    else:
+        reason, message = "DATABASE_REFUSED", "the database refused a statement; the service's log has the cause"
+    details: list[any_pb2.Any] = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))]
+    if isinstance(error, Invalid) and error.field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
+        details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
+    return status_pb2.Status(code=code, message=message, details=details)
+
+
+def internal_status() -> status_pb2.Status:
+    """The status of a fault that has no name."""
+    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)
+    return status_pb2.Status(
+        code=code_pb2.INTERNAL, message="a fault of the service; its log has the cause", details=[_packed(info)]
+    )
+
+
+def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(message)
+    return packed

@@ -1,0 +1,75 @@
+"""The gRPC server: SyncService, health and reflection on one port."""
+
+from __future__ import annotations
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
+
+from server.core.config import Settings
+from server.core.errors import Fatal
+from server.orchestration.runs import Runs
+from server.service.interceptor import ErrorInterceptor
+from server.service.sync_service import SyncServicer
+
+SERVICE_NAME = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
+
+
+class GrpcServer:
+    """Serves until it is stopped.
+
+    Args:
+        settings: host, port and limits.
+        runs: what the calls do.
+    """
+
+    def __init__(self, settings: Settings, runs: Runs) -> None:
+        self._settings = settings
+        self.port = 0
+        self._health = health.aio.HealthServicer()
+        self._server = grpc.aio.server(
+            interceptors=[ErrorInterceptor()],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
+                ("grpc.max_send_message_length", settings.grpc_message_bytes_max),
+                # Watchers may ping while nothing happens; without this they get GOAWAY too_many_pings.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+                ("grpc.keepalive_time_ms", 60_000),
+                ("grpc.keepalive_timeout_ms", 20_000),
+            ],
+        )
+        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+
+    async def start(self) -> None:
+        """Listen, and say SERVING.
+
+        Raises:
+            Fatal: the port is taken or may not be used.
+        """
+        address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
+        try:
+            self.port = self._server.add_insecure_port(address)
+        except RuntimeError:
+            self.port = 0
+        if not self.port:
+            raise Fatal(
+                "INTERNAL",
+                f"cannot listen on {address}: the port is in use or may not be used; set TECHAURA_SYNC_GRPC_PORT",
+                category="system",
+            )
+        await self._server.start()
+        for name in ("", SERVICE_NAME):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def drain(self) -> None:
+        """Say NOT_SERVING; calls in hand go on."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Take no more calls, give those in hand some time to end, then end them."""
+        await self._server.stop(grace_seconds)

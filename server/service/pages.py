@@ -1,0 +1,39 @@
+"""Page sizes and page tokens of list calls. A token is the last id of the page before."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from server.core.errors import Invalid
+
+PAGE_SIZE_DEFAULT: Final = 50
+PAGE_SIZE_MAX: Final = 1000
+
+
+def page_size(requested: int) -> int:
+    """The page size to use.
+
+    Raises:
+        Invalid: it is negative or over PAGE_SIZE_MAX.
+    """
+    if requested < 0 or requested > PAGE_SIZE_MAX:
+        raise Invalid("INVALID_REQUEST", f"pageSize must be between 1 and {PAGE_SIZE_MAX}", field="pageSize")
+    return requested or PAGE_SIZE_DEFAULT
+
+
+def before_id(token: str) -> int | None:
+    """The id that the page goes on below, or None for the first page.
+
+    Raises:
+        Invalid: no call of this service made that token.
+    """
+    if not token:
+        return None
+    if not token.isascii() or not token.isdecimal() or len(token) > 19:
+        raise Invalid("INVALID_REQUEST", "pageToken is not one that this service gave out", field="pageToken")
+    return int(token)
+
+
+def next_token(ids: list[int], size: int) -> str:
+    """The token of the next page, empty on the last; `ids` holds one more than the page when there is a next one."""
+    return str(ids[size - 1]) if len(ids) > size else ""

@@ -1,0 +1,99 @@
+"""SyncService: convert, call, convert. Errors pass through to the interceptor."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from techaura.sync.v1 import resources_pb2, sync_service_pb2_grpc
+from techaura.sync.v1 import sync_service_pb2 as pb
+
+from server.orchestration.runs import Runs
+from server.service import convert, pages
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class SyncServicer(sync_service_pb2_grpc.SyncServiceServicer):
+    """The calls of protos/techaura/sync/v1/sync_service.proto, where each is documented."""
+
+    def __init__(self, runs: Runs) -> None:
+        self._runs = runs
+
+    async def TriggerSync(
+        self, request: pb.TriggerSyncRequest, context: Context
+    ) -> AsyncIterator[pb.TriggerSyncResponse]:
+        """Start a run and follow it."""
+        options = convert.options_document(request)
+        run_id = await self._runs.trigger(request.source_type, request.source_identifier, options)
+        yield pb.TriggerSyncResponse(accepted=pb.SyncAccepted(sync_run_id=run_id))
+        if request.detach:
+            return
+        async with aclosing(self._runs.watch(run_id)) as snapshots:
+            async for run in snapshots:
+                yield pb.TriggerSyncResponse(progress=convert.progress_message(run))
+
+    async def ResumeSyncs(
+        self, request: pb.ResumeSyncsRequest, context: Context
+    ) -> AsyncIterator[pb.ResumeSyncsResponse]:
+        """Wake the workers."""
+        ids = await self._runs.resume()
+        yield pb.ResumeSyncsResponse(pending_count=len(ids))
+        if not request.watch or not ids:
+            return
+        async with aclosing(self._runs.watch_waiting(ids)) as counts:
+            async for pending, in_progress in counts:
+                yield pb.ResumeSyncsResponse(pending_count=pending, in_progress_count=in_progress)
+
+    async def GetSyncStatus(
+        self, request: pb.GetSyncStatusRequest, context: Context
+    ) -> AsyncIterator[pb.GetSyncStatusResponse]:
+        """Answer a run, and follow it on request."""
+        if not request.watch:
+            yield await self._status(await self._runs.get(request.sync_run_id))
+            return
+        async with aclosing(self._runs.watch(request.sync_run_id, request.after_sequence)) as snapshots:
+            async for run in snapshots:
+                yield await self._status(run)
+
+    async def GetSyncStats(
+        self, request: pb.GetSyncStatsRequest, context: Context
+    ) -> AsyncIterator[pb.GetSyncStatsResponse]:
+        """Answer counts, and follow them on request."""
+        if not request.watch:
+            yield pb.GetSyncStatsResponse(stats=convert.stats_message(await self._runs.stats()))
+            return
+        async with aclosing(self._runs.watch_stats()) as snapshots:
+            async for counts in snapshots:
+                yield pb.GetSyncStatsResponse(stats=convert.stats_message(counts))
+
+    async def ListSyncRuns(self, request: pb.ListSyncRunsRequest, context: Context) -> pb.ListSyncRunsResponse:
+        """A page of runs."""
+        size = pages.page_size(request.page_size)
+        status = convert.STATUS_FROM_PROTO.get(request.status, "")
+        found = await self._runs.page(pages.before_id(request.page_token), size + 1, status, request.source_type)
+        return pb.ListSyncRunsResponse(
+            runs=[convert.run_message(run) for run in found[:size]],
+            next_page_token=pages.next_token([run.id for run in found], size),
+        )
+
+    async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
+        """A page of errors."""
+        size = pages.page_size(request.page_size)
+        found = await self._runs.errors(request.sync_run_id, pages.before_id(request.page_token), size + 1)
+        return pb.ListSyncErrorsResponse(
+            errors=[convert.error_message(request.sync_run_id, error) for error in found[:size]],
+            next_page_token=pages.next_token([error.id for error in found], size),
+        )
+
+    async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:
+        """Ask a run to stop."""
+        return pb.CancelSyncResponse(run=convert.run_message(await self._runs.cancel(request.sync_run_id)))
+
+    async def _status(self, run: Any) -> pb.GetSyncStatusResponse:
+        errors = await self._runs.recent_errors(run.id)
+        messages: list[resources_pb2.SyncError] = [convert.error_message(run.id, error) for error in errors]
+        return pb.GetSyncStatusResponse(run=convert.run_message(run), recent_errors=messages, sequence=run.sequence)

@@ -1,0 +1,130 @@
+"""Chooses the paging object for the options, and finds it out from the first page where the options say `auto`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from server.sources.api import urls
+from server.sources.api.linked import CURSOR_PATHS, NEXT_URL_PATHS, CursorPaging, LinkPaging, find_token
+from server.sources.api.options import ApiKeyAuth, ApiOptions
+from server.sources.api.paging import PAGE_ITEMS, NumberPaging, OffsetPaging, OnePage, PageFacts, Paging, Place
+
+# Where tokens stand by custom beside the contract's places, and the parameter that they go back in.
+_CUSTOM_CURSORS: Final = {
+    "nextPageToken": "pageToken",
+    "next_page_token": "page_token",
+    "meta.next_cursor": "cursor",
+    "meta.nextCursor": "cursor",
+    "response_metadata.next_cursor": "cursor",
+    "paging.cursors.after": "after",
+    "continuation": "continuation",
+    "continuationToken": "continuationToken",
+}
+
+
+def choose_paging(options: ApiOptions, url: str) -> Paging:
+    """The paging object for the options of a source."""
+    chosen = options.pagination
+    if not chosen.enabled:
+        return OnePage()
+    # A size that stands in the URL is the caller's own.
+    in_url = urls.parameter(url, chosen.limit_param) or ""
+    size = chosen.page_size or (int(in_url) if in_url.isdecimal() and 0 < int(in_url) <= 100_000 else PAGE_ITEMS)
+    auth = options.auth
+    secret = auth.api_key_param if isinstance(auth, ApiKeyAuth) else None
+    secret_params = frozenset([secret] if secret else [])
+    number = NumberPaging(chosen.page_param, chosen.limit_param, size)
+    offset = OffsetPaging(chosen.offset_param, chosen.limit_param, size)
+    cursor_paths = (chosen.cursor_path,) if chosen.cursor_path else () if chosen.cursor_header else CURSOR_PATHS
+    cursor = CursorPaging(
+        chosen.cursor_param, chosen.limit_param, size, cursor_paths, chosen.cursor_header or "", secret_params
+    )
+    next_paths = (chosen.next_url_path,) if chosen.next_url_path else NEXT_URL_PATHS
+    link = LinkPaging(chosen.limit_param, size, next_paths, secret_params)
+    by_type: dict[str, Paging] = {
+        "page": number,
+        "offset": offset,
+        "cursor": cursor,
+        "link": link,
+        "auto": AutoPaging(number, offset, cursor, link),
+    }
+    return by_type[chosen.type]
+
+
+@dataclass(frozen=True, slots=True)
+class AutoPaging:
+    """Finds out from the first page how the source is paged, and keeps to that; the place holds what was found.
+
+    Order of looking: a link to the next page, a token, an `offset` in the envelope, and else page numbers. Where the
+    guess is wrong the guards stop the run: it ends with an error, never early.
+    """
+
+    number: NumberPaging
+    offset: OffsetPaging
+    cursor: CursorPaging
+    link: LinkPaging
+
+    def first(self) -> Place:
+        """Begin with the source's own URL."""
+        return {}
+
+    def parameters(self, place: Place) -> Mapping[str, int | str]:
+        """Send the size with the first request, then what the found paging sends."""
+        if "as" not in place:
+            return {self.link.limit_param: self.link.page_items}
+        return self._found(place).parameters(_inner(place))
+
+    def next(self, place: Place, page: PageFacts) -> Place | None:
+        """Find out on the first page; then decide as the found paging does."""
+        if "as" in place:
+            return self._wrapped(place, self._found(place).next(_inner(place), page))
+        found = self._detect(page)
+        paging = self._found(found)
+        return self._wrapped(found, paging.next(paging.first(), page))
+
+    def ends_when_missing(self, place: Place) -> bool:
+        """Decide as the found paging does."""
+        return "as" in place and self._found(place).ends_when_missing(_inner(place))
+
+    def _detect(self, page: PageFacts) -> Place:
+        if page.signals.link or _is_text(find_token(page, self.link.paths, "", strict=False)[1]):
+            return {"as": "link"}
+        if find_token(page, self.cursor.paths, self.cursor.header, strict=False)[1]:
+            return {"as": "cursor"}
+        for path, parameter in _CUSTOM_CURSORS.items():
+            if find_token(page, (path,), "", strict=False)[1]:
+                return {"as": "cursor", "path": path, "param": parameter}
+        if _has_offset(page.envelope):
+            return {"as": "offset"}
+        return {"as": "page"}
+
+    def _found(self, place: Place) -> Paging:
+        if place["as"] == "cursor" and "path" in place:
+            return replace(self.cursor, paths=(str(place["path"]),), cursor_param=str(place["param"]), header="")
+        by_name: dict[str, Paging] = {"link": self.link, "cursor": self.cursor, "offset": self.offset}
+        return by_name.get(str(place["as"]), self.number)
+
+    def _wrapped(self, found: Place, place: Place | None) -> Place | None:
+        if place is None:
+            return None
+        return {**place, **{name: found[name] for name in ("as", "path", "param") if name in found}}
+
+
+def _inner(place: Place) -> Place:
+    return {name: value for name, value in place.items() if name not in ("as", "path", "param")}
+
+
+def _is_text(token: str | None) -> bool:
+    """Whether a token at a place for links is one: some sources put the next page's number there."""
+    return token is not None and not token.isdecimal() and ("/" in token or "?" in token)
+
+
+def _has_offset(envelope: Any) -> bool:
+    frames = (
+        [envelope, *(envelope.get(name) for name in ("meta", "pagination", "paging", "page"))]
+        if isinstance(envelope, Mapping)
+        else []
+    )
+    return any(isinstance(frame, Mapping) and isinstance(frame.get("offset"), int) for frame in frames)

@@ -1,0 +1,148 @@
+"""Turns items into text columns that are called like target columns.
+
+A field that the request maps is taken whatever its type (objects and arrays as compact JSON); a field that is only
+called like a column is taken when it is a text, a number or a boolean, for `artist: {...}` is no artist's name.
+Numbers keep the digits of the source. `content_type` is the request's own option and is never taken by name alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+import polars as pl
+
+from server.sources.api.json_text import NumberText, Page, to_text, type_name
+from server.sources.api.options import FIELD_TARGETS
+from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
+
+IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
+_BY_NAME: Final = ("title", "artist", "genre", "is_available")
+
+# Texts of one column from the items' values and their JSON.
+Extract = Callable[[Sequence[Any], Sequence[str]], list[str | None]]
+
+
+class ItemMapper:
+    """Maps items by a field mapping: target column to dot path."""
+
+    def __init__(self, field_mapping: Mapping[str, str]) -> None:
+        extracts: dict[str, Extract] = {}
+        for column in FIELD_TARGETS:
+            if column in field_mapping:
+                extracts[column] = _by_path(field_mapping[column])
+            elif column == "external_id":
+                extracts[column] = _identifiers
+            elif column == "metadata":
+                extracts[column] = _whole
+            elif column in _BY_NAME:
+                extracts[column] = _by_name(column)
+        self._extracts = extracts
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The target columns that are filled, in table order."""
+        return tuple(self._extracts)
+
+    def frame(self, values: Sequence[Any], texts: Sequence[str]) -> pl.DataFrame:
+        """One String column for each target column, one row for each item.
+
+        Args:
+            values: the items, all of them objects.
+            texts: their JSON.
+        """
+        return pl.DataFrame(
+            {
+                column: pl.Series(column, extract(values, texts), dtype=pl.String)
+                for column, extract in self._extracts.items()
+            }
+        )
+
+
+def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
+    """The items of a page that cannot be loaded, by index.
+
+    Args:
+        first_number: number of the page's first item in the source, from 1.
+    """
+    rejects: dict[int, Reject] = {}
+    for index, value in enumerate(page.values):
+        if type(value) is dict:
+            continue
+        refused = page.refused.get(index)
+        if refused is not None:
+            kind, message = refused.kind, refused.message
+        else:
+            kind, message = "not_an_object", f"it is of type {type_name(value)}, not an object with fields"
+        rejects[index] = Reject(
+            kind=kind,
+            category="parsing",
+            message=f"item {first_number + index} is not loaded: {message}",
+            line=first_number + index,
+            byte_offset=None,
+            column=None,
+            raw=page.texts[index][:REJECT_RAW_CHARS_MAX],
+        )
+    return rejects
+
+
+def value_at(value: Any, path: Sequence[str]) -> Any:
+    """The value at a path of keys and list indexes, or None."""
+    for segment in path:
+        if isinstance(value, dict):
+            value = value.get(segment)
+        elif isinstance(value, list) and segment.isascii() and segment.isdecimal() and int(segment) < len(value):
+            value = value[int(segment)]
+        else:
+            return None
+    return value
+
+
+def text_of(value: Any) -> str | None:
+    """A parsed value as text: texts and numbers as they stand, booleans as true and false, the rest as JSON."""
+    kind = type(value)
+    if kind is str or value is None:
+        return value  # type: ignore[no-any-return]
+    return str(value) if kind in (int, NumberText) else to_text(value)
+
+
+def _by_path(dot_path: str) -> Extract:
+    path = dot_path.split(".")
+
+    def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+        # A field whose name has dots in it goes before the way through objects.
+        return [text_of(value_at(value, path) if (whole := value.get(dot_path)) is None else whole) for value in values]
+
+    return extract
+
+
+def _by_name(column: str) -> Extract:
+    def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+        found = [value.get(column) for value in values]
+        return [
+            item if type(item) is str or item is None else None if isinstance(item, dict | list) else text_of(item)
+            for item in found
+        ]
+
+    return extract
+
+
+def _identifiers(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+    return [_identifier(value) for value in values]
+
+
+def _identifier(item: Mapping[str, Any]) -> str | None:
+    """The first identifier that is a text or a number, MongoDB's {"$oid": ...} included."""
+    for name in IDENTIFIERS:
+        value = item.get(name)
+        if value is None or value == "":
+            continue
+        if isinstance(value, dict) and len(value) == 1:
+            value = value.get("$oid")
+        if not isinstance(value, bool | dict | list) and value is not None:
+            return text_of(value)
+    return None
+
+
+def _whole(_values: Sequence[Any], texts: Sequence[str]) -> list[str | None]:
+    return list(texts)

@@ -1,0 +1,175 @@
+"""Reads a REST API as batches of text columns: `open_api`.
+
+Pages are fetched by a task of their own while the batch before is written: at most one batch waits, one is being made.
+A batch ends at a page's end, once it has enough rows or bytes or is old enough; its position is the page after it, so a
+resumed run begins with the first page that was not committed. When a page fails, the pages before it are handed over
+first, then the error. Closing ends the task and the connections; nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, suppress
+from typing import Any, Final
+
+import polars as pl
+
+from server.core.errors import Fatal, SyncError
+from server.sources.api import urls
+from server.sources.api.auth import Reveal, credentials
+from server.sources.api.chosen import choose_paging
+from server.sources.api.guard import AddressGuard
+from server.sources.api.http import ApiClient
+from server.sources.api.mapping import ItemMapper, rejects_of
+from server.sources.api.options import ApiOptions
+from server.sources.api.position import Position
+from server.sources.api.walk import PageWalk, WalkedPage
+from server.sources.base import Reject, SourceBatch, SourceContext, SourceInfo
+
+_BATCH_BYTES: Final = 8 * 1024 * 1024
+_BATCH_SECONDS: Final = 5.0
+_BATCHES_WAITING_MAX: Final = 1
+
+
+async def check_api(identifier: str, _options: ApiOptions, context: SourceContext) -> None:
+    """Check a request without the network, before it is stored.
+
+    Raises:
+        Invalid: INVALID_REQUEST or SOURCE_FORBIDDEN, with the reason.
+    """
+    urls.check_url(identifier)
+    AddressGuard.from_settings(context.settings).check_url(identifier)
+
+
+async def open_api(identifier: str, options: ApiOptions, context: SourceContext, reveal: Reveal) -> ApiReader:
+    """Open a source for one run. Asks nothing of the network yet.
+
+    Args:
+        identifier: the URL.
+        reveal: opens a secret; called once for each.
+
+    Raises:
+        Invalid: the URL is not acceptable.
+        Fatal: SECRET_UNAVAILABLE, a secret cannot be opened.
+    """
+    await check_api(identifier, options, context)
+    opened = credentials(options, reveal)
+    client = ApiClient(identifier, opened, context)
+    walk = PageWalk(identifier, options, choose_paging(options, identifier), client, context)
+    return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
+
+
+class ApiReader:
+    """An opened API (server.sources.base.SourceReader)."""
+
+    def __init__(self, walk: PageWalk, mapper: ItemMapper, client: ApiClient, context: SourceContext) -> None:
+        self._walk = walk
+        self._mapper = mapper
+        self._client = client
+        self._context = context
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def info(self) -> SourceInfo:
+        """The columns; an API has no fingerprint before it is read."""
+        return SourceInfo(columns=self._mapper.columns, fingerprint="")
+
+    async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+        """Yield the batches after a position.
+
+        Raises:
+            Retryable, Fatal: a page failed; the pages before it were yielded.
+        """
+        start = self._walk.start() if after is None else _position(after)
+        queue: asyncio.Queue[SourceBatch | Exception | None] = asyncio.Queue(_BATCHES_WAITING_MAX)
+        task = asyncio.create_task(self._produce(start, first_batch_no, queue))
+        self._tasks.add(task)
+        try:
+            while (made := await queue.get()) is not None:
+                if isinstance(made, Exception):
+                    raise made
+                yield made
+        finally:
+            await self._end(task)
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the reading so far."""
+        return self._walk.notices
+
+    async def close(self) -> None:
+        """End the fetching and close the connections. Safe to call twice."""
+        for task in tuple(self._tasks):
+            await self._end(task)
+        await self._client.close()
+
+    async def _end(self, task: asyncio.Task[None]) -> None:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+        self._tasks.discard(task)
+
+    async def _produce(
+        self, start: Position, batch_no: int, queue: asyncio.Queue[SourceBatch | Exception | None]
+    ) -> None:
+        """Fill the queue; the last thing put is None (the end) or the error that ended the walk."""
+        pages: list[WalkedPage] = []
+        ending: Exception | None = None
+        began_seconds = self._context.clock.monotonic_seconds()
+        try:
+            async with aclosing(self._walk.pages(start)) as walk:
+                async for page in walk:
+                    pages.append(page)
+                    if self._is_full(pages, began_seconds):
+                        await queue.put(self._batch(pages, batch_no))
+                        pages, batch_no = [], batch_no + 1
+                        began_seconds = self._context.clock.monotonic_seconds()
+        except SyncError as error:
+            ending = error
+        except Exception as error:  # noqa: BLE001 - a fault of ours; the consumer must get it, or it would wait for ever
+            ending = error
+        # Pages without items change nothing: a resume asks for the last one again.
+        if any(walked.page.values for walked in pages):
+            await queue.put(self._batch(pages, batch_no))
+        await queue.put(ending)
+
+    def _is_full(self, pages: list[WalkedPage], began_seconds: float) -> bool:
+        rows = sum(len(walked.page.values) for walked in pages)
+        return rows > 0 and (
+            rows >= self._context.settings.http_batch_rows
+            or sum(walked.size_bytes for walked in pages) >= _BATCH_BYTES
+            or self._context.clock.monotonic_seconds() - began_seconds >= _BATCH_SECONDS
+        )
+
+    def _batch(self, pages: list[WalkedPage], batch_no: int) -> SourceBatch:
+        values: list[Any] = []
+        texts: list[str] = []
+        numbers: list[int] = []
+        rejects: list[Reject] = []
+        for walked in pages:
+            page, first = walked.page, walked.first_number
+            refused = rejects_of(page, first)
+            kept = [index for index in range(len(page.values)) if index not in refused]
+            values.extend(page.values[index] for index in kept)
+            texts.extend(page.texts[index] for index in kept)
+            numbers.extend(first + index for index in kept)
+            rejects.extend(refused.values())
+        record_nos = pl.Series("record_no", numbers, dtype=pl.UInt64)
+        return SourceBatch(
+            batch_no=batch_no,
+            frame=self._mapper.frame(values, texts),
+            lines=record_nos.alias("line"),
+            record_nos=record_nos,
+            byte_offsets=pl.Series("byte_offset", [], dtype=pl.UInt64),
+            rejects=tuple(rejects),
+            position=pages[-1].after.to_json(),
+            raw_text=texts.__getitem__,
+            bytes_done=pages[-1].after.bytes_read,
+        )
+
+
+def _position(document: Mapping[str, Any]) -> Position:
+    try:
+        return Position.from_json(document)
+    except (KeyError, ValueError, TypeError) as error:
+        raise Fatal("INTERNAL", "the checkpoint of this run cannot be read; trigger the sync again") from error

@@ -1,0 +1,62 @@
+"""Which names of fields and parameters mean a secret, so that none is taken where it would be stored in clear."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+_NAMES: Final = frozenset(
+    [
+        "accesstoken",
+        "authtoken",
+        "token",
+        "apitoken",
+        "apikey",
+        "appkey",
+        "subscriptionkey",
+        "password",
+        "passwd",
+        "pwd",
+        "secret",
+        "clientsecret",
+        "signature",
+        "sig",
+        "auth",
+        "authorization",
+        "session",
+        "sessionid",
+        "sessiontoken",
+        "privatekey",
+        "credential",
+        "credentials",
+        "jwt",
+    ]
+)
+_ENDINGS: Final = ("secret", "password", "apikey", "accesstoken", "authtoken", "signature", "credential")
+# `key` names a secret in some APIs and a plain field in others; a long value tells them apart.
+_KEY_CHARS_MIN: Final = 16
+
+
+def means_secret(name: str, value: object) -> bool:
+    """Whether a field with that name and value holds a secret; one without a value holds none."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
+        return False
+    if plain in _NAMES or plain.endswith(_ENDINGS):
+        return True
+    return plain == "key" and len(str(value)) >= _KEY_CHARS_MIN
+
+
+def secret_name(document: Any) -> str:
+    """The first name of a secret at any depth of a JSON document; empty when there is none."""
+    if isinstance(document, Mapping):
+        for name, value in document.items():
+            if means_secret(str(name), value):
+                return str(name)
+    if isinstance(document, Mapping | list):
+        for value in document.values() if isinstance(document, Mapping) else document:
+            found = secret_name(value)
+            if found:
+                return found
+    return ""

@@ -1,0 +1,43 @@
+"""The api source type as the registry knows it: options in, reader out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from server.sources.api.options import ApiOptions, parse_options
+from server.sources.api.reader import check_api, open_api
+from server.sources.base import SourceContext, SourceReader
+from server.sources.registry import MappingRequest, Reveal
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSource:
+    """A REST API with checked options. Its frames carry target columns already."""
+
+    identifier: str
+    options: ApiOptions
+
+    @classmethod
+    def load(cls, identifier: str, options: Mapping[str, Any], *, from_caller: bool) -> ApiSource:
+        """Check the options.
+
+        Raises:
+            Invalid: INVALID_OPTION.
+        """
+        return cls(identifier, parse_options(options, from_caller=from_caller))
+
+    @property
+    def mapping(self) -> MappingRequest:
+        """The frame's columns are the target's; only the content type comes from the options."""
+        return MappingRequest(target="content_index", columns={}, constants={"content_type": self.options.content_type})
+
+    async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
+        """Make the client; nothing is fetched yet."""
+        return await open_api(self.identifier, self.options, context, reveal)
+
+    async def check(self, context: SourceContext) -> tuple[str, ...] | None:
+        """Look at the URL; the items are known only once the run fetches them."""
+        await check_api(self.identifier, self.options, context)
+        return None

@@ -1,0 +1,168 @@
+"""Walks the pages of a source, one after the other, from a position to the page that the source calls its last.
+
+Each page is fetched, parsed, checked against the guards and handed over with the position after it. The walk ends
+without an error only where the source said so, or at the number of pages that the request asked for, which leaves a
+notice. After an error the pages handed over before it are whole, and their last position leads to the failed page.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from server.core.errors import Fatal
+from server.sources.api import urls
+from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
+from server.sources.api.http import Answer, ApiClient, PageMissing, PageRequest
+from server.sources.api.json_text import JsonRefused, Page, parse_page
+from server.sources.api.options import ApiOptions
+from server.sources.api.paging import PageFacts, Paging, Place, token_of
+from server.sources.api.position import Position
+from server.sources.api.signals import Signals, read_signals
+from server.sources.base import SourceContext
+
+
+@dataclass(frozen=True, slots=True)
+class WalkedPage:
+    """A page that was read.
+
+    Args:
+        page: its items and what stands around them.
+        first_number: number of the first one in the source, from 1.
+        size_bytes: of the body.
+        after: the position after the page.
+    """
+
+    page: Page
+    first_number: int
+    size_bytes: int
+    after: Position
+
+
+class PageWalk:
+    """The pages of one source."""
+
+    def __init__(
+        self, url: str, options: ApiOptions, paging: Paging, client: ApiClient, context: SourceContext
+    ) -> None:
+        self._url = url
+        self._options = options
+        self._paging = paging
+        self._client = client
+        self._context = context
+        self._notices: dict[str, None] = {}
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know, each once."""
+        return tuple(self._notices)
+
+    def start(self) -> Position:
+        """The position before the first page."""
+        return Position(self._paging.first())
+
+    async def pages(self, start: Position) -> AsyncGenerator[WalkedPage, None]:
+        """Yield the pages after a position.
+
+        Raises:
+            Retryable, Fatal: see http.py, paging.py and guards.py.
+        """
+        position = start
+        loops = LoopGuard(start)
+        limits = LimitGuard(self._context.settings, self._context.clock, start)
+        while not position.done:
+            pages_max = self._options.pagination.max_pages
+            if pages_max is not None and position.pages >= pages_max:
+                self._notice(f"stopped after {position.pages} pages as asked for by maxPages; the source may have more")
+                return
+            limits.check(position)
+            loops.check_token(token_of(position.place), position.pages + 1)
+            page = await self._page(position)
+            if page.page.values:
+                loops.check_page(page.after.digest, page.after.pages)
+            yield page
+            position = page.after
+
+    async def _page(self, position: Position) -> WalkedPage:
+        number = position.pages + 1
+        request = self._request(position.place)
+        page, signals, size_bytes = Page(), Signals(), 0
+        headers: Mapping[str, str] = {}
+        try:
+            answer = await self._client.fetch(request, f"page {number}")
+        except PageMissing:
+            if not self._paging.ends_when_missing(position.place):
+                raise
+        else:
+            page, headers = self._parse(answer, request.url, number), answer.headers
+            signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
+        facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
+        place = self._paging.next(position.place, facts)
+        after = self._after(position, facts, size_bytes, digest_of(page.text))
+        after = replace(after, place={}, done=True) if place is None else replace(after, place=place)
+        if after.done:
+            self._check_end(after, signals)
+        return WalkedPage(page, position.items + 1, size_bytes, after)
+
+    def _request(self, place: Place) -> PageRequest:
+        options = self._options
+        if "url" in place:
+            url, parameters = str(place["url"]), {}
+        else:
+            url, parameters = self._url, dict(self._paging.parameters(place))
+        body = options.body
+        if options.pagination.enabled and options.pagination.params_in == "body":
+            body = _with_fields(body or {}, parameters)
+        else:
+            url = urls.with_parameters(url, {name: str(value) for name, value in parameters.items()})
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
+        return PageRequest(options.method, url, content)
+
+    def _parse(self, answer: Answer, url: str, number: int) -> Page:
+        if answer.status == 204:
+            return Page()
+        try:
+            return parse_page(answer.body, answer.charset, self._options.data_path)
+        except JsonRefused as error:
+            raise Fatal(
+                "SOURCE_MALFORMED",
+                f"the answer to page {number} of {urls.shown(url)} cannot be read: {error.message}",
+                category="parsing",
+            ) from error
+
+    def _after(self, position: Position, facts: PageFacts, size_bytes: int, digest: str) -> Position:
+        if facts.count and 0 < position.last_count < position.page_items_max:
+            self._notice("some pages before the last held fewer items than others; the source may filter its pages")
+        total = facts.signals.total
+        return replace(
+            position,
+            pages=position.pages + 1,
+            items=facts.items_after,
+            bytes_read=position.bytes_read + size_bytes,
+            page_items_max=max(position.page_items_max, facts.count),
+            last_count=facts.count,
+            total=position.total if total is None else total,
+            total_is_count=position.total_is_count and total in (None, facts.count),
+            digest=digest if facts.count else position.digest,
+        )
+
+    def _check_end(self, after: Position, signals: Signals) -> None:
+        if self._options.pagination.enabled:
+            check_total(after)
+        elif signals.more or (signals.total or 0) > after.items:
+            self._notice("the source says that it has more items than this page; set options.pagination to read them")
+
+    def _notice(self, text: str) -> None:
+        self._notices[text] = None
+
+
+def _with_fields(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a JSON object with fields set at dot paths."""
+    copied: dict[str, Any] = dict(body)
+    for path, value in fields.items():
+        name, _, rest = path.partition(".")
+        inner = copied.get(name)
+        copied[name] = _with_fields(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
+    return copied

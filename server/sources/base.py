@@ -1,0 +1,128 @@
+"""What a source is: a spec (its options, as data) and a reader that yields batches of text columns.
+
+A reader is opened for one run, read once from the start or from a checkpoint, and closed. It MUST
+
+- yield batches in order, numbered without a gap, and yield the same batches for the same content and the same
+  settings each time, so that a resumed run can skip the numbers that are committed;
+- hand over every value as text, exactly as it stands in the source, or None where the source has no value;
+- account for every record: it is in a frame or in `rejects`, never in both, never in neither;
+- raise Retryable for a passing fault and Fatal for one that stays, never end early without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import polars as pl
+
+from server.core.clock import Clock
+from server.core.config import Settings
+
+# Raw text of a reject is cut at this many characters; the whole record stands in the source.
+REJECT_RAW_CHARS_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that is not loaded.
+
+    Args:
+        kind: stable name, such as missing_columns, too_many_columns, stray_quote, unclosed_quote, bad_encoding,
+            record_too_long, bad_cast, out_of_range, too_long, required_missing.
+        category: parsing (the record's form) or validation (one of its values).
+        message: what is wrong, in a sentence, without the value.
+        line: physical line on which the record begins, from 1; for an API the item's number, from 1.
+        byte_offset: where the record begins in the file's bytes; None when there is no such thing.
+        column: source column at fault, or None when it is the whole record.
+        raw: the record as it stands in the source.
+    """
+
+    kind: str
+    category: str
+    message: str
+    line: int
+    byte_offset: int | None
+    column: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """A run of consecutive records.
+
+    Args:
+        batch_no: from 1, without gaps.
+        frame: one String column for each source column, in source order; one row for each good record.
+        lines: UInt64, per row of `frame`, the line (or item number) on which the record begins.
+        record_nos: UInt64, per row, the record's number in the source, from 1; rejected records count too.
+        byte_offsets: UInt64, per row, where the record begins; empty for a source without bytes.
+        rejects: records of this batch that are not in `frame`, in source order.
+        position: where the next batch begins; goes into the checkpoint as JSON and comes back to `batches`.
+        raw_text: the raw record of a row of `frame`, by its index in it.
+        bytes_done: bytes of the source up to the end of this batch.
+    """
+
+    batch_no: int
+    frame: pl.DataFrame
+    lines: pl.Series
+    record_nos: pl.Series
+    byte_offsets: pl.Series
+    rejects: tuple[Reject, ...]
+    position: Mapping[str, Any]
+    raw_text: Callable[[int], str]
+    bytes_done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of an opened source before its first record.
+
+    Args:
+        columns: source column names, in order; for an API the target columns that its mapping fills.
+        fingerprint: changes when the content changes; empty when the source has none.
+        bytes_total: size, or 0 when unknown.
+        rereadable: whether `batches` may be called again from the start for the same content.
+        detected: what was found out rather than told, such as the encoding; JSON-able.
+    """
+
+    columns: tuple[str, ...]
+    fingerprint: str
+    bytes_total: int = 0
+    rereadable: bool = False
+    detected: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every source is given beside its own options."""
+
+    settings: Settings
+    clock: Clock
+
+
+class SourceReader(Protocol):
+    """An opened source."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first record."""
+        ...
+
+    def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+        """Yield the batches after a position (None: from the start), the first one numbered `first_batch_no`.
+
+        Raises:
+            Retryable: a passing fault.
+            Fatal: a fault that stays; the source changed since it was opened.
+        """
+        ...
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the reading so far, such as pages that were left out on request."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. Safe to call twice."""
+        ...

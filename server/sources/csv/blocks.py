@@ -1,0 +1,250 @@
+"""Reads one block of a file: bytes from a record start on, cut at the last record that is whole.
+
+A block depends only on the file's bytes, where it begins and the three limits in `Limits`; read again it is the same.
+It grows beyond `block_bytes` only when a single record (or the lines that a broken one may reach over) does not fit,
+to a few times `record_bytes_max` at the most; a longer line is passed over piece by piece.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+import polars as pl
+
+from server.core.errors import Fatal
+from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
+from server.sources.csv.header import Beginning
+from server.sources.csv.layout import Fault, Layout, layout_of
+from server.sources.csv.lines import Positions
+from server.sources.csv.sniff import line_end
+from server.sources.csv.streams import ByteSource
+from server.sources.csv.table import frame_of, mark_undecodable
+
+_SKIP_BYTES: Final = 1024 * 1024
+# A character takes four bytes at the most.
+_RAW_BYTES_MAX: Final = 4 * REJECT_RAW_CHARS_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a block depends on beside the file.
+
+    Args:
+        block_bytes: bytes read at a time.
+        record_bytes_max: content of this length or more is too long for a record.
+        batch_rows_max: records in one part of a block.
+    """
+
+    block_bytes: int
+    record_bytes_max: int
+    batch_rows_max: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a block begins.
+
+    Args:
+        offset: bytes of content before it.
+        line: from 1.
+        record_no: number of its first record in the file, from 1.
+    """
+
+    offset: int
+    line: int
+    record_no: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Consecutive records of a block, at most `batch_rows_max`.
+
+    Args:
+        frame: the good ones, columns in file order.
+        lines, record_nos, byte_offsets: per row of the frame.
+        rejects: the bad ones.
+        end_offset: bytes of content before the next part.
+        raw_text: the raw record of a row.
+    """
+
+    frame: pl.DataFrame
+    lines: pl.Series
+    record_nos: pl.Series
+    byte_offsets: pl.Series
+    rejects: tuple[Reject, ...]
+    end_offset: int
+    raw_text: Callable[[int], str]
+
+
+class Block:
+    """The records of a block, in parts."""
+
+    def __init__(self, place: Place, layout: Layout, beginning: Beginning, limits: Limits, end_offset: int) -> None:
+        self._place = place
+        self._layout = layout
+        self._beginning = beginning
+        width = len(beginning.columns)
+        mark_undecodable(layout, beginning.dialect, beginning.encoding)
+        frame = frame_of(layout, beginning.dialect, beginning.encoding, width)
+        frame = _without_headers(frame, layout, beginning)
+        self._frame = frame.rename(dict(zip(frame.columns, beginning.columns, strict=True)))
+        self._offsets = place.offset + beginning.encoding.raw_offsets(layout.window.data, layout.starts)
+        count = len(layout.starts)
+        self.part_count = max(1, -(-count // limits.batch_rows_max)) if count else 0
+        self._part_records = -(-count // self.part_count) if count else 0
+        self._rows_before = np.concatenate((np.zeros(1, np.int64), np.cumsum(layout.good)))
+        self.next_place = Place(end_offset, place.line + layout.lines_consumed, place.record_no + count)
+
+    def part(self, index: int) -> Part:
+        """One part, by its index from 0."""
+        layout = self._layout
+        first = index * self._part_records
+        last = min(first + self._part_records, len(layout.starts))
+        chosen = first + np.flatnonzero(layout.good[first:last])
+        rows_before = int(self._rows_before[first])
+        is_last = index == self.part_count - 1
+        return Part(
+            frame=self._frame.slice(rows_before, len(chosen)),
+            lines=_numbers("line", layout.lines[chosen] + self._place.line),
+            record_nos=_numbers("record_no", chosen + self._place.record_no),
+            byte_offsets=_numbers("byte_offset", self._offsets[chosen]),
+            rejects=self._rejects(first, last),
+            end_offset=self.next_place.offset if is_last else int(self._offsets[last]),
+            raw_text=lambda row: self._raw(int(chosen[row])),
+        )
+
+    def _rejects(self, first: int, last: int) -> tuple[Reject, ...]:
+        rejects = [self._reject(int(record)) for record in first + np.flatnonzero(~self._layout.good[first:last])]
+        header = self._beginning.header_reject
+        if header is not None and first == 0 and self._place.record_no == 1:
+            rejects.insert(0, header)
+        return tuple(rejects)
+
+    def _raw(self, record: int) -> str:
+        start, end = int(self._layout.starts[record]), int(self._layout.ends[record])
+        raw = self._layout.window.data[start : min(end, start + _RAW_BYTES_MAX)]
+        return self._beginning.encoding.show(raw)[:REJECT_RAW_CHARS_MAX]
+
+    def _reject(self, record: int) -> Reject:
+        fault = self._layout.fault(record, len(self._beginning.columns))
+        return _reject(
+            self._beginning,
+            fault,
+            fields=int(self._layout.fields[record]),
+            line=self._place.line + int(self._layout.lines[record]),
+            offset=int(self._offsets[record]),
+            raw=self._raw(record),
+        )
+
+
+def _without_headers(frame: pl.DataFrame, layout: Layout, beginning: Beginning) -> pl.DataFrame:
+    """The frame without rows that repeat the header, as files that were put together have them; marked in `layout`."""
+    header = beginning.header
+    if header is None or len(header) < 2:
+        return frame
+    candidates = (frame.get_column("0") == header[0]).arg_true().to_list()
+    repeated = [row for row in candidates if frame.row(row) == header]
+    if not repeated:
+        return frame
+    records = np.flatnonzero(layout.good)[repeated]
+    layout.good[records] = False
+    layout.faults.update(dict.fromkeys(records.tolist(), Fault("repeated_header", None)))
+    kept = np.ones(frame.height, np.bool_)
+    kept[repeated] = False
+    return frame.filter(pl.Series(kept))
+
+
+def _numbers(name: str, values: Positions) -> pl.Series:
+    return pl.Series(name, values.astype(np.uint64), pl.UInt64)
+
+
+def _reject(beginning: Beginning, fault: Fault, *, fields: int, line: int, offset: int, raw: str) -> Reject:
+    columns = beginning.columns
+    column = columns[fault.column] if fault.column is not None and fault.column < len(columns) else None
+    messages = {
+        "missing_columns": f"the record has {fields} fields, {len(columns)} are expected",
+        "too_many_columns": f"the record has {fields} fields, {len(columns)} are expected",
+        "stray_quote": "a quote stands where none may; double it inside a quoted field,"
+        " or set options.strayQuotes to keep",
+        "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
+        "bad_encoding": f"a byte does not decode as {beginning.encoding.name}",
+        "repeated_header": "the record repeats the header",
+        "record_too_long": "the record is longer than csv_record_bytes_max allows",
+    }
+    return Reject(
+        kind=fault.kind,
+        category="parsing",
+        message=messages[fault.kind],
+        line=line,
+        byte_offset=offset,
+        column=column,
+        raw=raw,
+    )
+
+
+def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block | None:
+    """Read the block at `place`; None at the end of the file.
+
+    Raises:
+        Fatal: the content is damaged.
+    """
+    wanted = limits.block_bytes
+    while True:
+        raw = source.read(place.offset, wanted)
+        at_end = len(raw) < wanted
+        working = beginning.encoding.to_working(raw, at_end)
+        if not at_end and working.endswith(b"\r"):
+            # Whether it is a line break of one byte or two is not known yet.
+            working = working[:-1]
+        if not working and at_end:
+            return None
+        layout = layout_of(
+            working,
+            beginning.dialect,
+            len(beginning.columns),
+            at_end=at_end,
+            record_bytes_max=limits.record_bytes_max,
+        )
+        if layout.consumed:
+            end = beginning.encoding.raw_offsets(working, np.array([layout.consumed], np.int64))
+            end_offset = min(place.offset + int(end[0]), place.offset + len(raw))
+            return Block(place, layout, beginning, limits, end_offset)
+        if len(working) >= limits.record_bytes_max and not layout.window.breaks.size:
+            return _overlong(source, beginning, place, limits)
+        if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
+            raise Fatal("INTERNAL", "a record could not be delimited; please report the file's structure")
+        wanted *= 2
+
+
+def _overlong(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block:
+    """The block of one line that is too long: passed over to its end, and rejected."""
+    encoding = beginning.encoding
+    head_bytes_max = max(_RAW_BYTES_MAX, limits.record_bytes_max)
+    head = b""
+    offset, breaks = place.offset, 0
+    while True:
+        raw = source.read(offset, _SKIP_BYTES)
+        at_end = len(raw) < _SKIP_BYTES
+        working = encoding.to_working(raw, at_end)
+        end = line_end(working, 0)
+        if len(head) < head_bytes_max:
+            head += working[:end]
+        offset += int(encoding.raw_offsets(working, np.array([end], np.int64))[0])
+        if end < len(working):
+            following = encoding.to_working(source.read(offset, 2 * encoding.unit_bytes), at_end=True)
+            offset += encoding.unit_bytes * (2 if following.startswith(b"\r\n") else 1)
+            breaks = 1
+            break
+        if at_end:
+            break
+    layout = layout_of(
+        head,
+        beginning.dialect,
+        len(beginning.columns),
+        at_end=True,
+        record_bytes_max=limits.record_bytes_max,
+    )
+    return Block(place, replace(layout, lines_consumed=breaks), beginning, limits, offset)

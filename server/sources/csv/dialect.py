@@ -1,0 +1,122 @@
+"""The dialect of one file in working bytes: what separates, quotes and escapes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final, Literal
+
+from server.core.errors import Invalid
+from server.sources.csv.encodings import Encoding
+from server.sources.csv.options import CsvOptions
+
+LF: Final = 10
+CR: Final = 13
+NO_BYTE: Final = -1
+
+# How a quote stands inside a quoted field:
+#   double   written twice
+#   escape   after the escape character
+#   none     not at all; a quote that neither a delimiter nor a line break follows is part of the value
+EscapeRule = Literal["double", "escape", "none"]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What the scanners need to know. Not slotted: it keeps its compiled pattern.
+
+    Args:
+        delimiter: working bytes, at least one.
+        quote: byte around fields, or -1.
+        escape: byte that takes away the meaning of a quote, a delimiter, a line break or itself behind it, or -1.
+        rule: how a quote stands inside a quoted field.
+        comment: working bytes that begin a line to leave out; empty for none.
+        keep_stray: whether quotes in wrong places are part of the value.
+    """
+
+    delimiter: bytes = b","
+    quote: int = 34
+    escape: int = NO_BYTE
+    rule: EscapeRule = "double"
+    comment: bytes = b""
+    keep_stray: bool = False
+
+    @cached_property
+    def stops(self) -> re.Pattern[bytes]:
+        """What an unquoted field may stop at, or what is wrong in it."""
+        parts = [re.escape(self.delimiter), b"\r", b"\n"]
+        if self.quote != NO_BYTE:
+            parts.append(re.escape(bytes([self.quote])))
+        if self.escape != NO_BYTE:
+            parts.append(re.escape(bytes([self.escape])))
+        return re.compile(b"|".join(parts))
+
+    @cached_property
+    def quoted_stops(self) -> re.Pattern[bytes]:
+        """What has a meaning inside a quoted field."""
+        parts = [re.escape(bytes([self.quote]))]
+        if self.escape != NO_BYTE:
+            parts.append(re.escape(bytes([self.escape])))
+        return re.compile(b"|".join(parts))
+
+    @cached_property
+    def escaped(self) -> re.Pattern[bytes]:
+        """An escape that acts: the byte after it has a meaning that it takes away. Any other escape is text."""
+        special = bytes([self.quote]) if self.quote != NO_BYTE else b""
+        special += bytes([self.escape, CR, LF]) + self.delimiter[:1]
+        return re.compile(re.escape(bytes([self.escape])) + b"([" + re.escape(special) + b"])")
+
+    @property
+    def keeps_inner_quotes(self) -> bool:
+        """Whether a quote inside a quoted field that nothing ends there is part of the value."""
+        return self.keep_stray or self.rule == "none"
+
+
+def dialect_of(options: CsvOptions, delimiter: str, encoding: Encoding) -> Dialect:
+    """The dialect that options ask for, in the bytes of one file.
+
+    Args:
+        options: the request's.
+        delimiter: the declared or detected one.
+        encoding: the file's.
+
+    Raises:
+        Invalid: INVALID_OPTION; the encoding cannot write a character, or writes one in bytes that may be part
+            of other characters.
+    """
+    quote = ord(options.quote) if options.quote else NO_BYTE
+    escape = NO_BYTE
+    rule: EscapeRule = "double"
+    if options.escape == "":
+        rule = "none"
+    elif options.escape is not None and options.escape != options.quote:
+        rule, escape = "escape", ord(options.escape)
+    if not encoding.tells_ascii_apart:
+        for name, text in (("delimiter", delimiter), ("quote", options.quote), ("escape", options.escape or "")):
+            if any(ord(character) >= 0x30 for character in text):
+                raise _unwritable(name, encoding)
+    return Dialect(
+        delimiter=_encoded("delimiter", delimiter, encoding),
+        quote=quote,
+        escape=escape,
+        rule=rule,
+        comment=_encoded("commentPrefix", options.comment_prefix or "", encoding),
+        keep_stray=options.stray_quotes == "keep",
+    )
+
+
+def _encoded(name: str, text: str, encoding: Encoding) -> bytes:
+    try:
+        return encoding.encode(text)
+    except UnicodeEncodeError as error:
+        raise _unwritable(name, encoding) from error
+
+
+def _unwritable(name: str, encoding: Encoding) -> Invalid:
+    field_name = f"options.{name}"
+    return Invalid(
+        "INVALID_OPTION",
+        f"{field_name} cannot be told apart in a file in {encoding.name}; choose another character",
+        field=field_name,
+    )

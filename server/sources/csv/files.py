@@ -1,0 +1,315 @@
+"""From a sourceIdentifier to opened files, and nothing outside the data roots.
+
+A path is resolved first and checked against the roots; then the resolved path is walked component by component from its
+root's descriptor, following no symbolic link. A folder or link that is swapped in between makes the walk fail; it never
+leads out. The last component must be a regular file before and after it is opened, and is opened without blocking.
+Nothing outside the roots is opened, and whether it exists is not told.
+"""
+
+from __future__ import annotations
+
+import errno
+import glob
+import hashlib
+import os
+import stat
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from server.core.errors import Invalid, Retryable
+
+# Longest suffix first.
+_COMPRESSIONS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
+_IDENTIFIER_CHARS_MAX: Final = 4096
+_SAMPLE_BYTES: Final = 64 * 1024
+_FIELD: Final = "sourceIdentifier"
+_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+_FILE_FLAGS: Final = _OPEN_FLAGS | os.O_NONBLOCK | os.O_NOCTTY
+_FOLDER_FLAGS: Final = _OPEN_FLAGS | os.O_DIRECTORY
+
+
+@dataclass(frozen=True, slots=True)
+class FileState:
+    """What tells that a file is still the one that was opened."""
+
+    size_bytes: int
+    mtime_ns: int
+    inode: int
+    device: int
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedFile:
+    """A regular file inside the data roots, open for reading.
+
+    Args:
+        name: file name, for people.
+        path: where it was found.
+        descriptor: owned by whoever holds this; close it with `close`.
+        compression: none, gzip, zstd or zip.
+        state: at the time of opening.
+    """
+
+    name: str
+    path: Path
+    descriptor: int
+    compression: str
+    state: FileState
+
+    def check_unchanged(self) -> None:
+        """Make sure that the file is still what it was.
+
+        Raises:
+            Retryable: SOURCE_CHANGED.
+        """
+        if state_of(self.descriptor) != self.state:
+            raise changed(self.name)
+
+    def fingerprint(self) -> str:
+        """Changes when the content does: size, time of change, inode, and a digest of both ends."""
+        size = self.state.size_bytes
+        digest = hashlib.blake2b(digest_size=16)
+        digest.update(repr((self.state.size_bytes, self.state.mtime_ns, self.state.inode)).encode())
+        digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, 0))
+        digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, max(0, size - _SAMPLE_BYTES)))
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Close the descriptor. Call once."""
+        os.close(self.descriptor)
+
+
+def state_of(descriptor: int) -> FileState:
+    """The state of an open file."""
+    found = os.fstat(descriptor)
+    return FileState(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+
+
+def changed(name: str) -> Retryable:
+    """The error for a file that changed while it was read."""
+    return Retryable(
+        "SOURCE_CHANGED",
+        f"{name} changed while it was read; the rows that are committed stay, and the next attempt starts over",
+        category="processing",
+    )
+
+
+def compression_of(name: str) -> str | None:
+    """How a file of that name is compressed; None when no such file is read."""
+    lower = name.lower()
+    for suffix, compression in _COMPRESSIONS:
+        if lower.endswith(suffix) and len(lower) > len(suffix):
+            return compression
+    return None
+
+
+def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[Path]:
+    """The files that an identifier stands for, resolved and inside the roots; nothing is opened.
+
+    Args:
+        identifier: a file, a folder (its CSV files), or a pattern with `*`, `?`, `[...]`; absolute, or relative to
+            the current folder (when that leads into a root) or else to each root in order.
+        roots: folders that files may be read from.
+        files_max: files at the most.
+
+    Returns:
+        One path for a file; for a folder or a pattern those that match, in name order, at least one.
+
+    Raises:
+        Invalid: SOURCE_NOT_FOUND; there is no such file, or none in the folder.
+        Invalid: SOURCE_FORBIDDEN (outside the roots), SOURCE_UNSUPPORTED (no CSV file).
+    """
+    _check_identifier(identifier)
+    real_roots = [Path(os.path.realpath(root)) for root in roots]
+    is_pattern = glob.has_magic(identifier)
+    leads_out = False
+    for candidate, from_root in _candidates(identifier, roots):
+        real = _resolved(candidate)
+        inside = real is not None and _root_of(real, real_roots) is not None
+        if real is not None and inside and _is_kind(real, stat.S_ISDIR):
+            return _in_folder(real, real_roots, files_max)
+        if real is not None and inside and os.path.lexists(real):
+            _check_name(candidate.name, real.name)
+            return [real]
+        if is_pattern:
+            matches = _matching(candidate, real_roots)
+            if matches:
+                return _checked_count(matches, files_max)
+        # What lies outside is refused alike whether it exists or not. The current folder is no root: it only misses.
+        leads_out = leads_out or (from_root and not inside)
+    if leads_out:
+        raise _forbidden(identifier)
+    if not is_pattern:
+        _check_name(Path(identifier).name, Path(identifier).name)
+    raise Invalid("SOURCE_NOT_FOUND", f"{_shown(identifier)} is not in the data folders", field=_FIELD)
+
+
+def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
+    """Open a path that `find_paths` gave.
+
+    Raises:
+        Invalid: SOURCE_NOT_FOUND; it is gone, or may not be read.
+        Invalid: SOURCE_FORBIDDEN (a link was put in its way), SOURCE_UNSUPPORTED (no regular file).
+    """
+    root = _root_of(path, [Path(os.path.realpath(root)) for root in roots])
+    if root is None:
+        raise _forbidden(str(path))
+    try:
+        descriptor = _walk(root, path.relative_to(root).parts)
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
+            raise _forbidden(str(path)) from error
+        raise Invalid(
+            "SOURCE_NOT_FOUND", f"{_shown(path.name)} does not exist or may not be read", field=_FIELD
+        ) from error
+    compression = compression_of(path.name)
+    if compression is None:
+        os.close(descriptor)
+        raise _unsupported(path.name)
+    return OpenedFile(path.name, path, descriptor, compression, state_of(descriptor))
+
+
+def _walk(root: Path, parts: Sequence[str]) -> int:
+    """Open the regular file that `parts` lead to from `root`, following no link."""
+    if not parts:
+        raise _unsupported(root.name)
+    folder = os.open(root, _FOLDER_FLAGS)
+    try:
+        for part in parts[:-1]:
+            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            os.close(folder)
+            folder = inner
+        # Looked at before it is opened, because opening a device can already do something.
+        mode = os.stat(parts[-1], dir_fd=folder, follow_symlinks=False).st_mode
+        if stat.S_ISLNK(mode):
+            raise _forbidden(parts[-1])
+        if not stat.S_ISREG(mode):
+            raise _unsupported(parts[-1])
+        descriptor = os.open(parts[-1], _FILE_FLAGS, dir_fd=folder)
+    finally:
+        os.close(folder)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _unsupported(parts[-1])
+    return descriptor
+
+
+def _check_identifier(identifier: str) -> None:
+    if not isinstance(identifier, str) or not identifier.strip():
+        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is empty; name a CSV file", field=_FIELD)
+    if len(identifier) > _IDENTIFIER_CHARS_MAX:
+        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is too long for a path", field=_FIELD)
+    if any(ord(character) < 0x20 or ord(character) == 0x7F for character in identifier):
+        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier holds a control character", field=_FIELD)
+    try:
+        os.fsencode(identifier)
+    except UnicodeEncodeError as error:
+        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is not a path", field=_FIELD) from error
+    if ".." in Path(identifier).parts:
+        raise _forbidden(identifier)
+
+
+def _candidates(identifier: str, roots: Sequence[Path]) -> list[tuple[Path, bool]]:
+    """Where the identifier may be meant to lead, and whether that is a claim to lie inside a root."""
+    path = Path(identifier)
+    if path.is_absolute():
+        return [(path, True)]
+    return [(Path.cwd() / path, False), *((root / path, True) for root in roots)]
+
+
+def _resolved(path: Path) -> Path | None:
+    """The path without links; None when it cannot be resolved (a loop, a name that is too long)."""
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):
+        return None
+
+
+def _root_of(path: Path, roots: Sequence[Path]) -> Path | None:
+    return next((root for root in roots if path == root or root in path.parents), None)
+
+
+def _is_kind(path: Path, kind: Callable[[int], bool]) -> bool:
+    try:
+        return kind(path.stat().st_mode)
+    except (OSError, ValueError):
+        return False
+
+
+def _check_name(*names: str) -> None:
+    """The name asked for and the one that a link leads to must both be those of CSV files."""
+    for name in names:
+        if compression_of(name) is None:
+            raise _unsupported(name)
+
+
+def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path]:
+    """The CSV files of a folder; hidden ones and those of its folders are left out."""
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise Invalid("SOURCE_NOT_FOUND", f"{_shown(folder.name)} may not be read", field=_FIELD) from error
+    paths: list[Path] = []
+    for name in names:
+        if name.startswith(".") or compression_of(name) is None:
+            continue
+        paths += _match(folder / name, roots)
+    if not paths:
+        raise Invalid("SOURCE_NOT_FOUND", f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD)
+    return _checked_count(paths, files_max)
+
+
+def _matching(pattern: Path, roots: Sequence[Path]) -> list[Path]:
+    """The CSV files that a pattern matches. Its fixed beginning must lie inside a root, so nothing else is listed."""
+    fixed = pattern
+    while glob.has_magic(str(fixed)):
+        fixed = fixed.parent
+    real = _resolved(fixed)
+    if real is None or _root_of(real, roots) is None:
+        return []
+    rest = str(pattern.relative_to(fixed)).replace("**", "*")
+    matches = sorted(match.relative_to(real) for match in real.glob(rest))
+    paths: list[Path] = []
+    for match in matches:
+        if compression_of(match.name) is not None and not any(part.startswith(".") for part in match.parts):
+            paths += _match(real / match, roots)
+    return paths
+
+
+def _match(path: Path, roots: Sequence[Path]) -> list[Path]:
+    """A file of a folder or pattern, resolved: nothing when it is no file, an error when it leads out."""
+    real = _resolved(path)
+    if real is None or _root_of(real, roots) is None:
+        raise _forbidden(path.name)
+    return [real] if _is_kind(real, stat.S_ISREG) and compression_of(real.name) is not None else []
+
+
+def _checked_count(paths: list[Path], files_max: int) -> list[Path]:
+    if len(paths) > files_max:
+        raise Invalid(
+            "SOURCE_UNSUPPORTED", f"names {len(paths)} files; at most {files_max} are read in one run", field=_FIELD
+        )
+    return paths
+
+
+def _shown(text: str) -> str:
+    """A name in a message: without characters that a terminal or a log would act on, and not endless."""
+    return repr(text[:200] + ("..." if len(text) > 200 else ""))
+
+
+def _forbidden(identifier: str) -> Invalid:
+    return Invalid(
+        "SOURCE_FORBIDDEN",
+        f"{_shown(identifier)} lies outside the folders that files may be read from (TECHAURA_SYNC_DATA_ROOTS)",
+        field=_FIELD,
+    )
+
+
+def _unsupported(name: str) -> Invalid:
+    return Invalid(
+        "SOURCE_UNSUPPORTED",
+        f"{_shown(name)} is not a regular file that ends in .csv, .csv.gz, .csv.zst or .zip",
+        field=_FIELD,
+    )

@@ -1,0 +1,189 @@
+"""Options of source type csv, as data: they drive validation, documentation and error texts.
+
+Defaults are the ones that existing callers rely on (comma, UTF-8, one header record). A wrong option raises
+`Invalid` with reason INVALID_OPTION and a field such as `options.delimiter`; nothing has been opened then.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.alias_generators import to_camel
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+from server.core.errors import Invalid
+from server.sources.csv.encodings import canonical_encoding
+
+AUTO: Final = "auto"
+_LINE_BREAKS: Final = frozenset("\r\n")
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
+Token = Annotated[str, Field(max_length=100)]
+
+
+class CsvOptions(BaseModel):
+    """How one CSV file is read and where its rows go. Keys are camelCase in JSON."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        validate_by_name=True,
+        validate_by_alias=True,
+    )
+
+    target_table: str = Field(
+        "content_index", min_length=1, max_length=64, description="Table that the rows go to; at most 64 characters."
+    )
+    content_type: Literal["music", "video", "movie", "game", "other"] = Field(
+        "music", description="Value of content_index.content_type for rows that bring none of their own."
+    )
+    delimiter: str = Field(
+        ",",
+        min_length=1,
+        max_length=8,
+        description="What stands between two fields: 1 to 8 characters, or `auto` to find it out.",
+    )
+    has_header: bool = Field(
+        True, description="Whether the first record names the columns; if not they are column_1, column_2 and so on."
+    )
+    header_lines: int = Field(
+        1, ge=1, le=10, description="Records that make up the header, 1 to 10; their names are joined by a space."
+    )
+    encoding: str = Field(
+        "utf-8",
+        min_length=1,
+        max_length=40,
+        description="Character encoding, or `auto` to find it out. A byte order mark in the file wins over it.",
+    )
+    quote: str = Field(
+        '"', max_length=1, description="Character around a field that holds delimiters or line breaks; empty for none."
+    )
+    escape: str | None = Field(
+        None,
+        max_length=1,
+        description="Character that takes away the meaning of a quote, a delimiter, a line break or itself behind it; before"
+        " anything else it is text. Unset: a quote is written twice. Empty: there is no way to write a quote, and one that"
+        " no delimiter follows belongs to the value.",
+    )
+    stray_quotes: Literal["reject", "keep"] = Field(
+        "reject",
+        description="A quote where none may stand: `reject` the record, or `keep` it as part of the value.",
+    )
+    preamble_lines: int = Field(
+        0, ge=0, le=10_000, description="Lines before the header that are left out, 0 to 10000."
+    )
+    comment_prefix: str | None = Field(
+        None, min_length=1, max_length=8, description="Lines that begin with this are left out; 1 to 8 characters."
+    )
+    decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,50 and not 1,234.50.")
+    null_tokens: tuple[Token, ...] = Field(
+        (),
+        max_length=100,
+        description="Values that mean `no value` beside the empty one; at most 100 of 100 characters.",
+    )
+    column_mapping: dict[ColumnName, ColumnName] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="Target column to source column, without regard to case and accents; at most 1000.",
+    )
+    column_aliases: dict[ColumnName, tuple[ColumnName, ...]] = Field(
+        default_factory=dict,
+        max_length=1000,
+        description="Target column to other names that its source column may have; at most 1000 lists of 100.",
+    )
+
+    @field_validator("null_tokens", mode="before")
+    @classmethod
+    def _list_is_tuple(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @field_validator("column_aliases", mode="before")
+    @classmethod
+    def _lists_are_tuples(cls, value: Any) -> Any:
+        if not isinstance(value, dict):
+            return value
+        return {key: tuple(names) if isinstance(names, list) else names for key, names in value.items()}
+
+    @field_validator("column_aliases")
+    @classmethod
+    def _aliases_are_few(cls, value: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        if any(len(names) > 100 for names in value.values()):
+            raise PydanticCustomError("aliases", "may hold at most 100 names for one column")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _encoding_is_known(cls, value: str) -> str:
+        if value.lower() == AUTO:
+            return AUTO
+        try:
+            return canonical_encoding(value)
+        except LookupError as error:
+            raise PydanticCustomError("encoding", "names no text encoding that can be read") from error
+
+    @field_validator("delimiter", "comment_prefix")
+    @classmethod
+    def _no_line_break(cls, value: str | None) -> str | None:
+        if value is not None and (_LINE_BREAKS & set(value) or "\0" in value):
+            raise PydanticCustomError("line_break", "may hold no line break and no NUL")
+        return value
+
+    @field_validator("quote", "escape")
+    @classmethod
+    def _plain_ascii(cls, value: str | None) -> str | None:
+        if value and (not value.isascii() or value in _LINE_BREAKS or value == "\0"):
+            raise PydanticCustomError("ascii", "must be one ASCII character, and no line break")
+        return value
+
+    @model_validator(mode="after")
+    def _characters_differ(self) -> CsvOptions:
+        if self.delimiter != AUTO and self.quote and self.quote in self.delimiter:
+            raise PydanticCustomError("clash", "options.quote must not be part of options.delimiter")
+        if self.delimiter != AUTO and self.escape and self.escape in self.delimiter:
+            raise PydanticCustomError("clash", "options.escape must not be part of options.delimiter")
+        return self
+
+
+def parse_options(document: Mapping[str, Any]) -> CsvOptions:
+    """Check the JSON document of a request.
+
+    A null is the same as leaving the option out, because old callers send both.
+
+    Args:
+        document: the decoded `options` object.
+
+    Raises:
+        Invalid: INVALID_OPTION; its field names the option, its message says what may stand there.
+    """
+    if not isinstance(document, Mapping):
+        raise Invalid("INVALID_OPTION", "options must be a JSON object", field="options")
+    if any(not isinstance(key, str) for key in document):
+        raise Invalid("INVALID_OPTION", "options has a key that is no text", field="options")
+    given = {key: value for key, value in document.items() if value is not None}
+    try:
+        return CsvOptions.model_validate(given, by_alias=True, by_name=False)
+    except ValidationError as error:
+        raise _explained(error.errors(include_url=False, include_input=False)[0]) from error
+    except RecursionError as error:
+        raise Invalid("INVALID_OPTION", "options is nested too deeply", field="options") from error
+
+
+def _explained(detail: ErrorDetails) -> Invalid:
+    """Turn one finding of pydantic into a sentence that names the option."""
+    parts = [str(part) for part in detail["loc"] if part != "[key]"]
+    field = ".".join(["options", *(part[:80] for part in parts)])
+    if detail["type"] == "extra_forbidden":
+        known = [info.alias or name for name, info in CsvOptions.model_fields.items()]
+        near = difflib.get_close_matches(parts[-1], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+        return Invalid("INVALID_OPTION", f"{field} is not an option of a csv source; {hint}", field=field)
+    if detail["type"] == "clash":
+        name = detail["msg"].split(" ", 1)[0]
+        return Invalid("INVALID_OPTION", detail["msg"], field=name)
+    message = detail["msg"][:1].lower() + detail["msg"][1:]
+    return Invalid("INVALID_OPTION", f"{field}: {message}", field=field)

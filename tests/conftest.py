@@ -1,0 +1,69 @@
+"""Fixtures that every test may use: databases of both kinds, and the real program running on each."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+
+from db.engine import Database
+from db.migrate import migrate
+from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.service import Service, environment, service_running
+
+BOTH = ("sqlite", "mariadb")
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDb]:
+    """A private MariaDB of this test process."""
+    with mariadb_running() as server:
+        yield server
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of an empty database, once of each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'db' / 'sync.db'}"
+        return
+    server: MariaDb = request.getfixturevalue("mariadb")
+    name = server.new_database()
+    yield server.url(name)
+    server.drop_database(name)
+
+
+@pytest_asyncio.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A migrated database, once of each kind."""
+    opened = Database(database_url)
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real program, shared by the tests of a module, once on each kind of database."""
+    folder = tmp_path_factory.mktemp("service")
+    data_root = folder / "data"
+    data_root.mkdir()
+    server: MariaDb | None = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
+    name = server.new_database() if server is not None else ""
+    url = server.url(name) if server is not None else f"sqlite+aiosqlite:///{folder / 'sync.db'}"
+    with service_running(folder, environment(url, data_root)) as running:
+        yield running
+    if server is not None:
+        server.drop_database(name)
+
+
+@pytest.fixture(scope="module")
+def live_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real program on an embedded database, shared by the tests of a module."""
+    folder = tmp_path_factory.mktemp("live")
+    data_root = folder / "data"
+    data_root.mkdir()
+    with service_running(folder, environment(f"sqlite+aiosqlite:///{folder / 'sync.db'}", data_root)) as running:
+        yield running

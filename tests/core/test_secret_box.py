@@ -1,0 +1,206 @@
+"""Secrets in option documents: sealed once, opened where allowed, shown nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.core.errors import Fatal
+from server.core.secret_box import SecretBox, SecretPlaces, SecretValue, load_or_create_key
+
+KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+PLACES = SecretPlaces(
+    values=("auth.token", "auth.password", "top"), maps=("headers",), public_names=frozenset({"accept"})
+)
+CANARY = "canary-9d21"
+
+
+@pytest.fixture
+def box() -> SecretBox:
+    return SecretBox(KEY)
+
+
+def test_a_sealed_secret_comes_back(box):
+    sealed = box.seal({"auth": {"type": "bearer", "token": CANARY}, "dataPath": "x"}, PLACES)
+    assert CANARY not in json.dumps(sealed)
+    assert (sealed["auth"]["type"], sealed["dataPath"]) == ("bearer", "x")
+    assert box.reveal(SecretValue.parse(sealed["auth"]["token"]), {}) == CANARY
+
+
+def test_the_document_itself_is_not_changed(box):
+    document = {"auth": {"token": CANARY}}
+    box.seal(document, PLACES)
+    assert document == {"auth": {"token": CANARY}}
+
+
+def test_header_values_are_sealed_except_public_ones(box):
+    sealed = box.seal({"headers": {"ACCEPT": "text/plain", "X-Anything": CANARY}}, PLACES)
+    assert sealed["headers"]["ACCEPT"] == "text/plain"
+    assert list(sealed["headers"]["X-Anything"]) == ["encrypted"]
+
+
+def test_references_stay_and_sealing_twice_changes_nothing(box):
+    document = {"auth": {"token": {"env": "SOURCE_A"}, "password": {"file": "db.txt"}}, "top": CANARY}
+    once = box.seal(document, PLACES)
+    assert once["auth"] == document["auth"]
+    assert box.seal(once, PLACES) == once
+
+
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=5), inner, max_size=2),
+)
+
+
+@given(st.dictionaries(st.sampled_from(["auth", "headers", "top", "other"]), JUNK))
+def test_any_document_can_be_sealed_and_sealing_is_idempotent(document):
+    box = SecretBox(KEY)
+    once = box.seal(document, PLACES)
+    assert box.seal(once, PLACES) == once
+    assert once.get("other") == document.get("other")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        5,
+        [CANARY],
+        {"secret": CANARY},
+        {"env": CANARY},
+        {"env": "SOURCE_A", "value": CANARY},
+        {"encrypted": CANARY},
+        {"file": f"/{CANARY}"},
+    ],
+)
+def test_whatever_stands_at_a_secret_place_is_never_kept_in_clear(box, value):
+    sealed = box.seal({"top": value}, PLACES)
+    assert list(sealed["top"]) == ["encrypted"]
+    assert CANARY not in json.dumps(sealed)
+
+
+def test_a_variable_of_the_environment_is_read(box):
+    assert box.reveal(SecretValue("env", "SOURCE_TOKEN_2"), {"SOURCE_TOKEN_2": "v"}) == "v"
+
+
+@pytest.mark.parametrize("environ", [{}, {"SOURCE_TOKEN": ""}])
+def test_a_missing_variable_is_named(box, environ):
+    with pytest.raises(Fatal) as caught:
+        box.reveal(SecretValue("env", "SOURCE_TOKEN"), environ)
+    assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
+    assert "SOURCE_TOKEN" in caught.value.message
+
+
+@pytest.mark.parametrize("name", ["PATH", "TECHAURA_SYNC_SECRET_KEY", "source_x", "SOURCE_", "SOURCE_X\n", "XSOURCE_X"])
+def test_only_variables_of_sources_are_read(box, name):
+    with pytest.raises(Fatal):
+        box.reveal(SecretValue("env", name), {name: CANARY})
+    with pytest.raises(ValueError, match="SOURCE_"):
+        SecretValue.parse({"env": name})
+
+
+def test_a_token_of_another_key_cannot_be_opened(box):
+    token = SecretBox(Fernet.generate_key().decode()).seal({"top": CANARY}, PLACES)["top"]
+    with pytest.raises(Fatal) as caught:
+        box.reveal(SecretValue.parse(token), {})
+    assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
+    assert token["encrypted"] not in caught.value.message
+
+
+def test_a_secret_file_is_read_without_its_last_line_break(tmp_path):
+    (tmp_path / "api.token").write_text("v\n")
+    assert SecretBox(KEY, files_dir=tmp_path).reveal(SecretValue.parse({"file": "api.token"}), {}) == "v"
+
+
+def forbidden_files(folder: Path) -> dict[str, Path]:
+    outside = folder / "outside"
+    outside.write_text(CANARY)
+    inside = folder / "secrets"
+    inside.mkdir()
+    (inside / "link").symlink_to(outside)
+    (inside / "dir").mkdir()
+    os.mkfifo(inside / "fifo")
+    (inside / "long").write_text("x" * 20_000)
+    (inside / "binary").write_bytes(b"\xff" + CANARY.encode())
+    return dict.fromkeys(("link", "dir", "fifo", "long", "binary", "missing", "../outside", ".."), inside)
+
+
+@pytest.mark.parametrize("name", ["link", "dir", "fifo", "long", "binary", "missing", "../outside", ".."])
+def test_only_small_text_files_inside_the_folder_are_read(tmp_path, name):
+    folder = forbidden_files(tmp_path)[name]
+    with pytest.raises(Fatal) as caught:
+        SecretBox(KEY, files_dir=folder).reveal(SecretValue("file", name), {})
+    assert caught.value.reason == "SECRET_UNAVAILABLE"
+    assert CANARY not in caught.value.message
+    assert CANARY not in repr(caught.value.__cause__)
+
+
+def test_without_a_folder_no_secret_file_is_read(box):
+    with pytest.raises(Fatal, match="TECHAURA_SYNC_SECRETS_DIR"):
+        box.reveal(SecretValue.parse({"file": "x"}), {})
+
+
+@pytest.mark.parametrize("key", ["", "short", "ñ" * 44, KEY[:-4]])
+def test_a_key_that_is_none_is_refused_without_being_shown(key):
+    with pytest.raises(Fatal) as caught:
+        SecretBox(key)
+    assert "TECHAURA_SYNC_SECRET_KEY" in caught.value.message
+    assert not key or key not in caught.value.message
+    assert caught.value.__cause__ is None
+
+
+def test_a_secret_value_shows_nothing():
+    assert CANARY not in repr(SecretValue("inline", CANARY))
+
+
+def test_a_key_file_is_made_once_and_only_for_its_owner(tmp_path):
+    path = tmp_path / "var" / "secret.key"
+    key = load_or_create_key(path)
+    SecretBox(key)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert load_or_create_key(path) == key
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_processes_that_start_together_agree_on_one_key(tmp_path):
+    path = tmp_path / "secret.key"
+    with ThreadPoolExecutor(6) as pool:
+        keys = set(pool.map(_key_of_another_process, [path] * 6))
+    assert len(keys) == 1
+    assert load_or_create_key(path) in keys
+
+
+def _key_of_another_process(path: Path) -> str:
+    code = "import pathlib, sys, server.core.secret_box as b; print(b.load_or_create_key(pathlib.Path(sys.argv[1])))"
+    command = [sys.executable, "-c", code, str(path)]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644])
+def test_a_key_file_that_others_can_read_is_refused(tmp_path, mode):
+    path = tmp_path / "secret.key"
+    load_or_create_key(path)
+    path.chmod(mode)
+    with pytest.raises(Fatal, match="chmod 600"):
+        load_or_create_key(path)
+
+
+def test_a_key_file_that_is_no_file_is_refused(tmp_path):
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "elsewhere")
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo, 0o600)
+    for path in (link, fifo, tmp_path):
+        with pytest.raises(Fatal) as caught:
+            load_or_create_key(path)
+        assert caught.value.reason == "SECRET_UNAVAILABLE"
+    assert not (tmp_path / "elsewhere").exists()

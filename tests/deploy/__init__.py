@@ -1,0 +1,1 @@
+"""Tests of the files that put the service on a machine."""

@@ -1,0 +1,48 @@
+"""What the documents say is what the code has."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+PROJECT = Path(__file__).parents[2]
+
+
+def dependency_names() -> set[str]:
+    server = tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
+    client = tomllib.loads((PROJECT / "clients/python/pyproject.toml").read_text())["project"]
+    listed = server + client["dependencies"] + client["optional-dependencies"]["cli"]
+    names = {re.split(r"[\[<>=~; ]", entry)[0] for entry in listed}
+    return names - {"techaura-sync-client"}
+
+
+def test_every_dependency_has_its_line_and_no_line_is_left_over() -> None:
+    table = (PROJECT / "docs/dependencies.md").read_text()
+    documented = set(re.findall(r"^\| ([A-Za-z0-9-]+) \|", table, re.MULTILINE)) - {"package"}
+    assert documented == dependency_names()
+
+
+def test_the_reference_and_the_example_settings_are_fresh() -> None:
+    command = [PROJECT / ".venv/bin/python", "-m", "scripts.reference", "--check"]
+    assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_every_file_that_a_document_names_exists(name: str) -> None:
+    text = (PROJECT / name).read_text()
+    linked = set(re.findall(r"\]\(([^)#:]+)\)", text))
+    named = set(re.findall(r"`((?:scripts|server|gateway|db|clients|protos|docs|tests)/[\w./-]+)`", text))
+    missing = {path for path in linked | named if not (PROJECT / path).exists()}
+    assert missing == set()
+
+
+def test_every_script_has_a_help_line() -> None:
+    for script in sorted((PROJECT / "scripts").iterdir()):
+        if script.suffix in (".py", ".sh") or not script.is_file():
+            continue
+        done = subprocess.run([script, "--help"], capture_output=True, text=True, check=False)
+        assert (done.returncode, "usage:" in done.stdout) == (0, True), script.name

@@ -1,0 +1,1 @@
+"""Tests of the REST gateway, over real sockets, against a scripted SyncService."""

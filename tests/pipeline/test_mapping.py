@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import pytest
+
+from server.core.errors import Invalid
+from server.pipeline.mapping import plan_mapping
+from server.pipeline.names import folded, listed
+from server.targets.base import TargetColumn
+from server.targets.catalog_items import CATALOG_ITEMS
+from server.targets.content_index import CONTENT_INDEX
+from tests.pipeline.builders import SOURCE, make_plan, make_target
+
+CATALOG_COLUMNS = ("category_id", "capacity", "capacity_gb", "price", "content_count", "content_unit")
+
+
+def refused(columns: tuple[str, ...], requested: dict[str, str]) -> Invalid:
+    with pytest.raises(Invalid) as caught:
+        plan_mapping(CONTENT_INDEX, columns, requested, SOURCE)
+    assert caught.value.reason == "INVALID_MAPPING"
+    assert caught.value.field == "options.columnMapping"
+    return caught.value
+
+
+def test_columns_of_the_same_name_are_mapped_without_a_request() -> None:
+    plan = make_plan(CONTENT_INDEX, ["artist", "title", "genre"])
+    assert plan.source_columns == {"title": "title", "artist": "artist", "genre": "genre"}
+
+
+def test_source_columns_stand_in_target_order_whatever_their_place_in_the_source() -> None:
+    plan = make_plan(CONTENT_INDEX, ["genre", "title", "artist"])
+    assert list(plan.source_columns) == ["title", "artist", "genre"]
+
+
+def test_a_request_wins_over_the_column_of_the_same_name() -> None:
+    plan = make_plan(CONTENT_INDEX, ["title", "song"], requested={"title": "song"})
+    assert plan.source_columns["title"] == "song"
+
+
+def test_one_source_column_may_fill_two_target_columns() -> None:
+    plan = make_plan(CONTENT_INDEX, ["title"], requested={"external_id": "title"})
+    assert plan.source_columns == {"title": "title", "external_id": "title"}
+
+
+@pytest.mark.parametrize("asked", ["Song Name", "SONG NAME", " song name ", "song_name", "Sóng Náme", "songname"])
+def test_a_source_column_is_found_without_regard_to_case_accents_spaces_and_underscores(asked: str) -> None:
+    plan = make_plan(CONTENT_INDEX, ["Song Name"], requested={"TITLE": asked})
+    assert plan.source_columns["title"] == "Song Name"
+
+
+def test_a_header_with_a_decomposed_accent_matches_the_composed_one() -> None:
+    plan = make_plan(CONTENT_INDEX, ["Cancio\u0301n"], requested={"title": "canci\u00f3n"})
+    assert plan.source_columns["title"] == "Cancio\u0301n"
+
+
+def test_an_exact_name_wins_over_one_that_differs_in_case() -> None:
+    plan = make_plan(CONTENT_INDEX, ["Title", "title"], requested={"title": "Title"})
+    assert plan.source_columns["title"] == "Title"
+    assert plan.extra_columns == ("title",)
+
+
+def test_a_name_that_fits_two_columns_is_refused() -> None:
+    error = refused(("Title", "TITLE"), {})
+    assert "ambiguous" in error.message
+    assert "Title, TITLE" in error.message
+
+
+def test_an_unknown_target_column_is_refused_with_those_there_are() -> None:
+    error = refused(("title",), {"singer": "title"})
+    assert "singer" in error.message
+    assert "artist" in error.message
+
+
+def test_a_column_that_the_run_fills_itself_cannot_be_mapped() -> None:
+    assert "source_type" in refused(("title",), {"source_type": "title"}).message
+
+
+def test_a_source_column_that_is_not_there_is_refused_with_those_there_are() -> None:
+    error = refused(("title", "genre"), {"artist": "Singer"})
+    assert "Singer" in error.message
+    assert "title, genre" in error.message
+
+
+def test_a_required_column_without_a_source_is_refused() -> None:
+    error = refused(("artist", "genre"), {})
+    assert "required column title" in error.message
+    assert "artist, genre" in error.message
+
+
+def test_a_target_column_mapped_twice_is_refused() -> None:
+    assert "more than once" in refused(("a", "b"), {"title": "a", "Title": "b"}).message
+
+
+def test_at_most_twenty_names_are_listed_and_long_ones_are_cut() -> None:
+    error = refused(tuple(f"column {number:02}" for number in range(25)), {"title": "x"})
+    assert "column 19 and 5 more" in error.message
+    assert "column 20" not in error.message
+    assert listed(["y" * 200]) == "y" * 64 + "…"
+
+
+def test_a_required_column_with_a_default_takes_it() -> None:
+    assert make_plan(CONTENT_INDEX, ["title"]).constants["content_type"] == "music"
+
+
+def test_a_constant_fills_a_required_column() -> None:
+    plan = plan_mapping(CATALOG_ITEMS, CATALOG_COLUMNS[1:], {}, {"category_id": "music"})
+    assert plan.constants == {"category_id": "music"}
+    assert "category_id" not in plan.source_columns
+
+
+def test_a_constant_that_is_none_of_the_choices_is_refused() -> None:
+    with pytest.raises(Invalid) as caught:
+        plan_mapping(CONTENT_INDEX, ["title"], {}, {**SOURCE, "content_type": "poem"})
+    assert caught.value.reason == "INVALID_OPTION"
+    assert "music, video" in caught.value.message
+
+
+def test_a_constant_is_brought_to_the_form_of_its_choice() -> None:
+    plan = plan_mapping(CONTENT_INDEX, ["title"], {}, {**SOURCE, "content_type": " Video "})
+    assert plan.constants["content_type"] == "video"
+
+
+def test_a_constant_of_no_column_is_a_fault_of_the_caller() -> None:
+    with pytest.raises(ValueError, match="nowhere"):
+        plan_mapping(CONTENT_INDEX, ["title"], {}, {"nowhere": "x"})
+
+
+def test_an_alias_fills_a_column_that_nothing_else_fills() -> None:
+    plan = make_plan(CONTENT_INDEX, ["Título", "Cantante"], aliases={"title": ("titulo",), "artist": ("cantante",)})
+    assert plan.source_columns == {"title": "Título", "artist": "Cantante"}
+
+
+def test_an_alias_takes_no_column_that_is_claimed_by_its_name() -> None:
+    plan = make_plan(CONTENT_INDEX, ["title", "genre"], aliases={"artist": ("title", "genre")})
+    assert "artist" not in plan.source_columns
+
+
+def test_unused_source_columns_are_kept_as_extras_in_source_order() -> None:
+    assert make_plan(CONTENT_INDEX, ["year", "title", "album"]).extra_columns == ("year", "album")
+
+
+def test_no_extras_are_kept_when_the_extras_column_is_mapped() -> None:
+    assert make_plan(CONTENT_INDEX, ["title", "metadata", "album"]).extra_columns == ()
+
+
+def test_no_extras_are_kept_by_a_target_without_a_column_for_them() -> None:
+    assert make_plan(make_target(TargetColumn("a", "text")), ["a", "b"]).extra_columns == ()
+
+
+def test_the_identity_follows_from_the_mapping() -> None:
+    assert make_plan(CONTENT_INDEX, ["title"]).identity == "content"
+    assert make_plan(CONTENT_INDEX, ["title", "id"], requested={"external_id": "id"}).identity == "mapped"
+    assert make_plan(CATALOG_ITEMS, CATALOG_COLUMNS).identity == "natural"
+    assert make_plan(CONTENT_INDEX, ["title"], identity="row_number").identity == "row_number"
+
+
+@pytest.mark.parametrize("asked", ["mapped", "natural"])
+def test_an_identity_that_does_not_fit_the_mapping_is_a_fault_of_the_caller(asked: str) -> None:
+    with pytest.raises(ValueError, match=asked):
+        make_plan(CONTENT_INDEX, ["title"], identity=asked)
+
+
+def test_plans_that_are_equal_have_equal_hashes() -> None:
+    one, other = make_plan(CONTENT_INDEX, ["title", "x"]), make_plan(CONTENT_INDEX, ["title", "x"])
+    assert one == other
+    assert hash(one) == hash(other)
+    assert one != make_plan(CONTENT_INDEX, ["title", "x"], decimal_comma=True)
+
+
+def test_a_name_of_spacing_alone_matches_nothing() -> None:
+    assert folded("_ _") == ""
+    assert make_plan(make_target(TargetColumn("a", "text")), ["_", "__", "a"], aliases={}).source_columns == {"a": "a"}
+    with pytest.raises(Invalid, match="no column"):
+        plan_mapping(CONTENT_INDEX, ["title", "__"], {"artist": "_"}, SOURCE)

@@ -1,0 +1,159 @@
+"""Which addresses the service connects to. A listener stands where it must not go, and counts who comes."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from ipaddress import ip_address
+
+import pytest
+from starlette.responses import RedirectResponse
+
+from server.core.errors import Fatal, Invalid
+from server.sources.api.guard import AddressGuard, is_public
+from server.sources.api.options import parse_options
+from server.sources.api.reader import check_api
+
+PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
+NOT_PUBLIC = [
+    "127.0.0.1", "127.255.255.254", "0.0.0.0", "10.0.0.1", "172.16.0.1", "172.31.255.255", "192.168.1.1",
+    "169.254.169.254", "100.64.0.1", "192.0.0.1", "192.0.2.1", "198.18.0.1", "198.51.100.1", "203.0.113.1", "224.0.0.1",
+    "239.255.255.255", "240.0.0.1", "255.255.255.255", "::", "::1", "::7f00:1", "::127.0.0.1", "::ffff:127.0.0.1",
+    "::ffff:10.0.0.1", "::ffff:169.254.169.254", "::ffff:0:127.0.0.1", "64:ff9b::127.0.0.1", "64:ff9b::a00:1",
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::1", "2002:7f00:1::", "2002:a00:1::", "2002:a9fe:a9fe::1", "2002:c0a8:101::1",
+    "2001:0:7f00:1::", "2001:0:4136:e378:8000:63bf:80ff:fffe", "fe80::1", "fe80::1%1", "fec0::1", "fc00::1", "fd00::1",
+    "fd00:ec2::254", "ff02::1", "ff0e::1", "2001:db8::1", "100::1", "5f00::1", "3fff::1",
+]  # fmt: skip
+SPELLINGS = [
+    "127.1", "127.0.1", "0", "0.0.0.0", "2130706433", "0x7f000001", "0x7f.1", "0x7f.0.0.1", "0177.0.0.1", "017700000001",
+    "localhost", "LOCALHOST", "localhost.", "x.localhost", "[::1]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]",
+    "[0:0:0:0:0:0:0:1]", "[::]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "169.254.169.254", "[fe80::1%25eth0]",
+    "10.0.0.1", "192.168.0.1", "0xa9fea9fe", "2852039166", "[fd00:ec2::254]", "127.0.0.1.", "①②⑦.⓪.⓪.①",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", PUBLIC)
+def test_public_addresses(address):
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize("address", NOT_PUBLIC)
+def test_addresses_that_are_not_public(address):
+    assert not is_public(ip_address(address))
+
+
+class Listener:
+    """Counts the connections that reach a port of loopback."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.port = 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.count += 1
+        writer.close()
+
+
+@pytest.fixture
+async def forbidden() -> AsyncIterator[Listener]:
+    listener = Listener()
+    server = await asyncio.start_server(listener.talk, "127.0.0.1", 0)
+    listener.port = server.sockets[0].getsockname()[1]
+    async with server:
+        yield listener
+
+
+@pytest.mark.parametrize("host", SPELLINGS)
+async def test_no_spelling_of_a_private_address_is_connected_to(host, forbidden, read, context):
+    url = f"http://{host}:{forbidden.port}/"
+    try:
+        outcome = await read(url, allow_private_addresses=False, http_retry_attempts_max=1)
+        assert outcome.error is not None
+    except Invalid as error:
+        assert error.reason in ("SOURCE_FORBIDDEN", "INVALID_REQUEST")
+    assert forbidden.count == 0
+
+
+async def test_a_refusal_names_the_setting_that_would_allow_it(context):
+    with pytest.raises(Invalid) as caught:
+        await check_api("http://127.0.0.1/", parse_options({}), context(allow_private_addresses=False))
+    assert caught.value.reason == "SOURCE_FORBIDDEN"
+    assert "TECHAURA_SYNC_ALLOW_PRIVATE_ADDRESSES=true" in caught.value.message
+
+
+class Resolver:
+    """Answers for the names of a test instead of the network; a name may answer differently each time."""
+
+    def __init__(self, answers: list[list[str]]) -> None:
+        self.answers = answers
+        self.asked = 0
+
+    async def __call__(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+        addresses = self.answers[min(self.asked, len(self.answers) - 1)]
+        self.asked += 1
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+
+
+async def test_a_name_with_a_private_address_is_not_connected_to(forbidden, read, monkeypatch):
+    for answer in (["127.0.0.1"], ["127.0.0.1", "93.184.216.34"], ["::ffff:127.0.0.1"]):
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", Resolver([answer]))
+        outcome = await read(f"http://rebind.example:{forbidden.port}/", allow_private_addresses=False)
+        assert outcome.error is not None
+        assert (outcome.error.reason, outcome.error.retryable) == ("SOURCE_FORBIDDEN", False)
+        assert forbidden.count == 0
+
+
+async def test_the_address_that_was_checked_is_the_one_connected_to(serve, api, read, monkeypatch):
+    # The second answer would be refused; it is never asked for, because the connection goes to the first.
+    resolver = Resolver([["127.0.0.1"], ["10.0.0.1"]])
+    app = api(lambda request: [{"id": 1}])
+    port = (await serve(app)).rpartition(":")[2]
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver)
+    outcome = await read(f"http://songs.example:{port}/", allowed_hosts="songs.example", allow_private_addresses=False)
+    assert outcome.ids == ["1"]
+    assert app.requests[0].headers["host"] == f"songs.example:{port}"
+    assert resolver.asked == 1
+
+
+async def test_a_redirect_to_a_private_address_is_not_followed(serve, api, read, forbidden):
+    app = api(lambda request: RedirectResponse(f"http://127.0.0.1:{forbidden.port}/"))
+    url = await serve(app)
+    host = url.removeprefix("http://")
+    outcome = await read(url, allow_private_addresses=False, allowed_hosts=host)
+    assert outcome.error is not None
+    assert len(app.requests) == 1
+    assert forbidden.count == 0
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url", "allowed"),
+    [
+        ("", "https://api.example.com/", True),
+        ("api.example.com", "https://api.example.com/", True),
+        ("API.example.com.", "https://api.EXAMPLE.com/", True),
+        ("other.example", "https://api.example.com/", False),
+        ("*.example.com", "https://api.example.com/", True),
+        ("*.example.com", "https://example.com/", False),
+        ("*.example.com", "https://badexample.com/", False),
+        ("127.0.0.1:8080", "http://127.0.0.1:8080/", True),
+        ("127.0.0.1:8080", "http://127.0.0.1:9090/", False),
+        ("localhost, x.example", "http://localhost:1234/", True),
+        ("[::1]:8080", "http://[::1]:8080/", True),
+        ("::1", "http://[::1]/", True),
+        ("127.0.0.1", "http://127.1/", False),
+    ],
+)
+def test_the_list_of_hosts(hosts, url, allowed, context):
+    guard = AddressGuard.from_settings(context(allowed_hosts=hosts, allow_private_addresses=False).settings)
+    if allowed:
+        guard.check_url(url)
+    else:
+        with pytest.raises(Invalid, match="host"):
+            guard.check_url(url)
+
+
+def test_one_forbidden_address_among_others_refuses_the_host():
+    with pytest.raises(Fatal, match="not public"):
+        AddressGuard().checked("h.example", 443, ["8.8.8.8", "10.0.0.1"])
+    assert AddressGuard().checked("h.example", 443, ["8.8.8.8"]) == [ip_address("8.8.8.8")]

@@ -1,0 +1,380 @@
+"""Pagination against real servers: every item once, and the end only where the source says so."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+
+def songs(count: int, first: int = 1) -> list[dict[str, Any]]:
+    return [{"id": n, "title": f"Song {n}"} for n in range(first, first + count)]
+
+
+def ids(count: int) -> list[str]:
+    return [str(n) for n in range(1, count + 1)]
+
+
+def paged(total: int, *, size_max: int = 1000) -> Any:
+    """An API with page and limit that says nothing about its end."""
+
+    def answer(request: Request) -> Any:
+        size = min(int(request.query_params["limit"]), size_max)
+        first = (int(request.query_params["page"]) - 1) * size + 1
+        return {"data": songs(max(0, min(size, total - first + 1)), first)}
+
+    return answer
+
+
+def by_offset(total: int, *, size_max: int = 1000) -> Any:
+    def answer(request: Request) -> Any:
+        first = int(request.query_params["offset"]) + 1
+        size = min(int(request.query_params["limit"]), size_max)
+        return {"items": songs(max(0, min(size, total - first + 1)), first)}
+
+    return answer
+
+
+PAGE = {"pagination": {"enabled": True, "type": "page"}}
+OFFSET = {"pagination": {"enabled": True, "type": "offset"}}
+CURSOR = {"pagination": {"enabled": True, "type": "cursor"}}
+
+
+async def test_without_pagination_one_request_is_made(serve, api, read):
+    app = api(lambda request: songs(3))
+    outcome = await read(await serve(app))
+    assert outcome.ids == ["1", "2", "3"]
+    assert app.queries == [{}]
+    assert outcome.notices == ()
+
+
+async def test_without_pagination_a_source_that_has_more_leaves_a_notice(serve, api, read):
+    app = api(lambda request: {"data": songs(3), "has_more": True})
+    outcome = await read(await serve(app))
+    assert outcome.error is None
+    assert "set options.pagination" in outcome.notices[0]
+
+
+@pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 250])
+async def test_pages_are_read_to_the_end(serve, api, read, total):
+    outcome = await read(await serve(api(paged(total))), PAGE)
+    assert outcome.error is None
+    assert outcome.ids == ids(total)
+
+
+async def test_pages_count_from_one_with_100_items_each(serve, api, read):
+    app = api(paged(200))
+    await read(await serve(app), PAGE)
+    assert app.queries == [{"page": str(n), "limit": "100"} for n in (1, 2, 3)]
+
+
+async def test_parameter_names_and_the_urls_own_parameters_are_kept(serve, api, read):
+    app = api(lambda request: songs(2) if request.query_params["p"] == "1" else [])
+    options = {"pagination": {"enabled": True, "type": "page", "pageParam": "p", "limitParam": "size"}}
+    outcome = await read(await serve(app) + "/v1?genre=rock%20%26%20roll&p=9", options)
+    assert outcome.ids == ["1", "2"]
+    assert app.queries[0] == {"genre": "rock & roll", "p": "1", "size": "100"}
+
+
+async def test_a_source_that_gives_smaller_pages_than_asked_for_is_read_whole(serve, api, read):
+    for answer, options in ((paged(95, size_max=30), PAGE), (by_offset(95, size_max=30), OFFSET)):
+        outcome = await read(await serve(api(answer)), options)
+        assert outcome.error is None
+        assert outcome.ids == ids(95)
+
+
+@pytest.mark.parametrize("total", [0, 100, 230])
+async def test_offsets_are_read_to_the_end(serve, api, read, total):
+    outcome = await read(await serve(api(by_offset(total))), OFFSET)
+    assert outcome.error is None
+    assert outcome.ids == ids(total)
+
+
+CURSOR_SHAPES = {
+    "cursor": lambda token: {"cursor": token},
+    "nextCursor": lambda token: {"nextCursor": token},
+    "next_cursor": lambda token: {"next_cursor": token},
+    "pagination.cursor": lambda token: {"pagination": {"cursor": token}},
+    "pagination.nextCursor": lambda token: {"pagination": {"nextCursor": token}},
+}
+
+
+@pytest.mark.parametrize("shape", CURSOR_SHAPES)
+@pytest.mark.parametrize("end", [None, "", "absent"])
+async def test_cursors_are_followed_to_the_end(serve, api, read, shape, end):
+    def answer(request: Request) -> Any:
+        number = int(request.query_params.get("cursor", "0"))
+        page = {"data": songs(10, number * 10 + 1)}
+        if number < 4:
+            return page | CURSOR_SHAPES[shape](str(number + 1))
+        return page if end == "absent" else page | CURSOR_SHAPES[shape](end)
+
+    app = api(answer)
+    outcome = await read(await serve(app), CURSOR)
+    assert outcome.error is None
+    assert outcome.ids == ids(50)
+    assert app.queries[0] == {"limit": "100"}
+
+
+async def test_a_number_is_a_cursor_too(serve, api, read):
+    def answer(request: Request) -> Any:
+        at = int(request.query_params.get("cursor", "0"))
+        return {"data": songs(5, at + 1), "next_cursor": at + 5 if at < 10 else None}
+
+    outcome = await read(await serve(api(answer)), CURSOR)
+    assert outcome.ids == ids(15)
+
+
+async def test_an_empty_page_with_a_cursor_is_not_the_end(serve, api, read):
+    pages = {"": ([], "a"), "a": (songs(2), "b"), "b": ([], "c"), "c": (songs(1, 3), None)}
+
+    def answer(request: Request) -> Any:
+        items, token = pages[request.query_params.get("cursor", "")]
+        return {"data": items, "cursor": token}
+
+    outcome = await read(await serve(api(answer)), CURSOR)
+    assert outcome.error is None
+    assert outcome.ids == ids(3)
+
+
+async def test_max_pages_ends_the_run_with_a_notice(serve, api, read):
+    app = api(paged(1000))
+    outcome = await read(await serve(app), {"pagination": {"enabled": True, "maxPages": 3}})
+    assert outcome.error is None
+    assert outcome.ids == ids(300)
+    assert len(app.requests) == 3
+    assert "maxPages" in outcome.notices[0]
+
+
+async def test_max_pages_that_are_enough_leave_no_notice(serve, api, read):
+    app = api(lambda request: {"data": songs(5), "has_more": False})
+    outcome = await read(await serve(app), {"pagination": {"enabled": True, "maxPages": 1}})
+    assert outcome.error is None
+    assert outcome.notices == ()
+
+
+async def test_without_max_pages_more_than_100_pages_are_read(serve, api, read):
+    options = {"pagination": {"enabled": True, "type": "page"}}
+    outcome = await read(await serve(api(paged(330, size_max=3))), options)
+    assert outcome.error is None
+    assert outcome.ids == ids(330)
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"http_pages_max": 2}, "HTTP_PAGES_MAX"),
+        ({"http_items_max": 150}, "HTTP_ITEMS_MAX"),
+        ({"http_bytes_max": 1024}, "HTTP_BYTES_MAX"),
+    ],
+)
+async def test_the_services_own_limits_fail_the_run_and_a_retry_goes_on(serve, api, read, settings, name):
+    url = await serve(api(paged(250)))
+    outcome = await read(url, PAGE, **settings)
+    assert outcome.error is not None
+    assert outcome.error.retryable
+    assert name in outcome.error.message
+    rest = await read(url, PAGE, after=outcome.batches[-1].position, first_batch_no=2)
+    assert outcome.ids + rest.ids == ids(250)
+
+
+@pytest.mark.parametrize("length", [1, 2, 5])
+async def test_a_cursor_that_comes_back_is_an_error(serve, api, read, length):
+    def answer(request: Request) -> Any:
+        at = int(request.query_params.get("cursor", "0"))
+        return {"data": songs(1, len(app.requests)), "cursor": str(at % length + 1)}
+
+    app = api(answer)
+    outcome = await read(await serve(app), CURSOR)
+    assert outcome.error is not None
+    assert outcome.error.reason == "PAGINATION_LOOP"
+    assert not outcome.error.retryable
+
+
+@pytest.mark.parametrize("options", [PAGE, OFFSET])
+@pytest.mark.parametrize("count", [7, 100])
+async def test_a_source_that_ignores_the_page_parameters_is_an_error(serve, api, read, options, count):
+    outcome = await read(await serve(api(lambda request: songs(count))), options)
+    assert outcome.error is not None
+    assert outcome.error.reason == "PAGINATION_LOOP"
+    assert "page 2" in outcome.error.message
+
+
+async def test_pages_that_start_over_after_the_last_are_an_error(serve, api, read):
+    def answer(request: Request) -> Any:
+        number = (int(request.query_params["page"]) - 1) % 3
+        return songs(100, number * 100 + 1)
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is not None
+    assert outcome.error.reason == "PAGINATION_LOOP"
+
+
+async def test_a_full_first_page_without_any_cursor_is_an_error(serve, api, read):
+    outcome = await read(await serve(api(lambda request: {"data": songs(100), "meta": {"after": "x"}})), CURSOR)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_MALFORMED"
+
+
+async def test_a_page_that_says_it_has_more_but_gives_no_cursor_is_an_error(serve, api, read):
+    outcome = await read(await serve(api(lambda request: {"data": songs(3), "has_more": True})), CURSOR)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_MALFORMED"
+
+
+STATED_ENDS: dict[str, Any] = {
+    "has_more": lambda last, total: {"has_more": not last},
+    "hasMore in meta": lambda last, total: {"meta": {"hasMore": not last}},
+    "next is null": lambda last, total: {"next": None if last else "/next"},
+    "total pages": lambda last, total: {"total_pages": 2},
+    "total with a short page": lambda last, total: {"total": total},
+    "rest framework": lambda last, total: {
+        "count": total,
+        "next": None if last else "x",
+        "previous": None,
+    },
+}
+
+
+@pytest.mark.parametrize("shape", STATED_ENDS)
+async def test_no_page_is_asked_for_after_the_one_that_is_said_to_be_the_last(serve, api, read, shape):
+    def answer(request: Request) -> Any:
+        number = int(request.query_params["page"])
+        return {"data": songs(100 if number == 1 else 50, number * 100 - 99)} | STATED_ENDS[shape](number == 2, 150)
+
+    app = api(answer)
+    outcome = await read(await serve(app), PAGE)
+    assert outcome.error is None
+    assert outcome.ids == ids(150)
+    assert len(app.requests) == 2
+
+
+async def test_short_pages_go_on_while_the_source_says_that_there_are_more(serve, api, read):
+    def answer(request: Request) -> Any:
+        number = int(request.query_params["page"])
+        return {"data": songs(2, number * 2 - 1), "has_more": number < 5}
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.ids == ids(10)
+
+
+async def test_a_total_that_was_not_reached_is_an_error_and_what_came_is_handed_over(serve, api, read):
+    def answer(request: Request) -> Any:
+        number = int(request.query_params["page"])
+        return {"data": songs(100, number * 100 - 99) if number <= 2 else [], "total": 350}
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_CHANGED"
+    assert "350" in outcome.error.message and "200" in outcome.error.message
+    assert len(outcome.ids) == 200
+
+
+async def test_a_pages_own_count_called_total_does_not_end_the_run_early(serve, api, read):
+    def answer(request: Request) -> Any:
+        number = int(request.query_params["page"])
+        items = songs(max(0, min(100, 250 - (number - 1) * 100)), number * 100 - 99)
+        return {"data": items, "total": len(items)}
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is None
+    assert outcome.ids == ids(250)
+
+
+async def test_an_empty_page_that_says_there_are_more_is_an_error(serve, api, read):
+    outcome = await read(await serve(api(lambda request: {"data": [], "has_more": True})), PAGE)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_CHANGED"
+
+
+async def test_404_past_a_short_page_is_the_end(serve, api, read):
+    def answer(request: Request) -> Any:
+        return songs(3) if request.query_params["page"] == "1" else Response(status_code=404)
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is None
+    assert outcome.ids == ids(3)
+
+
+async def test_404_past_a_full_page_is_an_error(serve, api, read):
+    def answer(request: Request) -> Any:
+        return songs(100) if request.query_params["page"] == "1" else Response(status_code=404)
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_REFUSED"
+    assert len(outcome.ids) == 100
+
+
+async def test_204_is_a_page_without_items(serve, api, read):
+    def answer(request: Request) -> Any:
+        return songs(3) if request.query_params["page"] == "1" else Response(status_code=204)
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is None
+    assert outcome.ids == ids(3)
+
+
+async def test_a_short_page_before_others_leaves_a_notice(serve, api, read):
+    def answer(request: Request) -> Any:
+        sizes = [100, 60, 100, 0]
+        number = int(request.query_params["page"])
+        return songs(sizes[number - 1], number * 100 - 99)
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is None
+    assert len(outcome.ids) == 260
+    assert "fewer items" in outcome.notices[0]
+
+
+async def test_post_sends_the_page_parameters_in_the_query(serve, api, read):
+    app = api(paged(150))
+    outcome = await read(await serve(app), {"method": "POST", **PAGE})
+    assert outcome.ids == ids(150)
+    assert {request.method for request in app.requests} == {"POST"}
+
+
+async def test_a_failing_page_is_handed_over_as_an_error_and_the_run_goes_on_from_it(serve, api, read, clock):
+    broken = {"7"}
+
+    def answer(request: Request) -> Any:
+        if request.query_params["page"] in broken:
+            return Response(status_code=503)
+        return paged(1000)(request)
+
+    app = api(answer)
+    url = await serve(app)
+    first = await read(url, PAGE, http_retry_attempts_max=3)
+    assert first.error is not None
+    assert (first.error.reason, first.error.category, first.error.retryable) == ("SOURCE_UNAVAILABLE", "network", True)
+    assert "page 7" in first.error.message and "503" in first.error.message
+    assert first.ids == ids(600)
+    assert len(app.requests) == 6 + 3
+
+    broken.clear()
+    app.requests.clear()
+    second = await read(url, PAGE, after=first.batches[-1].position, first_batch_no=len(first.batches) + 1)
+    assert second.error is None
+    assert app.queries[0]["page"] == "7"
+    assert first.ids + second.ids == ids(1000)
+    assert [batch.batch_no for batch in first.batches + second.batches] == list(range(1, len(first.batches) + 2))
+    assert second.batches[0].record_nos[0] == 601
+
+
+async def test_a_run_that_was_read_to_its_end_asks_nothing_when_it_is_resumed(serve, api, read):
+    app = api(lambda request: JSONResponse({"data": songs(5), "has_more": False}))
+    url = await serve(app)
+    first = await read(url, PAGE)
+    app.requests.clear()
+    again = await read(url, PAGE, after=first.batches[-1].position)
+    assert again.error is None
+    assert app.requests == []
+
+
+async def test_batches_end_at_pages_and_are_numbered(serve, api, read):
+    outcome = await read(await serve(api(paged(950))), PAGE, http_batch_rows=250)
+    assert [batch.frame.height for batch in outcome.batches] == [300, 300, 300, 50]
+    assert [batch.batch_no for batch in outcome.batches] == [1, 2, 3, 4]
+    assert [list(batch.record_nos)[:1] for batch in outcome.batches] == [[1], [301], [601], [901]]

@@ -1,0 +1,160 @@
+"""The real program in a process of its own, on free ports, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from techaura_sync import SyncClient
+
+PROGRAM = Path(sys.executable).with_name("techaura-syncd")
+START_SECONDS_MAX = 60
+# Fernet wants a key; this one protects nothing but tests.
+TEST_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+
+
+@dataclass
+class Service:
+    """A running techaura-syncd."""
+
+    process: subprocess.Popen[str]
+    grpc_port: int
+    http_port: int
+    data_root: Path
+    log_path: Path
+    environ: Mapping[str, str] = field(repr=False)
+
+    @property
+    def grpc_target(self) -> str:
+        """host:port of gRPC."""
+        return f"127.0.0.1:{self.grpc_port}"
+
+    @property
+    def http_url(self) -> str:
+        """Where the gateway is."""
+        return f"http://127.0.0.1:{self.http_port}"
+
+    def get(self, path: str) -> tuple[int, Any]:
+        """GET; answer status and JSON."""
+        return request(f"{self.http_url}{path}")
+
+    def post(self, path: str, body: object = None) -> tuple[int, Any]:
+        """POST a JSON body (bytes go as they are); answer status and JSON."""
+        raw = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        return request(f"{self.http_url}{path}", raw)
+
+    def trigger(self, source_type: str, identifier: str, options: object = None) -> int:
+        """Trigger over REST; answer the run's id."""
+        body = {"sourceType": source_type, "sourceIdentifier": identifier}
+        status, answer = self.post("/v1/sync/trigger", body if options is None else body | {"options": options})
+        assert status == 200, answer
+        return int(answer["data"]["syncRunId"])
+
+    def finished(self, run_id: int) -> dict[str, Any]:
+        """Watch a run to its end over gRPC; answer what REST says of it then."""
+        with SyncClient(self.grpc_target) as client:
+            for _update in client.watch(run_id):
+                pass
+        status, answer = self.get(f"/v1/sync/{run_id}")
+        assert status == 200, answer
+        data: dict[str, Any] = answer["data"]
+        return data
+
+    def run(self, source_type: str, identifier: str, options: object = None) -> dict[str, Any]:
+        """Trigger, wait for the end, answer the run."""
+        return self.finished(self.trigger(source_type, identifier, options))
+
+    def kill(self) -> None:
+        """kill -9."""
+        self.process.kill()
+        self.process.wait()
+        self._close()
+
+    def stop(self) -> int:
+        """SIGTERM; answer the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        code = self.process.wait(timeout=30)
+        self._close()
+        return code
+
+    def _close(self) -> None:
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+
+    def log(self) -> str:
+        """What it logged."""
+        return self.log_path.read_text()
+
+
+def request(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
+    """One HTTP request; answer status and JSON."""
+    made = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json", **(headers or {})})
+    try:
+        with urllib.request.urlopen(made, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error)
+
+
+def environment(database_url: str, data_root: Path, **settings: object) -> dict[str, str]:
+    """The environment of a server under test."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TECHAURA_SYNC_")}
+    given = {
+        "DATABASE_URL": database_url,
+        "DATA_ROOTS": data_root,
+        "GRPC_PORT": 0,
+        "HTTP_PORT": 0,
+        "SECRET_KEY": TEST_KEY,
+        "ALLOW_PRIVATE_ADDRESSES": "true",
+        "LEASE_TTL_SECONDS": 2,
+        "HEARTBEAT_INTERVAL_SECONDS": 0.5,
+        "POLL_INTERVAL_SECONDS": 0.2,
+        "PROGRESS_INTERVAL_SECONDS": 0.02,
+    } | settings
+    return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
+
+
+def start_service(folder: Path, environ: Mapping[str, str], *, command: str = "serve") -> Service:
+    """Start the program and wait until it serves.
+
+    Args:
+        folder: where it runs and logs.
+    """
+    log_path = folder / "service.log"
+    with log_path.open("a") as log:
+        process = subprocess.Popen(
+            [PROGRAM, command], cwd=folder, env=dict(environ), text=True, stdout=subprocess.PIPE, stderr=log
+        )
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, f"the service did not start: {log_path.read_text()[-3000:]}"
+    ports = json.loads(line)
+    return Service(
+        process,
+        ports.get("grpc_port", 0),
+        ports.get("http_port", 0),
+        Path(environ["TECHAURA_SYNC_DATA_ROOTS"]),
+        log_path,
+        environ,
+    )
+
+
+@contextmanager
+def service_running(folder: Path, environ: Mapping[str, str], *, command: str = "serve") -> Iterator[Service]:
+    """A running program while the block runs."""
+    service = start_service(folder, environ, command=command)
+    try:
+        yield service
+    finally:
+        if service.process.poll() is None:
+            service.stop()
