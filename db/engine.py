@@ -128,7 +128,7 @@ def _mysql_engine(url: URL, pool_size_max: int) -> AsyncEngine:
         pool_pre_ping=True,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
-        connect_args={"init_command": _SESSION_SQL, "connect_timeout": 10},
+        connect_args={"init_command": _SESSION_SQL, "connect_timeout": 10, "local_infile": True},
         hide_parameters=True,
     )
 

@@ -17,6 +17,7 @@ STATUS_NAMES = ("pending", "in_progress", "completed", "failed", "cancelled")
 TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "integer"}
+TEXTS: Schema = {"type": "array", "items": TEXT}
 TEXT_MAP: Schema = {"type": "object", "additionalProperties": TEXT}
 
 
@@ -100,25 +101,41 @@ def csv_options() -> Schema:
         hasHeader=FLAG,
         encoding=TEXT,
         columnMapping=TEXT_MAP,
+        headerLines=NUMBER,
+        quote=TEXT,
+        escape=TEXT,
+        strayQuotes={"enum": ["reject", "keep"]},
+        preambleLines=NUMBER,
+        commentPrefix=TEXT,
+        decimalComma=FLAG,
+        nullTokens=TEXTS,
+        columnAliases={"type": "object", "additionalProperties": TEXTS},
     )
 
 
 def api_options() -> Schema:
     """Options of source type api."""
-    secret = {"anyOf": [TEXT, _options(env={"type": "string", "pattern": "^SOURCE_"}) | {"required": ["env"]}]}
+    variable = _options(env={"type": "string", "pattern": "^SOURCE_"}) | {"required": ["env"]}
+    secret = {"anyOf": [TEXT, variable, _options(file=TEXT) | {"required": ["file"]}]}
     auth = [
         _auth("bearer", token=secret),
         _auth("basic", username=TEXT, password=secret),
         _auth("apikey", apiKeyHeader=TEXT, apiKeyValue=secret),
+        _auth("apikey", apiKeyParam=TEXT, apiKeyValue=secret),
     ]
     pagination = _options(
         enabled=FLAG,
-        type={"enum": ["page", "offset", "cursor"]},
+        type={"enum": ["page", "offset", "cursor", "link", "auto"]},
         limitParam=TEXT,
         offsetParam=TEXT,
         pageParam=TEXT,
         cursorParam=TEXT,
         maxPages={"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        pageSize={"type": "integer", "minimum": 1, "maximum": 100_000},
+        paramsIn={"enum": ["query", "body"]},
+        cursorPath=TEXT,
+        cursorHeader=TEXT,
+        nextUrlPath=TEXT,
     )
     return _options(
         method={"enum": ["GET", "POST"]},
@@ -128,6 +145,7 @@ def api_options() -> Schema:
         contentType=TEXT,
         fieldMapping=TEXT_MAP,
         pagination=pagination,
+        body={"type": "object"},
     )
 
 

@@ -98,6 +98,27 @@ def _text_map(field: str) -> Setter[Any]:
     return put
 
 
+def _texts(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(
+            isinstance(value, list) and all(isinstance(item, str) for item in value), path, "must be a list of texts"
+        )
+        getattr(message, field).extend(value)
+
+    return put
+
+
+def _aliases(message: sources_pb2.CsvOptions, value: Any, path: str) -> None:
+    _require(isinstance(value, dict), path, "must be an object of lists of texts")
+    for key, names in value.items():
+        _texts("names")(message.column_aliases[key], names, f"{path}.{key}")
+
+
+def _body(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
+    _require(isinstance(value, dict), path, "must be an object")
+    message.body.update(value)
+
+
 def _secret_map(field: str) -> Setter[Any]:
     def put(message: Message, value: Any, path: str) -> None:
         _require(isinstance(value, dict), path, "must be an object")
@@ -117,9 +138,11 @@ def _secret(field: str) -> Setter[Any]:
 def _secret_text(value: Any, path: str) -> sources_pb2.SecretText:
     if isinstance(value, str):
         return sources_pb2.SecretText(value=value)
-    names_variable = isinstance(value, dict) and value.keys() == {"env"} and isinstance(value["env"], str)
-    _require(names_variable, path, 'must be a text or {"env": "SOURCE_NAME"}')
-    return sources_pb2.SecretText(env=value["env"])
+    refers = isinstance(value, dict) and len(value) == 1 and all(isinstance(name, str) for name in value.values())
+    _require(
+        refers and value.keys() <= {"env", "file"}, path, 'must be a text, {"env": "SOURCE_NAME"} or {"file": "name"}'
+    )
+    return sources_pb2.SecretText(**value)
 
 
 def _auth(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
@@ -132,7 +155,10 @@ def _auth(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
         message.auth.basic.CopyFrom(_complete(sources_pb2.BasicAuth(), fields, path, _BASIC))
     else:
         _require(kind == "apikey", f"{path}.type", "must be one of bearer, basic, apikey")
-        message.auth.api_key.CopyFrom(_complete(sources_pb2.ApiKeyAuth(), fields, path, _API_KEY))
+        places = [name for name in ("apiKeyHeader", "apiKeyParam") if fields.get(name) is not None]
+        _require(len(places) == 1, f"{path}.apiKeyHeader", "or apiKeyParam is required, one of the two")
+        _require(fields.get("apiKeyValue") is not None, f"{path}.apiKeyValue", "is required")
+        message.auth.api_key.CopyFrom(_fill(sources_pb2.ApiKeyAuth(), fields, path, _API_KEY))
 
 
 def _complete(message: M, values: dict[str, Any], path: str, setters: dict[str, Setter[M]]) -> M:
@@ -162,6 +188,15 @@ _CSV: Final[dict[str, Setter[sources_pb2.CsvOptions]]] = {
     "hasHeader": _flag("has_header"),
     "encoding": _text("encoding"),
     "columnMapping": _text_map("column_mapping"),
+    "headerLines": _whole_number("header_lines"),
+    "quote": _text("quote"),
+    "escape": _text("escape"),
+    "strayQuotes": _text("stray_quotes"),
+    "preambleLines": _whole_number("preamble_lines"),
+    "commentPrefix": _text("comment_prefix"),
+    "decimalComma": _flag("decimal_comma"),
+    "nullTokens": _texts("null_tokens"),
+    "columnAliases": _aliases,
 }
 _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "method": _one_of("method", {"GET": sources_pb2.HTTP_METHOD_GET, "POST": sources_pb2.HTTP_METHOD_POST}),
@@ -171,6 +206,7 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "contentType": _text("content_type"),
     "fieldMapping": _text_map("field_mapping"),
     "pagination": _pagination,
+    "body": _body,
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {
@@ -179,6 +215,7 @@ _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {
 }
 _API_KEY: Final[dict[str, Setter[sources_pb2.ApiKeyAuth]]] = {
     "apiKeyHeader": _text("header"),
+    "apiKeyParam": _text("param"),
     "apiKeyValue": _secret("value"),
 }
 _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
@@ -189,6 +226,8 @@ _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
             "page": sources_pb2.PAGINATION_TYPE_PAGE,
             "offset": sources_pb2.PAGINATION_TYPE_OFFSET,
             "cursor": sources_pb2.PAGINATION_TYPE_CURSOR,
+            "link": sources_pb2.PAGINATION_TYPE_LINK,
+            "auto": sources_pb2.PAGINATION_TYPE_AUTO,
         },
     ),
     "limitParam": _text("limit_param"),
@@ -196,4 +235,9 @@ _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
     "pageParam": _text("page_param"),
     "cursorParam": _text("cursor_param"),
     "maxPages": _whole_number("max_pages"),
+    "pageSize": _whole_number("page_size"),
+    "paramsIn": _text("params_in"),
+    "cursorPath": _text("cursor_path"),
+    "cursorHeader": _text("cursor_header"),
+    "nextUrlPath": _text("next_url_path"),
 }

@@ -13,6 +13,7 @@ import polars as pl
 from sqlalchemy import Integer, Table, TableClause, column, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.loaders.local_infile import load_local
 from db.records import LoadSpec
 
 STAGING_NAME: Final = "sync_staging"
@@ -45,15 +46,22 @@ async def fill_staging(connection: AsyncConnection, target: Table, spec: LoadSpe
         f"CREATE {temporary} TABLE {STAGING_NAME} AS "
         f"SELECT {listed}, id AS row_no, NULLIF(id, id) AS target_id FROM {quote(target.name)} LIMIT 0"
     )
-    await _insert(connection, [*names, "row_no"], _tuples(rows, names))
+    numbered = rows.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"))
+    if await _takes_local_infile(connection):
+        await load_local(connection, STAGING_NAME, numbered.columns, numbered)
+    else:
+        await _insert(connection, numbered.columns, numbered.rows())
 
 
-def _tuples(rows: pl.DataFrame, names: list[str]) -> list[tuple[Any, ...]]:
-    numbered = rows.select(
-        *names,
-        pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"),
-    )
-    return numbered.rows()
+async def _takes_local_infile(connection: AsyncConnection) -> bool:
+    """Whether the server allows LOAD DATA LOCAL; asked once per connection."""
+    if connection.dialect.name == "sqlite":
+        return False
+    raw = await connection.get_raw_connection()
+    info = raw.info
+    if "local_infile" not in info:
+        info["local_infile"] = bool((await connection.exec_driver_sql("SELECT @@local_infile")).scalar_one())
+    return bool(info["local_infile"])
 
 
 async def _insert(connection: AsyncConnection, names: list[str], values: list[tuple[Any, ...]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from db.engine import Database
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Lease, Ledger, RunFailure
-from db.repositories import leases
+from db.repositories import leases, runs
 from db.repositories.batches import read_totals
 from db.repositories.errors import insert_errors
 from server.core.clock import Clock
@@ -106,6 +106,11 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
         failure = failure_of(error)
         if not await leases.fail(connection, lease, ledger, bytes_done, failure):
             return "lost"
+        if failure.reason == "SOURCE_CHANGED":
+            # What was read belongs to a source that is no more; a retry must not go on in the middle of the new one.
+            await runs.start_over(
+                connection, lease.run_id, "the source changed while it was read: a retry reads it from its start"
+            )
         await insert_errors(
             connection,
             lease.run_id,

@@ -150,23 +150,36 @@ class RunLoop:
         return repeats.without(refused)
 
     async def _transfer(self, plan: MappingPlan, keys: KeyRule, reader: SourceReader, checkpoint: Batch | None) -> None:
+        """Write batch after batch; while one is written, the next is read and prepared. Batches commit in order."""
         settings = self._context.settings
         policy = RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max)
         writer: BatchWriter | None = None
+        writing: asyncio.Task[None] | None = None
         position = checkpoint.position if checkpoint else None
         first_batch_no = checkpoint.batch_no + 1 if checkpoint else 1
-        async for batch in self._read(reader, position, first_batch_no):
-            job, columns = await asyncio.to_thread(self._job, batch, plan, keys)
-            if writer is None:
-                spec = planning.load_spec(plan, settings, columns, self._run.source_identifier)
-                writer = BatchWriter(
-                    self._context.database, self._lease, self.restart_no, spec, policy, self._context.clock
-                )
-            written = await writer.write(job)
-            self._stored_rejects += len(job.rejects)
-            self._context.progressed(self._run.id)
-            if written.ledger.rejected and job.ledger.read:
-                await self._check_reject_count()
+        try:
+            async for batch in self._read(reader, position, first_batch_no):
+                job, columns = await asyncio.to_thread(self._job, batch, plan, keys)
+                self._stored_rejects += len(job.rejects)
+                if writing is not None:
+                    await asyncio.shield(writing)
+                if writer is None:
+                    spec = planning.load_spec(plan, settings, columns, self._run.source_identifier)
+                    writer = BatchWriter(
+                        self._context.database, self._lease, self.restart_no, spec, policy, self._context.clock
+                    )
+                writing = asyncio.create_task(self._write(writer, job), name=f"write-{self._run.id}-{job.batch_no}")
+        finally:
+            if writing is not None:
+                await _ended(writing)
+        if writing is not None:
+            writing.result()
+
+    async def _write(self, writer: BatchWriter, job: WriteJob) -> None:
+        written = await writer.write(job)
+        self._context.progressed(self._run.id)
+        if written.ledger.rejected:
+            await self._check_reject_count()
 
     async def _check_reject_count(self) -> None:
         run = await self._live_run()
@@ -224,6 +237,18 @@ class RunLoop:
         if notices:
             async with self._context.database.write() as connection:
                 await runs.add_notices(connection, self._run.id, notices)
+
+
+async def _ended(writing: asyncio.Task[None]) -> None:
+    """Let the batch in hand end; when this run is cut short meanwhile, cut the batch short too (it rolls back)."""
+    try:
+        await asyncio.wait({writing})
+    except asyncio.CancelledError:
+        writing.cancel()
+        await asyncio.wait({writing})
+        raise
+    if not writing.cancelled():
+        writing.exception()  # seen here, so that a fault beside another one is not reported as lost
 
 
 async def _next(batches: AsyncIterator[SourceBatch]) -> SourceBatch | None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2 as pb
@@ -26,6 +27,8 @@ _PAGINATION: Final = {
     sources_pb2.PAGINATION_TYPE_PAGE: "page",
     sources_pb2.PAGINATION_TYPE_OFFSET: "offset",
     sources_pb2.PAGINATION_TYPE_CURSOR: "cursor",
+    sources_pb2.PAGINATION_TYPE_LINK: "link",
+    sources_pb2.PAGINATION_TYPE_AUTO: "auto",
 }
 _METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
 
@@ -53,10 +56,21 @@ def _csv_document(options: sources_pb2.CsvOptions) -> dict[str, Any]:
         "delimiter": "delimiter",
         "has_header": "hasHeader",
         "encoding": "encoding",
+        "header_lines": "headerLines",
+        "quote": "quote",
+        "escape": "escape",
+        "stray_quotes": "strayQuotes",
+        "preamble_lines": "preambleLines",
+        "comment_prefix": "commentPrefix",
+        "decimal_comma": "decimalComma",
     }
     document = _set_fields(options, names)
     if options.column_mapping:
         document["columnMapping"] = dict(options.column_mapping)
+    if options.null_tokens:
+        document["nullTokens"] = list(options.null_tokens)
+    if options.column_aliases:
+        document["columnAliases"] = {name: list(value.names) for name, value in options.column_aliases.items()}
     return document
 
 
@@ -76,6 +90,8 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
         document["fieldMapping"] = dict(options.field_mapping)
     if options.HasField("pagination"):
         document["pagination"] = _pagination(options.pagination)
+    if options.HasField("body"):
+        document["body"] = _whole_numbers(MessageToDict(options.body))
     return document
 
 
@@ -86,17 +102,30 @@ def _auth(auth: sources_pb2.ApiAuth) -> dict[str, Any]:
         case "basic":
             return {"type": "basic", "username": auth.basic.username, "password": _secret(auth.basic.password)}
         case "api_key":
-            return {
-                "type": "apikey",
-                "apiKeyHeader": auth.api_key.header,
-                "apiKeyValue": _secret(auth.api_key.value),
-            }
+            key = {"type": "apikey", "apiKeyValue": _secret(auth.api_key.value)}
+            places = {"apiKeyHeader": auth.api_key.header, "apiKeyParam": auth.api_key.param}
+            return key | {name: place for name, place in places.items() if place}
         case _:
             raise Invalid("INVALID_OPTION", "auth names no method: bearer, basic or apikey", field="options.auth")
 
 
 def _secret(secret: sources_pb2.SecretText) -> str | dict[str, str]:
-    return {"env": secret.env} if secret.WhichOneof("source") == "env" else secret.value
+    match secret.WhichOneof("source"):
+        case "env":
+            return {"env": secret.env}
+        case "file":
+            return {"file": secret.file}
+        case _:
+            return secret.value
+
+
+def _whole_numbers(value: Any) -> Any:
+    """A Struct knows only doubles: a whole one was a whole number in the caller's JSON."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _pagination(pagination: sources_pb2.ApiPagination) -> dict[str, Any]:
@@ -109,6 +138,11 @@ def _pagination(pagination: sources_pb2.ApiPagination) -> dict[str, Any]:
         "page_param": "pageParam",
         "cursor_param": "cursorParam",
         "max_pages": "maxPages",
+        "page_size": "pageSize",
+        "params_in": "paramsIn",
+        "cursor_path": "cursorPath",
+        "cursor_header": "cursorHeader",
+        "next_url_path": "nextUrlPath",
     }
     return document | _set_fields(pagination, names)
 

@@ -159,7 +159,7 @@ def test_the_options_of_an_unknown_source_type_are_left_to_the_service_to_refuse
         ("api", {"auth": {"type": "apikey", "apiKeyValue": "k"}}, "options.auth.apiKeyHeader"),
         ("api", {"pagination": True}, "options.pagination"),
         ("api", {"pagination": {"enabled": "yes"}}, "options.pagination.enabled"),
-        ("api", {"pagination": {"type": "link"}}, "options.pagination.type"),
+        ("api", {"pagination": {"type": "scroll"}}, "options.pagination.type"),
         ("api", {"pagination": {"maxPages": 1.5}}, "options.pagination.maxPages"),
         ("api", {"pagination": {"maxPages": True}}, "options.pagination.maxPages"),
         ("api", {"pagination": {"maxPages": 2**31}}, "options.pagination.maxPages"),

@@ -138,13 +138,11 @@ class Encoding:
         if self.unit_bytes == 1:
             return offsets
         data = np.frombuffer(working, np.uint8)
-        units = ((data & 0xC0) != 0x80).astype(np.int64)
+        # Each byte that begins a character is a unit, and a character of four bytes is two units of UTF-16.
+        units = offsets - np.searchsorted(np.flatnonzero((data & 0xC0) == 0x80), offsets)
         if self.unit_bytes == 2:
-            units += data >= 0xF0
-            # 0xFF stands for half a unit at the end of the file; nothing can follow it.
-            units -= data == 0xFF
-        before = np.concatenate((np.zeros(1, np.int64), np.cumsum(units)))
-        return before[offsets] * self.unit_bytes
+            units += np.searchsorted(np.flatnonzero((data >= 0xF0) & (data < 0xFF)), offsets)
+        return units * self.unit_bytes
 
     def encode(self, text: str) -> bytes:
         """A dialect's character in working bytes.

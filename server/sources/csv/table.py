@@ -8,18 +8,23 @@ anew in plain CSV first.
 from __future__ import annotations
 
 import codecs
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.layout import Fault, Layout, column_at
+from server.sources.csv.lines import Flags, Positions, Window
 from server.sources.csv.scan import record_fields
 
 _PLAIN: Final = Dialect()
 _MARK: Final = codecs.BOM_UTF8
+# Stand-ins for a delimiter that Polars cannot be given: control characters, of which one is bound to be absent.
+_SEPARATORS: Final = tuple(bytes([byte]) for byte in (*range(0x1F, 0x0D, -1), *range(0x08, 0, -1)))
 
 
 def mark_undecodable(layout: Layout, dialect: Dialect, encoding: Encoding) -> None:
@@ -83,7 +88,7 @@ def frame_of(layout: Layout, dialect: Dialect, encoding: Encoding, width: int) -
 
 def _plain_text(layout: Layout, dialect: Dialect, rows: Positions) -> tuple[bytes, Dialect]:
     """The good records in a dialect that Polars reads, and that dialect."""
-    piece = _Pieces(
+    pieces = _Pieces(
         data=layout.window.data,
         array=layout.window.array,
         starts=layout.starts[rows],
@@ -91,16 +96,16 @@ def _plain_text(layout: Layout, dialect: Dialect, rows: Positions) -> tuple[byte
         odd=layout.odd[rows],
         has_lone_cr=layout.window.has_lone_cr,
     )
-    if dialect.quote == NO_BYTE and bool(piece.odd.any()):
-        return _rewritten(piece, dialect), _PLAIN
+    if dialect.quote == NO_BYTE and bool(pieces.odd.any()):
+        return _rewritten(pieces, dialect), _PLAIN
     if len(dialect.delimiter) == 1 and dialect.delimiter[0] < 0x80:
-        return _joined(piece, piece.data, dialect, dialect), dialect
-    separator = next((byte for byte in _SEPARATORS if byte not in piece.data), None)
+        return _joined(pieces, pieces, dialect, dialect), dialect
+    separator = next((byte for byte in _SEPARATORS if byte not in pieces.data), None)
     if separator is None or layout.window.overlapping:
-        return _rewritten(piece, dialect), _PLAIN
+        return _rewritten(pieces, dialect), _PLAIN
     plain = replace(dialect, delimiter=separator)
-    shifted = _with_separator(piece, layout.window, dialect, separator)
-    return _joined(shifted, piece.data, dialect, plain), plain
+    shifted = _with_separator(pieces, layout.window, dialect, separator)
+    return _joined(shifted, pieces, dialect, plain), plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +122,11 @@ class _Pieces:
 
 def _rewritten(pieces: _Pieces, dialect: Dialect) -> bytes:
     """All records in plain CSV, one by one."""
-    starts, ends = pieces.starts.tolist(), pieces.ends.tolist()
-    return b"".join(
-        _written(record_fields(pieces.data, start, end, dialect), _PLAIN) for start, end in zip(starts, ends, strict=True)
-    )
+    return b"".join(_written(_fields(pieces, index, dialect), _PLAIN) for index in range(len(pieces.starts)))
+
+
+def _fields(pieces: _Pieces, index: int, dialect: Dialect) -> list[bytes]:
+    return record_fields(pieces.data, int(pieces.starts[index]), int(pieces.ends[index]), dialect)
 
 
 def _written(fields: list[bytes], dialect: Dialect) -> bytes:
@@ -143,14 +149,18 @@ def _with_separator(pieces: _Pieces, window: Window, dialect: Dialect, separator
     kept = np.ones(len(array), np.bool_)
     for distance in range(1, len(dialect.delimiter)):
         kept[found + distance] = False
-    before = np.concatenate((np.zeros(1, np.int64), np.cumsum(kept)))
     array = array[kept]
+    dropped = len(dialect.delimiter) - 1
     return replace(
-        pieces, data=array.tobytes(), array=array, starts=before[pieces.starts], ends=before[pieces.ends]
+        pieces,
+        data=array.tobytes(),
+        array=array,
+        starts=pieces.starts - dropped * np.searchsorted(found, pieces.starts),
+        ends=pieces.ends - dropped * np.searchsorted(found, pieces.ends),
     )
 
 
-def _joined(pieces: _Pieces, original: bytes, dialect: Dialect, plain: Dialect) -> bytes:
+def _joined(pieces: _Pieces, original: _Pieces, dialect: Dialect, plain: Dialect) -> bytes:
     """The records as they stand, without what is between them; odd ones read from `original` and written anew."""
     starts, ends, odd, array, data = pieces.starts, pieces.ends, pieces.odd, pieces.array, pieces.data
     following = array[np.minimum(ends + 1, len(array) - 1)]
@@ -167,7 +177,7 @@ def _joined(pieces: _Pieces, original: bytes, dialect: Dialect, plain: Dialect) 
     parts: list[bytes] = []
     for first, last in zip(firsts.tolist(), lasts.tolist(), strict=True):
         if odd[first]:
-            parts.append(_written(_fields_of_odd(pieces, original, first, dialect), plain))
+            parts.append(_written(_fields(original, first, dialect), plain))
         else:
             parts.append(data[int(starts[first]) : int(after[last])])
     return parts[0] if len(parts) == 1 else b"".join(parts)

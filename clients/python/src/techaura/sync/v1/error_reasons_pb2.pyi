@@ -70,6 +70,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The service is stopping."""
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 23
     """A fault of the service that nothing above names; the log has the cause."""
+    ERROR_REASON_SOURCE_LIMIT_REACHED: _ErrorReason.ValueType  # 24
+    """The source went past a limit of the service: pages, items, bytes or time."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -124,4 +126,6 @@ ERROR_REASON_SHUTTING_DOWN: ErrorReason.ValueType  # 22
 """The service is stopping."""
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """A fault of the service that nothing above names; the log has the cause."""
+ERROR_REASON_SOURCE_LIMIT_REACHED: ErrorReason.ValueType  # 24
+"""The source went past a limit of the service: pages, items, bytes or time."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -6,6 +6,7 @@ isort:skip_file
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
@@ -59,6 +60,10 @@ class _PaginationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pagina
     """By a token in the page before: cursor, nextCursor, next_cursor,
     pagination.cursor or pagination.nextCursor.
     """
+    PAGINATION_TYPE_LINK: _PaginationType.ValueType  # 4
+    """By the Link header, rel="next"."""
+    PAGINATION_TYPE_AUTO: _PaginationType.ValueType  # 5
+    """By whichever of these the first page shows."""
 
 class PaginationType(_PaginationType, metaclass=_PaginationTypeEnumTypeWrapper):
     """How the next page is named."""
@@ -73,6 +78,10 @@ PAGINATION_TYPE_CURSOR: PaginationType.ValueType  # 3
 """By a token in the page before: cursor, nextCursor, next_cursor,
 pagination.cursor or pagination.nextCursor.
 """
+PAGINATION_TYPE_LINK: PaginationType.ValueType  # 4
+"""By the Link header, rel="next"."""
+PAGINATION_TYPE_AUTO: PaginationType.ValueType  # 5
+"""By whichever of these the first page shows."""
 Global___PaginationType: _TypeAlias = PaginationType  # noqa: Y015
 
 @_typing.final
@@ -101,12 +110,42 @@ class CsvOptions(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ColumnAliasesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___ColumnNames: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___ColumnNames | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TARGET_TABLE_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     DELIMITER_FIELD_NUMBER: _builtins.int
     HAS_HEADER_FIELD_NUMBER: _builtins.int
     ENCODING_FIELD_NUMBER: _builtins.int
     COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
+    HEADER_LINES_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    ESCAPE_FIELD_NUMBER: _builtins.int
+    STRAY_QUOTES_FIELD_NUMBER: _builtins.int
+    PREAMBLE_LINES_FIELD_NUMBER: _builtins.int
+    COMMENT_PREFIX_FIELD_NUMBER: _builtins.int
+    DECIMAL_COMMA_FIELD_NUMBER: _builtins.int
+    NULL_TOKENS_FIELD_NUMBER: _builtins.int
+    COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
     target_table: _builtins.str
     """Optional. `content_index` or `catalog_items`. Default: `content_index`."""
     content_type: _builtins.str
@@ -114,18 +153,50 @@ class CsvOptions(_message.Message):
     other. Default: `music`.
     """
     delimiter: _builtins.str
-    """Optional. One character. Default: `,`."""
+    """Optional. 1 to 8 characters, or `auto` to find it out. Default: `,`."""
     has_header: _builtins.bool
     """Optional. Whether the first record names the columns. Without a header the
     columns are called column_1, column_2 and so on. Default: true.
     """
     encoding: _builtins.str
-    """Optional. A name that Python's codecs know. Default: `utf-8`."""
+    """Optional. A name that Python's codecs know, or `auto` to find it out. A byte
+    order mark in the file wins over it. Default: `utf-8`.
+    """
+    header_lines: _builtins.int
+    """Optional. Records that make up the header, 1 to 10; their names are joined by a
+    space. Default: 1.
+    """
+    quote: _builtins.str
+    """Optional. Character around a field that holds delimiters or line breaks; empty
+    for none. Default: `"`.
+    """
+    escape: _builtins.str
+    """Optional. Character that takes away the meaning of the one behind it. Default: a
+    quote is written twice.
+    """
+    stray_quotes: _builtins.str
+    """Optional. A quote where none may stand: `reject` the record or `keep` it as part
+    of the value. Default: `reject`.
+    """
+    preamble_lines: _builtins.int
+    """Optional. Lines before the header that are left out, 0 to 10000. Default: 0."""
+    comment_prefix: _builtins.str
+    """Optional. Lines that begin with this are left out. Default: none."""
+    decimal_comma: _builtins.bool
+    """Optional. Whether numbers are written 1.234,50. Default: false."""
     @_builtins.property
     def column_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. Target column to source column, matched without regard to case.
         Default: source columns that are called like a target column.
         """
+
+    @_builtins.property
+    def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Values that mean "no value" beside the empty one, at most 100."""
+
+    @_builtins.property
+    def column_aliases(self) -> _containers.MessageMap[_builtins.str, Global___ColumnNames]:
+        """Optional. Target column to other names that its source column may have."""
 
     def __init__(
         self,
@@ -136,33 +207,94 @@ class CsvOptions(_message.Message):
         has_header: _builtins.bool | None = ...,
         encoding: _builtins.str | None = ...,
         column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        header_lines: _builtins.int | None = ...,
+        quote: _builtins.str | None = ...,
+        escape: _builtins.str | None = ...,
+        stray_quotes: _builtins.str | None = ...,
+        preamble_lines: _builtins.int | None = ...,
+        comment_prefix: _builtins.str | None = ...,
+        decimal_comma: _builtins.bool | None = ...,
+        null_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_has_header", b"_has_header", "_target_table", b"_target_table", "content_type", b"content_type", "delimiter", b"delimiter", "encoding", b"encoding", "has_header", b"has_header", "target_table", b"target_table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_has_header", b"_has_header", "_target_table", b"_target_table", "column_mapping", b"column_mapping", "content_type", b"content_type", "delimiter", b"delimiter", "encoding", b"encoding", "has_header", b"has_header", "target_table", b"target_table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
+    _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
     _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
+    _WhichOneofReturnType__decimal_comma: _TypeAlias = _typing.Literal["decimal_comma"]  # noqa: Y015
+    _WhichOneofArgType__decimal_comma: _TypeAlias = _typing.Literal["_decimal_comma", b"_decimal_comma"]  # noqa: Y015
     _WhichOneofReturnType__delimiter: _TypeAlias = _typing.Literal["delimiter"]  # noqa: Y015
     _WhichOneofArgType__delimiter: _TypeAlias = _typing.Literal["_delimiter", b"_delimiter"]  # noqa: Y015
     _WhichOneofReturnType__encoding: _TypeAlias = _typing.Literal["encoding"]  # noqa: Y015
     _WhichOneofArgType__encoding: _TypeAlias = _typing.Literal["_encoding", b"_encoding"]  # noqa: Y015
+    _WhichOneofReturnType__escape: _TypeAlias = _typing.Literal["escape"]  # noqa: Y015
+    _WhichOneofArgType__escape: _TypeAlias = _typing.Literal["_escape", b"_escape"]  # noqa: Y015
     _WhichOneofReturnType__has_header: _TypeAlias = _typing.Literal["has_header"]  # noqa: Y015
     _WhichOneofArgType__has_header: _TypeAlias = _typing.Literal["_has_header", b"_has_header"]  # noqa: Y015
+    _WhichOneofReturnType__header_lines: _TypeAlias = _typing.Literal["header_lines"]  # noqa: Y015
+    _WhichOneofArgType__header_lines: _TypeAlias = _typing.Literal["_header_lines", b"_header_lines"]  # noqa: Y015
+    _WhichOneofReturnType__preamble_lines: _TypeAlias = _typing.Literal["preamble_lines"]  # noqa: Y015
+    _WhichOneofArgType__preamble_lines: _TypeAlias = _typing.Literal["_preamble_lines", b"_preamble_lines"]  # noqa: Y015
+    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
+    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
+    _WhichOneofReturnType__stray_quotes: _TypeAlias = _typing.Literal["stray_quotes"]  # noqa: Y015
+    _WhichOneofArgType__stray_quotes: _TypeAlias = _typing.Literal["_stray_quotes", b"_stray_quotes"]  # noqa: Y015
     _WhichOneofReturnType__target_table: _TypeAlias = _typing.Literal["target_table"]  # noqa: Y015
     _WhichOneofArgType__target_table: _TypeAlias = _typing.Literal["_target_table", b"_target_table"]  # noqa: Y015
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__comment_prefix) -> _WhichOneofReturnType__comment_prefix | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__decimal_comma) -> _WhichOneofReturnType__decimal_comma | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__delimiter) -> _WhichOneofReturnType__delimiter | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__encoding) -> _WhichOneofReturnType__encoding | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__escape) -> _WhichOneofReturnType__escape | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__has_header) -> _WhichOneofReturnType__has_header | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__header_lines) -> _WhichOneofReturnType__header_lines | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__preamble_lines) -> _WhichOneofReturnType__preamble_lines | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stray_quotes) -> _WhichOneofReturnType__stray_quotes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_table) -> _WhichOneofReturnType__target_table | None: ...
 
 Global___CsvOptions: _TypeAlias = CsvOptions  # noqa: Y015
+
+@_typing.final
+class ColumnNames(_message.Message):
+    """Names of columns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Required. At most 100."""
+
+    def __init__(
+        self,
+        *,
+        names: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnNames: _TypeAlias = ColumnNames  # noqa: Y015
 
 @_typing.final
 class ApiOptions(_message.Message):
@@ -218,6 +350,7 @@ class ApiOptions(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     FIELD_MAPPING_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
@@ -244,6 +377,10 @@ class ApiOptions(_message.Message):
     def pagination(self) -> Global___ApiPagination:
         """Optional. Default: one request, one page."""
 
+    @_builtins.property
+    def body(self) -> _struct_pb2.Struct:
+        """Optional. With POST: the JSON body of every request. Default: none."""
+
     def __init__(
         self,
         *,
@@ -254,10 +391,11 @@ class ApiOptions(_message.Message):
         content_type: _builtins.str | None = ...,
         field_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pagination: Global___ApiPagination | None = ...,
+        body: _struct_pb2.Struct | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "content_type", b"content_type", "data_path", b"data_path", "pagination", b"pagination"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "body", b"body", "content_type", b"content_type", "data_path", b"data_path", "pagination", b"pagination"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "content_type", b"content_type", "data_path", b"data_path", "field_mapping", b"field_mapping", "headers", b"headers", "method", b"method", "pagination", b"pagination"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "body", b"body", "content_type", b"content_type", "data_path", b"data_path", "field_mapping", b"field_mapping", "headers", b"headers", "method", b"method", "pagination", b"pagination"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
     _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
@@ -278,21 +416,25 @@ class SecretText(_message.Message):
 
     VALUE_FIELD_NUMBER: _builtins.int
     ENV_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
     value: _builtins.str
     """The value itself; stored encrypted."""
     env: _builtins.str
     """The name of an environment variable of the service; it must begin with SOURCE_."""
+    file: _builtins.str
+    """The name of a file directly in TECHAURA_SYNC_SECRETS_DIR."""
     def __init__(
         self,
         *,
         value: _builtins.str = ...,
         env: _builtins.str = ...,
+        file: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["env", b"env", "source", b"source", "value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["env", b"env", "file", b"file", "source", b"source", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["env", b"env", "source", b"source", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["env", b"env", "file", b"file", "source", b"source", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["value", "env"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["value", "env", "file"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
@@ -390,27 +532,31 @@ Global___BasicAuth: _TypeAlias = BasicAuth  # noqa: Y015
 
 @_typing.final
 class ApiKeyAuth(_message.Message):
-    """A key in a header."""
+    """A key in a header or in a query parameter; exactly one of the two is named."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
+    PARAM_FIELD_NUMBER: _builtins.int
     header: _builtins.str
-    """Required. The header's name."""
+    """Optional. The header's name."""
+    param: _builtins.str
+    """Optional. The query parameter's name."""
     @_builtins.property
     def value(self) -> Global___SecretText:
-        """Required. The header's value."""
+        """Required. The key."""
 
     def __init__(
         self,
         *,
         header: _builtins.str = ...,
         value: Global___SecretText | None = ...,
+        param: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "param", b"param", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -429,6 +575,11 @@ class ApiPagination(_message.Message):
     PAGE_PARAM_FIELD_NUMBER: _builtins.int
     CURSOR_PARAM_FIELD_NUMBER: _builtins.int
     MAX_PAGES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PARAMS_IN_FIELD_NUMBER: _builtins.int
+    CURSOR_PATH_FIELD_NUMBER: _builtins.int
+    CURSOR_HEADER_FIELD_NUMBER: _builtins.int
+    NEXT_URL_PATH_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """Required. When false one page is fetched."""
     type: Global___PaginationType.ValueType
@@ -442,7 +593,20 @@ class ApiPagination(_message.Message):
     cursor_param: _builtins.str
     """Optional. Query parameter for the cursor. Default: `cursor`."""
     max_pages: _builtins.int
-    """Optional. Pages that are fetched at the most, 1 to 1000000. Default: 100."""
+    """Optional. Pages that are fetched at the most, 1 to 1000000; a run that ends by it
+    carries a notice. Default: all pages, up to the service's own limit, beyond which
+    the run fails.
+    """
+    page_size: _builtins.int
+    """Optional. Items on a page, 1 to 100000. Default: 100."""
+    params_in: _builtins.str
+    """Optional. Where page parameters go: `query` or `body`. Default: query."""
+    cursor_path: _builtins.str
+    """Optional. With cursor: dot path to the next cursor. Default: the usual places."""
+    cursor_header: _builtins.str
+    """Optional. With cursor: response header that holds the next cursor."""
+    next_url_path: _builtins.str
+    """Optional. Dot path to the full URL of the next page."""
     def __init__(
         self,
         *,
@@ -453,30 +617,55 @@ class ApiPagination(_message.Message):
         page_param: _builtins.str | None = ...,
         cursor_param: _builtins.str | None = ...,
         max_pages: _builtins.int | None = ...,
+        page_size: _builtins.int | None = ...,
+        params_in: _builtins.str | None = ...,
+        cursor_path: _builtins.str | None = ...,
+        cursor_header: _builtins.str | None = ...,
+        next_url_path: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_param", b"_cursor_param", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "cursor_param", b"cursor_param", "limit_param", b"limit_param", "max_pages", b"max_pages", "offset_param", b"offset_param", "page_param", b"page_param"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_param", b"_cursor_param", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "cursor_param", b"cursor_param", "enabled", b"enabled", "limit_param", b"limit_param", "max_pages", b"max_pages", "offset_param", b"offset_param", "page_param", b"page_param", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
+    _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
     _WhichOneofReturnType__cursor_param: _TypeAlias = _typing.Literal["cursor_param"]  # noqa: Y015
     _WhichOneofArgType__cursor_param: _TypeAlias = _typing.Literal["_cursor_param", b"_cursor_param"]  # noqa: Y015
+    _WhichOneofReturnType__cursor_path: _TypeAlias = _typing.Literal["cursor_path"]  # noqa: Y015
+    _WhichOneofArgType__cursor_path: _TypeAlias = _typing.Literal["_cursor_path", b"_cursor_path"]  # noqa: Y015
     _WhichOneofReturnType__limit_param: _TypeAlias = _typing.Literal["limit_param"]  # noqa: Y015
     _WhichOneofArgType__limit_param: _TypeAlias = _typing.Literal["_limit_param", b"_limit_param"]  # noqa: Y015
     _WhichOneofReturnType__max_pages: _TypeAlias = _typing.Literal["max_pages"]  # noqa: Y015
     _WhichOneofArgType__max_pages: _TypeAlias = _typing.Literal["_max_pages", b"_max_pages"]  # noqa: Y015
+    _WhichOneofReturnType__next_url_path: _TypeAlias = _typing.Literal["next_url_path"]  # noqa: Y015
+    _WhichOneofArgType__next_url_path: _TypeAlias = _typing.Literal["_next_url_path", b"_next_url_path"]  # noqa: Y015
     _WhichOneofReturnType__offset_param: _TypeAlias = _typing.Literal["offset_param"]  # noqa: Y015
     _WhichOneofArgType__offset_param: _TypeAlias = _typing.Literal["_offset_param", b"_offset_param"]  # noqa: Y015
     _WhichOneofReturnType__page_param: _TypeAlias = _typing.Literal["page_param"]  # noqa: Y015
     _WhichOneofArgType__page_param: _TypeAlias = _typing.Literal["_page_param", b"_page_param"]  # noqa: Y015
+    _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
+    _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    _WhichOneofReturnType__params_in: _TypeAlias = _typing.Literal["params_in"]  # noqa: Y015
+    _WhichOneofArgType__params_in: _TypeAlias = _typing.Literal["_params_in", b"_params_in"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_header) -> _WhichOneofReturnType__cursor_header | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_param) -> _WhichOneofReturnType__cursor_param | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_path) -> _WhichOneofReturnType__cursor_path | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit_param) -> _WhichOneofReturnType__limit_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__max_pages) -> _WhichOneofReturnType__max_pages | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__next_url_path) -> _WhichOneofReturnType__next_url_path | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__offset_param) -> _WhichOneofReturnType__offset_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_param) -> _WhichOneofReturnType__page_param | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__params_in) -> _WhichOneofReturnType__params_in | None: ...
 
 Global___ApiPagination: _TypeAlias = ApiPagination  # noqa: Y015

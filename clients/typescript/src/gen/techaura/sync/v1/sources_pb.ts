@@ -4,13 +4,14 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
-import type { Message } from "@bufbuild/protobuf";
+import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file techaura/sync/v1/sources.proto.
  */
 export const file_techaura_sync_v1_sources: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEi1QIKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5GjQKEkNvbHVtbk1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg8KDV90YXJnZXRfdGFibGVCDwoNX2NvbnRlbnRfdHlwZUIMCgpfZGVsaW1pdGVyQg0KC19oYXNfaGVhZGVyQgsKCV9lbmNvZGluZyLwAwoKQXBpT3B0aW9ucxIsCgZtZXRob2QYASABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLkh0dHBNZXRob2QSOgoHaGVhZGVycxgCIAMoCzIpLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9ucy5IZWFkZXJzRW50cnkSJwoEYXV0aBgDIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuQXBpQXV0aBIWCglkYXRhX3BhdGgYBCABKAlIAIgBARIZCgxjb250ZW50X3R5cGUYBSABKAlIAYgBARJFCg1maWVsZF9tYXBwaW5nGAYgAygLMi4udGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkZpZWxkTWFwcGluZ0VudHJ5EjMKCnBhZ2luYXRpb24YByABKAsyHy50ZWNoYXVyYS5zeW5jLnYxLkFwaVBhZ2luYXRpb24aTAoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAEaMwoRRmllbGRNYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZGF0YV9wYXRoQg8KDV9jb250ZW50X3R5cGUiNgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAQggKBnNvdXJjZSKiAQoHQXBpQXV0aBIuCgZiZWFyZXIYASABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkJlYXJlckF1dGhIABIsCgViYXNpYxgCIAEoCzIbLnRlY2hhdXJhLnN5bmMudjEuQmFzaWNBdXRoSAASLwoHYXBpX2tleRgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQXBpS2V5QXV0aEgAQggKBm1ldGhvZCI5CgpCZWFyZXJBdXRoEisKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0Ik0KCUJhc2ljQXV0aBIQCgh1c2VybmFtZRgBIAEoCRIuCghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCJJCgpBcGlLZXlBdXRoEg4KBmhlYWRlchgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCKgAgoNQXBpUGFnaW5hdGlvbhIPCgdlbmFibGVkGAEgASgIEi4KBHR5cGUYAiABKA4yIC50ZWNoYXVyYS5zeW5jLnYxLlBhZ2luYXRpb25UeXBlEhgKC2xpbWl0X3BhcmFtGAMgASgJSACIAQESGQoMb2Zmc2V0X3BhcmFtGAQgASgJSAGIAQESFwoKcGFnZV9wYXJhbRgFIAEoCUgCiAEBEhkKDGN1cnNvcl9wYXJhbRgGIAEoCUgDiAEBEhYKCW1heF9wYWdlcxgHIAEoBUgEiAEBQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDAoKX21heF9wYWdlcypUCgpIdHRwTWV0aG9kEhsKF0hUVFBfTUVUSE9EX1VOU1BFQ0lGSUVEEAASEwoPSFRUUF9NRVRIT0RfR0VUEAESFAoQSFRUUF9NRVRIT0RfUE9TVBACKoMBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEANiBnByb3RvMw");
+  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEirAYKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQg8KDV90YXJnZXRfdGFibGVCDwoNX2NvbnRlbnRfdHlwZUIMCgpfZGVsaW1pdGVyQg0KC19oYXNfaGVhZGVyQgsKCV9lbmNvZGluZ0IPCg1faGVhZGVyX2xpbmVzQggKBl9xdW90ZUIJCgdfZXNjYXBlQg8KDV9zdHJheV9xdW90ZXNCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYSIcCgtDb2x1bW5OYW1lcxINCgVuYW1lcxgBIAMoCSKXBAoKQXBpT3B0aW9ucxIsCgZtZXRob2QYASABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLkh0dHBNZXRob2QSOgoHaGVhZGVycxgCIAMoCzIpLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9ucy5IZWFkZXJzRW50cnkSJwoEYXV0aBgDIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuQXBpQXV0aBIWCglkYXRhX3BhdGgYBCABKAlIAIgBARIZCgxjb250ZW50X3R5cGUYBSABKAlIAYgBARJFCg1maWVsZF9tYXBwaW5nGAYgAygLMi4udGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkZpZWxkTWFwcGluZ0VudHJ5EjMKCnBhZ2luYXRpb24YByABKAsyHy50ZWNoYXVyYS5zeW5jLnYxLkFwaVBhZ2luYXRpb24SJQoEYm9keRgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QaTAoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAEaMwoRRmllbGRNYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZGF0YV9wYXRoQg8KDV9jb250ZW50X3R5cGUiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2UiogEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEi8KB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAEIICgZtZXRob2QiOQoKQmVhcmVyQXV0aBIrCgV0b2tlbhgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCJNCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSLgoIcGFzc3dvcmQYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiWAoKQXBpS2V5QXV0aBIOCgZoZWFkZXIYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSDQoFcGFyYW0YAyABKAki8gMKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIYCgtsaW1pdF9wYXJhbRgDIAEoCUgAiAEBEhkKDG9mZnNldF9wYXJhbRgEIAEoCUgBiAEBEhcKCnBhZ2VfcGFyYW0YBSABKAlIAogBARIZCgxjdXJzb3JfcGFyYW0YBiABKAlIA4gBARIWCgltYXhfcGFnZXMYByABKAVIBIgBARIWCglwYWdlX3NpemUYCCABKAVIBYgBARIWCglwYXJhbXNfaW4YCSABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgKIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYCyABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGAwgASgJSAmIAQFCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIMCgpfbWF4X3BhZ2VzQgwKCl9wYWdlX3NpemVCDAoKX3BhcmFtc19pbkIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGgqVAoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhMKD0hUVFBfTUVUSE9EX0dFVBABEhQKEEhUVFBfTUVUSE9EX1BPU1QQAiq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * Options of source type csv.
@@ -34,7 +35,7 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   contentType?: string | undefined;
 
   /**
-   * Optional. One character. Default: `,`.
+   * Optional. 1 to 8 characters, or `auto` to find it out. Default: `,`.
    *
    * @generated from field: optional string delimiter = 3;
    */
@@ -49,7 +50,8 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   hasHeader?: boolean | undefined;
 
   /**
-   * Optional. A name that Python's codecs know. Default: `utf-8`.
+   * Optional. A name that Python's codecs know, or `auto` to find it out. A byte
+   * order mark in the file wins over it. Default: `utf-8`.
    *
    * @generated from field: optional string encoding = 5;
    */
@@ -62,6 +64,73 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * @generated from field: map<string, string> column_mapping = 6;
    */
   columnMapping: { [key: string]: string };
+
+  /**
+   * Optional. Records that make up the header, 1 to 10; their names are joined by a
+   * space. Default: 1.
+   *
+   * @generated from field: optional int32 header_lines = 7;
+   */
+  headerLines?: number | undefined;
+
+  /**
+   * Optional. Character around a field that holds delimiters or line breaks; empty
+   * for none. Default: `"`.
+   *
+   * @generated from field: optional string quote = 8;
+   */
+  quote?: string | undefined;
+
+  /**
+   * Optional. Character that takes away the meaning of the one behind it. Default: a
+   * quote is written twice.
+   *
+   * @generated from field: optional string escape = 9;
+   */
+  escape?: string | undefined;
+
+  /**
+   * Optional. A quote where none may stand: `reject` the record or `keep` it as part
+   * of the value. Default: `reject`.
+   *
+   * @generated from field: optional string stray_quotes = 10;
+   */
+  strayQuotes?: string | undefined;
+
+  /**
+   * Optional. Lines before the header that are left out, 0 to 10000. Default: 0.
+   *
+   * @generated from field: optional int32 preamble_lines = 11;
+   */
+  preambleLines?: number | undefined;
+
+  /**
+   * Optional. Lines that begin with this are left out. Default: none.
+   *
+   * @generated from field: optional string comment_prefix = 12;
+   */
+  commentPrefix?: string | undefined;
+
+  /**
+   * Optional. Whether numbers are written 1.234,50. Default: false.
+   *
+   * @generated from field: optional bool decimal_comma = 13;
+   */
+  decimalComma?: boolean | undefined;
+
+  /**
+   * Optional. Values that mean "no value" beside the empty one, at most 100.
+   *
+   * @generated from field: repeated string null_tokens = 14;
+   */
+  nullTokens: string[];
+
+  /**
+   * Optional. Target column to other names that its source column may have.
+   *
+   * @generated from field: map<string, techaura.sync.v1.ColumnNames> column_aliases = 15;
+   */
+  columnAliases: { [key: string]: ColumnNames };
 };
 
 /**
@@ -70,6 +139,27 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
  */
 export const CsvOptionsSchema: GenMessage<CsvOptions> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sources, 0);
+
+/**
+ * Names of columns.
+ *
+ * @generated from message techaura.sync.v1.ColumnNames
+ */
+export type ColumnNames = Message<"techaura.sync.v1.ColumnNames"> & {
+  /**
+   * Required. At most 100.
+   *
+   * @generated from field: repeated string names = 1;
+   */
+  names: string[];
+};
+
+/**
+ * Describes the message techaura.sync.v1.ColumnNames.
+ * Use `create(ColumnNamesSchema)` to create a new message.
+ */
+export const ColumnNamesSchema: GenMessage<ColumnNames> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sources, 1);
 
 /**
  * Options of source type api.
@@ -127,6 +217,13 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * @generated from field: techaura.sync.v1.ApiPagination pagination = 7;
    */
   pagination?: ApiPagination | undefined;
+
+  /**
+   * Optional. With POST: the JSON body of every request. Default: none.
+   *
+   * @generated from field: google.protobuf.Struct body = 8;
+   */
+  body?: JsonObject | undefined;
 };
 
 /**
@@ -134,7 +231,7 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
  * Use `create(ApiOptionsSchema)` to create a new message.
  */
 export const ApiOptionsSchema: GenMessage<ApiOptions> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 1);
+  messageDesc(file_techaura_sync_v1_sources, 2);
 
 /**
  * A value that is never stored or logged in clear.
@@ -163,6 +260,14 @@ export type SecretText = Message<"techaura.sync.v1.SecretText"> & {
      */
     value: string;
     case: "env";
+  } | {
+    /**
+     * The name of a file directly in TECHAURA_SYNC_SECRETS_DIR.
+     *
+     * @generated from field: string file = 3;
+     */
+    value: string;
+    case: "file";
   } | { case: undefined; value?: undefined };
 };
 
@@ -171,7 +276,7 @@ export type SecretText = Message<"techaura.sync.v1.SecretText"> & {
  * Use `create(SecretTextSchema)` to create a new message.
  */
 export const SecretTextSchema: GenMessage<SecretText> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 2);
+  messageDesc(file_techaura_sync_v1_sources, 3);
 
 /**
  * How a request proves who sends it.
@@ -216,7 +321,7 @@ export type ApiAuth = Message<"techaura.sync.v1.ApiAuth"> & {
  * Use `create(ApiAuthSchema)` to create a new message.
  */
 export const ApiAuthSchema: GenMessage<ApiAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 3);
+  messageDesc(file_techaura_sync_v1_sources, 4);
 
 /**
  * Authorization: Bearer <token>.
@@ -237,7 +342,7 @@ export type BearerAuth = Message<"techaura.sync.v1.BearerAuth"> & {
  * Use `create(BearerAuthSchema)` to create a new message.
  */
 export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 4);
+  messageDesc(file_techaura_sync_v1_sources, 5);
 
 /**
  * Authorization: Basic <username:password>.
@@ -265,27 +370,34 @@ export type BasicAuth = Message<"techaura.sync.v1.BasicAuth"> & {
  * Use `create(BasicAuthSchema)` to create a new message.
  */
 export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 5);
+  messageDesc(file_techaura_sync_v1_sources, 6);
 
 /**
- * A key in a header.
+ * A key in a header or in a query parameter; exactly one of the two is named.
  *
  * @generated from message techaura.sync.v1.ApiKeyAuth
  */
 export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
   /**
-   * Required. The header's name.
+   * Optional. The header's name.
    *
    * @generated from field: string header = 1;
    */
   header: string;
 
   /**
-   * Required. The header's value.
+   * Required. The key.
    *
    * @generated from field: techaura.sync.v1.SecretText value = 2;
    */
   value?: SecretText | undefined;
+
+  /**
+   * Optional. The query parameter's name.
+   *
+   * @generated from field: string param = 3;
+   */
+  param: string;
 };
 
 /**
@@ -293,7 +405,7 @@ export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
  * Use `create(ApiKeyAuthSchema)` to create a new message.
  */
 export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 6);
+  messageDesc(file_techaura_sync_v1_sources, 7);
 
 /**
  * How the API is paged. A page holds 100 items, pages count from 1.
@@ -344,11 +456,48 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
   cursorParam?: string | undefined;
 
   /**
-   * Optional. Pages that are fetched at the most, 1 to 1000000. Default: 100.
+   * Optional. Pages that are fetched at the most, 1 to 1000000; a run that ends by it
+   * carries a notice. Default: all pages, up to the service's own limit, beyond which
+   * the run fails.
    *
    * @generated from field: optional int32 max_pages = 7;
    */
   maxPages?: number | undefined;
+
+  /**
+   * Optional. Items on a page, 1 to 100000. Default: 100.
+   *
+   * @generated from field: optional int32 page_size = 8;
+   */
+  pageSize?: number | undefined;
+
+  /**
+   * Optional. Where page parameters go: `query` or `body`. Default: query.
+   *
+   * @generated from field: optional string params_in = 9;
+   */
+  paramsIn?: string | undefined;
+
+  /**
+   * Optional. With cursor: dot path to the next cursor. Default: the usual places.
+   *
+   * @generated from field: optional string cursor_path = 10;
+   */
+  cursorPath?: string | undefined;
+
+  /**
+   * Optional. With cursor: response header that holds the next cursor.
+   *
+   * @generated from field: optional string cursor_header = 11;
+   */
+  cursorHeader?: string | undefined;
+
+  /**
+   * Optional. Dot path to the full URL of the next page.
+   *
+   * @generated from field: optional string next_url_path = 12;
+   */
+  nextUrlPath?: string | undefined;
 };
 
 /**
@@ -356,7 +505,7 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
  * Use `create(ApiPaginationSchema)` to create a new message.
  */
 export const ApiPaginationSchema: GenMessage<ApiPagination> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 7);
+  messageDesc(file_techaura_sync_v1_sources, 8);
 
 /**
  * The method of every request.
@@ -426,6 +575,20 @@ export enum PaginationType {
    * @generated from enum value: PAGINATION_TYPE_CURSOR = 3;
    */
   CURSOR = 3,
+
+  /**
+   * By the Link header, rel="next".
+   *
+   * @generated from enum value: PAGINATION_TYPE_LINK = 4;
+   */
+  LINK = 4,
+
+  /**
+   * By whichever of these the first page shows.
+   *
+   * @generated from enum value: PAGINATION_TYPE_AUTO = 5;
+   */
+  AUTO = 5,
 }
 
 /**

@@ -1,0 +1,83 @@
+"""LOAD DATA LOCAL from memory, and from nowhere else.
+
+With LOCAL switched on, a MySQL client hands over whatever file the *server* names, in answer to any statement
+(CVE-2025-62611 and its relatives). So aiomysql's file sender is replaced, for every connection of this process, by one
+that knows no files: it sends the bytes that were registered for this connection under the name that the server repeats,
+once, and nothing otherwise. The bytes are flow-controlled, which the original's are not.
+
+The statement itself is only ever built here; the text format is CSV without an escape character, in which an unquoted
+NULL is NULL and everything else stands in quotes, so that no byte of a value has a second meaning.
+"""
+
+from __future__ import annotations
+
+import secrets
+import weakref
+from typing import Any, Final
+
+import aiomysql.connection
+import polars as pl
+from pymysql.err import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_CHUNK_BYTES: Final = 1024 * 1024
+
+# What each connection may send now: name -> content. An entry lives as long as its statement.
+_registered: weakref.WeakKeyDictionary[Any, dict[str, bytes]] = weakref.WeakKeyDictionary()
+
+
+class _RegisteredContent:
+    """Stands in for aiomysql.connection.LoadLocalFile: same constructor, same `send_data`."""
+
+    def __init__(self, filename: bytes | str, connection: Any) -> None:
+        name = filename.decode("utf-8", "replace") if isinstance(filename, bytes) else filename
+        self._connection = connection
+        self._content = _registered.get(connection, {}).pop(name, None)
+
+    async def send_data(self) -> None:
+        """Send the registered content, or nothing.
+
+        Raises:
+            OperationalError: nothing was registered under the name that the server asked for.
+        """
+        connection = self._connection
+        try:
+            if self._content is None:
+                raise OperationalError(2068, "the server asked for a file that this client did not offer")
+            view = memoryview(self._content)
+            for start in range(0, len(view), _CHUNK_BYTES):
+                connection.write_packet(bytes(view[start : start + _CHUNK_BYTES]))
+                await connection._writer.drain()  # noqa: SLF001 - the driver has no flow control of its own
+        finally:
+            # An empty packet ends the content, in whatever state the sending is.
+            connection.write_packet(b"")
+
+
+aiomysql.connection.LoadLocalFile = _RegisteredContent
+
+
+async def load_local(connection: AsyncConnection, table: str, columns: list[str], rows: pl.DataFrame) -> None:
+    """Put rows into a table.
+
+    Args:
+        table, columns: names of ours, in the order of the frame's columns.
+        rows: String and integer columns; null becomes NULL.
+
+    Raises:
+        DatabaseError: by way of the connection's context.
+    """
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    content = rows.write_csv(include_header=False, quote_style="non_numeric", null_value="NULL").encode("utf-8")
+    name = f"techaura-sync-{secrets.token_hex(8)}"
+    quote = connection.dialect.identifier_preparer.quote
+    offered = _registered.setdefault(driver, {})
+    offered[name] = content
+    try:
+        await connection.exec_driver_sql(
+            f"LOAD DATA LOCAL INFILE '{name}' INTO TABLE {quote(table)} CHARACTER SET utf8mb4 "
+            "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' "
+            f"({', '.join(quote(column) for column in columns)})"
+        )
+    finally:
+        offered.pop(name, None)

@@ -1,0 +1,54 @@
+"""Every option that the gateway takes arrives at its source as it was written: JSON -> proto -> JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from techaura.sync.v1 import sync_service_pb2
+
+from gateway.options import read_options
+from server.service.convert import options_document
+from server.sources.api import options as api
+from server.sources.csv import options as csv
+
+CSV: dict[str, Any] = {
+    "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
+    "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep",
+    "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
+    "columnAliases": {"title": ["Título", "song"]},
+}  # fmt: skip
+API: dict[str, Any] = {
+    "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
+    "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "token"}}, "fieldMapping": {"title": "t.u"},
+    "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}},
+    "pagination": {
+        "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
+        "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",
+        "nextUrlPath": "links.next",
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("source_type", "options"), [("csv", CSV), ("api", API)])
+def test_options_arrive_as_they_were_written(source_type: str, options: dict[str, Any]) -> None:
+    request = sync_service_pb2.TriggerSyncRequest(source_type=source_type)
+    getattr(request, source_type).CopyFrom(read_options(source_type, options))
+    assert options_document(request) == options
+
+
+@pytest.mark.parametrize("auth", [
+    {"type": "bearer", "token": "t"},
+    {"type": "basic", "username": "u", "password": {"env": "SOURCE_P"}},
+    {"type": "apikey", "apiKeyHeader": "X-Key", "apiKeyValue": "k"},
+], ids=lambda auth: auth["type"])  # fmt: skip
+def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
+    request = sync_service_pb2.TriggerSyncRequest(source_type="api")
+    request.api.CopyFrom(read_options("api", {"auth": auth}))
+    assert options_document(request) == {"auth": auth}
+
+
+def test_no_option_of_a_source_is_out_of_reach() -> None:
+    assert {field.alias for field in csv.CsvOptions.model_fields.values()} == set(CSV)
+    assert {field.alias for field in api.ApiOptions.model_fields.values()} == set(API)
+    assert {field.alias for field in api.Pagination.model_fields.values()} == set(API["pagination"])

@@ -1,0 +1,281 @@
+"""Which files a sourceIdentifier leads to, and that no byte outside the data roots is ever read."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from server.core.errors import Invalid, Retryable, SyncError
+from server.sources.csv import files
+from tests.sources.csv.reading import StillClock, context_for, read_path, rows_of
+
+SECRET = b"secret,word\nhidden,treasure\n"
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A data root with one good file, and things beside it and in it that must not be read."""
+    root = tmp_path / "data"
+    (root / "inner").mkdir(parents=True)
+    (root / "good.csv").write_bytes(b"a,b\n1,2\n")
+    (root / "inner" / "deep.csv").write_bytes(b"a,b\n3,4\n")
+    (root / "notes.txt").write_bytes(SECRET)
+    (root / ".csv").write_bytes(SECRET)
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret.csv").write_bytes(SECRET)
+    (tmp_path / "data-secret.csv").write_bytes(SECRET)
+    (tmp_path / "database").mkdir()
+    (tmp_path / "database" / "secret.csv").write_bytes(SECRET)
+    (root / "link.csv").symlink_to(outside / "secret.csv")
+    (root / "relative-link.csv").symlink_to("../outside/secret.csv")
+    (root / "chain.csv").symlink_to("link.csv")
+    (root / "folder-link").symlink_to(outside)
+    (root / "up").symlink_to("..")
+    (root / "loop.csv").symlink_to("loop.csv")
+    (root / "text.csv").symlink_to("notes.txt")
+    (root / "self.csv").symlink_to("/proc/self/environ")
+    (root / "null.csv").symlink_to("/dev/null")
+    (root / "gone.csv").symlink_to("nothing.csv")
+    (root / "table.csv").mkdir()
+    os.mkfifo(root / "pipe.csv")
+    server = socket.socket(socket.AF_UNIX)
+    here = Path.cwd()
+    os.chdir(root)
+    server.bind("socket.csv")
+    os.chdir(here)
+    server.close()
+    return root
+
+
+# {outside} is a folder beside the root, {root} the root itself.
+PAYLOADS = [
+    "", " ", "\0", "good.csv\0.txt", "good\n.csv", "\x1b[2Jgood.csv", "x" * 300 + ".csv", "x" * 5000 + ".csv", "\udc00\ud800.csv",
+    "../outside/secret.csv", "inner/../../outside/secret.csv", "{root}/../outside/secret.csv", "..", "../", "{root}/..",
+    "./../outside/secret.csv", "inner/..//../outside/secret.csv", "..\\outside\\secret.csv", "%2e%2e/outside/secret.csv",
+    "{outside}/secret.csv", "/{outside}/secret.csv", "//{outside}/secret.csv", "{root}-secret.csv", "{root}base/secret.csv",
+    "link.csv", "{root}/link.csv", "relative-link.csv", "chain.csv", "folder-link/secret.csv", "folder-link", "up/outside/secret.csv",
+    "loop.csv", "text.csv", "self.csv", "null.csv", "gone.csv", "table.csv", "pipe.csv", "socket.csv", "notes.txt", ".csv",
+    "{root}/notes.txt", "good.csv/x.csv", "/proc/self/environ", "/proc/self/cwd/outside/secret.csv",
+    "/proc/self/root{outside}/secret.csv", "/dev/stdin", "/dev/zero", "/dev/fd/0", "/etc/passwd", "/etc/passwd.csv", "~/secret.csv",
+    "file://{outside}/secret.csv", "http://localhost/secret.csv", "|cat {outside}/secret.csv", "missing.csv", "*.xls",
+    "../*.csv", "../outside/*.csv", "{outside}/*.csv", "{outside}/*", "folder-link/*.csv", "up/outside/*.csv", "l*k.csv",
+    "*/secret.csv", "*/*/secret.csv", "?p/outside/secret.csv", "/proc/*/environ", "[.][.]/outside/secret.csv", "**/secret.csv",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+async def test_nothing_outside_the_roots_is_read(root: Path, payload: str) -> None:
+    identifier = payload.format(root=root, outside=root.parent / "outside") if "{" in payload else payload
+    with pytest.raises(Invalid) as caught:
+        await asyncio.wait_for(read_path(identifier, context_for(root)), 10)
+    assert caught.value.reason in {"SOURCE_FORBIDDEN", "SOURCE_NOT_FOUND", "SOURCE_UNSUPPORTED"}
+    assert caught.value.field == "sourceIdentifier"
+    assert "hidden" not in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("identifier", "reason"),
+    [
+        ("{outside}/secret.csv", "SOURCE_FORBIDDEN"),
+        ("{outside}/not-there.csv", "SOURCE_FORBIDDEN"),
+        ("link.csv", "SOURCE_FORBIDDEN"),
+        ("up/outside/secret.csv", "SOURCE_FORBIDDEN"),
+        ("up/outside/not-there.csv", "SOURCE_FORBIDDEN"),
+        ("../outside/secret.csv", "SOURCE_FORBIDDEN"),
+        ("missing.csv", "SOURCE_NOT_FOUND"),
+        ("{root}/missing.csv", "SOURCE_NOT_FOUND"),
+        ("table.csv", "SOURCE_NOT_FOUND"),
+        ("none*.csv", "SOURCE_NOT_FOUND"),
+        ("notes.txt", "SOURCE_UNSUPPORTED"),
+        ("missing.txt", "SOURCE_UNSUPPORTED"),
+        ("text.csv", "SOURCE_UNSUPPORTED"),
+        ("pipe.csv", "SOURCE_UNSUPPORTED"),
+    ],
+)
+async def test_a_refusal_says_why(root: Path, identifier: str, reason: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        await read_path(identifier.format(root=root, outside=root.parent / "outside"), context_for(root))
+    assert caught.value.reason == reason
+
+
+async def test_a_file_that_is_swapped_for_a_link_is_not_followed(root: Path) -> None:
+    """The swap is done between the check and the opening, many times, from another thread."""
+    target, spare, link = root / "swap.csv", root / "spare.csv", root.parent / "link.csv"
+    spare.write_bytes(b"a,b\n1,2\n")
+    link.symlink_to(root.parent / "outside" / "secret.csv")
+    stop = threading.Event()
+
+    def swap() -> None:
+        while not stop.is_set():
+            for source in (link, spare):
+                fresh = root / "fresh.tmp"
+                os.link(source, fresh, follow_symlinks=False)
+                fresh.replace(target)
+
+    spare.replace(target)
+    os.link(target, spare)
+    thread = threading.Thread(target=swap)
+    thread.start()
+    outcomes: set[str] = set()
+    try:
+        for _ in range(150):
+            try:
+                reading = await read_path(str(target), context_for(root))
+            except SyncError as error:
+                outcomes.add(error.reason)
+            else:
+                assert reading.values == [("1", "2")]
+                outcomes.add("read")
+    finally:
+        stop.set()
+        thread.join()
+    assert outcomes - {"SOURCE_NOT_FOUND", "SOURCE_CHANGED"} == {"read", "SOURCE_FORBIDDEN"}
+
+
+def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> None:
+    paths = files.find_paths("inner/deep.csv", [root], 10)
+    (root / "inner").rename(root / "moved")
+    (root / "inner").symlink_to(root.parent / "outside")
+    (root.parent / "outside" / "deep.csv").write_bytes(SECRET)
+    with pytest.raises(Invalid) as caught:
+        files.open_file(paths[0], [root])
+    assert caught.value.reason == "SOURCE_FORBIDDEN"
+
+
+def test_a_file_that_becomes_a_pipe_does_not_block(root: Path) -> None:
+    paths = files.find_paths("good.csv", [root], 10)
+    (root / "good.csv").unlink()
+    os.mkfifo(root / "good.csv")
+    with pytest.raises(Invalid) as caught:
+        files.open_file(paths[0], [root])
+    assert caught.value.reason == "SOURCE_UNSUPPORTED"
+
+
+async def test_links_that_stay_inside_the_roots_are_followed(root: Path, tmp_path: Path) -> None:
+    (root / "latest.csv").symlink_to("inner/deep.csv")
+    (tmp_path / "alias").symlink_to(root)
+    for identifier in ("latest.csv", str(tmp_path / "alias" / "good.csv")):
+        assert len((await read_path(identifier, context_for(tmp_path / "alias"))).rows) == 1
+
+
+async def test_a_relative_path_is_looked_for_in_each_root_in_order(root: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second"
+    second.mkdir()
+    (second / "good.csv").write_bytes(b"a,b\n5,6\n")
+    (second / "only.csv").write_bytes(b"a,b\n7,8\n")
+    assert (await read_path("good.csv", context_for(root, second))).values == [("1", "2")]
+    assert (await read_path("only.csv", context_for(root, second))).values == [("7", "8")]
+
+
+async def test_the_current_folder_counts_only_inside_a_root(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(root / "inner")
+    assert (await read_path("deep.csv", context_for(root))).values == [("3", "4")]
+    monkeypatch.chdir(tmp_path / "outside")
+    with pytest.raises(Invalid) as caught:
+        await read_path("secret.csv", context_for(root))
+    assert caught.value.reason == "SOURCE_NOT_FOUND"
+
+
+@pytest.mark.parametrize("name", ["a.CSV", "b.Csv", "with space.csv", "ñandú.csv", "x.y.csv", "-rf.csv", "[1].csv"])
+async def test_names_of_csv_files(root: Path, name: str) -> None:
+    (root / name).write_bytes(b"a\n1\n")
+    assert (await read_path(name, context_for(root))).values == [("1",)]
+
+
+@pytest.fixture
+def folder(root: Path) -> Path:
+    folder = root / "daily"
+    folder.mkdir()
+    (folder / "2.csv").write_bytes(b"b,a\n4,3\nx\n")
+    (folder / "1.CSV").write_bytes(b"a,b\n1,2\n")
+    (folder / "3.csv").write_bytes(b"a,b\n5,6\n")
+    (folder / "4.csv.part").write_bytes(SECRET)
+    (folder / ".hidden.csv").write_bytes(SECRET)
+    (folder / "readme.md").write_bytes(SECRET)
+    (folder / "old").mkdir()
+    (folder / "old" / "0.csv").write_bytes(SECRET)
+    return folder
+
+
+@pytest.mark.parametrize("identifier", ["daily", "daily/", "daily/*", "d*/?.[cC][sS]*"])
+async def test_a_folder_or_a_pattern_means_its_files_in_name_order(root: Path, folder: Path, identifier: str) -> None:
+    reading = await read_path(identifier, context_for(root))
+    assert reading.info.columns == ("a", "b")
+    assert reading.values == [("1", "2"), ("3", "4"), ("5", "6")]
+    assert [(row.line, row.record_no) for row in reading.rows] == [(2, 1), (2, 2), (2, 4)]
+    assert [batch.batch_no for batch in reading.batches] == [1, 2, 3]
+    assert reading.rejects[0].message.startswith("2.csv: ")
+    listed = reading.info.detected["files"]
+    assert [file["name"] for file in listed] == ["1.CSV", "2.csv", "3.csv"]
+    assert len({file["fingerprint"] for file in listed}) == 3
+    assert reading.info.bytes_total == sum((folder / file["name"]).stat().st_size for file in listed)
+    assert reading.batches[-1].bytes_done == reading.info.bytes_total
+
+
+async def test_every_batch_of_several_files_can_be_resumed_from(root: Path, folder: Path) -> None:
+    whole = await read_path("daily", context_for(root))
+    for index, batch in enumerate(whole.batches):
+        rest = await read_path("daily", context_for(root), after=batch.position)
+        assert rest.rows == tuple(row for later in whole.batches[index + 1 :] for row in rows_of(later))
+
+
+async def test_files_with_other_columns_are_refused_together(root: Path, folder: Path) -> None:
+    (folder / "3.csv").write_bytes(b"a,c\n5,6\n")
+    with pytest.raises(Invalid, match=r"3\.csv has other columns than 1\.CSV") as caught:
+        await read_path("daily", context_for(root))
+    assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+async def test_too_many_files_are_refused(root: Path, folder: Path) -> None:
+    with pytest.raises(Invalid, match="names 3 files; at most 2"):
+        await read_path("daily", context_for(root, csv_files_max=2))
+
+
+async def test_a_folder_with_a_link_that_leads_out_is_refused(root: Path, folder: Path) -> None:
+    (folder / "5.csv").symlink_to(root.parent / "outside" / "secret.csv")
+    with pytest.raises(Invalid) as caught:
+        await read_path("daily", context_for(root))
+    assert caught.value.reason == "SOURCE_FORBIDDEN"
+
+
+class WritingClock(StillClock):
+    """While somebody waits on this clock, a file grows."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self._path = path
+
+    async def sleep(self, seconds: float) -> None:
+        await super().sleep(seconds)
+        with self._path.open("ab") as handle:
+            handle.write(b"9,9\n")
+
+
+async def test_a_file_that_is_still_being_written_is_not_read(root: Path, folder: Path) -> None:
+    clock = WritingClock(root / "good.csv")
+    with pytest.raises(Retryable) as caught:
+        await read_path("good.csv", context_for(root, clock=clock, csv_settle_seconds=0.5))
+    assert caught.value.reason == "SOURCE_CHANGED"
+    assert clock.waited == [0.5]
+
+
+async def test_of_a_folder_only_the_files_that_are_still_written_are_left_out(root: Path, folder: Path) -> None:
+    context = context_for(root, clock=WritingClock(folder / "2.csv"), csv_settle_seconds=0.5)
+    reading = await read_path("daily", context)
+    assert reading.values == [("1", "2"), ("5", "6")]
+    assert reading.notices == ("2.csv is still being written and was left out",)
+
+
+async def test_a_file_that_has_been_left_alone_is_read_without_waiting(root: Path) -> None:
+    os.utime(root / "good.csv", (0, 0))
+    clock = StillClock()
+    assert len((await read_path("good.csv", context_for(root, clock=clock, csv_settle_seconds=0.5))).rows) == 1
+    assert clock.waited == []

@@ -1,0 +1,152 @@
+"""What the beginning of a file says: columns, preamble, delimiter, and headers that cannot be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from server.core.errors import Invalid
+from server.sources.csv.names import match_column, match_columns, unique_names
+from tests.sources.csv.reading import read_bytes
+
+BODY = b"".join(b"%d,a,b\n" % number for number in range(10))
+
+
+def test_without_a_header_columns_are_numbered(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"1,a\n2,b,c\n3,d\n", {"hasHeader": False})
+    assert reading.info.columns == ("column_1", "column_2")
+    assert [row.line for row in reading.rows] == [1, 3]
+    assert reading.faults == [("too_many_columns", 2, 4, None, "2,b,c")]
+
+
+def test_an_empty_file_has_no_header(tmp_path: Path) -> None:
+    for content in (b"", b"\n\r\n", b"\xef\xbb\xbf"):
+        with pytest.raises(Invalid, match="is empty") as caught:
+            read_bytes(tmp_path, content)
+        assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+def test_an_empty_file_without_a_header_has_no_records(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"", {"hasHeader": False})
+    assert (reading.info.columns, reading.batches) == ((), ())
+
+
+def test_a_file_of_one_bad_record_rejects_it(tmp_path: Path) -> None:
+    assert [fault[0] for fault in read_bytes(tmp_path, b'a"b', {"hasHeader": False}).faults] == ["stray_quote"]
+
+
+def test_preamble_lines_are_left_out_whatever_they_hold(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b'Report "of today\r\n;;;\r\n' + b"a,b\r\n1,2\r\n", {"preambleLines": 2})
+    assert reading.info.columns == ("a", "b")
+    assert (reading.rows[0].line, reading.rows[0].byte_offset) == (4, 28)
+
+
+def test_a_file_that_ends_in_its_preamble_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="header"):
+        read_bytes(tmp_path, b"one\ntwo", {"preambleLines": 5})
+
+
+def test_a_header_of_several_lines_joins_its_names(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"Song,,Year\nTitle,Artist,\n1,2,3\n", {"headerLines": 2})
+    assert reading.info.columns == ("Song Title", "Artist", "Year")
+
+
+def test_names_that_are_missing_or_the_same_are_numbered(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"a,,a, ,b\n1,2,3,4,5\n")
+    assert reading.info.columns == ("a_1", "column_2", "a_2", "column_4", "b")
+    assert any("numbered" in notice for notice in reading.notices)
+
+
+def test_numbered_names_do_not_meet_names_that_are_there() -> None:
+    assert unique_names(["a", "a_1", "a", "column_5", ""]) == ("a_2", "a_1", "a_3", "column_5", "column_6")
+
+
+def test_a_header_with_a_name_too_few_names_no_column(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"id,titlegenre\n" + BODY)
+    assert reading.info.columns == ("column_1", "column_2", "column_3")
+    assert reading.faults == [("header_mismatch", 1, 0, None, "id,titlegenre")]
+    assert len(reading.rows) == 10
+    assert any("no name can be trusted" in notice for notice in reading.notices)
+
+
+def test_a_header_with_an_empty_name_too_many_is_read_without_it(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"id,,title,genre\n" + BODY)
+    assert reading.info.columns == ("id", "title", "genre")
+    assert len(reading.rows) == 10
+
+
+def test_a_header_with_another_delimiter_is_read_with_it(tmp_path: Path) -> None:
+    assert read_bytes(tmp_path, b"id;title;genre\n" + BODY).info.columns == ("id", "title", "genre")
+
+
+def test_a_few_ragged_records_do_not_make_the_header_wrong(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"id,title\n1,a,b\n2,c,d\n")
+    assert reading.info.columns == ("id", "title")
+    assert [fault[0] for fault in reading.faults] == ["too_many_columns"] * 2
+
+
+@pytest.mark.parametrize("header", [b'"id,title,genre', b'id,"title,genre', b'id,title,"genre', b'id,ti"tle,genre'])
+def test_a_stray_quote_in_the_header_stays_in_the_name(tmp_path: Path, header: bytes) -> None:
+    reading = read_bytes(tmp_path, header + b"\n" + BODY)
+    assert reading.info.columns == tuple(header.decode().split(","))
+    assert len(reading.rows) == 10
+
+
+def test_too_many_columns_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="5000 columns"):
+        read_bytes(tmp_path, b"," * 4999 + b"\n")
+
+
+def test_a_header_line_that_never_ends_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Invalid) as caught:
+        read_bytes(tmp_path, b"x" * 100_000, csv_record_bytes_max=2048, csv_block_bytes=1024)
+    assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str) -> None:
+    lines = [["name", "price", "note"], ["a", '"1,5"', "x; y | z"], ["b", '"2,5"', '"q"']]
+    lines[1][2] = f'"{lines[1][2]}"'
+    content = "\n".join(delimiter.join(fields) for fields in lines).encode()
+    reading = read_bytes(tmp_path, content, {"delimiter": "auto"})
+    assert reading.info.detected["delimiter"] == delimiter
+    assert reading.info.detected["delimiterHow"] == "detected"
+    assert reading.values == [("a", "1,5", "x; y | z"), ("b", "2,5", "q")]
+
+
+def test_a_decimal_comma_does_not_pass_for_a_delimiter(tmp_path: Path) -> None:
+    content = b"1,5;2,5\n3,5;4,5\n"
+    reading = read_bytes(tmp_path, content, {"delimiter": "auto", "hasHeader": False})
+    assert reading.values == [("1,5", "2,5"), ("3,5", "4,5")]
+
+
+def test_a_file_of_one_column_has_no_delimiter_and_says_so(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"name\na\nb\n", {"delimiter": "auto"})
+    assert reading.info.columns == ("name",)
+    assert any("guessed" in notice for notice in reading.notices)
+
+
+def test_names_are_found_without_regard_to_case_accents_and_spaces() -> None:
+    columns = ("Título", " Artist ", "género")
+    assert [match_column(name, columns) for name in ("titulo", "ARTIST", "Genero", "year")] == [*columns, None]
+
+
+def test_a_name_that_fits_two_columns_is_refused_unless_it_is_spelt_the_same() -> None:
+    assert match_column("title", ("Title", "title")) == "title"
+    with pytest.raises(Invalid) as caught:
+        match_column("TITLE", ("Title", "title"))
+    assert caught.value.reason == "INVALID_MAPPING"
+
+
+def test_columns_are_matched_by_mapping_then_name_then_alias() -> None:
+    columns = ("Song", "ARTIST", "Stil", "Band")
+    found = match_columns(
+        ("title", "artist", "genre", "year"), columns, {"Title": "song"}, {"artist": ("Band",), "genre": ("x", "stil")}
+    )
+    assert found == {"title": "Song", "artist": "ARTIST", "genre": "Stil"}
+
+
+def test_a_mapped_column_that_the_source_lacks_is_refused() -> None:
+    with pytest.raises(Invalid, match=r"columnMapping\.title.*'Song'"):
+        match_columns(("title",), ("a",), {"title": "Song"}, {})

@@ -1,0 +1,131 @@
+"""What a request may say about a CSV file, and the sentence that it gets when it says something else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.core.errors import Invalid
+from server.sources.csv.options import CsvOptions, parse_options
+
+
+def test_defaults_are_those_of_the_contract() -> None:
+    options = parse_options({})
+    assert (options.target_table, options.content_type) == ("content_index", "music")
+    assert (options.delimiter, options.has_header, options.encoding) == (",", True, "utf-8")
+    assert options.column_mapping == {}
+
+
+def test_every_option_is_known_by_its_camel_case_name() -> None:
+    options = parse_options(
+        {
+            "targetTable": "catalog_items",
+            "contentType": "video",
+            "delimiter": "auto",
+            "hasHeader": False,
+            "headerLines": 2,
+            "encoding": "auto",
+            "quote": "'",
+            "escape": "\\",
+            "strayQuotes": "keep",
+            "preambleLines": 3,
+            "commentPrefix": "#",
+            "decimalComma": True,
+            "nullTokens": ["NULL", "n/a"],
+            "columnMapping": {"title": "Titel"},
+            "columnAliases": {"artist": ["Singer", "Band"]},
+        }
+    )
+    assert options.null_tokens == ("NULL", "n/a")
+    assert options.column_aliases == {"artist": ("Singer", "Band")}
+    assert options.escape == "\\"
+
+
+def test_null_means_that_the_option_is_left_out() -> None:
+    assert parse_options({"delimiter": None, "columnMapping": None}) == parse_options({})
+
+
+@pytest.mark.parametrize(
+    ("document", "field"),
+    [
+        ({"delimiter": ""}, "options.delimiter"),
+        ({"delimiter": "123456789"}, "options.delimiter"),
+        ({"delimiter": "\n"}, "options.delimiter"),
+        ({"delimiter": 5}, "options.delimiter"),
+        ({"delimiter": ["x"]}, "options.delimiter"),
+        ({"quote": "''"}, "options.quote"),
+        ({"quote": "é"}, "options.quote"),
+        ({"quote": ","}, "options.quote"),
+        ({"escape": "\n"}, "options.escape"),
+        ({"escape": ";", "delimiter": ";"}, "options.escape"),
+        ({"hasHeader": "yes"}, "options.hasHeader"),
+        ({"hasHeader": 1}, "options.hasHeader"),
+        ({"headerLines": 0}, "options.headerLines"),
+        ({"encoding": "klingon"}, "options.encoding"),
+        ({"encoding": "base64"}, "options.encoding"),
+        ({"encoding": "unicode_escape"}, "options.encoding"),
+        ({"encoding": "utf-7"}, "options.encoding"),
+        ({"encoding": "\0"}, "options.encoding"),
+        ({"contentType": "podcast"}, "options.contentType"),
+        ({"targetTable": ""}, "options.targetTable"),
+        ({"preambleLines": -1}, "options.preambleLines"),
+        ({"preambleLines": 10_001}, "options.preambleLines"),
+        ({"preambleLines": 1.5}, "options.preambleLines"),
+        ({"commentPrefix": ""}, "options.commentPrefix"),
+        ({"commentPrefix": "#\n"}, "options.commentPrefix"),
+        ({"strayQuotes": "fix"}, "options.strayQuotes"),
+        ({"nullTokens": "NULL"}, "options.nullTokens"),
+        ({"nullTokens": [1]}, "options.nullTokens.0"),
+        ({"nullTokens": ["x"] * 101}, "options.nullTokens"),
+        ({"columnMapping": "title"}, "options.columnMapping"),
+        ({"columnMapping": {"title": 3}}, "options.columnMapping.title"),
+        ({"columnMapping": {"title": ""}}, "options.columnMapping.title"),
+        ({"columnMapping": {1: "Titel"}}, "options.columnMapping.1"),
+        ({"columnAliases": {"title": "Titel"}}, "options.columnAliases.title"),
+        ({"columnAliases": {"title": ["x"] * 101}}, "options.columnAliases"),
+        ({"hasHeaders": True}, "options.hasHeaders"),
+        ({"has_header": True}, "options.has_header"),
+    ],
+)  # fmt: skip
+def test_a_wrong_option_is_named(document: dict[str, Any], field: str) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_options(document)
+    assert caught.value.reason == "INVALID_OPTION"
+    assert caught.value.field == field
+    assert field in caught.value.message
+
+
+def test_a_misspelt_option_gets_the_right_name() -> None:
+    with pytest.raises(Invalid, match=r"options\.delimitr.*did you mean delimiter\?"):
+        parse_options({"delimitr": ";"})
+
+
+@pytest.mark.parametrize("document", [[], "x", 3, None, {1: 2}, {None: ","}])
+def test_what_is_no_object_with_text_keys_is_refused(document: Any) -> None:
+    with pytest.raises(Invalid) as caught:
+        parse_options(document)
+    assert caught.value.field == "options"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+option_names = st.sampled_from([info.alias or name for name, info in CsvOptions.model_fields.items()])
+
+
+@given(st.dictionaries(option_names | st.text(max_size=9), json_values, max_size=4))
+def test_any_document_is_accepted_or_refused_by_name(document: dict[str, Any]) -> None:
+    try:
+        parse_options(document)
+    except Invalid as error:
+        assert error.reason == "INVALID_OPTION"
+        assert error.field.startswith("options")
+
+
+def test_every_option_says_what_it_is() -> None:
+    assert all(info.description for info in CsvOptions.model_fields.values())

@@ -1,0 +1,155 @@
+"""Any table, written by any dialect and damaged anywhere: what is loaded is right, and every record is accounted for."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from server.core.errors import Invalid
+from tests.sources.csv.reading import Reading, context_for, read_path
+
+# Characters that mean something to some dialect come up more often than chance would have it.
+text = st.text(
+    st.sampled_from(list("\"',;|\t\n\r\\# aé€😀\x00\ufeff\x85\u2028")) | st.characters(exclude_categories=["Cs"]),
+    max_size=12,
+)
+blocks = st.sampled_from([1, 5, 64, 1 << 20])
+encodings = st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> list[list[str]]:
+    width = draw(st.integers(1, 5))
+    return draw(st.lists(st.lists(text, min_size=width, max_size=width), min_size=1, max_size=12))
+
+
+dialects = st.fixed_dictionaries(
+    {
+        "delimiter": st.sampled_from([",", ";", "\t", "|", " ", "a"]),
+        "quotechar": st.sampled_from(['"', "'"]),
+        "lineterminator": st.sampled_from(["\n", "\r\n", "\r"]),
+        "quoting": st.sampled_from([csv.QUOTE_ALL, csv.QUOTE_MINIMAL, csv.QUOTE_NONNUMERIC]),
+    }
+)
+
+
+def read(content: bytes, options: dict[str, Any], **limits: int) -> Reading:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "t.csv").write_bytes(content)
+        return asyncio.run(read_path("t.csv", context_for(Path(folder), **limits), options))
+
+
+def written(table: list[list[str]], dialect: dict[str, Any]) -> str:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, **dialect).writerows(table)
+    return buffer.getvalue()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), dialects, encodings, blocks)
+def test_any_table_comes_back_the_same(
+    table: list[list[str]], dialect: dict[str, Any], encoding: str, block_bytes: int
+) -> None:
+    names = [f"c{number}" for number in range(len(table[0]))]
+    if dialect["quoting"] == csv.QUOTE_MINIMAL:
+        # The standard library's writer leaves the line breaks that are not its own unquoted.
+        table = [[value.translate({10: "LF", 13: "CR"}) for value in row] for row in table]
+    content = written([names, *table], dialect).encode(encoding)
+    options = {"delimiter": dialect["delimiter"], "quote": dialect["quotechar"], "encoding": encoding}
+    reading = read(content, options, csv_block_bytes=block_bytes)
+    assert reading.values == [tuple(row) for row in table]
+    assert reading.rejects == ()
+    assert reading.info.columns == tuple(names)
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(), st.sampled_from([",", ", ", "||", "§", "\t"]), blocks)
+def test_any_table_with_escapes_comes_back_the_same(table: list[list[str]], delimiter: str, block_bytes: int) -> None:
+    def field(value: str) -> str:
+        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+    header = delimiter.join(f"c{number}" for number in range(len(table[0])))
+    content = "\n".join([header, *(delimiter.join(map(field, row)) for row in table)]).encode()
+    reading = read(content, {"delimiter": delimiter, "escape": "\\"}, csv_block_bytes=block_bytes)
+    assert reading.values == [tuple(row) for row in table]
+
+
+@settings(max_examples=100, deadline=None)
+@given(tables(), st.data())
+def test_a_damaged_byte_never_loses_a_record_beside_it(table: list[list[str]], data: st.DataObject) -> None:
+    """One line is damaged; every other one-line record is loaded as it was, or stands in a reject."""
+    plain = [[value.translate({10: " ", 13: " "}) for value in row] for row in table]
+    dialect = {"lineterminator": "\n", "quoting": csv.QUOTE_ALL}
+    lines = written(plain, dialect).encode().split(b"\n")[:-1]
+    at = data.draw(st.integers(0, len(lines) - 1))
+    damage = data.draw(st.sampled_from([b"", b'"', b",", b'x"y', b'","', b"\xff", b'"a","b', b'a,"']))
+    lines[at] = damage
+    names = ",".join(f"c{number}" for number in range(len(table[0]))).encode()
+    content = b"\n".join([names, *lines, b""])
+    reading = read(content, {})
+    raw = "\n".join(reject.raw for reject in reading.rejects)
+    values = set(reading.values)
+    for number, row in enumerate(plain):
+        if number != at:
+            assert tuple(row) in values or all(value.replace('"', '""') in raw for value in row)
+
+
+noise = st.lists(
+    st.sampled_from(
+        [
+            b'"',
+            b",",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b"a",
+            b"1,2\n",
+            b'"q","r"\n',
+            b'""',
+            b',"',
+            b'",',
+            b"\\",
+            b"#",
+            b"\xff",
+            b"\xc3\xa9",
+        ]
+    ),
+    max_size=60,
+).map(b"".join)
+noisy_options = st.fixed_dictionaries(
+    {},
+    optional={
+        "escape": st.sampled_from(["\\", "", "'"]),
+        "strayQuotes": st.just("keep"),
+        "commentPrefix": st.sampled_from(["#", "a"]),
+        "quote": st.sampled_from(["'", ""]),
+        "delimiter": st.sampled_from(["a", "1,", "é", ",,"]),
+        "hasHeader": st.just(False),
+        "encoding": st.sampled_from(["cp1252", "utf-16-le", "shift_jis"]),
+    },
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(noise, noisy_options, st.sampled_from([1, 4, 13, 40]), st.sampled_from([12, 30, 1 << 20]))
+def test_where_blocks_end_never_changes_what_is_read(
+    body: bytes, options: dict[str, Any], block_bytes: int, record_bytes_max: int
+) -> None:
+    content = b"a,b\n" + body
+    try:
+        whole = read(content, options, csv_record_bytes_max=record_bytes_max)
+    except Invalid as refused:
+        assert refused.reason in {"SOURCE_MALFORMED", "INVALID_OPTION"}
+        return
+    small = read(content, options, csv_record_bytes_max=record_bytes_max, csv_block_bytes=block_bytes)
+    assert (small.rows, small.rejects) == (whole.rows, whole.rejects)
+    numbers = [row.record_no for row in whole.rows]
+    assert numbers == sorted(set(numbers))
+    assert not numbers or numbers[-1] <= len(whole.rows) + len(whole.rejects)
