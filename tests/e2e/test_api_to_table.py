@@ -1,0 +1,59 @@
+"""A REST API through the real program into content_index, on both kinds of database."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.e2e.test_csv_to_table import rows
+from tests.support.items_api import items_api
+from tests.support.service import Service
+
+
+def options(token: object = "t0ken", **more: Any) -> dict[str, Any]:
+    return {
+        "auth": {"type": "bearer", "token": token},
+        "fieldMapping": {"title": "name", "artist": "by.name"},
+        "pagination": {"enabled": True, "type": "page"} | more,
+    }
+
+
+def test_every_page_is_fetched_and_every_item_stored_whole(service: Service) -> None:
+    with items_api(count=350) as api:
+        run = service.run("api", api.url, options())
+        assert (run["status"], run["itemsProcessed"], run["itemsFailed"]) == ("completed", 350, 0)
+        found = rows(
+            service,
+            "SELECT external_id, title, artist, metadata FROM content_index WHERE source_identifier = :url",
+            url=api.url,
+        )
+        assert {row[:3] for row in found} == {(str(n), f"song {n}", "x") for n in range(350)}
+        assert json.loads({row[0]: row[3] for row in found}["7"])["by"] == {"name": "x"}
+        again = service.run("api", api.url, options())
+        assert again["ledger"]["unchanged"] == 350
+
+
+def test_a_page_that_fails_is_a_failed_run_that_goes_on_from_there(service: Service) -> None:
+    with items_api(count=1000, failing_pages={7}) as api:
+        run = service.run("api", api.url, options())
+        assert (run["status"], run["failure"]["reason"]) == ("failed", "SOURCE_UNAVAILABLE")
+        assert run["failure"]["retryable"] is True
+        assert run["errors"][0]["type"] == "network"
+        assert run["itemsProcessed"] == 600
+        assert run["ledger"]["inserted"] == 600
+
+
+def test_a_wrong_token_is_an_authentication_error_and_is_not_shown(service: Service) -> None:
+    with items_api() as api:
+        run = service.run("api", api.url, options("canary-55aa"))
+    assert (run["status"], run["failure"]["category"]) == ("failed", "authentication")
+    assert run["failure"]["retryable"] is False
+    ((stored,),) = rows(service, "SELECT sync_metadata FROM sync_runs WHERE id = :id", id=run["syncRunId"])
+    assert "canary-55aa" not in stored + service.log() + json.dumps(run)
+
+
+def test_max_pages_that_the_caller_asked_for_completes_and_says_so(service: Service) -> None:
+    with items_api(count=350) as api:
+        run = service.run("api", api.url, options(maxPages=2))
+    assert (run["status"], run["itemsProcessed"]) == ("completed", 200)
+    assert any("maxPages" in notice for notice in run["notices"])

@@ -1,0 +1,73 @@
+"""A small paged API on loopback, in a thread: bearer auth, pages of items, faults on request."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlparse
+
+
+@dataclass
+class ItemsApi:
+    """What the API holds, and what it was asked."""
+
+    count: int = 350
+    token: str = "t0ken"
+    failing_pages: set[int] = field(default_factory=set)
+    asked_pages: list[int] = field(default_factory=list)
+    hold: threading.Event | None = None
+    url: str = ""
+
+    def answer(self, path: str, authorization: str) -> tuple[int, object]:
+        """Status and body of one request."""
+        if authorization != f"Bearer {self.token}":
+            return 401, {"error": "who are you"}
+        query = parse_qs(urlparse(path).query)
+        page, limit = int(query.get("page", ["1"])[0]), int(query.get("limit", ["100"])[0])
+        self.asked_pages.append(page)
+        if self.hold is not None and page > 1:
+            self.hold.wait(30)
+        if page in self.failing_pages:
+            return 503, {}
+        first = (page - 1) * limit
+        numbers = range(first, min(first + limit, self.count))
+        return 200, {"data": [{"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10} for n in numbers]}
+
+
+@contextmanager
+def items_api(**given: object) -> Iterator[ItemsApi]:
+    """A running API while the block runs."""
+    api = ItemsApi(**given)  # type: ignore[arg-type]
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            status, body = api.answer(self.path, self.headers.get("Authorization", ""))
+            raw = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(raw)))
+            self.end_headers()
+            self.wfile.write(raw)
+
+        def log_message(self, *_args: object) -> None:
+            return None
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    api.url = f"http://127.0.0.1:{server.server_port}/items"
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield api
+    finally:
+        if api.hold is not None:
+            api.hold.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
