@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -24,7 +25,7 @@ from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
-from server.orchestration.run_loop import RunContext
+from server.orchestration.context import RunContext
 from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
 from server.orchestration.worker import Worker
@@ -119,6 +120,8 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         scheduler = asyncio.create_task(RetryScheduler(database, settings, clock, wake).run(), name="scheduler")
         stack.push_async_callback(_cancel, scheduler)
         log.info("serving", action="serve", grpc_port=grpc_server.port)
+        warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.orchestration.run_loop"))
+        stack.push_async_callback(asyncio.wait, {warming})
         yield RunningServer(grpc_server.port, runs)
         log.info("stopping", action="stop")
 

@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import NoReturn, TypeVar
@@ -26,6 +27,7 @@ from server.core.logs import configure_logging
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = structlog.get_logger()
 S = TypeVar("S")
+_STOP_MARGIN_SECONDS = 1.5
 
 
 def main() -> None:
@@ -113,6 +115,19 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
         print(json.dumps({"event": "SERVING", **ports}), flush=True)
         await stop.wait()
+        _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
+
+
+def _exit_at_the_latest(seconds: float) -> None:
+    """End the process when an orderly stop takes longer: whatever hangs, a crash loses nothing and a hang helps nobody."""
+
+    def end() -> None:
+        print("techaura-syncd: the stop took too long; the process ends now, runs go on elsewhere", file=sys.stderr)
+        os._exit(1)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
 
 
 async def _listening(stack: AsyncExitStack, running: object, host: str, port: int) -> int:

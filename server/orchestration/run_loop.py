@@ -12,40 +12,27 @@ raised leaves the committed batches and their checkpoints, from which the run ca
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from db.engine import Database
 from db.records import Batch, ErrorRow, Lease, Ledger, Run
 from db.repositories import runs
 from db.repositories.batches import last_batch
 from db.repositories.errors import count_errors
-from server.core.clock import Clock
-from server.core.config import Settings
 from server.core.errors import Fatal
 from server.core.retry import RetryPolicy
 from server.orchestration import planning
+from server.orchestration.context import RunContext
 from server.orchestration.keys import KeyRule, StreamedKeys, SurveyedKeys
 from server.orchestration.signals import RunSignals
 from server.orchestration.survey import KeyLog, Repeats
 from server.pipeline.contract import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
 from server.sources.base import Reject, SourceBatch, SourceContext, SourceReader
-from server.sources.registry import MappingRequest, Reveal, Source
+from server.sources.registry import MappingRequest, Source
 from server.writer import BatchWriter, WriteJob
-
-
-@dataclass(frozen=True, slots=True)
-class RunContext:
-    """What every run of one server shares."""
-
-    database: Database
-    settings: Settings
-    clock: Clock
-    reveal: Reveal
-    progressed: Callable[[int], None]
 
 
 class RunLoop:

@@ -20,9 +20,9 @@ from db.errors import DatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLost, SyncError
+from server.orchestration.context import RunContext
 from server.orchestration.ending import store_ending
 from server.orchestration.leases import LeaseKeeper, claim
-from server.orchestration.run_loop import RunContext, RunLoop
 from server.orchestration.signals import RunSignals, RunStopped
 from server.sources.registry import Source
 
@@ -129,6 +129,9 @@ class Worker:
 
     async def _outcome(self, lease: Lease, signals: RunSignals) -> Exception | None:
         """Execute the run; answer what ended it, or None at the end of its source."""
+        # Polars and numpy come with it: a third of a second that the start of the server should not pay.
+        from server.orchestration.run_loop import RunLoop
+
         try:
             async with self._context.database.read() as connection:
                 run = await runs.get_run(connection, lease.run_id)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
-
-import polars as pl
+from typing import TYPE_CHECKING, Literal
 
 from server.sources.base import Reject
 from server.targets.base import Target
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # How a row's identity column is filled:
 #   mapped      from a source column; a row without a value there is identified by its content

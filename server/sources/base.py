@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
-
-import polars as pl
+from typing import TYPE_CHECKING, Any, Protocol
 
 from server.core.clock import Clock
 from server.core.config import Settings
+
+if TYPE_CHECKING:
+    import polars as pl
 
 # Raw text of a reject is cut at this many characters; the whole record stands in the source.
 REJECT_RAW_CHARS_MAX = 64 * 1024
