@@ -8,7 +8,7 @@ to a few times `record_bytes_max` at the most; a longer line is passed over piec
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -17,12 +17,21 @@ import polars as pl
 from server.core.errors import Fatal
 from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.header import Beginning
-from server.sources.csv.layout import Fault, Layout, layout_of
+from server.sources.csv.layout import REPEATED_HEADER, Layout, layout_of, overlong_layout
 from server.sources.csv.lines import Positions
 from server.sources.csv.sniff import line_end
 from server.sources.csv.streams import ByteSource
 from server.sources.csv.table import frame_of, mark_undecodable
 
+_MESSAGES: Final = {
+    "missing_columns": "the record has {fields} fields, {width} are expected",
+    "too_many_columns": "the record has {fields} fields, {width} are expected",
+    "stray_quote": "a quote stands where none may; double it inside a quoted field, or set options.strayQuotes to keep",
+    "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
+    "bad_encoding": "a byte does not decode as {encoding}",
+    "repeated_header": "the record repeats the header",
+    "record_too_long": "the record is longer than csv_record_bytes_max allows",
+}
 _SKIP_BYTES: Final = 1024 * 1024
 # A character takes four bytes at the most.
 _RAW_BYTES_MAX: Final = 4 * REJECT_RAW_CHARS_MAX
@@ -129,10 +138,11 @@ class Block:
         return self._beginning.encoding.show(raw)[:REJECT_RAW_CHARS_MAX]
 
     def _reject(self, record: int) -> Reject:
-        fault = self._layout.fault(record, len(self._beginning.columns))
+        kind, column = self._layout.fault(record, self._beginning.dialect, len(self._beginning.columns))
         return _reject(
             self._beginning,
-            fault,
+            kind,
+            column,
             fields=int(self._layout.fields[record]),
             line=self._place.line + int(self._layout.lines[record]),
             offset=int(self._offsets[record]),
@@ -150,8 +160,8 @@ def _without_headers(frame: pl.DataFrame, layout: Layout, beginning: Beginning) 
     if not repeated:
         return frame
     records = np.flatnonzero(layout.good)[repeated]
-    layout.good[records] = False
-    layout.faults.update(dict.fromkeys(records.tolist(), Fault("repeated_header", None)))
+    for record in records.tolist():
+        layout.mark(record, REPEATED_HEADER)
     kept = np.ones(frame.height, np.bool_)
     kept[repeated] = False
     return frame.filter(pl.Series(kept))
@@ -161,26 +171,17 @@ def _numbers(name: str, values: Positions) -> pl.Series:
     return pl.Series(name, values.astype(np.uint64), pl.UInt64)
 
 
-def _reject(beginning: Beginning, fault: Fault, *, fields: int, line: int, offset: int, raw: str) -> Reject:
+def _reject(
+    beginning: Beginning, kind: str, column_index: int, *, fields: int, line: int, offset: int, raw: str
+) -> Reject:
     columns = beginning.columns
-    column = columns[fault.column] if fault.column is not None and fault.column < len(columns) else None
-    messages = {
-        "missing_columns": f"the record has {fields} fields, {len(columns)} are expected",
-        "too_many_columns": f"the record has {fields} fields, {len(columns)} are expected",
-        "stray_quote": "a quote stands where none may; double it inside a quoted field,"
-        " or set options.strayQuotes to keep",
-        "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
-        "bad_encoding": f"a byte does not decode as {beginning.encoding.name}",
-        "repeated_header": "the record repeats the header",
-        "record_too_long": "the record is longer than csv_record_bytes_max allows",
-    }
     return Reject(
-        kind=fault.kind,
+        kind=kind,
         category="parsing",
-        message=messages[fault.kind],
+        message=_MESSAGES[kind].format(fields=fields, width=len(columns), encoding=beginning.encoding.name),
         line=line,
         byte_offset=offset,
-        column=column,
+        column=columns[column_index] if 0 <= column_index < len(columns) else None,
         raw=raw,
     )
 
@@ -201,6 +202,12 @@ def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: L
             working = working[:-1]
         if not working and at_end:
             return None
+        if not at_end and b"\n" not in working and b"\r" not in working:
+            # Not even a line yet: no need to look closer, and no memory to spend on it.
+            if len(working) >= limits.record_bytes_max:
+                return _overlong(source, beginning, place, limits)
+            wanted *= 2
+            continue
         layout = layout_of(
             working,
             beginning.dialect,
@@ -212,8 +219,6 @@ def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: L
             end = beginning.encoding.raw_offsets(working, np.array([layout.consumed], np.int64))
             end_offset = min(place.offset + int(end[0]), place.offset + len(raw))
             return Block(place, layout, beginning, limits, end_offset)
-        if len(working) >= limits.record_bytes_max and not layout.window.breaks.size:
-            return _overlong(source, beginning, place, limits)
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
             raise Fatal("INTERNAL", "a record could not be delimited; please report the file's structure")
         wanted *= 2
@@ -222,7 +227,6 @@ def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: L
 def _overlong(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block:
     """The block of one line that is too long: passed over to its end, and rejected."""
     encoding = beginning.encoding
-    head_bytes_max = max(_RAW_BYTES_MAX, limits.record_bytes_max)
     head = b""
     offset, breaks = place.offset, 0
     while True:
@@ -230,8 +234,8 @@ def _overlong(source: ByteSource, beginning: Beginning, place: Place, limits: Li
         at_end = len(raw) < _SKIP_BYTES
         working = encoding.to_working(raw, at_end)
         end = line_end(working, 0)
-        if len(head) < head_bytes_max:
-            head += working[:end]
+        if len(head) < _RAW_BYTES_MAX:
+            head += working[: min(end, _RAW_BYTES_MAX)]
         offset += int(encoding.raw_offsets(working, np.array([end], np.int64))[0])
         if end < len(working):
             following = encoding.to_working(source.read(offset, 2 * encoding.unit_bytes), at_end=True)
@@ -240,11 +244,5 @@ def _overlong(source: ByteSource, beginning: Beginning, place: Place, limits: Li
             break
         if at_end:
             break
-    layout = layout_of(
-        head,
-        beginning.dialect,
-        len(beginning.columns),
-        at_end=True,
-        record_bytes_max=limits.record_bytes_max,
-    )
-    return Block(place, replace(layout, lines_consumed=breaks), beginning, limits, offset)
+    layout = overlong_layout(head, beginning.dialect, breaks)
+    return Block(place, layout, beginning, limits, offset)

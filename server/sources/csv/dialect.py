@@ -43,22 +43,32 @@ class Dialect:
     keep_stray: bool = False
 
     @cached_property
-    def stops(self) -> re.Pattern[bytes]:
-        """What an unquoted field may stop at, or what is wrong in it."""
-        parts = [re.escape(self.delimiter), b"\r", b"\n"]
-        if self.quote != NO_BYTE:
-            parts.append(re.escape(bytes([self.quote])))
-        if self.escape != NO_BYTE:
-            parts.append(re.escape(bytes([self.escape])))
-        return re.compile(b"|".join(parts))
+    def marks(self) -> re.Pattern[bytes]:
+        """What ends a stretch of unquoted fields, or is wrong in it."""
+        return re.compile(b"[" + re.escape(b"\r\n" + self._own_bytes) + b"]")
 
     @cached_property
-    def quoted_stops(self) -> re.Pattern[bytes]:
-        """What has a meaning inside a quoted field."""
-        parts = [re.escape(bytes([self.quote]))]
-        if self.escape != NO_BYTE:
-            parts.append(re.escape(bytes([self.escape])))
-        return re.compile(b"|".join(parts))
+    def stops(self) -> re.Pattern[bytes]:
+        """What ends a single unquoted field, or is wrong in it."""
+        own = b"|[" + re.escape(self._own_bytes) + b"]" if self._own_bytes else b""
+        return re.compile(re.escape(self.delimiter) + own)
+
+    @cached_property
+    def quoted_rest(self) -> re.Pattern[bytes]:
+        """The rest of a quoted field, up to and with the quote that may close it."""
+        quote = re.escape(bytes([self.quote]))
+        if self.rule == "escape":
+            escape = re.escape(bytes([self.escape]))
+            plain = b"[^" + quote + escape + b"]*+"
+            return re.compile(plain + b"(?:" + escape + b"." + plain + b")*+" + quote, re.DOTALL)
+        plain = b"[^" + quote + b"]*+"
+        pairs = b"(?:" + quote * 2 + plain + b")*+" if self.rule == "double" else b""
+        return re.compile(plain + pairs + quote)
+
+    @property
+    def _own_bytes(self) -> bytes:
+        """The quote and the escape, as far as there are any."""
+        return bytes(byte for byte in (self.quote, self.escape) if byte != NO_BYTE)
 
     @cached_property
     def escaped(self) -> re.Pattern[bytes]:

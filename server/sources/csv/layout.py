@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from server.sources.csv.dialect import Dialect
 from server.sources.csv.lines import (
@@ -37,33 +38,37 @@ from server.sources.csv.scan import Scan, scan_record
 
 # Lines that are tried as the place where a broken file is right again.
 _CANDIDATES_MAX: Final = 1000
+# Most records of several lines have few; further away a line is searched for.
+_NEAR_LINES: Final = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a bad record.
-
-    Args:
-        kind: as in `Reject`.
-        column: index of the column at fault, or None.
-    """
-
-    kind: str
-    column: int | None
+# What is wrong with a record that was not simply miscounted, by number; 0 is nothing or a wrong number of fields.
+KINDS: Final = (
+    "",
+    "stray_quote",
+    "unclosed_quote",
+    "record_too_long",
+    "bad_encoding",
+    "repeated_header",
+)
+STRAY_QUOTE, UNCLOSED_QUOTE, RECORD_TOO_LONG, BAD_ENCODING, REPEATED_HEADER = range(1, 6)
+# In place of a column's index: the whole record is at fault.
+NO_COLUMN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """The records of a window, in order. Arrays have one element for each record.
+    """The records of a window, in order. Arrays have one element for each record; later steps mark bad ones in place.
 
     Args:
         window: the bytes.
         starts, ends: where each begins and ends, without its last line break.
         lines: index in the window of the line on which each begins.
-        fields: fields counted; meaningless for a record in `faults`.
+        fields: fields counted; meaningless where `faults` says more.
         good: which can be loaded.
         odd: which of them only `record_fields` can read.
-        faults: what is wrong with a bad record, by its index; one that is not here has the wrong number of fields.
+        faults: what is wrong with each, as an index of KINDS.
+        columns: index of the column at fault, or NO_COLUMN.
         consumed: where the next window begins.
         lines_consumed: line breaks before that.
     """
@@ -75,17 +80,29 @@ class Layout:
     fields: Positions
     good: Flags
     odd: Flags
-    faults: dict[int, Fault]
+    faults: npt.NDArray[np.uint8]
+    columns: npt.NDArray[np.int32]
     consumed: int
     lines_consumed: int
 
-    def fault(self, record: int, width: int) -> Fault:
-        """What is wrong with a bad record."""
-        known = self.faults.get(record)
-        if known is not None:
-            return known
+    def mark(self, record: int, fault: int, column: int = NO_COLUMN) -> None:
+        """Make a record a bad one."""
+        self.good[record] = False
+        self.faults[record] = fault
+        self.columns[record] = column
+
+    def fault(self, record: int, dialect: Dialect, width: int) -> tuple[str, int]:
+        """The kind of a bad record, as in `Reject`, and the index of the column at fault or NO_COLUMN."""
+        fault = int(self.faults[record])
+        if fault == UNCLOSED_QUOTE:
+            # The quote that the first line leaves open. Looked for only now, because most are never asked for.
+            start = int(self.starts[record])
+            end = int(self.window.line_ends[self.lines[record]])
+            return KINDS[fault], column_at(self.window.data[start:end], dialect)
+        if fault:
+            return KINDS[fault], int(self.columns[record])
         fields = int(self.fields[record])
-        return Fault("missing_columns", fields) if fields < width else Fault("too_many_columns", None)
+        return ("missing_columns", fields) if fields < width else ("too_many_columns", NO_COLUMN)
 
 
 def layout_of(data: bytes, dialect: Dialect, width: int, *, at_end: bool, record_bytes_max: int) -> Layout:
@@ -155,7 +172,8 @@ def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: i
         fields=fields,
         good=fields == width,
         odd=np.zeros(len(fields), np.bool_),
-        faults={},
+        faults=np.zeros(len(fields), np.uint8),
+        columns=np.full(len(fields), NO_COLUMN, np.int32),
         consumed=cut,
         lines_consumed=int(np.searchsorted(window.breaks, cut)),
     )
@@ -164,7 +182,45 @@ def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: i
 def _empty(window: Window) -> Layout:
     """No complete record yet."""
     nothing, no_flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    return Layout(window, nothing, nothing, nothing, nothing, no_flags, no_flags, {}, 0, 0)
+    return Layout(
+        window=window,
+        starts=nothing,
+        ends=nothing,
+        lines=nothing,
+        fields=nothing,
+        good=no_flags,
+        odd=no_flags,
+        faults=np.zeros(0, np.uint8),
+        columns=np.zeros(0, np.int32),
+        consumed=0,
+        lines_consumed=0,
+    )
+
+
+def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> Layout:
+    """The layout of a line that is too long for a record, of which only the head is in memory.
+
+    Args:
+        head: how the line begins.
+        dialect: the file's.
+        breaks: line breaks behind it: 1, or 0 at the end of the file.
+    """
+    zero = np.zeros(1, np.int64)
+    layout = Layout(
+        window=window_of(head, dialect, at_end=True),
+        starts=zero,
+        ends=np.full(1, len(head), np.int64),
+        lines=zero,
+        fields=zero,
+        good=np.zeros(1, np.bool_),
+        odd=np.zeros(1, np.bool_),
+        faults=np.zeros(1, np.uint8),
+        columns=np.zeros(1, np.int32),
+        consumed=len(head),
+        lines_consumed=breaks,
+    )
+    layout.mark(0, RECORD_TOO_LONG)
+    return layout
 
 
 class _Undecided(Exception):
@@ -172,7 +228,10 @@ class _Undecided(Exception):
 
 
 class _LineWalk:
-    """Judges the lines of a window in order; plain ones all at once, hard ones through the scanner."""
+    """Judges the lines of a window in order; plain ones all at once, hard ones through the scanner.
+
+    Arrays are looked at through memoryviews: reading one number from them is several times faster.
+    """
 
     def __init__(self, window: Window, dialect: Dialect, width: int, record_bytes_max: int) -> None:
         self._window = window
@@ -181,22 +240,25 @@ class _LineWalk:
         self._record_bytes_max = record_bytes_max
         self._facts: LineFacts = line_facts(window, dialect, record_bytes_max)
         self._count = len(window.line_starts)
-        self._comments = comment_lines(window, dialect)
+        self._starts = window.line_starts.data
+        self._line_ends = window.line_ends.data
+        self._comments = comment_lines(window, dialect).tobytes()
+        self._blank = self._facts.blank.tobytes()
+        self._hard = self._facts.hard.tobytes()
+        # What becomes of the lines; `_ends`, `_fields` and so on count for the first line of a record.
         self._is_record = ~self._facts.blank
         self._ends = window.line_ends.copy()
-        self._fields = self._facts.fields.copy()
+        self._fields = self._facts.fields
         self._odd = np.zeros(self._count, np.bool_)
-        self._faults: dict[int, Fault] = {}
+        self._faults = np.zeros(self._count, np.uint8)
+        self._columns = np.full(self._count, NO_COLUMN, np.int32)
 
     def layout(self) -> Layout:
         """Walk, and put the answer together."""
         window = self._window
         stop = self._walk()
         lines = np.flatnonzero(self._is_record[:stop])
-        good = self._fields[lines] == self._width
-        faulty = np.array(sorted(line for line in self._faults if line < stop), np.int64)
-        records = np.searchsorted(lines, faulty)
-        good[records] = False
+        fields, faults = self._fields[lines], self._faults[lines]
         if stop < self._count:
             consumed = int(window.line_starts[stop])
         elif window.at_end:
@@ -208,77 +270,78 @@ class _LineWalk:
             starts=window.line_starts[lines],
             ends=self._ends[lines],
             lines=lines,
-            fields=self._fields[lines],
-            good=good,
+            fields=fields,
+            good=(fields == self._width) & (faults == 0),
             odd=self._odd[lines],
-            faults={record: self._faults[line] for record, line in zip(records.tolist(), faulty.tolist(), strict=True)},
+            faults=faults,
+            columns=self._columns[lines],
             consumed=consumed,
             lines_consumed=int(np.searchsorted(window.breaks, consumed)),
         )
 
     def _walk(self) -> int:
         """Judge the hard lines; answer the first line that is left to the next window."""
-        hard = np.flatnonzero(self._facts.hard)
-        at = 0
-        line = 0
-        while True:
-            at = int(np.searchsorted(hard, line)) if at < len(hard) else at
-            if at >= len(hard):
-                return self._count
-            line = int(hard[at])
+        following = 0
+        for line in np.flatnonzero(self._facts.hard).tolist():
+            if line < following:
+                # It belongs to a record that has been judged.
+                continue
             try:
-                line = self._judge(line)
+                following = self._judge(line)
             except _Undecided:
-                return line
+                return int(line)
+        return self._count
 
     def _judge(self, line: int) -> int:
         """Judge the record that begins at a hard line; answer the line after it."""
         if self._comments[line]:
             self._is_record[line] = False
             return line + 1
+        if self._line_ends[line] - self._starts[line] >= self._record_bytes_max:
+            return self._reject(RECORD_TOO_LONG, line, line + 1)
         found = self._scan(line)
         if found.problem == "incomplete":
             raise _Undecided
         if found.problem is not None:
             return self._resume(line, found)
-        next_line = self._line_at(found.next_start)
+        next_line = self._line_at(found.next_start, line + 1)
         if found.fields != self._width and next_line > line + 1 and self._width > 1:
             candidate = self._right_again(line + 1, next_line)
             if candidate is not None:
-                return self._reject("unclosed_quote", line, candidate, self._quote_column(line))
+                return self._reject(UNCLOSED_QUOTE, line, candidate)
         self._fields[line] = found.fields
         self._odd[line] = found.odd
-        return self._take(line, next_line, found.content_end)
+        self._ends[line] = found.content_end
+        self._is_record[line + 1 : next_line] = False
+        return next_line
 
     def _resume(self, line: int, found: Scan) -> int:
         """Reject the record at `line`, whose quotes are wrong, and answer where the file is right again."""
-        start = int(self._window.line_starts[line])
         if found.problem == "record_too_long":
-            if self._window.line_ends[line] - start >= self._record_bytes_max:
-                return self._reject("record_too_long", line, line + 1, None)
             # Only lines that end within the longest record: what lies beyond may not be in memory yet.
-            last = self._line_of(start + self._record_bytes_max)
-            candidate = self._right_again(line + 1, last)
-            return self._reject("unclosed_quote", line, candidate or line + 1, self._quote_column(line))
-        last = self._line_of(found.at if found.problem == "stray_quote" else len(self._window.data) - 1)
+            last = self._line_of(self._starts[line] + self._record_bytes_max)
+            return self._reject(UNCLOSED_QUOTE, line, self._right_again(line + 1, last) or line + 1)
+        is_stray = found.problem == "stray_quote"
+        fault = STRAY_QUOTE if is_stray else UNCLOSED_QUOTE
+        if is_stray and found.at <= self._line_ends[line]:
+            return self._reject(fault, line, line + 1, found.fields)
+        last = self._line_of(found.at) if is_stray else self._line_of(len(self._window.data) - 1)
         if last >= self._count:
             raise _Undecided
-        if last == line:
-            return self._reject(found.problem or "", line, line + 1, found.fields)
         candidate = self._right_again(line + 1, last + 1)
         if candidate is not None:
-            return self._reject("unclosed_quote", line, candidate, self._quote_column(line))
+            return self._reject(UNCLOSED_QUOTE, line, candidate)
         if last - line > _CANDIDATES_MAX:
-            return self._reject("unclosed_quote", line, line + 1, self._quote_column(line))
-        return self._reject(found.problem or "", line, last + 1, found.fields)
+            return self._reject(UNCLOSED_QUOTE, line, line + 1)
+        return self._reject(fault, line, last + 1, found.fields)
 
     def _right_again(self, first: int, last: int) -> int | None:
         """The first line from `first` on, before `last`, at which a right record begins."""
         for line in range(first, min(last, first + _CANDIDATES_MAX, self._count)):
-            if self._facts.blank[line] or self._comments[line]:
+            if self._blank[line] or self._comments[line]:
                 continue
-            if not self._facts.hard[line]:
-                if self._facts.fields[line] == self._width:
+            if not self._hard[line]:
+                if self._fields[line] == self._width:
                     return line
                 continue
             found = self._scan(line)
@@ -288,36 +351,32 @@ class _LineWalk:
                 return line
         return None
 
-    def _reject(self, kind: str, line: int, next_line: int, column: int | None) -> int:
-        self._faults[line] = Fault(kind, column if column is not None and column < self._width else None)
-        return self._take(line, next_line, int(self._window.line_ends[next_line - 1]))
-
-    def _take(self, line: int, next_line: int, end: int) -> int:
-        """Make the lines before `next_line` one record, and answer `next_line`."""
+    def _reject(self, fault: int, line: int, next_line: int, column: int = NO_COLUMN) -> int:
+        """Make the lines before `next_line` one bad record, and answer `next_line`."""
+        self._faults[line] = fault
+        self._columns[line] = column if column < self._width else NO_COLUMN
+        self._ends[line] = self._line_ends[next_line - 1]
         self._is_record[line + 1 : next_line] = False
-        self._ends[line] = end
         return next_line
 
     def _scan(self, line: int) -> Scan:
         return scan_record(
             self._window.data,
-            int(self._window.line_starts[line]),
+            self._starts[line],
             self._dialect,
             at_end=self._window.at_end,
             record_bytes_max=self._record_bytes_max,
         )
 
-    def _quote_column(self, line: int) -> int:
-        """The field that the first line's last quote leaves open."""
-        start, end = int(self._window.line_starts[line]), int(self._window.line_ends[line])
-        return column_at(self._window.data[start:end], self._dialect)
-
     def _line_of(self, offset: int) -> int:
         """The line that holds an offset."""
         return int(np.searchsorted(self._window.breaks, offset))
 
-    def _line_at(self, start: int) -> int:
-        """The number of the line that begins at `start`, or of the first one after it."""
+    def _line_at(self, start: int, first: int) -> int:
+        """The number of the line that begins at `start`, or of the first one after it; not below `first`."""
+        for line in range(first, min(first + _NEAR_LINES, self._count)):
+            if self._starts[line] >= start:
+                return line
         return int(np.searchsorted(self._window.line_starts, start))
 
 

@@ -10,20 +10,16 @@ much of the file happens to be in memory; when it needs a byte that is not there
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Final, Literal
+from dataclasses import replace
+from typing import Literal, NamedTuple
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
 
 Problem = Literal["stray_quote", "unclosed_quote", "record_too_long", "incomplete"]
 
-# How an answer ends: at a byte offset, with a problem or without.
-_OK: Final = None
 
-
-@dataclass(frozen=True, slots=True)
-class Scan:
-    """What stands at one record start.
+class Scan(NamedTuple):
+    """What stands at one record start. A tuple, because a bad file makes millions of them.
 
     Args:
         problem: what is wrong; None when the record is well-formed (whatever its number of fields).
@@ -47,116 +43,30 @@ def after_break(data: bytes, at: int) -> int:
     return at + 2 if data[at] == CR and data[at + 1 : at + 2] == b"\n" else at + 1
 
 
-class _Scanner:
-    """The state of one scan: the bytes, their end, and what was met so far."""
+class _Bytes(NamedTuple):
+    """The bytes that one scan may look at: up to `stop`, and what it means to come there."""
 
-    __slots__ = ("data", "dialect", "end_is_real", "fields", "odd", "spans", "stop", "too_long")
+    data: bytes
+    stop: int
+    too_long: bool
+    is_end: bool
 
-    def __init__(self, data: bytes, start: int, dialect: Dialect, at_end: bool, record_bytes_max: int) -> None:
-        self.data = data
-        self.dialect = dialect
-        hard = start + record_bytes_max
-        self.stop = min(len(data), hard)
-        self.too_long = len(data) >= hard
-        self.end_is_real = at_end and not self.too_long
-        self.fields = 0
-        self.odd = False
-        self.spans: list[tuple[int, int, bool]] = []
-
-    def out_of_bytes(self, in_quotes: bool) -> Problem | None:
+    def out_of_bytes(self, *, in_quotes: bool) -> Problem | None:
         """What it means that `stop` was reached; None when it is the end of the file, outside quotes."""
         if self.too_long:
             return "record_too_long"
-        if not self.end_is_real:
+        if not self.is_end:
             return "incomplete"
         return "unclosed_quote" if in_quotes else None
 
-    def after_escape(self, at: int) -> int:
-        """Where to go on behind the escape at `at`."""
-        if self.dialect.escaped.match(self.data, at) is None:
-            return at + 1
-        self.odd = True
-        return at + 2
 
-    def quoted(self, start: int) -> tuple[int, Problem | None, int]:
-        """Read the quoted field at `start`; answer where it ends (after its quote), the problem, and where that is."""
-        data, dialect, stop = self.data, self.dialect, self.stop
-        find = dialect.quoted_stops.search
-        position = start + 1
-        while True:
-            match = find(data, position, stop)
-            if match is None:
-                return stop, self.out_of_bytes(True), start
-            at = match.start()
-            if data[at] == dialect.escape:
-                if at + 1 >= stop:
-                    return stop, self.out_of_bytes(True), start
-                position = self.after_escape(at)
-                continue
-            after = at + 1
-            if after >= stop:
-                problem = self.out_of_bytes(False)
-                return after, problem, at
-            if dialect.rule == "double" and data[after] == dialect.quote:
-                position = after + 1
-                continue
-            if data[after] in (LF, CR) or data.startswith(dialect.delimiter, after):
-                return after, None, at
-            is_cut_off = stop - after < len(dialect.delimiter) and dialect.delimiter.startswith(data[after:stop])
-            if is_cut_off and self.out_of_bytes(False) is not None:
-                return stop, self.out_of_bytes(False), start
-            if not dialect.keeps_inner_quotes:
-                return after, "stray_quote", at
-            self.odd = True
-            position = after
+class _Quoted(NamedTuple):
+    """A quoted field: where it ends (behind its quote), what is wrong and where, whether it holds quotes or escapes."""
 
-    def plain(self, start: int) -> tuple[int, Problem | None, int]:
-        """Read the unquoted field at `start`; answer as `quoted` does."""
-        data, dialect, stop = self.data, self.dialect, self.stop
-        find = dialect.stops.search
-        position = start
-        while True:
-            match = find(data, position, stop)
-            if match is None:
-                return stop, self.out_of_bytes(False), start
-            at = match.start()
-            byte = data[at]
-            if byte == dialect.escape:
-                if at + 1 >= stop:
-                    problem = self.out_of_bytes(False)
-                    # An escape that is the last byte of the file stands for itself.
-                    return stop, problem, at
-                position = self.after_escape(at)
-            elif byte == dialect.quote:
-                if not dialect.keep_stray:
-                    return at, "stray_quote", at
-                self.odd = True
-                position = at + 1
-            else:
-                return at, None, at
-
-
-def _scan(scanner: _Scanner, start: int) -> Scan:
-    """Read the record at `start`."""
-    data, dialect, stop = scanner.data, scanner.dialect, scanner.stop
-    width = len(dialect.delimiter)
-    position = start
-    while True:
-        is_quoted = dialect.quote != NO_BYTE and position < stop and data[position] == dialect.quote
-        end, problem, at = scanner.quoted(position) if is_quoted else scanner.plain(position)
-        if problem is not None:
-            return Scan(problem, end, end, scanner.fields, at, scanner.odd)
-        scanner.spans.append((position, end, is_quoted))
-        scanner.fields += 1
-        if end >= stop:
-            problem = scanner.out_of_bytes(False)
-            return Scan(problem, stop, stop, scanner.fields, stop, scanner.odd)
-        if data.startswith(dialect.delimiter, end):
-            position = end + width
-            continue
-        if data[end] == CR and end + 1 >= len(data) and not scanner.end_is_real:
-            return Scan("incomplete", end, end, scanner.fields, end, scanner.odd)
-        return Scan(None, end, after_break(data, end), scanner.fields, end, scanner.odd)
+    end: int
+    problem: Problem | None
+    at: int
+    odd: bool
 
 
 def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, record_bytes_max: int) -> Scan:
@@ -169,7 +79,88 @@ def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, reco
         at_end: whether `data` ends where the file ends.
         record_bytes_max: content of this length or more is too long.
     """
-    return _scan(_Scanner(data, start, dialect, at_end, record_bytes_max), start)
+    too_long = len(data) >= start + record_bytes_max
+    stop = start + record_bytes_max if too_long else len(data)
+    source = _Bytes(data, stop, too_long, at_end and not too_long)
+    delimiter, quote = dialect.delimiter, dialect.quote
+    fields, position, odd = 0, start, False
+    inside_field = False
+    while True:
+        if not inside_field and position < stop and data[position] == quote:
+            end, problem, at, is_odd = _quoted(source, position, dialect)
+            odd = odd or is_odd
+            if problem is not None:
+                return Scan(problem, end, end, fields, at, odd)
+            if end < stop and data.startswith(delimiter, end):
+                fields += 1
+                position = end + len(delimiter)
+                continue
+            return _ended(source, end, fields + 1, odd=odd)
+        # One or several unquoted fields, up to a line break, a quote or an escape.
+        match = dialect.marks.search(data, position, stop)
+        end = match.start() if match is not None else stop
+        fields += data.count(delimiter, position, end)
+        if match is None or data[end] == LF or data[end] == CR:
+            return _ended(source, end, fields + 1, odd=odd)
+        if data[end] == quote:
+            if _ends_with_delimiter(data, position, end, delimiter):
+                position, inside_field = end, False
+                continue
+            if not dialect.keep_stray:
+                return Scan("stray_quote", end, end, fields, end, odd)
+            odd, position = True, end + 1
+        else:
+            if end + 1 >= stop:
+                # An escape that is the last byte of the file stands for itself.
+                return _ended(source, stop, fields + 1, odd=odd)
+            acts = dialect.escaped.match(data, end) is not None
+            odd, position = odd or acts, end + 1 + acts
+        inside_field = True
+
+
+def _ended(source: _Bytes, end: int, fields: int, *, odd: bool) -> Scan:
+    """The scan of a record whose last field ends at `end`."""
+    data, stop = source.data, source.stop
+    if end >= stop:
+        return Scan(source.out_of_bytes(in_quotes=False), stop, stop, fields, stop, odd)
+    if data[end] == CR and end + 1 >= len(data) and not source.is_end:
+        return Scan("incomplete", end, end, fields, end, odd)
+    return Scan(None, end, after_break(data, end), fields, end, odd)
+
+
+def _ends_with_delimiter(data: bytes, start: int, end: int, delimiter: bytes) -> bool:
+    """Whether the last delimiter that counts in `data[start:end]` stands right before `end`."""
+    if len(delimiter) == 1:
+        return end > start and data[end - 1] == delimiter[0]
+    # A delimiter such as `||` may overlap with itself: only those found from the left count.
+    at = data.find(delimiter, start, end)
+    while at >= 0:
+        start = at + len(delimiter)
+        at = data.find(delimiter, start, end)
+    return start == end
+
+
+def _quoted(source: _Bytes, start: int, dialect: Dialect) -> _Quoted:
+    """Read the quoted field at `start`."""
+    data, stop = source.data, source.stop
+    position, odd = start + 1, False
+    while True:
+        match = dialect.quoted_rest.match(data, position, stop)
+        if match is None:
+            return _Quoted(stop, source.out_of_bytes(in_quotes=True), start, odd)
+        after = match.end()
+        if dialect.escape != NO_BYTE and not odd:
+            odd = dialect.escaped.search(data, position, after - 1) is not None
+        if after >= stop:
+            return _Quoted(after, source.out_of_bytes(in_quotes=False), after - 1, odd)
+        if data[after] == LF or data[after] == CR or data.startswith(dialect.delimiter, after):
+            return _Quoted(after, None, after - 1, odd)
+        is_cut_off = stop - after < len(dialect.delimiter) and dialect.delimiter.startswith(data[after:stop])
+        if is_cut_off and not source.is_end:
+            return _Quoted(stop, source.out_of_bytes(in_quotes=False), start, odd)
+        if not dialect.keeps_inner_quotes:
+            return _Quoted(after, "stray_quote", after - 1, odd)
+        position, odd = after, True
 
 
 def record_fields(data: bytes, start: int, content_end: int, dialect: Dialect) -> list[bytes]:
@@ -184,11 +175,39 @@ def record_fields(data: bytes, start: int, content_end: int, dialect: Dialect) -
         ValueError: the record is not well-formed.
     """
     record = data[start:content_end]
-    scanner = _Scanner(record, 0, dialect, True, len(record) + 1)
-    found = _scan(scanner, 0)
-    if found.problem is not None or found.content_end != len(record):
-        raise ValueError(f"no well-formed record: {found.problem}")
-    return [_value(record[first:last], is_quoted, dialect) for first, last, is_quoted in scanner.spans]
+    source = _Bytes(record, len(record), too_long=False, is_end=True)
+    values: list[bytes] = []
+    position = 0
+    while True:
+        is_quoted = record.startswith(bytes([dialect.quote]), position) if dialect.quote != NO_BYTE else False
+        if is_quoted:
+            end, problem, _, _ = _quoted(source, position, dialect)
+            if problem is not None:
+                raise ValueError(f"no well-formed record: {problem}")
+        else:
+            end = _plain_end(record, position, dialect)
+        values.append(_value(record[position:end], is_quoted, dialect))
+        if end == len(record):
+            return values
+        if not record.startswith(dialect.delimiter, end):
+            raise ValueError("no well-formed record: a line break in it")
+        position = end + len(dialect.delimiter)
+
+
+def _plain_end(record: bytes, start: int, dialect: Dialect) -> int:
+    """Where the unquoted field at `start` of a well-formed record ends."""
+    position = start
+    while True:
+        match = dialect.stops.search(record, position)
+        if match is None:
+            return len(record)
+        at = match.start()
+        if record[at] == dialect.escape:
+            position = at + (2 if dialect.escaped.match(record, at) else 1)
+        elif record[at] == dialect.quote:
+            position = at + 1
+        else:
+            return at
 
 
 def _value(field: bytes, is_quoted: bool, dialect: Dialect) -> bytes:
@@ -214,11 +233,11 @@ def lenient_fields(line: bytes, dialect: Dialect) -> list[bytes]:
     keeping = replace(dialect, keep_stray=True)
     while position <= len(line):
         if dialect.quote != NO_BYTE and line.startswith(bytes([dialect.quote]), position):
-            scanner = _Scanner(line, position, keeping, True, len(line) + 1)
-            end, problem, _ = scanner.quoted(position)
+            source = _Bytes(line, len(line), too_long=False, is_end=True)
+            end, problem, _, is_odd = _quoted(source, position, keeping)
             value = _value(line[position:end], True, dialect)
             # A quote that is closed only behind other fields was never meant to open one.
-            if problem is None and (not scanner.odd or dialect.delimiter not in value):
+            if problem is None and (not is_odd or dialect.delimiter not in value):
                 fields.append(value)
                 position = end + len(dialect.delimiter)
                 continue

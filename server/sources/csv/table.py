@@ -17,7 +17,7 @@ import polars as pl
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
-from server.sources.csv.layout import Fault, Layout, column_at
+from server.sources.csv.layout import BAD_ENCODING, Layout, column_at
 from server.sources.csv.lines import Flags, Positions, Window
 from server.sources.csv.scan import record_fields
 
@@ -47,9 +47,7 @@ def mark_undecodable(layout: Layout, dialect: Dialect, encoding: Encoding) -> No
             position = at + 1
             continue
         if layout.good[record]:
-            layout.good[record] = False
-            head = data[int(layout.starts[record]) : at]
-            layout.faults[record] = Fault("bad_encoding", column_at(head, dialect))
+            layout.mark(record, BAD_ENCODING, column_at(data[int(layout.starts[record]) : at], dialect))
         position = int(layout.ends[record])
 
 
