@@ -25,7 +25,9 @@ _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 # Strict, so that a value that does not fit is an error and never cut or turned to zero.
 _SESSION_SQL = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10"
+    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10, "
+    # Warnings of a load name the rows that the server would damage; every one is needed, in one language.
+    "max_error_count = 65535, lc_messages = 'en_US'"
 )
 
 

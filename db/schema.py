@@ -9,6 +9,7 @@ Times of day are UTC. Columns that end in `_ms` hold milliseconds since 1970 in 
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from sqlalchemy import (
@@ -25,10 +26,13 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TypeDecorator,
     UniqueConstraint,
     text,
 )
 from sqlalchemy.dialects import mysql
+from sqlalchemy.engine import Dialect
+from sqlalchemy.types import TypeEngine
 
 # Search columns take the contract's case-insensitive collation, keys a binary one: `a` and `A` are two songs.
 _TABLE_OPTIONS: dict[str, Any] = {
@@ -46,6 +50,34 @@ def _key_text(length: int) -> String:
     return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
+class _BotJson(TypeDecorator[Any]):
+    """JSON that another program may have written.
+
+    SQLite takes any text for JSON: what is none is read as a text, and judged by whoever needs it.
+    """
+
+    impl = JSON
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Text on SQLite; elsewhere the database keeps it valid."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else mysql.JSON(none_as_null=True))
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """To text, where the database has no JSON."""
+        is_text = dialect.name == "sqlite" and value is not None
+        return json.dumps(value, ensure_ascii=False) if is_text else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
+        """From text, where the database has no JSON."""
+        if dialect.name != "sqlite" or not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+
+
 metadata = MetaData()
 
 sync_runs = Table(
@@ -60,7 +92,7 @@ sync_runs = Table(
     Column("items_processed", Integer, server_default=text("0")),
     Column("items_failed", Integer, server_default=text("0")),
     Column("items_skipped", Integer, server_default=text("0")),
-    Column("sync_metadata", JSON(none_as_null=True)),
+    Column("sync_metadata", _BotJson()),
     Column("error_message", Text),
     Column("created_at", _TIME, server_default=_NOW),
     Column("updated_at", _TIME, server_default=_NOW),

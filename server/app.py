@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import importlib
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,10 +43,12 @@ class RunningServer:
     Args:
         grpc_port: where it listens.
         runs: what its calls do, for the program around it.
+        start_work: begins to claim runs and to fire the nightly retry; called once everything else stands.
     """
 
     grpc_port: int
     runs: Runs
+    start_work: Callable[[], None]
 
 
 def open_database(settings: Settings) -> Database:
@@ -93,9 +95,12 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
     async with AsyncExitStack() as stack:
         database = open_database(settings)
         stack.push_async_callback(database.close)
+        box = secret_box(settings, database)
         if await _migrated(database):
             log.info("migrated", action="migrate", revision=HEAD_REVISION)
-        box = secret_box(settings, database)
+        for root in settings.data_root_paths:
+            if not root.is_dir():
+                log.warning("data_root_missing", action="serve", setting="TECHAURA_SYNC_DATA_ROOTS", folder=str(root))
 
         def reveal(secret: SecretValue) -> str:
             return box.reveal(secret, os.environ)
@@ -114,15 +119,18 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         grpc_server = GrpcServer(settings, runs)
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
-        worker.start()
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(grpc_server.drain)
-        scheduler = asyncio.create_task(RetryScheduler(database, settings, clock, wake).run(), name="scheduler")
-        stack.push_async_callback(_cancel, scheduler)
+        scheduler = RetryScheduler(database, settings, clock, wake)
+
+        def start_work() -> None:
+            worker.start()
+            stack.push_async_callback(_cancel, asyncio.create_task(scheduler.run(), name="scheduler"))
+
         log.info("serving", action="serve", grpc_port=grpc_server.port)
         warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.orchestration.run_loop"))
         stack.push_async_callback(asyncio.wait, {warming})
-        yield RunningServer(grpc_server.port, runs)
+        yield RunningServer(grpc_server.port, runs, start_work)
         log.info("stopping", action="stop")
 
 

@@ -97,25 +97,43 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         loop.add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
         ports: dict[str, int] = {}
+        start_work: Callable[[], None] | None = None
+        if with_gateway:
+            from gateway.config import GatewaySettings
+
+            own = _settings(GatewaySettings)
         if with_server:
             from server.app import server_running
 
             settings = _settings(Settings)
             configure_logging(settings.log_level)
-            ports["grpc_port"] = (await stack.enter_async_context(server_running(settings))).grpc_port
+            running = await stack.enter_async_context(server_running(settings))
+            ports["grpc_port"], start_work = running.grpc_port, running.start_work
         if with_gateway:
-            from gateway.config import GatewaySettings
             from gateway.serving import gateway_running
 
-            own = _settings(GatewaySettings)
             if with_server:
                 own = own.model_copy(update={"grpc_target": f"127.0.0.1:{ports['grpc_port']}"})
             else:
                 configure_logging(_settings(Settings).log_level)
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
+        # Not before every port is open: a program that cannot start must not have claimed a run.
+        if start_work is not None:
+            start_work()
+        _warn_of_unknown_settings()
         print(json.dumps({"event": "SERVING", **ports}), flush=True)
         await stop.wait()
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
+
+
+def _warn_of_unknown_settings() -> None:
+    from gateway.config import GatewaySettings
+
+    # TARGET belongs to the client's command.
+    known = {"target", *Settings.model_fields, *GatewaySettings.model_fields}
+    for name in sorted(os.environ):
+        if name.startswith("TECHAURA_SYNC_") and name.removeprefix("TECHAURA_SYNC_").lower() not in known:
+            log.warning("unknown_setting", action="serve", setting=name)
 
 
 def _exit_at_the_latest(seconds: float) -> None:

@@ -111,13 +111,17 @@ class BatchWriter:
             if committed is not None:
                 return committed
             result = await load(connection, self._spec, job.rows)
-            rejects = [*job.rejects, *(_collision(job, index) for index in result.collided)]
+            rejects = [
+                *job.rejects,
+                *(_collision(job, index) for index in result.collided),
+                *(_not_storable(job, index, column) for index, column in sorted(result.damaged.items())),
+            ]
             ledger = replace(
                 job.ledger,
                 inserted=result.counts.inserted,
                 updated=result.counts.updated,
                 unchanged=result.counts.unchanged,
-                rejected=job.ledger.rejected + len(result.collided),
+                rejected=job.ledger.rejected + len(result.collided) + len(result.damaged),
             )
             batch = Batch(job.batch_no, ledger, job.position, job.bytes_done)
             await insert_errors(connection, self._lease.run_id, self._restart_no, rejects)
@@ -135,5 +139,18 @@ def _collision(job: WriteJob, index: int) -> ErrorRow:
         "collation to a binary one",
         retryable=False,
         line=int(job.rows["line"][index]),
+        batch_no=job.batch_no,
+    )
+
+
+def _not_storable(job: WriteJob, index: int, column: str) -> ErrorRow:
+    return ErrorRow(
+        error_type="validation",
+        error_code="not_storable",
+        message=f"the table's column {column or '(not named)'} cannot hold this row's value as it is: it is too long, or "
+        "the column's character set lacks a character; mend the value or widen the column (utf8mb4)",
+        retryable=False,
+        line=int(job.rows["line"][index]),
+        column=column or None,
         batch_no=job.batch_no,
     )

@@ -5,14 +5,20 @@ With LOCAL switched on, a MySQL client hands over whatever file the *server* nam
 that knows no files: it sends the bytes that were registered for this connection under the name that the server repeats,
 once, and nothing otherwise. The bytes are flow-controlled, which the original's are not.
 
+LOCAL has a second trap: it implies IGNORE, even in strict mode. A value that is too long, or that the column's character
+set cannot hold, is cut or replaced, with no more than a warning. So the warnings of each load are read, and the rows
+that they name are reported as not storable; nobody may write them.
+
 The statement itself is only ever built here; the text format is CSV without an escape character, in which an unquoted
 NULL is NULL and everything else stands in quotes, so that no byte of a value has a second meaning.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
 import weakref
+from collections.abc import Sequence
 from typing import Any, Final
 
 import aiomysql.connection
@@ -20,7 +26,13 @@ import polars as pl
 from pymysql.err import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.errors import RefusedDatabaseError
+
 _CHUNK_BYTES: Final = 1024 * 1024
+# What max_error_count is set to in db/engine.py.
+WARNINGS_MAX: Final = 65535
+_ROW: Final = re.compile(r"at row (\d+)\s*$")
+_COLUMN: Final = re.compile(r"for column [^ ]*?`?'?(\w+)[`']* at row")
 
 # What each connection may send now: name -> content. An entry lives as long as its statement.
 _registered: weakref.WeakKeyDictionary[Any, dict[str, bytes]] = weakref.WeakKeyDictionary()
@@ -56,8 +68,8 @@ class _RegisteredContent:
 aiomysql.connection.LoadLocalFile = _RegisteredContent
 
 
-async def load_local(connection: AsyncConnection, table: str, columns: list[str], rows: pl.DataFrame) -> None:
-    """Put rows into a table.
+async def load_local(connection: AsyncConnection, table: str, columns: list[str], rows: pl.DataFrame) -> dict[int, str]:
+    """Put rows into a table; answer the rows (by index) that were damaged on the way, with the column at fault.
 
     Args:
         table, columns: names of ours, in the order of the frame's columns.
@@ -79,5 +91,26 @@ async def load_local(connection: AsyncConnection, table: str, columns: list[str]
             "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' "
             f"({', '.join(quote(column) for column in columns)})"
         )
+        return await damaged_rows(connection)
     finally:
         offered.pop(name, None)
+
+
+async def damaged_rows(connection: AsyncConnection) -> dict[int, str]:
+    """The rows of the statement just run (by index) that the server could not store as they are, with the column.
+
+    Raises:
+        RefusedDatabaseError: the server warned of something that names no row, or of more rows than it lists.
+    """
+    warnings: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
+    damaged: dict[int, str] = {}
+    for warning in warnings:
+        level, code, message = warning
+        if level == "Note":
+            continue
+        row = _ROW.search(message)
+        if row is None or len(warnings) >= WARNINGS_MAX:
+            raise RefusedDatabaseError(f"the database could not store a batch as it is (warning {code})", int(code))
+        column = _COLUMN.search(message)
+        damaged.setdefault(int(row[1]) - 1, column[1] if column else "")
+    return damaged

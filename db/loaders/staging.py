@@ -10,13 +10,15 @@ from __future__ import annotations
 from typing import Any, Final
 
 import polars as pl
-from sqlalchemy import Integer, Table, TableClause, column, table
+from sqlalchemy import Integer, Table, TableClause, column, delete, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.local_infile import load_local
+from db.loaders.local_infile import damaged_rows, load_local
 from db.records import LoadSpec
 
 STAGING_NAME: Final = "sync_staging"
+# Far below max_allowed_packet (16 MB at the least) for rows of the usual size.
+_ROWS_PER_STATEMENT_MAX: Final = 500
 
 
 def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
@@ -30,8 +32,14 @@ def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
     )
 
 
-async def fill_staging(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
+async def fill_staging(
+    connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame
+) -> dict[int, str]:
     """Make the staging table and put `rows` into it; row_no is the index in `rows`.
+
+    Returns:
+        Rows (by index) that the target's columns cannot hold as they are, with the column at fault. They are not in the
+        staging table.
 
     Raises:
         DatabaseError: by way of the connection's context.
@@ -48,9 +56,13 @@ async def fill_staging(connection: AsyncConnection, target: Table, spec: LoadSpe
     )
     numbered = rows.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"))
     if await _takes_local_infile(connection):
-        await load_local(connection, STAGING_NAME, numbered.columns, numbered)
+        damaged = await load_local(connection, STAGING_NAME, numbered.columns, numbered)
     else:
-        await _insert(connection, numbered.columns, numbered.rows())
+        damaged = await _insert(connection, numbered.columns, numbered.rows())
+    if damaged:
+        staged = table(STAGING_NAME, column("row_no", Integer()))
+        await connection.execute(delete(staged).where(staged.c["row_no"].in_(list(damaged))))
+    return damaged
 
 
 async def _takes_local_infile(connection: AsyncConnection) -> bool:
@@ -64,10 +76,22 @@ async def _takes_local_infile(connection: AsyncConnection) -> bool:
     return bool(info["local_infile"])
 
 
-async def _insert(connection: AsyncConnection, names: list[str], values: list[tuple[Any, ...]]) -> None:
+async def _insert(connection: AsyncConnection, names: list[str], values: list[Any]) -> dict[int, str]:
+    """Insert row by row in one statement after another; answer the damaged rows as `load_local` does."""
     quote = connection.dialect.identifier_preparer.quote
-    mark = "?" if connection.dialect.name == "sqlite" else "%s"
     columns = ", ".join(quote(name) for name in names)
-    marks = ", ".join([mark] * len(names))
-    # The space in `VALUES (` lets aiomysql send many rows in one statement (of at most about 1 MB).
-    await connection.exec_driver_sql(f"INSERT INTO {STAGING_NAME} ({columns}) VALUES ({marks})", values)
+    if connection.dialect.name == "sqlite":
+        marks = ", ".join(["?"] * len(names))
+        await connection.exec_driver_sql(f"INSERT INTO {STAGING_NAME} ({columns}) VALUES ({marks})", values)
+        return {}
+    damaged: dict[int, str] = {}
+    marks = f"({', '.join(['%s'] * len(names))})"
+    for start in range(0, len(values), _ROWS_PER_STATEMENT_MAX):
+        rows = values[start : start + _ROWS_PER_STATEMENT_MAX]
+        # IGNORE, as LOAD DATA LOCAL has it: a bad row is then named by a warning and does not refuse the good ones.
+        await connection.exec_driver_sql(
+            f"INSERT IGNORE INTO {STAGING_NAME} ({columns}) VALUES {', '.join([marks] * len(rows))}",
+            tuple(value for row in rows for value in row),
+        )
+        damaged |= {start + index: name for index, name in (await damaged_rows(connection)).items()}
+    return damaged

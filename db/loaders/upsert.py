@@ -12,6 +12,7 @@ TransientDatabaseError: the second try finds its row. Keys must be unique within
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +46,17 @@ from db.schema import metadata
 
 @dataclass(frozen=True, slots=True)
 class LoadResult:
-    """What a load did, and the rows (indexes into the frame) whose keys collided."""
+    """What a load did, and the rows (indexes into the frame) that it did not write.
+
+    Args:
+        counts: of the rows that stand in the target now.
+        collided: rows whose key the target's collation takes for that of another row.
+        damaged: rows with a value that a column of the target cannot hold as it is, with that column.
+    """
 
     counts: LoadCounts
     collided: tuple[int, ...]
+    damaged: Mapping[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,14 +140,14 @@ async def load(connection: AsyncConnection, spec: LoadSpec, rows: pl.DataFrame) 
     target = metadata.tables[spec.table]
     load = _Load(connection, spec, target, staging_clause(target, spec))
     if rows.is_empty():
-        return LoadResult(LoadCounts(0, 0, 0), ())
-    await fill_staging(connection, target, spec, rows)
+        return LoadResult(LoadCounts(0, 0, 0), (), {})
+    damaged = await fill_staging(connection, target, spec, rows)
     found = await _classify(load)
     collided: list[int] = []
     if found.inexact:
         collided = await _set_collisions_aside(load)
         found = await _classify(load)
-    staged = rows.height - len(collided)
+    staged = rows.height - len(damaged) - len(collided)
     if found.matched and (found.differing or found.due or found.matched < staged):
         await _mark_matches(load)
     updated = inserted = 0
@@ -160,8 +168,8 @@ async def load(connection: AsyncConnection, spec: LoadSpec, rows: pl.DataFrame) 
         collided += more
         if spec.audit_reason is not None:
             await log_creations(connection, load.target, load.staging, load.same_key, spec.audit_reason)
-    unchanged = rows.height - len(collided) - inserted - updated
-    return LoadResult(LoadCounts(inserted, updated, unchanged), tuple(sorted(collided)))
+    unchanged = rows.height - len(damaged) - len(collided) - inserted - updated
+    return LoadResult(LoadCounts(inserted, updated, unchanged), tuple(sorted(collided)), damaged)
 
 
 async def _classify(load: _Load) -> _Found:

@@ -105,7 +105,7 @@ async def cancel(connection: AsyncConnection, lease: Lease, ledger: Ledger, byte
     return await _end(connection, lease, CANCELLED, ledger, bytes_done, None)
 
 
-async def release(connection: AsyncConnection, lease: Lease) -> bool:
+async def release(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
     """Give the run back, pending, with its checkpoint: the worker stops. Not an attempt."""
     result = await connection.execute(
         update(sync_runs)
@@ -116,6 +116,7 @@ async def release(connection: AsyncConnection, lease: Lease) -> bool:
             lease_expires_at_ms=None,
             revision=_R.revision + 1,
             updated_at=now(),
+            **_counts(ledger, bytes_done),
         )
     )
     return _changed(result)

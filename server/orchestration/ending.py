@@ -10,7 +10,7 @@ from db.repositories.batches import read_totals
 from db.repositories.errors import insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Fatal, SyncError
+from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.signals import RunStopped
 
@@ -18,7 +18,8 @@ from server.orchestration.signals import RunStopped
 def failure_of(error: BaseException) -> RunFailure:
     """The verdict on a run that ended with this error; the text is fit for the caller."""
     if isinstance(error, SyncError):
-        return RunFailure(error.reason, error.category, error.message, error.retryable)
+        # The contract's rule: what is wrong with the request or the data stays wrong, everything else may pass.
+        return RunFailure(error.reason, error.category, error.message, error.category not in NOT_RETRYABLE_CATEGORIES)
     if isinstance(error, TransientDatabaseError):
         return RunFailure(
             "DATABASE_UNAVAILABLE",
@@ -27,7 +28,7 @@ def failure_of(error: BaseException) -> RunFailure:
             retryable=True,
         )
     if isinstance(error, DatabaseError):
-        return RunFailure("DATABASE_REFUSED", "system", error.message, retryable=False)
+        return RunFailure("DATABASE_REFUSED", "system", error.message, retryable=True)
     return RunFailure(
         "INTERNAL", "system", f"a fault of the service ({type(error).__name__}); its log has the cause", retryable=True
     )
@@ -94,7 +95,7 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
         ledger, bytes_done = totals.ledger, totals.bytes_done
         if isinstance(error, RunStopped):
             if error.reason == "release":
-                return "released" if await leases.release(connection, lease) else "lost"
+                return "released" if await leases.release(connection, lease, ledger, bytes_done) else "lost"
             return "cancelled" if await leases.cancel(connection, lease, ledger, bytes_done) else "lost"
         if error is None:
             try:

@@ -55,10 +55,7 @@ class SurveyedKeys:
         if found.is_empty():
             return Distinct(rows, ())
         joined = rows.join(found.select("record_no", "ordinal", "last_record_no"), on="record_no", how="left")
-        if self._plan.identity == "content":
-            return Distinct(apply_ordinals(rows, joined["ordinal"].fill_null(1)), ())
-        superseded = joined["last_record_no"].is_not_null() & (joined["last_record_no"] != joined["record_no"])
-        return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+        return _resolved(self._plan, joined.with_columns(pl.col("ordinal").fill_null(1)))
 
 
 class StreamedKeys:
@@ -75,22 +72,44 @@ class StreamedKeys:
     def distinct(self, prepared: PreparedBatch) -> Distinct:
         """The rows to write."""
         rows = prepared.rows
-        if rows.is_empty():
+        if rows.is_empty() or self._plan.identity == "row_number":
             return Distinct(rows, ())
-        key = ["key_high", "key_low"]
-        if self._plan.identity == "content":
-            return Distinct(apply_ordinals(rows, self._ordinals(rows)), ())
-        last = pl.col("record_no").max().over(key)
-        joined = rows.with_columns(last.alias("last_record_no"))
-        superseded = joined["last_record_no"] != joined["record_no"]
-        return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+        last = pl.col("record_no").max().over("key_high", "key_low")
+        joined = rows.with_columns(self._ordinals(rows), last.alias("last_record_no"))
+        return _resolved(self._plan, joined)
 
     def _ordinals(self, rows: pl.DataFrame) -> pl.Series:
         ordinals = []
         for pair in rows.select("key_high", "key_low").iter_rows():
             self._counts[pair] = self._counts.get(pair, 0) + 1
             ordinals.append(self._counts[pair])
-        return pl.Series(ordinals, dtype=pl.UInt32)
+        return pl.Series("ordinal", ordinals, dtype=pl.UInt32)
+
+
+def _resolved(plan: MappingPlan, joined: pl.DataFrame) -> Distinct:
+    """Keep what is to be written of rows with their `ordinal` and the `last_record_no` of their key (or null)."""
+    rows = joined.drop("ordinal", "last_record_no")
+    superseded = joined["last_record_no"].is_not_null() & (joined["last_record_no"] != joined["record_no"])
+    by_content = _identified_by_content(plan, joined, superseded | (joined["ordinal"] > 1))
+    ordinals = pl.select(pl.when(by_content).then(joined["ordinal"]).otherwise(1)).to_series()
+    if plan.identity in ("content", "mapped"):
+        rows = apply_ordinals(rows, ordinals)
+    superseded &= ~by_content
+    return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+
+
+def _identified_by_content(plan: MappingPlan, rows: pl.DataFrame, repeated: pl.Series) -> pl.Series:
+    """Rows whose identity is the digest of their content: all, none, or where a mapped identity has no value."""
+    if plan.identity != "mapped" or not repeated.any():
+        return pl.Series([plan.identity == "content"] * rows.height, dtype=pl.Boolean)
+    column = plan.target.identity_column or ""
+    flags = [
+        is_repeated and identity == f"{high:016x}{low:016x}"
+        for is_repeated, identity, high, low in zip(
+            repeated, rows[column], rows["key_high"], rows["key_low"], strict=True
+        )
+    ]
+    return pl.Series(flags, dtype=pl.Boolean)
 
 
 def _warnings(superseded: pl.DataFrame) -> list[ErrorRow]:

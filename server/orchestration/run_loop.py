@@ -150,6 +150,8 @@ class RunLoop:
                 self._stored_rejects += len(job.rejects)
                 if writing is not None:
                     await asyncio.shield(writing)
+                # The batch boundary: what was read ahead is not begun when the run is to stop.
+                self._signals.check()
                 if writer is None:
                     spec = planning.load_spec(plan, settings, columns, self._run.source_identifier)
                     writer = BatchWriter(

@@ -167,3 +167,30 @@ async def test_keys_that_only_the_collation_takes_for_one_are_set_aside(mariadb:
         assert [row.external_id for row in await rows_of(database)] == ["a", "b", "c"]
     finally:
         await database.close()
+
+
+@pytest.mark.parametrize("local_infile", [1, 0])
+async def test_a_value_that_the_real_column_cannot_hold_is_set_aside_and_never_cut(
+    mariadb: MariaDb, local_infile: int
+) -> None:
+    name = mariadb.new_database()
+    latin = CONTRACT_TABLES["content_index"].replace("title VARCHAR(500)", "title VARCHAR(12) CHARACTER SET latin1")
+    execute(mariadb, name, latin, f"SET GLOBAL local_infile = {local_infile}")
+    database = Database(mariadb.url(name))
+    try:
+        await migrate(database)
+        written = await write(
+            database,
+            songs(
+                {"external_id": "1", "title": "fits"},
+                {"external_id": "2", "title": "emoji 😀"},
+                {"external_id": "3", "title": "A title that is too long"},
+                {"external_id": "4", "title": "ñandú"},
+            ),
+        )
+        assert written.counts == LoadCounts(2, 0, 0)
+        assert written.damaged == {1: "title", 2: "title"}
+        assert [row.title for row in await rows_of(database)] == ["fits", "ñandú"]
+    finally:
+        execute(mariadb, name, "SET GLOBAL local_infile = 1")
+        await database.close()

@@ -204,3 +204,34 @@ def test_a_pending_run_that_the_bot_wrote_is_picked_up_and_its_secrets_are_seale
     assert "canary-7f3a" not in stored
     assert "encrypted" in stored
     assert "canary-7f3a" not in service.log()
+
+
+@pytest.mark.parametrize("broken", ["[1", "{bad", '"text"', "[]", "5"])
+def test_a_row_of_the_bot_with_broken_options_fails_clearly_and_hides_no_other_run(
+    service: Service, put: Any, broken: str
+) -> None:
+    url = service.environ["TECHAURA_SYNC_DATABASE_URL"].replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+    if "sqlite" not in url and broken in ("[1", "{bad"):
+        pytest.skip("this database takes no broken JSON")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO sync_runs (source_type, source_identifier, status, sync_metadata) "
+                "VALUES ('csv', 'broken.csv', 'pending', :options)"
+            ),
+            {"options": broken},
+        )
+    engine.dispose()
+    ((run_id,),) = rows(service, "SELECT MAX(id) FROM sync_runs")
+    run = service.finished(run_id)
+    assert (run["status"], run["failure"]["reason"]) == ("failed", "INVALID_OPTION")
+    assert run["failure"]["retryable"] is False
+    assert service.get("/v1/sync/runs")[0] == 200
+
+
+def test_rows_without_a_value_in_the_mapped_id_are_told_apart_by_their_content(service: Service, put: Any) -> None:
+    name = put("external_id,title\n,same\n7,other\n,same\n,same\n7,later\n")
+    run = service.run("csv", name)
+    assert (run["ledger"]["inserted"], run["ledger"]["skipped"]) == (4, 1)
+    assert service.run("csv", name)["ledger"]["unchanged"] == 4

@@ -67,7 +67,7 @@ async def test_a_silent_owner_is_taken_over_and_can_do_nothing_more(database: Da
     async with database.write() as connection:
         assert await leases.renew(connection, first, ttl_ms=1000, ledger=Ledger(), bytes_done=0) is None
         assert await leases.complete(connection, first, Ledger(), 0) is False
-        assert await leases.release(connection, first) is False
+        assert await leases.release(connection, first, Ledger(), 0) is False
     assert (await count(database, content_index), await count(database, sync_batches)) == (0, 0)
     await writer(database, second).write(job(1, songs({})))
     assert await count(database, content_index) == 1
@@ -90,7 +90,7 @@ async def test_a_held_lease_is_not_claimed_and_a_released_run_is(database: Datab
     assert lease is not None
     assert await claim(database, "x") is None
     async with database.write() as connection:
-        assert await leases.release(connection, lease)
+        assert await leases.release(connection, lease, Ledger(), 0)
     again = await claim(database, "x")
     assert again is not None
     assert (again.run_id, again.epoch) == (run_id, 2)
