@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -125,29 +126,47 @@ class Block:
             raw_text=lambda row: self._raw(int(chosen[row])),
         )
 
-    def _rejects(self, first: int, last: int) -> tuple[Reject, ...]:
-        rejects = [self._reject(int(record)) for record in first + np.flatnonzero(~self._layout.good[first:last])]
-        header = self._beginning.header_reject
-        if header is not None and first == 0 and self._place.record_no == 1:
-            rejects.insert(0, header)
-        return tuple(rejects)
-
     def _raw(self, record: int) -> str:
-        start, end = int(self._layout.starts[record]), int(self._layout.ends[record])
+        return self._shown(int(self._layout.starts[record]), int(self._layout.ends[record]))
+
+    def _shown(self, start: int, end: int) -> str:
         raw = self._layout.window.data[start : min(end, start + _RAW_BYTES_MAX)]
         return self._beginning.encoding.show(raw)[:REJECT_RAW_CHARS_MAX]
 
-    def _reject(self, record: int) -> Reject:
-        kind, column = self._layout.fault(record, self._beginning.dialect, len(self._beginning.columns))
-        return _reject(
-            self._beginning,
-            kind,
-            column,
-            fields=int(self._layout.fields[record]),
-            line=self._place.line + int(self._layout.lines[record]),
-            offset=int(self._offsets[record]),
-            raw=self._raw(record),
-        )
+    def _rejects(self, first: int, last: int) -> tuple[Reject, ...]:
+        """The bad records among those from `first` to `last`. Arrays become lists first: there may be very many."""
+        layout, beginning = self._layout, self._beginning
+        columns, encoding = beginning.columns, beginning.encoding.name
+        header = beginning.header_reject
+        rejects = [header] if header is not None and first == 0 and self._place.record_no == 1 else []
+        bad = first + np.flatnonzero(~layout.good[first:last])
+        for record, start, end, line, offset, fields in zip(
+            bad.tolist(),
+            layout.starts[bad].tolist(),
+            layout.ends[bad].tolist(),
+            (layout.lines[bad] + self._place.line).tolist(),
+            self._offsets[bad].tolist(),
+            layout.fields[bad].tolist(),
+            strict=True,
+        ):
+            kind, column = layout.fault(record, beginning.dialect, len(columns))
+            rejects.append(
+                Reject(
+                    kind=kind,
+                    category="parsing",
+                    message=_message(kind, fields, len(columns), encoding),
+                    line=line,
+                    byte_offset=offset,
+                    column=columns[column] if 0 <= column < len(columns) else None,
+                    raw=self._shown(start, end),
+                )
+            )
+        return tuple(rejects)
+
+
+@lru_cache(maxsize=1024)
+def _message(kind: str, fields: int, width: int, encoding: str) -> str:
+    return _MESSAGES[kind].format(fields=fields, width=width, encoding=encoding)
 
 
 def _without_headers(frame: pl.DataFrame, layout: Layout, beginning: Beginning) -> pl.DataFrame:
@@ -171,21 +190,6 @@ def _numbers(name: str, values: Positions) -> pl.Series:
     return pl.Series(name, values.astype(np.uint64), pl.UInt64)
 
 
-def _reject(
-    beginning: Beginning, kind: str, column_index: int, *, fields: int, line: int, offset: int, raw: str
-) -> Reject:
-    columns = beginning.columns
-    return Reject(
-        kind=kind,
-        category="parsing",
-        message=_MESSAGES[kind].format(fields=fields, width=len(columns), encoding=beginning.encoding.name),
-        line=line,
-        byte_offset=offset,
-        column=columns[column_index] if 0 <= column_index < len(columns) else None,
-        raw=raw,
-    )
-
-
 def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block | None:
     """Read the block at `place`; None at the end of the file.
 
@@ -205,7 +209,9 @@ def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: L
         if not at_end and b"\n" not in working and b"\r" not in working:
             # Not even a line yet: no need to look closer, and no memory to spend on it.
             if len(working) >= limits.record_bytes_max:
+                del raw, working
                 return _overlong(source, beginning, place, limits)
+            del raw, working
             wanted *= 2
             continue
         layout = layout_of(

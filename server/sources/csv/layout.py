@@ -205,22 +205,22 @@ def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> Layout:
         dialect: the file's.
         breaks: line breaks behind it: 1, or 0 at the end of the file.
     """
-    zero = np.zeros(1, np.int64)
-    layout = Layout(
-        window=window_of(head, dialect, at_end=True),
-        starts=zero,
-        ends=np.full(1, len(head), np.int64),
-        lines=zero,
-        fields=zero,
-        good=np.zeros(1, np.bool_),
-        odd=np.zeros(1, np.bool_),
-        faults=np.zeros(1, np.uint8),
-        columns=np.zeros(1, np.int32),
+    window = window_of(head, dialect, at_end=True)
+    records = 0 if comment_lines(window, dialect).any() else 1
+    zeros = np.zeros(records, np.int64)
+    return Layout(
+        window=window,
+        starts=zeros,
+        ends=zeros + len(head),
+        lines=zeros,
+        fields=zeros,
+        good=np.zeros(records, np.bool_),
+        odd=np.zeros(records, np.bool_),
+        faults=np.full(records, RECORD_TOO_LONG, np.uint8),
+        columns=np.full(records, NO_COLUMN, np.int32),
         consumed=len(head),
         lines_consumed=breaks,
     )
-    layout.mark(0, RECORD_TOO_LONG)
-    return layout
 
 
 class _Undecided(Exception):
@@ -319,13 +319,13 @@ class _LineWalk:
         """Reject the record at `line`, whose quotes are wrong, and answer where the file is right again."""
         if found.problem == "record_too_long":
             # Only lines that end within the longest record: what lies beyond may not be in memory yet.
-            last = self._line_of(self._starts[line] + self._record_bytes_max)
+            last = self._line_of(self._starts[line] + self._record_bytes_max, line)
             return self._reject(UNCLOSED_QUOTE, line, self._right_again(line + 1, last) or line + 1)
         is_stray = found.problem == "stray_quote"
         fault = STRAY_QUOTE if is_stray else UNCLOSED_QUOTE
         if is_stray and found.at <= self._line_ends[line]:
             return self._reject(fault, line, line + 1, found.fields)
-        last = self._line_of(found.at) if is_stray else self._line_of(len(self._window.data) - 1)
+        last = self._line_of(found.at if is_stray else len(self._window.data) - 1, line)
         if last >= self._count:
             raise _Undecided
         candidate = self._right_again(line + 1, last + 1)
@@ -356,7 +356,8 @@ class _LineWalk:
         self._faults[line] = fault
         self._columns[line] = column if column < self._width else NO_COLUMN
         self._ends[line] = self._line_ends[next_line - 1]
-        self._is_record[line + 1 : next_line] = False
+        if next_line > line + 1:
+            self._is_record[line + 1 : next_line] = False
         return next_line
 
     def _scan(self, line: int) -> Scan:
@@ -368,8 +369,11 @@ class _LineWalk:
             record_bytes_max=self._record_bytes_max,
         )
 
-    def _line_of(self, offset: int) -> int:
-        """The line that holds an offset."""
+    def _line_of(self, offset: int, first: int) -> int:
+        """The line that holds an offset; not below `first`."""
+        for line in range(first, min(first + _NEAR_LINES, self._count)):
+            if self._line_ends[line] >= offset:
+                return line
         return int(np.searchsorted(self._window.breaks, offset))
 
     def _line_at(self, start: int, first: int) -> int:

@@ -133,11 +133,12 @@ def _ends_with_delimiter(data: bytes, start: int, end: int, delimiter: bytes) ->
     if len(delimiter) == 1:
         return end > start and data[end - 1] == delimiter[0]
     # A delimiter such as `||` may overlap with itself: only those found from the left count.
+    last_end = -1
     at = data.find(delimiter, start, end)
     while at >= 0:
-        start = at + len(delimiter)
-        at = data.find(delimiter, start, end)
-    return start == end
+        last_end = at + len(delimiter)
+        at = data.find(delimiter, last_end, end)
+    return last_end == end
 
 
 def _quoted(source: _Bytes, start: int, dialect: Dialect) -> _Quoted:

@@ -8,6 +8,7 @@ anew in plain CSV first.
 from __future__ import annotations
 
 import codecs
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -22,6 +23,8 @@ from server.sources.csv.lines import Flags, Positions, Window
 from server.sources.csv.scan import record_fields
 
 _PLAIN: Final = Dialect()
+# Undecodable bytes are looked for in pieces of this size.
+_CHUNK_BYTES: Final = 16 * 1024
 _MARK: Final = codecs.BOM_UTF8
 # Stand-ins for a delimiter that Polars cannot be given: control characters, of which one is bound to be absent.
 _SEPARATORS: Final = tuple(bytes([byte]) for byte in (*range(0x1F, 0x0D, -1), *range(0x08, 0, -1)))
@@ -34,21 +37,29 @@ def mark_undecodable(layout: Layout, dialect: Dialect, encoding: Encoding) -> No
         return
     decode = codecs.getdecoder(encoding.working_name)
     view = memoryview(data)
-    position = 0
-    while position < len(data):
-        try:
-            decode(view[position:], "strict")
-            return
-        except UnicodeDecodeError as error:
-            at = position + error.start
-        record = int(np.searchsorted(layout.starts, at, "right")) - 1
-        if record < 0 or at >= layout.ends[record]:
-            # Bytes between records: a comment, or lines that a rejected record left behind.
-            position = at + 1
-            continue
-        if layout.good[record]:
-            layout.mark(record, BAD_ENCODING, column_at(data[int(layout.starts[record]) : at], dialect))
-        position = int(layout.ends[record])
+    if _first_undecodable(decode, view) is None:
+        return
+    # Closer and closer: the error of a decoder holds a copy of all that it was given.
+    first = 0
+    while first < len(layout.starts):
+        start = int(layout.starts[first])
+        last = max(first + 1, int(np.searchsorted(layout.starts, start + _CHUNK_BYTES)))
+        if _first_undecodable(decode, view[start : int(layout.ends[last - 1])]) is not None:
+            for record in (first + np.flatnonzero(layout.good[first:last])).tolist():
+                start, end = int(layout.starts[record]), int(layout.ends[record])
+                at = _first_undecodable(decode, view[start:end])
+                if at is not None:
+                    layout.mark(record, BAD_ENCODING, column_at(data[start : start + at], dialect))
+        first = last
+
+
+def _first_undecodable(decode: Callable[[memoryview, str], object], view: memoryview) -> int | None:
+    """Offset of the first byte that does not decode; None when all do."""
+    try:
+        decode(view, "strict")
+    except UnicodeDecodeError as error:
+        return error.start
+    return None
 
 
 def frame_of(layout: Layout, dialect: Dialect, encoding: Encoding, width: int) -> pl.DataFrame:

@@ -104,6 +104,15 @@ def test_a_record_that_is_too_long_is_rejected_and_passed_over(tmp_path: Path) -
     assert (reading.rows[1].line, reading.rows[1].byte_offset) == (4, 21 + len(long) + 2)
 
 
+def test_a_comment_may_be_longer_than_a_record(tmp_path: Path) -> None:
+    content = b"a,b\n1,2\n#" + b"x" * 5000 + b"\n3,4\n"
+    for block_bytes in (1024, 1 << 20):
+        reading = read_bytes(
+            tmp_path, content, {"commentPrefix": "#"}, csv_block_bytes=block_bytes, csv_record_bytes_max=2048
+        )
+        assert ([row.line for row in reading.rows], reading.rejects) == ([2, 4], ())
+
+
 def test_a_record_just_below_the_limit_is_loaded(tmp_path: Path) -> None:
     record = b"1,a," + b"x" * 2043
     reading = read_bytes(tmp_path, HEAD + record + b"\n", csv_block_bytes=1024, csv_record_bytes_max=2048)
