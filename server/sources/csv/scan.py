@@ -44,12 +44,19 @@ def after_break(data: bytes, at: int) -> int:
 
 
 class _Bytes(NamedTuple):
-    """The bytes that one scan may look at: up to `stop`, and what it means to come there."""
+    """The bytes that one scan may look at: up to `stop`, and what it means to come there.
+
+    `at_end` tells whether the file ends where the data does, `is_end` whether it ends at `stop`.
+    """
 
     data: bytes
     stop: int
     too_long: bool
-    is_end: bool
+    at_end: bool
+
+    @property
+    def is_end(self) -> bool:
+        return self.at_end and not self.too_long
 
     def out_of_bytes(self, *, in_quotes: bool) -> Problem | None:
         """What it means that `stop` was reached; None when it is the end of the file, outside quotes."""
@@ -81,7 +88,7 @@ def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, reco
     """
     too_long = len(data) >= start + record_bytes_max
     stop = start + record_bytes_max if too_long else len(data)
-    source = _Bytes(data, stop, too_long, at_end and not too_long)
+    source = _Bytes(data, stop, too_long, at_end)
     delimiter, quote = dialect.delimiter, dialect.quote
     fields, position, odd = 0, start, False
     inside_field = False
@@ -123,7 +130,7 @@ def _ended(source: _Bytes, end: int, fields: int, *, odd: bool) -> Scan:
     data, stop = source.data, source.stop
     if end >= stop:
         return Scan(source.out_of_bytes(in_quotes=False), stop, stop, fields, stop, odd)
-    if data[end] == CR and end + 1 >= len(data) and not source.is_end:
+    if data[end] == CR and end + 1 >= len(data) and not source.at_end:
         return Scan("incomplete", end, end, fields, end, odd)
     return Scan(None, end, after_break(data, end), fields, end, odd)
 
@@ -176,7 +183,7 @@ def record_fields(data: bytes, start: int, content_end: int, dialect: Dialect) -
         ValueError: the record is not well-formed.
     """
     record = data[start:content_end]
-    source = _Bytes(record, len(record), too_long=False, is_end=True)
+    source = _Bytes(record, len(record), too_long=False, at_end=True)
     values: list[bytes] = []
     position = 0
     while True:
@@ -234,7 +241,7 @@ def lenient_fields(line: bytes, dialect: Dialect) -> list[bytes]:
     keeping = replace(dialect, keep_stray=True)
     while position <= len(line):
         if dialect.quote != NO_BYTE and line.startswith(bytes([dialect.quote]), position):
-            source = _Bytes(line, len(line), too_long=False, is_end=True)
+            source = _Bytes(line, len(line), too_long=False, at_end=True)
             end, problem, _, is_odd = _quoted(source, position, keeping)
             value = _value(line[position:end], True, dialect)
             # A quote that is closed only behind other fields was never meant to open one.

@@ -104,6 +104,13 @@ def test_a_record_that_is_too_long_is_rejected_and_passed_over(tmp_path: Path) -
     assert (reading.rows[1].line, reading.rows[1].byte_offset) == (4, 21 + len(long) + 2)
 
 
+def test_the_longest_record_may_end_the_file_with_a_carriage_return(tmp_path: Path) -> None:
+    record = b'1,a,"' + b"x" * 2041 + b'"\r'
+    assert len(record) == 2048
+    reading = read_bytes(tmp_path, HEAD + b'"\n' + record, csv_record_bytes_max=2048)
+    assert len(reading.rows) == 1
+
+
 def test_a_comment_may_be_longer_than_a_record(tmp_path: Path) -> None:
     content = b"a,b\n1,2\n#" + b"x" * 5000 + b"\n3,4\n"
     for block_bytes in (1024, 1 << 20):
