@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import polars as pl
 
 PENDING: Final = "pending"
 IN_PROGRESS: Final = "in_progress"
@@ -81,6 +84,9 @@ class Run:
     started_at: datetime | None
     completed_at: datetime | None
     batch_count: int = 0
+    conflicts: int = 0
+    deactivated: int = 0
+    same_as_run_id: int | None = None
 
     @property
     def sequence(self) -> int:
@@ -99,12 +105,13 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One committed batch: the checkpoint."""
+    """One committed batch: the checkpoint. `conflicts` counts its rows that had been edited in the target."""
 
     batch_no: int
     ledger: Ledger
     position: Mapping[str, Any]
     bytes_done: int
+    conflicts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +151,12 @@ class LoadSpec:
         key: the unique key; each name is in `columns` or in `constants`.
         synced_at_column: refreshed for every row of the frame, at least every `touch_after_hours`; None for none.
         audit_reason: text for catalog_change_log when changes are logged there, else None.
+        availability_column: boolean that a mirror switches off for rows that are gone; None when there is none.
+        conflict_policy: who wins where a row was edited in the table; see db/loaders/conflicts.py.
+        source_modified_at: when the source last changed (UTC, naive), for newest_wins; None when unknown.
+        column_hash: the share of a row hash that a column's values have (name, String) -> UInt64; None: conflicts are
+            not looked for.
+        seen_by: run id and restart number under which the rows are noted as seen (mirror); None for not.
     """
 
     table: str
@@ -153,3 +166,8 @@ class LoadSpec:
     synced_at_column: str | None
     touch_after_hours: float
     audit_reason: str | None
+    availability_column: str | None = None
+    conflict_policy: str = "source_wins"
+    source_modified_at: datetime | None = None
+    column_hash: Callable[[str, pl.Series], pl.Series] | None = None
+    seen_by: tuple[int, int] | None = None

@@ -118,6 +118,9 @@ sync_runs = Table(
     Column("error_retryable", Boolean),
     Column("notices", JSON(none_as_null=True)),
     Column("detected", JSON(none_as_null=True)),
+    Column("rows_deactivated", _BIG, nullable=False, server_default=text("0")),
+    # The run whose reading this one repeats, because the source was the same: nothing was read.
+    Column("same_as_run_id", _ID),
     Index("idx_sync_runs_source_type", "source_type"),
     Index("idx_sync_runs_status", "status"),
     Index("idx_sync_runs_created_at", "created_at"),
@@ -166,6 +169,8 @@ content_index = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
+    # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
+    Column("deactivated_by_run", _ID),
     UniqueConstraint("source_type", "source_identifier", "external_id", name="uq_content_index_source_external"),
     Index("idx_content_index_content_type", "content_type"),
     Index("idx_content_index_source_type", "source_type"),
@@ -197,6 +202,8 @@ catalog_items = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
+    # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
+    Column("deactivated_by_run", _ID),
     UniqueConstraint("category_id", "capacity", name="uq_catalog_items_category_capacity"),
     Index("idx_catalog_items_category_capacity", "category_id", "capacity"),
     Index("idx_catalog_items_is_active", "is_active"),
@@ -238,10 +245,21 @@ sync_batches = Table(
     Column("rows_unchanged", _BIG, nullable=False),
     Column("rows_rejected", _BIG, nullable=False),
     Column("rows_skipped", _BIG, nullable=False),
+    Column("rows_conflicting", _BIG, nullable=False, server_default=text("0")),
     Column("bytes_done", _BIG, nullable=False),
     Column("position", JSON, nullable=False),
     Column("committed_at", _TIME, nullable=False, server_default=_NOW),
     UniqueConstraint("sync_run_id", "restart_no", "batch_no", name="uq_sync_batches_run_restart_batch"),
+    **_TABLE_OPTIONS,
+)
+
+# What a mirror has seen of its target so far; emptied when the run ends.
+sync_seen_rows = Table(
+    "sync_seen_rows",
+    metadata,
+    Column("sync_run_id", _ID, primary_key=True, autoincrement=False),
+    Column("restart_no", Integer, primary_key=True, autoincrement=False),
+    Column("target_id", _ID, primary_key=True, autoincrement=False),
     **_TABLE_OPTIONS,
 )
 

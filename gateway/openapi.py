@@ -110,7 +110,17 @@ def csv_options() -> Schema:
         decimalComma=FLAG,
         nullTokens=TEXTS,
         columnAliases={"type": "object", "additionalProperties": TEXTS},
+        **_write_options(),
     )
+
+
+def _write_options() -> dict[str, Schema]:
+    return {
+        "mode": {"enum": ["upsert", "mirror"]},
+        "conflictPolicy": {"enum": ["source_wins", "keep_local", "newest_wins", "report"]},
+        "mirrorGoneRatioMax": {"type": "number", "minimum": 0, "maximum": 1},
+        "mirrorAllowEmpty": FLAG,
+    }
 
 
 def api_options() -> Schema:
@@ -146,6 +156,7 @@ def api_options() -> Schema:
         fieldMapping=TEXT_MAP,
         pagination=pagination,
         body={"type": "object"},
+        **_write_options(),
     )
 
 
@@ -184,6 +195,7 @@ def _run() -> Schema:
     return _object(
         {"syncRunId": NUMBER, "sourceType": TEXT, "sourceIdentifier": TEXT, "status": {"enum": list(STATUS_NAMES)}}
         | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
+        | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": _nullable(NUMBER)}
         | {"ledger": ledger, "failure": _nullable(failure), "notices": {"type": "array", "items": TEXT}}
         | times
     )

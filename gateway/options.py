@@ -80,6 +80,14 @@ def _whole_number(field: str) -> Setter[Any]:
     return put
 
 
+def _number(field: str) -> Setter[Any]:
+    def put(message: Message, value: Any, path: str) -> None:
+        _require(isinstance(value, int | float) and not isinstance(value, bool), path, "must be a number")
+        setattr(message, field, float(value))
+
+    return put
+
+
 def _one_of(field: str, values: dict[str, int]) -> Setter[Any]:
     def put(message: Message, value: Any, path: str) -> None:
         _require(isinstance(value, str) and value in values, path, f"must be one of {', '.join(values)}")
@@ -181,6 +189,12 @@ def _fault(path: str, text: str) -> RequestFault:
     return RequestFault(HTTPStatus.BAD_REQUEST, text, reason="INVALID_OPTION", field=path)
 
 
+_WRITE: Final[dict[str, Setter[Any]]] = {
+    "mode": _text("mode"),
+    "conflictPolicy": _text("conflict_policy"),
+    "mirrorGoneRatioMax": _number("mirror_gone_ratio_max"),
+    "mirrorAllowEmpty": _flag("mirror_allow_empty"),
+}
 _CSV: Final[dict[str, Setter[sources_pb2.CsvOptions]]] = {
     "targetTable": _text("target_table"),
     "contentType": _text("content_type"),
@@ -197,6 +211,7 @@ _CSV: Final[dict[str, Setter[sources_pb2.CsvOptions]]] = {
     "decimalComma": _flag("decimal_comma"),
     "nullTokens": _texts("null_tokens"),
     "columnAliases": _aliases,
+    **_WRITE,
 }
 _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "method": _one_of("method", {"GET": sources_pb2.HTTP_METHOD_GET, "POST": sources_pb2.HTTP_METHOD_POST}),
@@ -207,6 +222,7 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "fieldMapping": _text_map("field_mapping"),
     "pagination": _pagination,
     "body": _body,
+    **_WRITE,
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {

@@ -3,22 +3,25 @@
 After a fault whose outcome is unknown (the connection broke while it committed) the batch is written again; each try
 first looks for the batch's checkpoint and, where it stands, answers what was committed then. So a batch counts once.
 The lease is checked last, under a lock that holds a takeover back until the commit: a worker that was taken over
-writes nothing.
+writes nothing. Several batches may be written at once; they commit in the order of their numbers (`CommitOrder`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.errors import TransientDatabaseError
-from db.loaders.upsert import load
+from db.loaders.upsert import LoadResult, load
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
+from db.repositories.content import has_rows
 from db.repositories.errors import insert_errors
 from db.repositories.leases import hold_for_batch
 from server.core.clock import Clock
@@ -27,16 +30,26 @@ from server.core.retry import GiveUp, RetryPolicy, decide
 
 
 @dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a row stands in its source; see sources/base.py."""
+
+    line: int
+    byte_offset: int | None = None
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class WriteJob:
     """One batch, ready to be written.
 
     Args:
         batch_no: its number within the reading.
-        rows: rows for the target, keys unique within the batch, with their `line`; see db.records.LoadSpec.
-        rejects: rejected rows to store, already cut to what may be stored.
+        rows: rows for the target, keys unique within the batch; see db.records.LoadSpec.
+        rejects: rejected rows, to be stored as far as there is room.
         ledger: counts of the batch before loading: read, rejected, skipped.
         position: where the next batch begins.
         bytes_done: bytes of the source up to the end of this batch.
+        origin: where a row of `rows`, by its index, stands in the source.
     """
 
     batch_no: int
@@ -45,6 +58,63 @@ class WriteJob:
     ledger: Ledger
     position: Mapping[str, Any]
     bytes_done: int
+    origin: Callable[[int], Origin]
+
+
+class CommitOrder:
+    """Lets batches that are written at once commit in the order of their numbers, so that the last one is a checkpoint.
+
+    A batch that waits for its turn holds row locks. Were its predecessor to wait for one of them, each would wait for
+    the other, one of them where the database cannot see it. So when an attempt at a batch fails, those that wait behind
+    it let go of everything and begin again once it is committed.
+
+    Args:
+        first_batch_no: the number that commits first.
+    """
+
+    def __init__(self, first_batch_no: int) -> None:
+        self._next = first_batch_no
+        self._retreats: list[int] = []
+        self._moved = asyncio.Condition()
+
+    @property
+    def mark(self) -> int:
+        """To be taken when an attempt begins, for `turn`."""
+        return len(self._retreats)
+
+    async def turn(self, batch_no: int, mark: int) -> None:
+        """Wait until every batch before this one is committed.
+
+        Raises:
+            Overtaken: an attempt at one of them failed since `mark`.
+        """
+        async with self._moved:
+            while self._next < batch_no:
+                if any(failed < batch_no for failed in self._retreats[mark:]):
+                    raise Overtaken
+                await self._moved.wait()
+
+    async def reached(self, batch_no: int) -> None:
+        """Wait, with no lock in hand, until every batch before this one is committed."""
+        await self.turn(batch_no, self._never)
+
+    async def committed(self, batch_no: int) -> None:
+        """Say that the batch is committed."""
+        async with self._moved:
+            self._next = max(self._next, batch_no + 1)
+            self._moved.notify_all()
+
+    async def retreat(self, batch_no: int) -> None:
+        """Say that an attempt at the batch failed and was rolled back."""
+        async with self._moved:
+            self._retreats.append(batch_no)
+            self._moved.notify_all()
+
+    _never = 1 << 62
+
+
+class Overtaken(Exception):
+    """This attempt stands in the way of an earlier batch and must be rolled back."""
 
 
 class BatchWriter:
@@ -56,6 +126,9 @@ class BatchWriter:
         restart_no: the reading that the batches belong to.
         spec: how rows go into the target.
         policy: limits of the tries of one batch.
+        clock: time and randomness.
+        first_batch_no: number of the first batch that is written.
+        errors_room: error rows that may still be stored for the run; further ones are counted only.
     """
 
     def __init__(
@@ -66,6 +139,9 @@ class BatchWriter:
         spec: LoadSpec,
         policy: RetryPolicy,
         clock: Clock,
+        *,
+        first_batch_no: int = 1,
+        errors_room: int = 10_000,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -73,6 +149,10 @@ class BatchWriter:
         self._spec = spec
         self._policy = policy
         self._clock = clock
+        self._order = CommitOrder(first_batch_no)
+        self._errors_room = errors_room
+        # Whether the next batch is probably new to the target; None until the target was asked.
+        self._expect_new: bool | None = None
 
     async def write(self, job: WriteJob) -> Batch:
         """Write the batch, trying again on passing faults; answer its checkpoint.
@@ -87,8 +167,12 @@ class BatchWriter:
         while True:
             attempt += 1
             try:
-                return await self._write_once(job)
+                batch, errors_stored = await self._write_once(job, self._order.mark)
+            except Overtaken:
+                # Cannot happen twice: from here on no batch is before this one.
+                await self._order.reached(job.batch_no)
             except TransientDatabaseError as error:
+                await self._order.retreat(job.batch_no)
                 decision = decide(
                     self._policy,
                     retryable=True,
@@ -104,53 +188,93 @@ class BatchWriter:
                         category="system",
                     ) from error
                 await self._clock.sleep(decision.seconds)
+            else:
+                self._errors_room -= errors_stored
+                await self._order.committed(job.batch_no)
+                return batch
 
-    async def _write_once(self, job: WriteJob) -> Batch:
+    async def _write_once(self, job: WriteJob, mark: int) -> tuple[Batch, int]:
         async with self._database.write() as connection:
             committed = await get_batch(connection, self._lease.run_id, self._restart_no, job.batch_no)
             if committed is not None:
-                return committed
-            result = await load(connection, self._spec, job.rows)
-            rejects = [
-                *job.rejects,
-                *(_collision(job, index) for index in result.collided),
-                *(_not_storable(job, index, column) for index, column in sorted(result.damaged.items())),
-            ]
+                return committed, 0
+            result = await self._load(connection, job)
+            errors = [*job.rejects, *_errors_of(job, result, self._spec)]
+            kept = sum(conflict.kept_whole for conflict in result.conflicts)
             ledger = replace(
                 job.ledger,
                 inserted=result.counts.inserted,
                 updated=result.counts.updated,
                 unchanged=result.counts.unchanged,
                 rejected=job.ledger.rejected + len(result.collided) + len(result.damaged),
+                skipped=job.ledger.skipped + kept,
             )
-            batch = Batch(job.batch_no, ledger, job.position, job.bytes_done)
-            await insert_errors(connection, self._lease.run_id, self._restart_no, rejects)
+            batch = Batch(job.batch_no, ledger, job.position, job.bytes_done, len(result.conflicts))
+            await self._order.turn(job.batch_no, mark)
+            # Only now is it known how many of the errors before these were stored.
+            errors = errors[: max(0, self._errors_room)]
+            await insert_errors(connection, self._lease.run_id, self._restart_no, errors)
             await insert_batch(connection, self._lease, self._restart_no, batch)
             if not await hold_for_batch(connection, self._lease):
                 raise LeaseLost(self._lease.run_id)
-            return batch
+            return batch, len(errors)
+
+    async def _load(self, connection: AsyncConnection, job: WriteJob) -> LoadResult:
+        if self._expect_new is None:
+            self._expect_new = not await has_rows(connection, self._spec)
+        result = await load(connection, self._spec, job.rows, expect_new=self._expect_new)
+        if job.rows.height:
+            self._expect_new = result.counts.inserted == job.rows.height
+        return result
 
 
-def _collision(job: WriteJob, index: int) -> ErrorRow:
+def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorRow]:
+    """What the target has to say about rows of the batch."""
+    errors = [
+        _error(
+            job,
+            index,
+            "key_collision",
+            "the table's collation takes this row's key for that of another row; change the key, or the column's "
+            "collation to a binary one",
+        )
+        for index in result.collided
+    ]
+    errors += [
+        _error(
+            job,
+            index,
+            "not_storable",
+            f"the table's column {column or '(not named)'} cannot hold this row's value as it is: it is too long, or "
+            "the column's character set lacks a character; mend the value or widen the column (utf8mb4)",
+            column or None,
+        )
+        for index, column in sorted(result.damaged.items())
+    ]
+    if spec.conflict_policy == "report":
+        errors += [
+            _error(
+                job,
+                conflict.row_no,
+                "conflict",
+                f"edited in the table since the last sync: {', '.join(conflict.columns)}; the table's values were kept",
+                conflict.columns[0],
+            )
+            for conflict in result.conflicts
+        ]
+    return errors
+
+
+def _error(job: WriteJob, index: int, code: str, message: str, column: str | None = None) -> ErrorRow:
+    origin = job.origin(index)
     return ErrorRow(
         error_type="validation",
-        error_code="key_collision",
-        message="the table's collation takes this row's key for that of another row; change the key, or the column's "
-        "collation to a binary one",
+        error_code=code,
+        message=message,
         retryable=False,
-        line=int(job.rows["line"][index]),
-        batch_no=job.batch_no,
-    )
-
-
-def _not_storable(job: WriteJob, index: int, column: str) -> ErrorRow:
-    return ErrorRow(
-        error_type="validation",
-        error_code="not_storable",
-        message=f"the table's column {column or '(not named)'} cannot hold this row's value as it is: it is too long, or "
-        "the column's character set lacks a character; mend the value or widen the column (utf8mb4)",
-        retryable=False,
-        line=int(job.rows["line"][index]),
-        column=column or None,
+        line=origin.line,
+        byte_offset=origin.byte_offset,
+        column=column,
+        raw=origin.raw,
         batch_no=job.batch_no,
     )

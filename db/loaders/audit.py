@@ -1,13 +1,16 @@
-"""catalog_change_log: one `create` row per new item, one `update` row per field that really changed."""
+"""The change log of catalog items: one `create` row per new item, one `update` row per field that really changed.
+
+Items that a mirror switches off or on again get a `deactivate` or an `activate` row. All in the batch's transaction.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Table, TableClause, Text, cast, insert, literal, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import ColumnElement, Text, cast, insert, literal, select
+from sqlalchemy.sql.selectable import FromClause
 
+from db.loaders.differences import BatchTables
 from db.repositories.dialect import now
 from db.schema import catalog_change_log
 
@@ -18,55 +21,55 @@ _COLUMNS: Final = [
 ]  # fmt: skip
 
 
-async def log_updates(
-    connection: AsyncConnection,
-    target: Table,
-    staging: TableClause,
-    differs: Mapping[str, ColumnElement[bool]],
-    reason: str,
-) -> None:
-    """Log each field that the batch is about to change; called before the update, with target_id filled."""
-    for name, condition in differs.items():
-        await _log(
-            connection,
-            target,
-            "update",
-            name,
-            cast(target.c[name], Text()),
-            cast(staging.c[name], Text()),
-            reason,
-            staging,
-            (target.c["id"] == staging.c["target_id"]) & condition,
-        )
+async def log_updates(tables: BatchTables, reason: str) -> None:
+    """Log each field that the batch is about to change; called before the update."""
+    target, changes = tables.target, tables.changes
+    same_row = (target.c["id"] == changes.c["target_id"]) & (changes.c["differs"] == 1)
+    for name in tables.value_names:
+        old, new = cast(target.c[name], Text()), cast(tables.value(changes, name), Text())
+        source = changes.join(target, same_row & tables.differs(changes, name))
+        await _log(tables, source, "update", name, old, new, reason)
+    availability = tables.spec.availability_column
+    if availability is not None and availability not in tables.value_names:
+        source = changes.join(target, same_row & (changes.c["is_back"] == 1))
+        await _log(tables, source, "activate", availability, literal("0"), literal("1"), reason)
 
 
-async def log_creations(
-    connection: AsyncConnection, target: Table, staging: TableClause, same_key: ColumnElement[bool], reason: str
-) -> None:
-    """Log each item that the batch has inserted (staging rows without a target row before it); called after the insert."""
-    await _log(
-        connection, target, "create", None, literal(None), literal(None), reason, staging,
-        same_key & staging.c["target_id"].is_(None),
-    )  # fmt: skip
+async def log_creations(tables: BatchTables, reason: str) -> None:
+    """Log each item that the batch has inserted; called after the insert."""
+    changes = tables.changes
+    source = changes.join(tables.target, tables.same_key(changes) & changes.c["target_id"].is_(None))
+    await _log(tables, source, "create", None, literal(None), literal(None), reason)
+
+
+async def log_deactivations(tables: BatchTables, gone: ColumnElement[bool], reason: str) -> None:
+    """Log each item that is about to be switched off.
+
+    Args:
+        gone: condition over the target.
+    """
+    column = tables.spec.availability_column
+    source = tables.target
+    await _log(tables, source, "deactivate", column, literal("1"), literal("0"), reason, where=gone)
 
 
 async def _log(
-    connection: AsyncConnection,
-    target: Table,
+    tables: BatchTables,
+    source: FromClause,
     action: str,
     field: str | None,
     old_value: ColumnElement[Any],
     new_value: ColumnElement[Any],
     reason: str,
-    staging: TableClause,
-    condition: ColumnElement[bool],
+    *,
+    where: ColumnElement[bool] | None = None,
 ) -> None:
-    query = (
-        select(
-            target.c["id"], target.c["category_id"], target.c["capacity"], literal(action), literal(field),
-            old_value, new_value, literal(_CHANGED_BY), literal(reason[:500]), now(),
-        )
-        .select_from(staging)
-        .join(target, condition)
-    )  # fmt: skip
-    await connection.execute(insert(catalog_change_log).from_select(_COLUMNS, query, include_defaults=False))
+    target = tables.target
+    query = select(
+        target.c["id"], target.c["category_id"], target.c["capacity"], literal(action), literal(field),
+        old_value, new_value, literal(_CHANGED_BY), literal(reason[:500]), now(),
+    ).select_from(source)  # fmt: skip
+    if where is not None:
+        query = query.where(where)
+    statement = insert(catalog_change_log).from_select(_COLUMNS, query, include_defaults=False)
+    await tables.connection.execute(statement)

@@ -24,12 +24,14 @@ class BatchTotals:
         batch_count: batches of the run, of all readings.
         ledger: counts of the present reading.
         bytes_done: of the present reading.
+        conflicts: of the present reading.
     """
 
     restart_no: int
     batch_count: int
     ledger: Ledger
     bytes_done: int
+    conflicts: int
 
 
 async def insert_batch(connection: AsyncConnection, lease: Lease, restart_no: int, batch: Batch) -> None:
@@ -46,6 +48,7 @@ async def insert_batch(connection: AsyncConnection, lease: Lease, restart_no: in
             rows_unchanged=batch.ledger.unchanged,
             rows_rejected=batch.ledger.rejected,
             rows_skipped=batch.ledger.skipped,
+            rows_conflicting=batch.conflicts,
             bytes_done=batch.bytes_done,
             position=dict(batch.position),
         )
@@ -93,11 +96,12 @@ async def read_totals(connection: AsyncConnection, run_id: int) -> BatchTotals:
                 as_integer(func.sum(_B.rows_rejected)),
                 as_integer(func.sum(_B.rows_skipped)),
                 as_integer(func.max(_B.bytes_done)),
+                as_integer(func.sum(_B.rows_conflicting)),
             ).where(_B.sync_run_id == run_id, _B.restart_no == restart_no)
         )
     ).one()
-    *counts, bytes_done = (int(value) for value in row)
-    return BatchTotals(restart_no, int(count), Ledger(*counts), bytes_done)
+    *counts, bytes_done, conflicts = (int(value) for value in row)
+    return BatchTotals(restart_no, int(count), Ledger(*counts), bytes_done, conflicts)
 
 
 def _batch(row: Row[Any]) -> Batch:
@@ -113,4 +117,5 @@ def _batch(row: Row[Any]) -> Batch:
         ),
         position=row.position,
         bytes_done=row.bytes_done,
+        conflicts=row.rows_conflicting,
     )

@@ -1,13 +1,34 @@
-"""content_index: what a run needs to know of the rows that stand there."""
+"""What a run needs to know of the rows that stand in its target."""
 
 from __future__ import annotations
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Table, and_, func, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.schema import content_index
+from db.records import LoadSpec
+from db.schema import content_index, metadata
 
 _C = content_index.c
+
+
+def of_source(target: Table, spec: LoadSpec) -> ColumnElement[bool]:
+    """The target's rows that belong to the source of a load: all, where the key has no part that names a source."""
+    fixed = [name for name in spec.key if name in spec.constants]
+    return and_(true(), *(target.c[name] == spec.constants[name] for name in fixed))
+
+
+async def has_rows(connection: AsyncConnection, spec: LoadSpec) -> bool:
+    """Whether the target has any row of the load's source."""
+    target = metadata.tables[spec.table]
+    found = await connection.execute(select(target.c["id"]).where(of_source(target, spec)).limit(1))
+    return found.first() is not None
+
+
+async def count_rows(connection: AsyncConnection, spec: LoadSpec) -> int:
+    """The target's rows of the load's source."""
+    target = metadata.tables[spec.table]
+    found = await connection.execute(select(func.count()).select_from(target).where(of_source(target, spec)))
+    return int(found.scalar_one())
 
 
 async def first_row_number(connection: AsyncConnection, source_type: str, source_identifier: str) -> int | None:

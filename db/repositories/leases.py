@@ -90,6 +90,11 @@ async def hold_for_batch(connection: AsyncConnection, lease: Lease) -> bool:
     return row is not None
 
 
+async def lock(connection: AsyncConnection, lease: Lease) -> None:
+    """Wait for every batch of the run that is being committed, and hold back further ones until this transaction ends."""
+    await connection.execute(select(_R.id).where(_R.id == lease.run_id).with_for_update())
+
+
 async def complete(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
     """End the run as completed; False when the lease is lost."""
     return await _end(connection, lease, COMPLETED, ledger, bytes_done, None)

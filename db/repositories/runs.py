@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import (
     CANCELLED,
+    COMPLETED,
     FAILED,
     IN_PROGRESS,
     PENDING,
@@ -115,6 +116,58 @@ async def note_source(
     )
 
 
+async def note_deactivated(connection: AsyncConnection, run_id: int, count: int) -> None:
+    """Add to the rows that the run, a mirror, switched off."""
+    await connection.execute(
+        update(sync_runs)
+        .where(_R.id == run_id)
+        .values(rows_deactivated=_R.rows_deactivated + count, revision=_R.revision + 1)
+    )
+
+
+async def last_reading(connection: AsyncConnection, run: Run, *, fingerprint: str, minutes: int) -> Run | None:
+    """The run that last read the source of `run` through, when a repetition of it would find the same.
+
+    Args:
+        fingerprint: of the source as it is now.
+        minutes: how long ago that run may have ended.
+    """
+    of_source = and_(_R.source_type == run.source_type, _R.source_identifier == run.source_identifier)
+    # A run that nobody ever claimed has written nothing; of the others the last one counts, however it ended.
+    last = (
+        await connection.execute(
+            select(_R.id, _R.same_as_run_id)
+            .where(of_source, _R.id != run.id, _R.lease_epoch > 0)
+            .order_by(func.coalesce(_R.completed_at, _R.updated_at).desc(), _R.id.desc())
+            .limit(1)
+        )
+    ).one_or_none()
+    if last is None:
+        return None
+    row = (
+        await connection.execute(
+            select(sync_runs).where(
+                _R.id == (last.same_as_run_id or last.id),
+                of_source,
+                _R.status == COMPLETED,
+                _R.source_fingerprint == fingerprint,
+                _R.completed_at > minutes_before_now(minutes),
+                _R.rows_rejected == 0,
+            )
+        )
+    ).one_or_none()
+    if row is None or row.sync_metadata != run.options:
+        return None
+    found = await _with_batches(connection, row)
+    return None if found.conflicts else found
+
+
+async def note_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
+    """Note that a run repeats the reading of another one."""
+    await connection.execute(update(sync_runs).where(_R.id == run_id).values(same_as_run_id=same_as_run_id))
+    await add_notices(connection, run_id, (notice,))
+
+
 async def start_over(connection: AsyncConnection, run_id: int, notice: str) -> None:
     """Begin again from the first record: batches of the earlier reading no longer count."""
     notices = await _notices(connection, run_id)
@@ -124,6 +177,7 @@ async def start_over(connection: AsyncConnection, run_id: int, notice: str) -> N
         .values(
             restart_no=_R.restart_no + 1,
             source_fingerprint=None,
+            same_as_run_id=None,
             notices=[*notices, notice],
             revision=_R.revision + 1,
         )
@@ -264,4 +318,7 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         started_at=row.started_at,
         completed_at=row.completed_at,
         batch_count=totals.batch_count,
+        conflicts=totals.conflicts,
+        deactivated=row.rows_deactivated,
+        same_as_run_id=row.same_as_run_id,
     )

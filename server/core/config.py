@@ -80,6 +80,12 @@ class Settings(BaseSettings):
     csv_compression_ratio_max: float = Field(
         250.0, ge=1, le=100_000, description="content of a compressed CSV file over its size"
     )
+    loaders_max: int = Field(
+        2,
+        ge=1,
+        le=16,
+        description="batches of one file that are written at once (MySQL and MariaDB), one connection each",
+    )
     batch_rows_max: int = Field(131_072, ge=1, le=10_000_000, description="rows written in one transaction")
 
     http_timeout_seconds: float = Field(30.0, gt=0, le=3600, description="one request to a source API")

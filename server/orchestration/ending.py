@@ -91,6 +91,8 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
     if isinstance(error, RunStopped) and error.reason == "lease_lost":
         return "lost"
     async with database.write() as connection:
+        # First, so that a batch whose commit is still on its way is counted or was never committed.
+        await leases.lock(connection, lease)
         totals = await read_totals(connection, lease.run_id)
         ledger, bytes_done = totals.ledger, totals.bytes_done
         if isinstance(error, RunStopped):

@@ -12,7 +12,6 @@ from typing import Protocol
 
 import polars as pl
 
-from db.records import ErrorRow
 from server.orchestration.survey import Repeats
 from server.pipeline.contract import MappingPlan, PreparedBatch
 from server.pipeline.keys import apply_ordinals
@@ -24,15 +23,20 @@ class Distinct:
 
     Args:
         rows: rows to write.
-        skipped: rows that a later one supersedes, as warnings; not rows to be tried again.
+        superseded: record_no and last_record_no (UInt64) of rows that a later one with the same key supersedes.
     """
 
     rows: pl.DataFrame
-    skipped: tuple[ErrorRow, ...]
+    superseded: pl.DataFrame
 
 
 class KeyRule(Protocol):
     """Makes the keys of batches distinct."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether no two rows of the whole source are given out with one key, so that batches never meet in the target."""
+        ...
 
     def distinct(self, prepared: PreparedBatch) -> Distinct:
         """The rows to write. Batches come in order."""
@@ -42,6 +46,8 @@ class KeyRule(Protocol):
 class SurveyedKeys:
     """For a source whose repeats are known beforehand."""
 
+    is_exact = True
+
     def __init__(self, plan: MappingPlan, repeats: Repeats) -> None:
         self._plan = plan
         self._repeats = repeats
@@ -50,11 +56,13 @@ class SurveyedKeys:
         """The rows to write: exact, whatever batch a repeat stands in."""
         rows = prepared.rows
         if rows.is_empty() or self._repeats.rows.is_empty():
-            return Distinct(rows, ())
+            return _all(rows)
         found = self._repeats.between(int(rows["record_no"][0]), int(rows["record_no"][-1]))
         if found.is_empty():
-            return Distinct(rows, ())
-        joined = rows.join(found.select("record_no", "ordinal", "last_record_no"), on="record_no", how="left")
+            return _all(rows)
+        joined = rows.join(
+            found.select("record_no", "ordinal", "last_record_no"), on="record_no", how="left", maintain_order="left"
+        )
         return _resolved(self._plan, joined.with_columns(pl.col("ordinal").fill_null(1)))
 
 
@@ -69,11 +77,16 @@ class StreamedKeys:
         self._plan = plan
         self._counts: dict[tuple[int, int], int] = {}
 
+    @property
+    def is_exact(self) -> bool:
+        """Row numbers never repeat; anything else may."""
+        return self._plan.identity == "row_number"
+
     def distinct(self, prepared: PreparedBatch) -> Distinct:
         """The rows to write."""
         rows = prepared.rows
         if rows.is_empty() or self._plan.identity == "row_number":
-            return Distinct(rows, ())
+            return _all(rows)
         last = pl.col("record_no").max().over("key_high", "key_low")
         joined = rows.with_columns(self._ordinals(rows), last.alias("last_record_no"))
         return _resolved(self._plan, joined)
@@ -86,6 +99,10 @@ class StreamedKeys:
         return pl.Series("ordinal", ordinals, dtype=pl.UInt32)
 
 
+def _all(rows: pl.DataFrame) -> Distinct:
+    return Distinct(rows, rows.select("record_no", pl.col("record_no").alias("last_record_no")).clear())
+
+
 def _resolved(plan: MappingPlan, joined: pl.DataFrame) -> Distinct:
     """Keep what is to be written of rows with their `ordinal` and the `last_record_no` of their key (or null)."""
     rows = joined.drop("ordinal", "last_record_no")
@@ -95,7 +112,7 @@ def _resolved(plan: MappingPlan, joined: pl.DataFrame) -> Distinct:
     if plan.identity in ("content", "mapped"):
         rows = apply_ordinals(rows, ordinals)
     superseded &= ~by_content
-    return Distinct(rows.filter(~superseded), tuple(_warnings(joined.filter(superseded))))
+    return Distinct(rows.filter(~superseded), joined.filter(superseded).select("record_no", "last_record_no"))
 
 
 def _identified_by_content(plan: MappingPlan, rows: pl.DataFrame, repeated: pl.Series) -> pl.Series:
@@ -110,16 +127,3 @@ def _identified_by_content(plan: MappingPlan, rows: pl.DataFrame, repeated: pl.S
         )
     ]
     return pl.Series(flags, dtype=pl.Boolean)
-
-
-def _warnings(superseded: pl.DataFrame) -> list[ErrorRow]:
-    return [
-        ErrorRow(
-            error_type="validation",
-            error_code="duplicate_key",
-            message=f"a later row (record {last}) has the same key; the last one wins, this one is skipped",
-            retryable=False,
-            line=line,
-        )
-        for line, last in superseded.select("line", "last_record_no").iter_rows()
-    ]

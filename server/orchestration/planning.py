@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -12,14 +13,21 @@ from db.repositories.content import first_row_number
 from server.core.config import Settings
 from server.core.errors import Invalid
 from server.pipeline.contract import IdentityRule, MappingPlan
+from server.pipeline.hashing import column_hash
 from server.pipeline.mapping import plan_mapping
 from server.sources.registry import MappingRequest
+from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
 from server.targets.base import Target
 from server.targets.registry import TARGETS
 
 ROW_NUMBER_NOTICE: Final = (
     "rows of this source already stand in the table as row_<n>: that numbering is kept, so a line inserted in the middle "
     "shifts the rows after it; map external_id to give rows an identity of their own"
+)
+
+LOCAL_INFILE_NOTICE: Final = (
+    "the database server does not allow LOAD DATA LOCAL (local_infile is off): rows that have to be compared with the "
+    "table go in by plain INSERT statements, which is slower; switch local_infile on to load faster"
 )
 
 
@@ -82,25 +90,37 @@ async def row_number_base(connection: AsyncConnection, request: MappingRequest, 
     return await first_row_number(connection, run.source_type, run.source_identifier)
 
 
-def load_spec(plan: MappingPlan, settings: Settings, written_columns: list[str], source_identifier: str) -> LoadSpec:
-    """How the prepared rows of a plan go into its target.
-
-    Args:
-        written_columns: columns of the prepared rows.
-    """
+def load_spec(
+    plan: MappingPlan,
+    settings: Settings,
+    source_identifier: str,
+    write: WriteOptions = DEFAULT_WRITE_OPTIONS,
+    source_modified_at: datetime | None = None,
+    seen_by: tuple[int, int] | None = None,
+) -> LoadSpec:
+    """How the prepared rows of a plan go into its target; see LoadSpec for the arguments."""
     target = plan.target
-    columns = tuple(
-        column.name
-        for column in target.columns
-        if column.name in written_columns and column.name not in target.constants
-    )
+    constants = {
+        name: value
+        for name, value in plan.constants.items()
+        if name in target.constants or (name in target.by_name and name not in plan.source_columns)
+    }
+    from_rows = {*plan.source_columns, target.identity_column}
+    if plan.extra_columns:
+        from_rows.add(target.extras_column)
+    columns = tuple(column.name for column in target.columns if column.name in from_rows)
     name = re.split(r"[/\\]", source_identifier)[-1]
     return LoadSpec(
         table=target.name,
         columns=columns,
-        constants={name: plan.constants[name] for name in target.constants},
+        constants=constants,
         key=target.key,
         synced_at_column=target.synced_at_column,
         touch_after_hours=settings.touch_after_hours,
         audit_reason=f"sync of {name}" if target.audited else None,
+        availability_column=target.availability_column,
+        conflict_policy=write.conflict_policy,
+        source_modified_at=source_modified_at,
+        column_hash=column_hash,
+        seen_by=seen_by,
     )

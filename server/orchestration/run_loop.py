@@ -1,12 +1,12 @@
 """One run, from its options to its end.
 
-    open the source -> plan the mapping -> find repeated keys -> after the last checkpoint:
+    open the source -> the same as last time? -> plan the mapping -> find repeated keys -> after the last checkpoint:
         read a batch -> prepare -> make keys distinct -> write -> say so
-    -> check the ledger -> completed
+    -> (mirror) switch off what is gone -> compare the ledger with the table -> completed
 
-Invariants: a batch is read only after every batch before it is committed or in hand; nothing is written without the
-lease; a run ends as completed only when its source said that it was at its end and the ledger adds up. Whatever is
-raised leaves the committed batches and their checkpoints, from which the run can go on.
+Invariants: batches commit in order, so the last one is a checkpoint; nothing is written without the lease; a run ends
+as completed only when its source said that it was at its end and the ledger adds up. Whatever is raised leaves the
+committed batches and their checkpoints, from which the run can go on.
 """
 
 from __future__ import annotations
@@ -14,25 +14,30 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
-from db.records import Batch, ErrorRow, Lease, Ledger, Run
+from db.loaders.staging import local_infile_allowed
+from db.records import Batch, Lease, LoadSpec, Run
 from db.repositories import runs
-from db.repositories.batches import last_batch
+from db.repositories.batches import last_batch, read_totals
+from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
 from server.core.errors import Fatal
 from server.core.retry import RetryPolicy
 from server.orchestration import planning
 from server.orchestration.context import RunContext
+from server.orchestration.jobs import make_job
 from server.orchestration.keys import KeyRule, StreamedKeys, SurveyedKeys
+from server.orchestration.mirror import finish_mirror
+from server.orchestration.repeat import repeat_last_reading
 from server.orchestration.signals import RunSignals
 from server.orchestration.survey import KeyLog, Repeats
+from server.orchestration.transfer import Transfer
 from server.pipeline.contract import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.base import Reject, SourceBatch, SourceContext, SourceReader
-from server.sources.registry import MappingRequest, Source
-from server.writer import BatchWriter, WriteJob
+from server.sources.base import SourceBatch, SourceContext, SourceReader
+from server.sources.registry import Source
+from server.writer import BatchWriter
 
 
 class RunLoop:
@@ -52,8 +57,8 @@ class RunLoop:
         self._lease = lease
         self._source = source
         self._signals = signals
-        self.restart_no = run.restart_no
-        self._stored_rejects = 0
+        self._restart_no = run.restart_no
+        self._rejected_count = 0
 
     async def execute(self) -> None:
         """Read and write everything after the last checkpoint.
@@ -67,9 +72,17 @@ class RunLoop:
         reader = await self._signals.guard(self._source.open(source_context, context.reveal))
         try:
             checkpoint = await self._checkpoint(reader)
-            plan = await self._plan(self._source.mapping, reader)
+            plan = await self._plan(reader)
+            spec = self._spec(plan, reader)
+            if await self._is_repetition(spec, reader, checkpoint):
+                return
             keys = await self._keys(plan, reader)
-            await self._transfer(plan, keys, reader, checkpoint)
+            await self._transfer(plan, spec, keys, reader, checkpoint)
+            if spec.seen_by is not None:
+                options = self._source.mapping.write
+                await finish_mirror(context.database, self._lease, self._restart_no, spec, options)
+            if keys.is_exact:
+                await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
         finally:
             await reader.close()
@@ -78,7 +91,7 @@ class RunLoop:
         """Where to go on; a source that has changed since the last batch is read from its start again."""
         info = reader.info
         async with self._context.database.write() as connection:
-            checkpoint = await last_batch(connection, self._run.id, self.restart_no)
+            checkpoint = await last_batch(connection, self._run.id, self._restart_no)
             known = self._run.source_fingerprint
             if checkpoint is not None and known is not None and known != info.fingerprint:
                 await runs.start_over(
@@ -86,7 +99,7 @@ class RunLoop:
                     self._run.id,
                     f"the source changed after batch {checkpoint.batch_no}: it was read again from its start",
                 )
-                self.restart_no += 1
+                self._restart_no += 1
                 checkpoint = None
             await runs.note_source(
                 connection,
@@ -95,10 +108,10 @@ class RunLoop:
                 bytes_total=info.bytes_total,
                 detected=info.detected,
             )
-            self._stored_rejects = await count_errors(connection, self._run.id, self.restart_no)
         return checkpoint
 
-    async def _plan(self, request: MappingRequest, reader: SourceReader) -> MappingPlan:
+    async def _plan(self, reader: SourceReader) -> MappingPlan:
+        request = self._source.mapping
         async with self._context.database.read() as connection:
             base = await planning.row_number_base(connection, request, self._run)
         plan = planning.plan_for(
@@ -111,6 +124,25 @@ class RunLoop:
         if plan.identity == "row_number":
             await self._add_notices((planning.ROW_NUMBER_NOTICE,))
         return plan
+
+    def _spec(self, plan: MappingPlan, reader: SourceReader) -> LoadSpec:
+        write = self._source.mapping.write
+        seen_by = (self._run.id, self._restart_no) if write.mode == "mirror" else None
+        return planning.load_spec(
+            plan, self._context.settings, self._run.source_identifier, write, reader.info.modified_at, seen_by
+        )
+
+    async def _is_repetition(self, spec: LoadSpec, reader: SourceReader, checkpoint: Batch | None) -> bool:
+        """Whether the last reading of the source stands for this one, so that nothing has to be read."""
+        info = reader.info
+        if checkpoint is not None:
+            # What was once recorded as a repetition ends as one: its only batch is all there is.
+            return self._run.same_as_run_id is not None and self._restart_no == self._run.restart_no
+        if not info.fingerprint:
+            return False
+        return await repeat_last_reading(
+            self._context.database, self._run, self._restart_no, self._lease, spec, info.fingerprint, info.bytes_total
+        )
 
     async def _keys(self, plan: MappingPlan, reader: SourceReader) -> KeyRule:
         if not reader.info.rereadable or plan.identity == "row_number":
@@ -136,72 +168,58 @@ class RunLoop:
             refused = refused.append(here.filter(~here.is_in(good.implode())))
         return repeats.without(refused)
 
-    async def _transfer(self, plan: MappingPlan, keys: KeyRule, reader: SourceReader, checkpoint: Batch | None) -> None:
-        """Write batch after batch; while one is written, the next is read and prepared. Batches commit in order."""
-        settings = self._context.settings
-        policy = RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max)
-        writer: BatchWriter | None = None
-        writing: asyncio.Task[None] | None = None
-        position = checkpoint.position if checkpoint else None
+    async def _transfer(
+        self, plan: MappingPlan, spec: LoadSpec, keys: KeyRule, reader: SourceReader, checkpoint: Batch | None
+    ) -> None:
+        """Write batch after batch, a few at a time, while the next is read and prepared."""
+        settings, database = self._context.settings, self._context.database
+        async with database.read() as connection:
+            errors_stored = await count_errors(connection, self._run.id, self._restart_no)
+            self._rejected_count = (await read_totals(connection, self._run.id)).ledger.rejected
+            if not await local_infile_allowed(connection):
+                await self._add_notices((planning.LOCAL_INFILE_NOTICE,))
         first_batch_no = checkpoint.batch_no + 1 if checkpoint else 1
-        try:
-            async for batch in self._read(reader, position, first_batch_no):
-                job, columns = await asyncio.to_thread(self._job, batch, plan, keys)
-                self._stored_rejects += len(job.rejects)
-                if writing is not None:
-                    await asyncio.shield(writing)
-                # The batch boundary: what was read ahead is not begun when the run is to stop.
-                self._signals.check()
-                if writer is None:
-                    spec = planning.load_spec(plan, settings, columns, self._run.source_identifier)
-                    writer = BatchWriter(
-                        self._context.database, self._lease, self.restart_no, spec, policy, self._context.clock
-                    )
-                writing = asyncio.create_task(self._write(writer, job), name=f"write-{self._run.id}-{job.batch_no}")
-        finally:
-            if writing is not None:
-                await _ended(writing)
-        if writing is not None:
-            writing.result()
+        writer = BatchWriter(
+            database,
+            self._lease,
+            self._restart_no,
+            spec,
+            RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max),
+            self._context.clock,
+            first_batch_no=first_batch_no,
+            errors_room=settings.rejects_stored_max - errors_stored,
+        )
+        # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
+        loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1
+        async with Transfer(writer, loaders, self._signals, self._written) as transfer:
+            async for batch in self._read(reader, checkpoint.position if checkpoint else None, first_batch_no):
+                await transfer.put(await asyncio.to_thread(make_job, batch, plan, keys, settings.rejects_stored_max))
+            await transfer.finish()
 
-    async def _write(self, writer: BatchWriter, job: WriteJob) -> None:
-        written = await writer.write(job)
+    def _written(self, batch: Batch) -> None:
         self._context.progressed(self._run.id)
-        if written.ledger.rejected:
-            await self._check_reject_count()
-
-    async def _check_reject_count(self) -> None:
-        run = await self._live_run()
+        self._rejected_count += batch.ledger.rejected
         limit = self._context.settings.error_count_max
-        if run.ledger.rejected > limit:
+        if self._rejected_count > limit:
             raise Fatal(
                 "ERROR_BUDGET_EXCEEDED",
-                f"{run.ledger.rejected} rows were rejected, more than the {limit} that TECHAURA_SYNC_ERROR_COUNT_MAX "
+                f"{self._rejected_count} rows were rejected, more than the {limit} that TECHAURA_SYNC_ERROR_COUNT_MAX "
                 "allows; what was committed stays",
                 category="validation",
             )
 
-    def _job(self, batch: SourceBatch, plan: MappingPlan, keys: KeyRule) -> tuple[WriteJob, list[str]]:
-        """Prepare a batch (in a thread): mapped, validated, one row per key."""
-        prepared = prepare(batch, plan)
-        distinct = keys.distinct(prepared)
-        stored = [*(_error_row(reject, batch.batch_no) for reject in prepared.rejects)]
-        stored += [replace(warning, batch_no=batch.batch_no) for warning in distinct.skipped]
-        room = max(0, self._context.settings.rejects_stored_max - self._stored_rejects)
-        ledger = Ledger(
-            read=prepared.rows.height + len(prepared.rejects),
-            rejected=len(prepared.rejects),
-            skipped=len(distinct.skipped),
-        )
-        job = WriteJob(
-            batch_no=batch.batch_no,
-            rows=distinct.rows,
-            rejects=stored[:room],
-            ledger=ledger,
-            position=batch.position,
-            bytes_done=batch.bytes_done,
-        )
-        return job, distinct.rows.columns
+    async def _compare_with_table(self, spec: LoadSpec) -> None:
+        """Every row that was written has a key of its own, so the table has at least as many rows of this source."""
+        async with self._context.database.read() as connection:
+            ledger = (await read_totals(connection, self._run.id)).ledger
+            there = await count_rows(connection, spec)
+        if there < ledger.written:
+            raise Fatal(
+                "LEDGER_MISMATCH",
+                f"{ledger.written} rows were written or found unchanged, but {spec.table} has {there} rows of this source: "
+                "something else has deleted rows meanwhile. Find out what, and sync again",
+                category="system",
+            )
 
     async def _read(
         self, reader: SourceReader, after: Mapping[str, Any] | None, first_batch_no: int
@@ -215,44 +233,11 @@ class RunLoop:
                     return
                 yield batch
 
-    async def _live_run(self) -> Run:
-        async with self._context.database.read() as connection:
-            run = await runs.get_run(connection, self._run.id)
-        if run is None:
-            raise Fatal("RUN_NOT_FOUND", f"run {self._run.id} was deleted while it was executed", category="system")
-        return run
-
     async def _add_notices(self, notices: tuple[str, ...]) -> None:
         if notices:
             async with self._context.database.write() as connection:
                 await runs.add_notices(connection, self._run.id, notices)
 
 
-async def _ended(writing: asyncio.Task[None]) -> None:
-    """Let the batch in hand end; when this run is cut short meanwhile, cut the batch short too (it rolls back)."""
-    try:
-        await asyncio.wait({writing})
-    except asyncio.CancelledError:
-        writing.cancel()
-        await asyncio.wait({writing})
-        raise
-    if not writing.cancelled():
-        writing.exception()  # seen here, so that a fault beside another one is not reported as lost
-
-
 async def _next(batches: AsyncIterator[SourceBatch]) -> SourceBatch | None:
     return await anext(batches, None)
-
-
-def _error_row(reject: Reject, batch_no: int) -> ErrorRow:
-    return ErrorRow(
-        error_type=reject.category,
-        error_code=reject.kind,
-        message=reject.message,
-        retryable=False,
-        line=reject.line,
-        byte_offset=reject.byte_offset,
-        column=reject.column,
-        raw=reject.raw,
-        batch_no=batch_no,
-    )

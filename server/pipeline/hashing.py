@@ -51,9 +51,18 @@ def row_hash_expr(columns: Mapping[str, pl.Expr]) -> pl.Expr:
     """The row hash (Int64) of named String expressions; their order does not matter."""
     total = pl.lit(0, dtype=pl.UInt64)
     for name, value in columns.items():
-        hashed = NonCryptographicHashingNameSpace(value).xxh3_64(seed=_seed("value", name))
-        total = total ^ hashed.fill_null(pl.lit(_seed("null", name), dtype=pl.UInt64))
+        total = total ^ _column_hash_expr(name, value)
     return total.reinterpret(signed=True)
+
+
+def column_hash(name: str, values: pl.Series) -> pl.Series:
+    """The share (UInt64) that String values of one column have in the row hash: the row hash is their XOR."""
+    return values.to_frame("value").select(_column_hash_expr(name, pl.col("value"))).to_series()
+
+
+def _column_hash_expr(name: str, value: pl.Expr) -> pl.Expr:
+    hashed = NonCryptographicHashingNameSpace(value).xxh3_64(seed=_seed("value", name))
+    return hashed.fill_null(pl.lit(_seed("null", name), dtype=pl.UInt64))
 
 
 def _seed(purpose: str, name: str) -> int:

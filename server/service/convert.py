@@ -30,6 +30,12 @@ _PAGINATION: Final = {
     sources_pb2.PAGINATION_TYPE_LINK: "link",
     sources_pb2.PAGINATION_TYPE_AUTO: "auto",
 }
+_WRITE_NAMES: Final = {
+    "mode": "mode",
+    "conflict_policy": "conflictPolicy",
+    "mirror_gone_ratio_max": "mirrorGoneRatioMax",
+    "mirror_allow_empty": "mirrorAllowEmpty",
+}
 _METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
 
 
@@ -64,7 +70,7 @@ def _csv_document(options: sources_pb2.CsvOptions) -> dict[str, Any]:
         "comment_prefix": "commentPrefix",
         "decimal_comma": "decimalComma",
     }
-    document = _set_fields(options, names)
+    document = _set_fields(options, names | _WRITE_NAMES)
     if options.column_mapping:
         document["columnMapping"] = dict(options.column_mapping)
     if options.null_tokens:
@@ -75,7 +81,7 @@ def _csv_document(options: sources_pb2.CsvOptions) -> dict[str, Any]:
 
 
 def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
-    document: dict[str, Any] = {}
+    document = _set_fields(options, _WRITE_NAMES)
     if options.method:
         document["method"] = _METHODS.get(options.method, str(options.method))
     if options.headers:
@@ -166,6 +172,9 @@ def run_message(run: records.Run) -> pb.SyncRun:
         completed_at=_timestamp(run.completed_at),
         failure=_failure(run.failure),
         notices=run.notices,
+        conflicts=run.conflicts,
+        deactivated=run.deactivated,
+        same_as_sync_run_id=run.same_as_run_id or 0,
     )
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from server.core.clock import Clock
@@ -85,6 +86,7 @@ class SourceInfo:
         fingerprint: changes when the content changes; empty when the source has none.
         bytes_total: size, or 0 when unknown.
         rereadable: whether `batches` may be called again from the start for the same content.
+        modified_at: when the source was last changed, UTC without a time zone; None when it does not say.
         detected: what was found out rather than told, such as the encoding; JSON-able.
     """
 
@@ -93,6 +95,7 @@ class SourceInfo:
     bytes_total: int = 0
     rereadable: bool = False
     detected: Mapping[str, Any] = field(default_factory=dict)
+    modified_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

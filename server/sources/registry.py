@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.base import SourceContext, SourceReader
+from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
 
 Reveal = Callable[[SecretValue], str]
 
@@ -26,6 +27,7 @@ class MappingRequest:
         constants: target column -> canonical text.
         aliases: target column -> other names that its source column may have.
         decimal_comma, null_tokens: see pipeline/contract.py.
+        write: what becomes of rows that are edited in the table, or gone from the source.
     """
 
     target: str
@@ -34,6 +36,7 @@ class MappingRequest:
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     decimal_comma: bool = False
     null_tokens: frozenset[str] = frozenset()
+    write: WriteOptions = DEFAULT_WRITE_OPTIONS
 
 
 class Source(Protocol):

@@ -12,16 +12,19 @@ from server.service.convert import options_document
 from server.sources.api import options as api
 from server.sources.csv import options as csv
 
+WRITE: dict[str, Any] = {
+    "mode": "mirror", "conflictPolicy": "report", "mirrorGoneRatioMax": 0.5, "mirrorAllowEmpty": True,
+}  # fmt: skip
 CSV: dict[str, Any] = {
     "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
     "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep",
     "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
-    "columnAliases": {"title": ["Título", "song"]},
+    "columnAliases": {"title": ["Título", "song"]}, **WRITE,
 }  # fmt: skip
 API: dict[str, Any] = {
     "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
     "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "token"}}, "fieldMapping": {"title": "t.u"},
-    "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}},
+    "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",

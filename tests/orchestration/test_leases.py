@@ -15,7 +15,7 @@ from db.repositories.runs import get_run, insert_run
 from db.schema import content_index, sync_batches, sync_runs
 from server.core.errors import LeaseLost
 from server.core.retry import RetryPolicy
-from server.writer import BatchWriter, WriteJob
+from server.writer import BatchWriter, Origin, WriteJob
 from tests.db.test_upsert import CONTENT, songs
 from tests.support.clock import FakeClock
 
@@ -35,7 +35,7 @@ def writer(database: Database, lease: Lease, spec: LoadSpec = CONTENT) -> BatchW
 
 
 def job(batch_no: int, rows: pl.DataFrame) -> WriteJob:
-    return WriteJob(batch_no, rows.with_columns(line=pl.lit(1)), (), Ledger(read=rows.height), {"n": batch_no}, 0)
+    return WriteJob(batch_no, rows, (), Ledger(read=rows.height), {"n": batch_no}, 0, Origin)
 
 
 async def count(database: Database, table) -> int:

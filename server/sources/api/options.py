@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.secret_names import secret_name
+from server.sources.write_options import WriteOptions
 
 # What a mapping may fill; the table itself is server/targets/content_index.py, and a test keeps the two alike.
 FIELD_TARGETS: Final = ("content_type", "title", "artist", "genre", "external_id", "metadata", "is_available")
@@ -183,7 +184,7 @@ class Pagination(_Options):
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
-class ApiOptions(_Options):
+class ApiOptions(_Options, WriteOptions):
     """The whole document."""
 
     method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = "GET"
@@ -202,6 +203,12 @@ class ApiOptions(_Options):
         secret = secret_name(self.body)
         if secret:
             raise ValueError(f"body holds a secret in {secret!r} and would be stored in clear; use headers or auth")
+        return self
+
+    @model_validator(mode="after")
+    def _mirror_sees_everything(self) -> Self:
+        if self.mode == "mirror" and self.pagination.max_pages is not None:
+            raise ValueError("pagination.maxPages would leave rows out, which mode mirror would then switch off")
         return self
 
     @model_validator(mode="after")

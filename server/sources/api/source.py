@@ -31,7 +31,12 @@ class ApiSource:
     @property
     def mapping(self) -> MappingRequest:
         """The frame's columns are the target's; only the content type comes from the options."""
-        return MappingRequest(target="content_index", columns={}, constants={"content_type": self.options.content_type})
+        return MappingRequest(
+            target="content_index",
+            columns={},
+            constants={"content_type": self.options.content_type},
+            write=self.options,
+        )
 
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
         """Make the client; nothing is fetched yet."""

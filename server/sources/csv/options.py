@@ -10,12 +10,13 @@ import difflib
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from server.core.errors import Invalid
 from server.sources.csv.encodings import canonical_encoding
+from server.sources.write_options import WriteOptions
 
 AUTO: Final = "auto"
 _LINE_BREAKS: Final = frozenset("\r\n")
@@ -24,7 +25,7 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=500)]
 Token = Annotated[str, Field(max_length=100)]
 
 
-class CsvOptions(BaseModel):
+class CsvOptions(WriteOptions):
     """How one CSV file is read and where its rows go. Keys are camelCase in JSON."""
 
     model_config = ConfigDict(

@@ -14,6 +14,7 @@ import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -204,6 +205,7 @@ class CsvReader:
             bytes_total=sum(file.bytes_total for file in inspected) if is_known else 0,
             rereadable=True,
             detected=self._detected(),
+            modified_at=self._modified_at(),
         )
 
     @property
@@ -220,6 +222,10 @@ class CsvReader:
             return self._files[0].fingerprint
         whole = "\n".join(f"{file.path.name} {file.fingerprint}" for file in self._files)
         return hashlib.blake2b(whole.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+    def _modified_at(self) -> datetime:
+        latest = max(file.state.mtime_ns for file in self._files)
+        return datetime.fromtimestamp(latest / 1e9, UTC).replace(tzinfo=None)
 
     def _detected(self) -> dict[str, Any]:
         described = [{**file.beginning.detected, "compression": file.compression} for file in self._files]

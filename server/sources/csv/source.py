@@ -40,6 +40,7 @@ class CsvSource:
             aliases=options.column_aliases,
             decimal_comma=options.decimal_comma,
             null_tokens=frozenset(options.null_tokens),
+            write=options,
         )
 
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:

@@ -56,6 +56,9 @@ def run_view(run: resources_pb2.SyncRun) -> Json:
         "completedAt": _optional_time(run, "completed_at"),
         "failure": _failure_view(run),
         "notices": list(run.notices),
+        "conflicts": run.conflicts,
+        "deactivated": run.deactivated,
+        "sameAsSyncRunId": run.same_as_sync_run_id or None,
     }
 
 

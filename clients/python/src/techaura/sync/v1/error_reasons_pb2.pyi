@@ -72,6 +72,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """A fault of the service that nothing above names; the log has the cause."""
     ERROR_REASON_SOURCE_LIMIT_REACHED: _ErrorReason.ValueType  # 24
     """The source went past a limit of the service: pages, items, bytes or time."""
+    ERROR_REASON_MIRROR_GUARD: _ErrorReason.ValueType  # 25
+    """A mirror would have switched off too many rows, or all; nothing was switched off."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -128,4 +130,6 @@ ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 23
 """A fault of the service that nothing above names; the log has the cause."""
 ERROR_REASON_SOURCE_LIMIT_REACHED: ErrorReason.ValueType  # 24
 """The source went past a limit of the service: pages, items, bytes or time."""
+ERROR_REASON_MIRROR_GUARD: ErrorReason.ValueType  # 25
+"""A mirror would have switched off too many rows, or all; nothing was switched off."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

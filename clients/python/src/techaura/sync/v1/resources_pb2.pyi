@@ -75,6 +75,9 @@ class SyncRun(_message.Message):
     COMPLETED_AT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    DEACTIVATED_FIELD_NUMBER: _builtins.int
+    SAME_AS_SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Output only. The run's id."""
     source_type: _builtins.str
@@ -85,6 +88,14 @@ class SyncRun(_message.Message):
     """Output only. Where the run stands."""
     retry_count: _builtins.int
     """Output only. Times that the run was started over by a retry; 0 for the first."""
+    conflicts: _builtins.int
+    """Output only. Rows that had been edited in the table since the last sync."""
+    deactivated: _builtins.int
+    """Output only. Rows that a mirror switched off, because the source has them no more."""
+    same_as_sync_run_id: _builtins.int
+    """Output only. The run whose reading this one repeats, because the source was the
+    same; 0 when this run has read the source itself.
+    """
     @_builtins.property
     def ledger(self) -> Global___Ledger:
         """Output only. What became of every row so far."""
@@ -123,10 +134,13 @@ class SyncRun(_message.Message):
         completed_at: _timestamp_pb2.Timestamp | None = ...,
         failure: Global___RunFailure | None = ...,
         notices: _abc.Iterable[_builtins.str] | None = ...,
+        conflicts: _builtins.int = ...,
+        deactivated: _builtins.int = ...,
+        same_as_sync_run_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "failure", b"failure", "ledger", b"ledger", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "retry_count", b"retry_count", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

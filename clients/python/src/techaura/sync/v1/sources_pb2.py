@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etechaura/sync/v1/sources.proto\x12\x10techaura.sync.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xac\x06\n\nCsvOptions\x12\x19\n\x0ctarget_table\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x16\n\tdelimiter\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x17\n\nhas_header\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x05 \x01(\tH\x04\x88\x01\x01\x12G\n\x0e\x63olumn_mapping\x18\x06 \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12\x19\n\x0cheader_lines\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x12\n\x05quote\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x13\n\x06\x65scape\x18\t \x01(\tH\x07\x88\x01\x01\x12\x19\n\x0cstray_quotes\x18\n \x01(\tH\x08\x88\x01\x01\x12\x1b\n\x0epreamble_lines\x18\x0b \x01(\x05H\t\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\r \x01(\x08H\x0b\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0e \x03(\t\x12G\n\x0e\x63olumn_aliases\x18\x0f \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0f\n\r_target_tableB\x0f\n\r_content_typeB\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0b\n\t_encodingB\x0f\n\r_header_linesB\x08\n\x06_quoteB\t\n\x07_escapeB\x0f\n\r_stray_quotesB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_comma\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t\"\x97\x04\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12\x16\n\tdata_path\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x45\n\rfield_mapping\x18\x06 \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\x07 \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12%\n\x04\x62ody\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_data_pathB\x0f\n\r_content_type\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xa2\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12/\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00\x42\x08\n\x06method\"9\n\nBearerAuth\x12+\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"M\n\tBasicAuth\x12\x10\n\x08username\x18\x01 \x01(\t\x12.\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"X\n\nApiKeyAuth\x12\x0e\n\x06header\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\r\n\x05param\x18\x03 \x01(\t\"\xf2\x03\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x18\n\x0blimit_param\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x17\n\npage_param\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tmax_pages\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x16\n\tpage_size\x18\x08 \x01(\x05H\x05\x88\x01\x01\x12\x16\n\tparams_in\x18\t \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\n \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\x0c \x01(\tH\t\x88\x01\x01\x42\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0c\n\n_max_pagesB\x0c\n\n_page_sizeB\x0c\n\n_params_inB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_path*T\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x13\n\x0fHTTP_METHOD_GET\x10\x01\x12\x14\n\x10HTTP_METHOD_POST\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etechaura/sync/v1/sources.proto\x12\x10techaura.sync.v1\x1a\x1cgoogle/protobuf/struct.proto\"\xf0\x07\n\nCsvOptions\x12\x19\n\x0ctarget_table\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x16\n\tdelimiter\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x17\n\nhas_header\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x05 \x01(\tH\x04\x88\x01\x01\x12G\n\x0e\x63olumn_mapping\x18\x06 \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12\x19\n\x0cheader_lines\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x12\n\x05quote\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x13\n\x06\x65scape\x18\t \x01(\tH\x07\x88\x01\x01\x12\x19\n\x0cstray_quotes\x18\n \x01(\tH\x08\x88\x01\x01\x12\x1b\n\x0epreamble_lines\x18\x0b \x01(\x05H\t\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\r \x01(\x08H\x0b\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0e \x03(\t\x12G\n\x0e\x63olumn_aliases\x18\x0f \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x11\n\x04mode\x18\x10 \x01(\tH\x0c\x88\x01\x01\x12\x1c\n\x0f\x63onflict_policy\x18\x11 \x01(\tH\r\x88\x01\x01\x12\"\n\x15mirror_gone_ratio_max\x18\x12 \x01(\x01H\x0e\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x13 \x01(\x08H\x0f\x88\x01\x01\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0f\n\r_target_tableB\x0f\n\r_content_typeB\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0b\n\t_encodingB\x0f\n\r_header_linesB\x08\n\x06_quoteB\t\n\x07_escapeB\x0f\n\r_stray_quotesB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\x07\n\x05_modeB\x12\n\x10_conflict_policyB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_empty\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t\"\xdb\x05\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12\x16\n\tdata_path\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x45\n\rfield_mapping\x18\x06 \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\x07 \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12%\n\x04\x62ody\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\x04mode\x18\x10 \x01(\tH\x02\x88\x01\x01\x12\x1c\n\x0f\x63onflict_policy\x18\x11 \x01(\tH\x03\x88\x01\x01\x12\"\n\x15mirror_gone_ratio_max\x18\x12 \x01(\x01H\x04\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x13 \x01(\x08H\x05\x88\x01\x01\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_data_pathB\x0f\n\r_content_typeB\x07\n\x05_modeB\x12\n\x10_conflict_policyB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_empty\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xa2\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12/\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00\x42\x08\n\x06method\"9\n\nBearerAuth\x12+\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"M\n\tBasicAuth\x12\x10\n\x08username\x18\x01 \x01(\t\x12.\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"X\n\nApiKeyAuth\x12\x0e\n\x06header\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\r\n\x05param\x18\x03 \x01(\t\"\xf2\x03\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x18\n\x0blimit_param\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x17\n\npage_param\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tmax_pages\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x16\n\tpage_size\x18\x08 \x01(\x05H\x05\x88\x01\x01\x12\x16\n\tparams_in\x18\t \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\n \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\x0c \x01(\tH\t\x88\x01\x01\x42\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0c\n\n_max_pagesB\x0c\n\n_page_sizeB\x0c\n\n_params_inB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_path*T\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x13\n\x0fHTTP_METHOD_GET\x10\x01\x12\x14\n\x10HTTP_METHOD_POST\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,34 +40,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIOPTIONS_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._loaded_options = None
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_options = b'8\001'
-  _globals['_HTTPMETHOD']._serialized_start=2431
-  _globals['_HTTPMETHOD']._serialized_end=2515
-  _globals['_PAGINATIONTYPE']._serialized_start=2518
-  _globals['_PAGINATIONTYPE']._serialized_end=2701
+  _globals['_HTTPMETHOD']._serialized_start=2823
+  _globals['_HTTPMETHOD']._serialized_end=2907
+  _globals['_PAGINATIONTYPE']._serialized_start=2910
+  _globals['_PAGINATIONTYPE']._serialized_end=3093
   _globals['_CSVOPTIONS']._serialized_start=83
-  _globals['_CSVOPTIONS']._serialized_end=895
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=571
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=623
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=625
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=708
-  _globals['_COLUMNNAMES']._serialized_start=897
-  _globals['_COLUMNNAMES']._serialized_end=925
-  _globals['_APIOPTIONS']._serialized_start=928
-  _globals['_APIOPTIONS']._serialized_end=1463
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=1303
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=1379
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=1381
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=1432
-  _globals['_SECRETTEXT']._serialized_start=1465
-  _globals['_SECRETTEXT']._serialized_end=1535
-  _globals['_APIAUTH']._serialized_start=1538
-  _globals['_APIAUTH']._serialized_end=1700
-  _globals['_BEARERAUTH']._serialized_start=1702
-  _globals['_BEARERAUTH']._serialized_end=1759
-  _globals['_BASICAUTH']._serialized_start=1761
-  _globals['_BASICAUTH']._serialized_end=1838
-  _globals['_APIKEYAUTH']._serialized_start=1840
-  _globals['_APIKEYAUTH']._serialized_end=1928
-  _globals['_APIPAGINATION']._serialized_start=1931
-  _globals['_APIPAGINATION']._serialized_end=2429
+  _globals['_CSVOPTIONS']._serialized_end=1091
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=689
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=741
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=743
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=826
+  _globals['_COLUMNNAMES']._serialized_start=1093
+  _globals['_COLUMNNAMES']._serialized_end=1121
+  _globals['_APIOPTIONS']._serialized_start=1124
+  _globals['_APIOPTIONS']._serialized_end=1855
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=1617
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=1693
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=1695
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=1746
+  _globals['_SECRETTEXT']._serialized_start=1857
+  _globals['_SECRETTEXT']._serialized_end=1927
+  _globals['_APIAUTH']._serialized_start=1930
+  _globals['_APIAUTH']._serialized_end=2092
+  _globals['_BEARERAUTH']._serialized_start=2094
+  _globals['_BEARERAUTH']._serialized_end=2151
+  _globals['_BASICAUTH']._serialized_start=2153
+  _globals['_BASICAUTH']._serialized_end=2230
+  _globals['_APIKEYAUTH']._serialized_start=2232
+  _globals['_APIKEYAUTH']._serialized_end=2320
+  _globals['_APIPAGINATION']._serialized_start=2323
+  _globals['_APIPAGINATION']._serialized_end=2821
 # @@protoc_insertion_point(module_scope)

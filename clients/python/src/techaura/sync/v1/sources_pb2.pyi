@@ -146,6 +146,10 @@ class CsvOptions(_message.Message):
     DECIMAL_COMMA_FIELD_NUMBER: _builtins.int
     NULL_TOKENS_FIELD_NUMBER: _builtins.int
     COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
+    MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     target_table: _builtins.str
     """Optional. `content_index` or `catalog_items`. Default: `content_index`."""
     content_type: _builtins.str
@@ -184,6 +188,22 @@ class CsvOptions(_message.Message):
     """Optional. Lines that begin with this are left out. Default: none."""
     decimal_comma: _builtins.bool
     """Optional. Whether numbers are written 1.234,50. Default: false."""
+    mode: _builtins.str
+    """Optional. `upsert` or `mirror`, which also switches off rows that the source has no
+    more. Default: upsert.
+    """
+    conflict_policy: _builtins.str
+    """Optional. Who wins where a column was edited in the table since the last sync:
+    `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
+    """
+    mirror_gone_ratio_max: _builtins.float
+    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
+    gone; with more the run fails and switches nothing off. Default: 0.2.
+    """
+    mirror_allow_empty: _builtins.bool
+    """Optional. With mirror: whether a source without any row may switch off everything.
+    Default: false.
+    """
     @_builtins.property
     def column_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. Target column to source column, matched without regard to case.
@@ -216,13 +236,19 @@ class CsvOptions(_message.Message):
         decimal_comma: _builtins.bool | None = ...,
         null_tokens: _abc.Iterable[_builtins.str] | None = ...,
         column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
+        mode: _builtins.str | None = ...,
+        conflict_policy: _builtins.str | None = ...,
+        mirror_gone_ratio_max: _builtins.float | None = ...,
+        mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
+    _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
+    _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
     _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
     _WhichOneofReturnType__decimal_comma: _TypeAlias = _typing.Literal["decimal_comma"]  # noqa: Y015
@@ -237,6 +263,12 @@ class CsvOptions(_message.Message):
     _WhichOneofArgType__has_header: _TypeAlias = _typing.Literal["_has_header", b"_has_header"]  # noqa: Y015
     _WhichOneofReturnType__header_lines: _TypeAlias = _typing.Literal["header_lines"]  # noqa: Y015
     _WhichOneofArgType__header_lines: _TypeAlias = _typing.Literal["_header_lines", b"_header_lines"]  # noqa: Y015
+    _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
+    _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
+    _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
+    _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__preamble_lines: _TypeAlias = _typing.Literal["preamble_lines"]  # noqa: Y015
     _WhichOneofArgType__preamble_lines: _TypeAlias = _typing.Literal["_preamble_lines", b"_preamble_lines"]  # noqa: Y015
     _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
@@ -247,6 +279,8 @@ class CsvOptions(_message.Message):
     _WhichOneofArgType__target_table: _TypeAlias = _typing.Literal["_target_table", b"_target_table"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__comment_prefix) -> _WhichOneofReturnType__comment_prefix | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
     @_typing.overload
@@ -261,6 +295,12 @@ class CsvOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__has_header) -> _WhichOneofReturnType__has_header | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__header_lines) -> _WhichOneofReturnType__header_lines | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preamble_lines) -> _WhichOneofReturnType__preamble_lines | None: ...
     @_typing.overload
@@ -351,6 +391,10 @@ class ApiOptions(_message.Message):
     FIELD_MAPPING_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     BODY_FIELD_NUMBER: _builtins.int
+    MODE_FIELD_NUMBER: _builtins.int
+    CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
+    MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
+    MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
@@ -359,6 +403,22 @@ class ApiOptions(_message.Message):
     """
     content_type: _builtins.str
     """Optional. Value of content_index.content_type. Default: `music`."""
+    mode: _builtins.str
+    """Optional. `upsert` or `mirror`, which also switches off rows that the source has no
+    more. Default: upsert.
+    """
+    conflict_policy: _builtins.str
+    """Optional. Who wins where a column was edited in the table since the last sync:
+    `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
+    """
+    mirror_gone_ratio_max: _builtins.float
+    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
+    gone; with more the run fails and switches nothing off. Default: 0.2.
+    """
+    mirror_allow_empty: _builtins.bool
+    """Optional. With mirror: whether a source without any row may switch off everything.
+    Default: false.
+    """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
         """Optional. Sent with every request. Values may be secrets."""
@@ -392,19 +452,39 @@ class ApiOptions(_message.Message):
         field_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pagination: Global___ApiPagination | None = ...,
         body: _struct_pb2.Struct | None = ...,
+        mode: _builtins.str | None = ...,
+        conflict_policy: _builtins.str | None = ...,
+        mirror_gone_ratio_max: _builtins.float | None = ...,
+        mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "body", b"body", "content_type", b"content_type", "data_path", b"data_path", "pagination", b"pagination"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "data_path", b"data_path", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_content_type", b"_content_type", "_data_path", b"_data_path", "auth", b"auth", "body", b"body", "content_type", b"content_type", "data_path", b"data_path", "field_mapping", b"field_mapping", "headers", b"headers", "method", b"method", "pagination", b"pagination"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "data_path", b"data_path", "field_mapping", b"field_mapping", "headers", b"headers", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
+    _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
     _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
     _WhichOneofReturnType__data_path: _TypeAlias = _typing.Literal["data_path"]  # noqa: Y015
     _WhichOneofArgType__data_path: _TypeAlias = _typing.Literal["_data_path", b"_data_path"]  # noqa: Y015
+    _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
+    _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
+    _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
+    _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
+    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
+    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data_path) -> _WhichOneofReturnType__data_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
 
 Global___ApiOptions: _TypeAlias = ApiOptions  # noqa: Y015
 

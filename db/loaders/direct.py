@@ -1,0 +1,118 @@
+"""Inserts a batch straight into the target, when it is expected to be all new: no staging, no look-up.
+
+On MySQL this is a multi-row INSERT and not LOAD DATA, for a reason that is measured in `scripts/bench load`: INSERT ...
+SELECT and LOAD DATA hold the table's AUTO_INCREMENT lock to their end (innodb_autoinc_lock_mode = 1, MariaDB's default),
+so two loaders would queue; an INSERT of known rows holds it for a moment only. It is also strict, where LOAD DATA LOCAL
+is not: a value that does not fit is an error. Any error of the data undoes the whole attempt, and the caller goes the
+staged way, which tells the rows at fault apart.
+
+Values are escaped as the driver's own binding does it, but for a whole column at once: a backslash is doubled and a
+quote written as two. That is complete under the session's pinned character set (utf8mb4, in which no other character
+holds those bytes) and sql_mode (without NO_BACKSLASH_ESCAPES).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from sqlalchemy import Table
+from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.loaders.local_infile import DAMAGE_NOTE
+from db.records import LoadSpec
+
+# A statement's text at the most; the server's max_allowed_packet is 16 MB at the least (1 MB on very old ones).
+_STATEMENT_BYTES_MAX: Final = 768 * 1024
+
+
+class _NotClean(Exception):
+    """The server took a statement but warned of it."""
+
+
+async def insert_directly(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> bool:
+    """Insert every row, or none; False when some row could not be inserted as it is (its key is there, say).
+
+    Raises:
+        DatabaseError: by way of the connection's context, for a fault that is not one of the data.
+    """
+    statements = None
+    if connection.dialect.name != "sqlite":
+        statements = await asyncio.to_thread(_statements, connection, target, spec, rows)
+        if statements is None:
+            return False
+    attempt = await connection.begin_nested()
+    try:
+        if statements is None:
+            await _insert_on_sqlite(connection, target, spec, rows)
+        else:
+            await _insert_on_mysql(connection, statements)
+    except (IntegrityError, DataError, _NotClean):
+        await attempt.rollback()
+        return False
+    await attempt.commit()
+    return True
+
+
+async def _insert_on_mysql(connection: AsyncConnection, statements: list[str]) -> None:
+    for statement in statements:
+        # Without parameters the driver leaves the percent signs of the values alone.
+        await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+        warnings: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
+        if any(level != "Note" or code == DAMAGE_NOTE for level, code, _message in warnings):
+            raise _NotClean
+
+
+async def _insert_on_sqlite(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
+    fixed = _fixed_columns(spec)
+    quote = connection.dialect.identifier_preparer.quote
+    columns = ", ".join(quote(name) for name in (*spec.columns, "row_hash", *spec.constants, *fixed))
+    marks = ", ".join([*["?"] * (len(spec.columns) + 1 + len(spec.constants)), *fixed.values()])
+    values: list[Any] = rows.select(
+        *spec.columns, "row_hash", *(pl.lit(value).alias(name) for name, value in spec.constants.items())
+    ).rows()
+    await connection.exec_driver_sql(f"INSERT INTO {quote(target.name)} ({columns}) VALUES ({marks})", values)
+
+
+def _fixed_columns(spec: LoadSpec) -> dict[str, str]:
+    names = ["created_at", "updated_at", *([spec.synced_at_column] if spec.synced_at_column else [])]
+    return dict.fromkeys(names, "CURRENT_TIMESTAMP")
+
+
+def _statements(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> list[str] | None:
+    """The batch as INSERT statements; None when one row alone is too long for a statement."""
+    quote = connection.dialect.identifier_preparer.quote
+    fixed = _fixed_columns(spec)
+    columns = ", ".join(quote(name) for name in (*spec.columns, "row_hash", *spec.constants, *fixed))
+    tail = ",".join([*(_escaped_text(value) for value in spec.constants.values()), *fixed.values()])
+    parts: list[pl.Expr] = [pl.lit("(")]
+    for name in spec.columns:
+        parts += [_escaped(pl.col(name)), pl.lit(",")]
+    parts += [pl.col("row_hash").cast(pl.String).fill_null("NULL"), pl.lit(f",{tail})")]
+    texts = rows.select(pl.concat_str(parts).alias("text")).to_series()
+    sizes = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
+    if sizes.max() > _STATEMENT_BYTES_MAX:
+        return None
+    ends = np.cumsum(sizes)
+    statements = []
+    start = 0
+    while start < len(texts):
+        before = int(ends[start - 1]) if start else 0
+        end = int(np.searchsorted(ends, before + _STATEMENT_BYTES_MAX, side="right"))
+        values = ",".join(texts[start:end].to_list())
+        statements.append(f"INSERT INTO {quote(target.name)} ({columns}) VALUES {values}")
+        start = end
+    return statements
+
+
+def _escaped(value: pl.Expr) -> pl.Expr:
+    doubled = value.str.replace_all("\\", "\\\\", literal=True).str.replace_all("'", "''", literal=True)
+    return pl.concat_str([pl.lit("'"), doubled, pl.lit("'")]).fill_null("NULL")
+
+
+def _escaped_text(value: str) -> str:
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"

@@ -1,0 +1,88 @@
+"""The end of a mirror: switches off the target's rows of this source that its reading has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.loaders.audit import log_deactivations
+from db.loaders.differences import BatchTables
+from db.records import LoadSpec
+from db.repositories.content import of_source
+from db.repositories.dialect import now
+from db.schema import metadata, sync_seen_rows
+
+_SEEN_IDS_PER_STATEMENT: Final = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class GoneRows:
+    """Rows of the source that are switched on in the target: all, and those that the reading has not seen."""
+
+    active: int
+    gone: int
+
+
+async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> GoneRows:
+    """Count before anything is switched off."""
+    target = metadata.tables[spec.table]
+    is_active = and_(of_source(target, spec), _is_on(spec))
+    query = select(func.count()).select_from(target).where(is_active)
+    active = (await connection.execute(query)).scalar_one()
+    gone = (await connection.execute(query.where(_unseen(spec, run_id, restart_no)))).scalar_one()
+    return GoneRows(int(active), int(gone))
+
+
+async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> int:
+    """Switch off what is gone, and note which run did it; answer the number of rows.
+
+    Raises:
+        ValueError: the table has no column for it.
+    """
+    if spec.availability_column is None:
+        raise ValueError(f"{spec.table} has no column that says whether a row is available")
+    target = metadata.tables[spec.table]
+    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
+    if spec.audit_reason is not None:
+        await log_deactivations(BatchTables.of(connection, spec), gone, spec.audit_reason)
+    values = {
+        target.c[spec.availability_column]: False,
+        target.c["deactivated_by_run"]: run_id,
+        target.c["updated_at"]: now(),
+    }
+    return int((await connection.execute(update(target).values(values).where(gone))).rowcount)
+
+
+async def forget_seen(connection: AsyncConnection, run_id: int) -> bool:
+    """Remove some of what a run has noted as seen; False when nothing is left. Called until then, a transaction each."""
+    ids = select(sync_seen_rows.c.target_id).where(sync_seen_rows.c.sync_run_id == run_id)
+    last = (
+        await connection.execute(ids.order_by(sync_seen_rows.c.target_id).offset(_SEEN_IDS_PER_STATEMENT).limit(1))
+    ).scalar_one_or_none()
+    condition = sync_seen_rows.c.sync_run_id == run_id
+    if last is not None:
+        condition = and_(condition, sync_seen_rows.c.target_id < last)
+    removed = int((await connection.execute(delete(sync_seen_rows).where(condition))).rowcount)
+    return last is not None and removed > 0
+
+
+def _is_on(spec: LoadSpec) -> ColumnElement[bool]:
+    """A row without a value there is taken to be switched on, as the contract's default is."""
+    column = metadata.tables[spec.table].c[spec.availability_column or ""]
+    return or_(column.is_(None), column.is_(True))
+
+
+def _unseen(spec: LoadSpec, run_id: int, restart_no: int) -> ColumnElement[bool]:
+    target = metadata.tables[spec.table]
+    return ~(
+        select(sync_seen_rows.c.target_id)
+        .where(
+            sync_seen_rows.c.sync_run_id == run_id,
+            sync_seen_rows.c.restart_no == restart_no,
+            sync_seen_rows.c.target_id == target.c["id"],
+        )
+        .exists()
+    )

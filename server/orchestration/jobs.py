@@ -1,0 +1,80 @@
+"""From a batch of source text to a job for the writer: mapped, validated, one row per key. Runs in a thread."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import polars as pl
+
+from db.records import ErrorRow, Ledger
+from server.orchestration.keys import KeyRule
+from server.pipeline.contract import MappingPlan
+from server.pipeline.prepare import prepare
+from server.sources.base import Reject, SourceBatch
+from server.writer import Origin, WriteJob
+
+
+def make_job(batch: SourceBatch, plan: MappingPlan, keys: KeyRule, errors_max: int) -> WriteJob:
+    """Prepare a batch. Batches must come in order, because of `keys`.
+
+    Args:
+        errors_max: error rows of one run that are stored at the most; no more are made.
+    """
+    prepared = prepare(batch, plan)
+    distinct = keys.distinct(prepared)
+    errors = [_rejected(reject, batch.batch_no) for reject in prepared.rejects[:errors_max]]
+    superseded = distinct.superseded.head(max(0, errors_max - len(errors)))
+    errors += [_superseded(batch, *numbers) for numbers in superseded.iter_rows()]
+    return WriteJob(
+        batch_no=batch.batch_no,
+        rows=distinct.rows,
+        rejects=errors,
+        ledger=Ledger(
+            read=prepared.rows.height + len(prepared.rejects),
+            rejected=len(prepared.rejects),
+            skipped=distinct.superseded.height,
+        ),
+        position=batch.position,
+        bytes_done=batch.bytes_done,
+        origin=partial(_origin_of_row, batch, distinct.rows["record_no"]),
+    )
+
+
+def _origin_of_row(batch: SourceBatch, record_nos: pl.Series, index: int) -> Origin:
+    return _origin(batch, int(record_nos[index]))
+
+
+def _origin(batch: SourceBatch, record_no: int) -> Origin:
+    """Where a record of the batch stands; record numbers rise within it."""
+    index = int(batch.record_nos.search_sorted(record_no))
+    byte_offset = int(batch.byte_offsets[index]) if len(batch.byte_offsets) else None
+    return Origin(int(batch.lines[index]), byte_offset, batch.raw_text(index))
+
+
+def _rejected(reject: Reject, batch_no: int) -> ErrorRow:
+    return ErrorRow(
+        error_type=reject.category,
+        error_code=reject.kind,
+        message=reject.message,
+        retryable=False,
+        line=reject.line,
+        byte_offset=reject.byte_offset,
+        column=reject.column,
+        raw=reject.raw,
+        batch_no=batch_no,
+    )
+
+
+def _superseded(batch: SourceBatch, record_no: int, last_record_no: int) -> ErrorRow:
+    """A warning, not a row to be tried again."""
+    origin = _origin(batch, record_no)
+    return ErrorRow(
+        error_type="validation",
+        error_code="duplicate_key",
+        message=f"a later row (record {last_record_no}) has the same key; the last one wins, this one is skipped",
+        retryable=False,
+        line=origin.line,
+        byte_offset=origin.byte_offset,
+        raw=origin.raw,
+        batch_no=batch.batch_no,
+    )
