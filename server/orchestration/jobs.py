@@ -8,7 +8,7 @@ import polars as pl
 
 from db.records import ErrorRow, Ledger
 from server.orchestration.keys import KeyRule
-from server.pipeline.contract import MappingPlan
+from server.pipeline.contract import MappingPlan, PreparedBatch
 from server.pipeline.prepare import prepare
 from server.sources.base import Reject, SourceBatch
 from server.writer import Origin, WriteJob
@@ -24,7 +24,10 @@ def make_job(batch: SourceBatch, plan: MappingPlan, keys: KeyRule, errors_max: i
     distinct = keys.distinct(prepared)
     errors = [_rejected(reject, batch.batch_no) for reject in prepared.rejects[:errors_max]]
     superseded = distinct.superseded.head(max(0, errors_max - len(errors)))
-    errors += [_superseded(batch, *numbers) for numbers in superseded.iter_rows()]
+    errors += [
+        _superseded(batch.batch_no, _origin(superseded, prepared, index), last_record_no)
+        for index, last_record_no in enumerate(superseded["last_record_no"])
+    ]
     return WriteJob(
         batch_no=batch.batch_no,
         rows=distinct.rows,
@@ -36,19 +39,13 @@ def make_job(batch: SourceBatch, plan: MappingPlan, keys: KeyRule, errors_max: i
         ),
         position=batch.position,
         bytes_done=batch.bytes_done,
-        origin=partial(_origin_of_row, batch, distinct.rows["record_no"]),
+        origin=partial(_origin, distinct.rows.select("line", "record_no", "byte_offset"), prepared),
     )
 
 
-def _origin_of_row(batch: SourceBatch, record_nos: pl.Series, index: int) -> Origin:
-    return _origin(batch, int(record_nos[index]))
-
-
-def _origin(batch: SourceBatch, record_no: int) -> Origin:
-    """Where a record of the batch stands; record numbers rise within it."""
-    index = int(batch.record_nos.search_sorted(record_no))
-    byte_offset = int(batch.byte_offsets[index]) if len(batch.byte_offsets) else None
-    return Origin(int(batch.lines[index]), byte_offset, batch.raw_text(index))
+def _origin(rows: pl.DataFrame, prepared: PreparedBatch, index: int) -> Origin:
+    """Where a prepared row stands in the source."""
+    return Origin(rows["line"][index], rows["byte_offset"][index], prepared.raw_text(rows["record_no"][index]))
 
 
 def _rejected(reject: Reject, batch_no: int) -> ErrorRow:
@@ -65,9 +62,8 @@ def _rejected(reject: Reject, batch_no: int) -> ErrorRow:
     )
 
 
-def _superseded(batch: SourceBatch, record_no: int, last_record_no: int) -> ErrorRow:
+def _superseded(batch_no: int, origin: Origin, last_record_no: int) -> ErrorRow:
     """A warning, not a row to be tried again."""
-    origin = _origin(batch, record_no)
     return ErrorRow(
         error_type="validation",
         error_code="duplicate_key",
@@ -76,5 +72,5 @@ def _superseded(batch: SourceBatch, record_no: int, last_record_no: int) -> Erro
         line=origin.line,
         byte_offset=origin.byte_offset,
         raw=origin.raw,
-        batch_no=batch.batch_no,
+        batch_no=batch_no,
     )

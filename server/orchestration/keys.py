@@ -23,7 +23,7 @@ class Distinct:
 
     Args:
         rows: rows to write.
-        superseded: record_no and last_record_no (UInt64) of rows that a later one with the same key supersedes.
+        superseded: those of them that a later row with the same key supersedes, with its `last_record_no` (UInt64).
     """
 
     rows: pl.DataFrame
@@ -100,7 +100,7 @@ class StreamedKeys:
 
 
 def _all(rows: pl.DataFrame) -> Distinct:
-    return Distinct(rows, rows.select("record_no", pl.col("record_no").alias("last_record_no")).clear())
+    return Distinct(rows, rows.clear().with_columns(pl.col("record_no").alias("last_record_no")))
 
 
 def _resolved(plan: MappingPlan, joined: pl.DataFrame) -> Distinct:
@@ -112,7 +112,7 @@ def _resolved(plan: MappingPlan, joined: pl.DataFrame) -> Distinct:
     if plan.identity in ("content", "mapped"):
         rows = apply_ordinals(rows, ordinals)
     superseded &= ~by_content
-    return Distinct(rows.filter(~superseded), joined.filter(superseded).select("record_no", "last_record_no"))
+    return Distinct(rows.filter(~superseded), joined.filter(superseded))
 
 
 def _identified_by_content(plan: MappingPlan, rows: pl.DataFrame, repeated: pl.Series) -> pl.Series:

@@ -19,6 +19,7 @@ from server.sources.base import SourceBatch
 # Working names have a colon, which no target column has.
 LINE: Final = "at:line"
 RECORD_NO: Final = "at:record_no"
+BYTE_OFFSET: Final = "at:byte_offset"
 
 
 def extra_name(index: int) -> str:
@@ -27,7 +28,7 @@ def extra_name(index: int) -> str:
 
 
 def take_columns(batch: SourceBatch, plan: MappingPlan, targets: Iterable[str], *, extras: bool) -> pl.DataFrame:
-    """The source columns of these target columns under the target's names, the extra columns, `LINE` and `RECORD_NO`.
+    """The source columns of these target columns under the target's names, the extra columns, and where rows stand.
 
     Source columns are taken by their literal name: an expression would read a header such as `*` or `^a$` as a pattern.
     """
@@ -35,7 +36,11 @@ def take_columns(batch: SourceBatch, plan: MappingPlan, targets: Iterable[str], 
     if extras:
         names = enumerate(plan.extra_columns)
         taken += [batch.frame.get_column(source).alias(extra_name(index)) for index, source in names]
-    return pl.DataFrame([*taken, batch.lines.alias(LINE), batch.record_nos.alias(RECORD_NO)])
+    offsets = batch.byte_offsets
+    if offsets.is_empty():
+        offsets = pl.repeat(None, batch.frame.height, dtype=pl.UInt64, eager=True)
+    places = [batch.lines.alias(LINE), batch.record_nos.alias(RECORD_NO), offsets.alias(BYTE_OFFSET)]
+    return pl.DataFrame([*taken, *places])
 
 
 def value_expr(plan: MappingPlan, name: str) -> pl.Expr:

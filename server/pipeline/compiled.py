@@ -15,7 +15,7 @@ import polars as pl
 
 from server.pipeline.casts import cast_column
 from server.pipeline.checks import Cast, Check
-from server.pipeline.clean import LINE, RECORD_NO, clean_expr, extra_name, value_expr
+from server.pipeline.clean import BYTE_OFFSET, LINE, RECORD_NO, clean_expr, extra_name, value_expr
 from server.pipeline.contract import MappingPlan
 from server.pipeline.extras import Named
 from server.pipeline.hashing import digest_halves, row_hash_expr
@@ -36,7 +36,7 @@ class CastStage:
         waves: intermediate columns of the casts, each wave in terms of those before it.
         checks: over the cleaned frame, in the order in which they count.
         faulty: true for each row that a check refuses; None without checks.
-        values: cleaned -> canonical, without the extras column, with `LINE` and `RECORD_NO`.
+        values: cleaned -> canonical, without the extras column, with `LINE`, `RECORD_NO` and `BYTE_OFFSET`.
     """
 
     mapped: tuple[str, ...]
@@ -96,7 +96,7 @@ def compile_casts(plan: MappingPlan, mapped: tuple[str, ...], *, extras: bool) -
         waves=tuple(tuple(step for step in wave if step is not None) for wave in waves),
         checks=tuple(checks),
         faulty=any_fault(checks) if checks else None,
-        values=(*values, pl.col(LINE), pl.col(RECORD_NO)),
+        values=(*values, pl.col(LINE), pl.col(RECORD_NO), pl.col(BYTE_OFFSET)),
     )
 
 
@@ -118,6 +118,13 @@ def compile_rows(plan: MappingPlan, *, with_content: bool) -> RowStage:
     row_hash = row_hash_expr(written).alias("row_hash")
     return RowStage(
         digest=key_digest_expr(plan, with_content=with_content).alias(DIGEST),
-        rows=(*shown, row_hash, *halves, pl.col(LINE).alias("line"), record_no),
+        rows=(
+            *shown,
+            row_hash,
+            *halves,
+            pl.col(LINE).alias("line"),
+            record_no,
+            pl.col(BYTE_OFFSET).alias("byte_offset"),
+        ),
         keys=(*halves, record_no),
     )

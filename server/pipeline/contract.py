@@ -6,7 +6,7 @@ every version, and independently of how records are cut into batches. Nothing he
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -65,9 +65,13 @@ class PreparedBatch:
             the target's constants and columns, in that order, without the columns that are neither mapped, nor in
             `constants`, nor the identity or the extras column in use;
             then `row_hash` (Int64, stable across versions, over the filled columns), `key_high` and `key_low` (UInt64,
-            the 128-bit digest of the key, before ordinals), `line` and `record_no` (UInt64).
+            the 128-bit digest of the key, before ordinals), `line`, `record_no` and `byte_offset` (UInt64; the last
+            is null for a source without bytes).
         rejects: the batch's own rejects and those that validation added, in source order.
+        raw_text: the record behind a row as it stands in the source, by its record_no, cut as in a reject; for rows
+            that are refused only later, by the table.
     """
 
     rows: pl.DataFrame
     rejects: tuple[Reject, ...]
+    raw_text: Callable[[int], str]

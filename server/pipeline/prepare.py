@@ -6,6 +6,8 @@ alone, so how records are cut into batches does not show. Nothing is kept betwee
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import polars as pl
 
 from server.pipeline.clean import take_columns
@@ -14,7 +16,7 @@ from server.pipeline.contract import MappingPlan, PreparedBatch
 from server.pipeline.extras import extras_series
 from server.pipeline.keys import key_columns, needs_content
 from server.pipeline.validate import rejects_of
-from server.sources.base import SourceBatch
+from server.sources.base import REJECT_RAW_CHARS_MAX, SourceBatch
 
 
 def prepare(batch: SourceBatch, plan: MappingPlan) -> PreparedBatch:
@@ -40,7 +42,7 @@ def prepare(batch: SourceBatch, plan: MappingPlan) -> PreparedBatch:
     if stage.extras and plan.target.extras_column is not None:
         canonical = canonical.with_columns(extras_series(cleaned, stage.extras).alias(plan.target.extras_column))
     rows = compile_rows(plan, with_content=needs_content(canonical, plan))
-    return PreparedBatch(canonical.with_columns(rows.digest).select(rows.rows), rejects)
+    return PreparedBatch(canonical.with_columns(rows.digest).select(rows.rows), rejects, raw_texts(batch))
 
 
 def key_digests(batch: SourceBatch, plan: MappingPlan) -> pl.DataFrame:
@@ -56,6 +58,11 @@ def key_digests(batch: SourceBatch, plan: MappingPlan) -> pl.DataFrame:
         canonical = _key_values(batch, plan, (*key_columns(plan), *plan.target.content_key))
     rows = compile_rows(plan, with_content=with_content)
     return canonical.with_columns(rows.digest).select(rows.keys)
+
+
+def raw_texts(batch: SourceBatch) -> Callable[[int], str]:
+    """The raw record of a row of the batch, by its record_no."""
+    return lambda record_no: batch.raw_text(int(batch.record_nos.search_sorted(record_no)))[:REJECT_RAW_CHARS_MAX]
 
 
 def _key_values(batch: SourceBatch, plan: MappingPlan, names: tuple[str, ...]) -> pl.DataFrame:

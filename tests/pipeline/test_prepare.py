@@ -49,10 +49,17 @@ def test_rows_have_constants_then_columns_in_table_order_then_hash_key_and_place
         **dict.fromkeys(("source_type", "source_identifier", "content_type", "title", "genre"), pl.String),
         **dict.fromkeys(("external_id", "metadata"), pl.String),
         "row_hash": pl.Int64,
-        **dict.fromkeys(("key_high", "key_low", "line", "record_no"), pl.UInt64),
+        **dict.fromkeys(("key_high", "key_low", "line", "record_no", "byte_offset"), pl.UInt64),
     }
     shown = rows.select(pl.exclude("external_id", "row_hash", "key_high", "key_low"))
-    assert shown.row(0) == ("csv", "/data/catalog.csv", "music", "Idilio", "salsa", '{"year":"1993"}', 2, 1)
+    assert shown.row(0) == ("csv", "/data/catalog.csv", "music", "Idilio", "salsa", '{"year":"1993"}', 2, 1, 100)
+
+
+def test_the_record_behind_a_row_can_be_shown_and_its_place_is_unknown_without_bytes() -> None:
+    batch = make_batch({"title": ["a", "b", "c"], "artist": ["x", "y", "z"]}, first_record_no=8, with_bytes=False)
+    prepared = prepare(batch, make_plan(CONTENT_INDEX, ["title", "artist"]))
+    assert prepared.raw_text(9) == "b|y"
+    assert prepared.rows["byte_offset"].to_list() == [None, None, None]
 
 
 def test_a_column_that_nothing_fills_is_left_to_the_table() -> None:
@@ -63,7 +70,7 @@ def test_a_column_that_nothing_fills_is_left_to_the_table() -> None:
 def test_a_catalog_row_is_canonical() -> None:
     rows, rejects = prepare_items(is_active="SÍ", is_popular=None, min_price="60000.5", extra="x")
     assert rejects == ()
-    assert rows.drop("row_hash", "key_high", "key_low", "line", "record_no").row(0) == (
+    assert rows.drop("row_hash", "key_high", "key_low", "line", "record_no", "byte_offset").row(0) == (
         *("music", "64GB", "64", "69900.00", "5000", "canciones", "1", "0", "60000.50"),
         '{"extra":"x"}',
     )
