@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -87,6 +87,7 @@ class Run:
     conflicts: int = 0
     deactivated: int = 0
     same_as_run_id: int | None = None
+    detected: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def sequence(self) -> int:

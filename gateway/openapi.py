@@ -197,8 +197,17 @@ def _run() -> Schema:
         | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
         | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": _nullable(NUMBER)}
         | {"ledger": ledger, "failure": _nullable(failure), "notices": {"type": "array", "items": TEXT}}
+        | {"detected": {"type": "array", "maxItems": 8, "items": _format()}}
         | times
     )
+
+
+def _format() -> Schema:
+    texts = ("fileName", "encoding", "encodingHow", "delimiter", "delimiterHow", "quote", "lineBreak", "compression")
+    numbers = dict.fromkeys(("fileCount", "preambleLines", "columnCount"), NUMBER)
+    share = {"type": "number", "minimum": 0, "maximum": 1}
+    shares = {"encodingConfidence": share, "delimiterConfidence": share}
+    return _object(dict.fromkeys(texts, TEXT) | numbers | shares | {"headerLine": _nullable(NUMBER)})
 
 
 def _run_with_errors() -> Schema:

@@ -321,4 +321,5 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         conflicts=totals.conflicts,
         deactivated=row.rows_deactivated,
         same_as_run_id=row.same_as_run_id,
+        detected=row.detected or {},
     )

@@ -175,6 +175,26 @@ def run_message(run: records.Run) -> pb.SyncRun:
         conflicts=run.conflicts,
         deactivated=run.deactivated,
         same_as_sync_run_id=run.same_as_run_id or 0,
+        detected=[_format(found) for found in run.detected.get("formats", ())],
+    )
+
+
+def _format(found: Mapping[str, Any]) -> pb.DetectedFormat:
+    return pb.DetectedFormat(
+        file_name=found["name"],
+        file_count=found["fileCount"],
+        encoding=found["encoding"],
+        encoding_how=found["encodingHow"],
+        encoding_confidence=found["encodingConfidence"],
+        delimiter=found["delimiter"],
+        delimiter_how=found["delimiterHow"],
+        delimiter_confidence=found["delimiterConfidence"],
+        quote=found["quote"],
+        line_break=found["lineBreak"],
+        preamble_lines=found["preambleLines"],
+        header_line=found.get("headerLine", 0),
+        column_count=found["columns"],
+        compression=found["compression"],
     )
 
 

@@ -169,6 +169,7 @@ class _Head:
             "quote": self._options.quote,
             "lineBreak": sniff.line_break_kind(self._data[:_SAMPLE_BYTES]),
             "columns": len(columns),
+            "preambleLines": self._options.preamble_lines,
         }
         header_reject = None
         offsets = self._encoding.mark_bytes + self._encoding.raw_offsets(

@@ -23,6 +23,7 @@ from server.core.errors import Fatal, Invalid, Retryable
 from server.sources.base import Reject, SourceBatch, SourceContext, SourceInfo
 from server.sources.csv import files
 from server.sources.csv.blocks import Block, Limits, Part, Place, read_block
+from server.sources.csv.described import FileFacts, describe, few_notices
 from server.sources.csv.files import FileState, OpenedFile
 from server.sources.csv.header import Beginning, read_beginning
 from server.sources.csv.options import CsvOptions
@@ -192,7 +193,7 @@ class CsvReader:
         self._files = inspected
         self._settings = settings
         self._limits = Limits(settings.csv_block_bytes, settings.csv_record_bytes_max, settings.batch_rows_max)
-        self._notices = (*notices, *(notice for file in inspected for notice in file.beginning.notices))
+        self._notices = few_notices([*notices, *(notice for file in inspected for notice in file.beginning.notices)])
         # Which file is open, and the file; used by the reading thread, of which there is one at a time.
         self._open: tuple[int, _OpenStream] | None = None if held is None else (0, held)
         self._pending: asyncio.Task[tuple[_Cursor, Block | None]] | None = None
@@ -228,14 +229,17 @@ class CsvReader:
         return datetime.fromtimestamp(latest / 1e9, UTC).replace(tzinfo=None)
 
     def _detected(self) -> dict[str, Any]:
-        described = [{**file.beginning.detected, "compression": file.compression} for file in self._files]
-        if len(self._files) == 1:
-            return described[0]
-        listed = [
-            {"name": file.path.name, "fingerprint": file.fingerprint, "bytes": file.state.size_bytes, **one}
-            for file, one in zip(self._files, described, strict=True)
-        ]
-        return {**described[0], "files": listed}
+        return describe(
+            [
+                FileFacts(
+                    name=file.path.name,
+                    fingerprint=file.fingerprint,
+                    size_bytes=file.state.size_bytes,
+                    found={**file.beginning.detected, "compression": file.compression},
+                )
+                for file in self._files
+            ]
+        )
 
     async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
         """Yield the batches after a position; one block ahead of them is read meanwhile."""

@@ -59,6 +59,26 @@ def run_view(run: resources_pb2.SyncRun) -> Json:
         "conflicts": run.conflicts,
         "deactivated": run.deactivated,
         "sameAsSyncRunId": run.same_as_sync_run_id or None,
+        "detected": [_format_view(found) for found in run.detected],
+    }
+
+
+def _format_view(found: resources_pb2.DetectedFormat) -> Json:
+    return {
+        "fileName": found.file_name,
+        "fileCount": found.file_count,
+        "encoding": found.encoding,
+        "encodingHow": found.encoding_how,
+        "encodingConfidence": found.encoding_confidence,
+        "delimiter": found.delimiter,
+        "delimiterHow": found.delimiter_how,
+        "delimiterConfidence": found.delimiter_confidence,
+        "quote": found.quote,
+        "lineBreak": found.line_break,
+        "preambleLines": found.preamble_lines,
+        "headerLine": found.header_line or None,
+        "columnCount": found.column_count,
+        "compression": found.compression,
     }
 
 

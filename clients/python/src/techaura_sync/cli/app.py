@@ -15,7 +15,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 from techaura_sync import views
 from techaura_sync.cli import exits, trigger
 from techaura_sync.cli.follow import follow_run
-from techaura_sync.cli.output import Output, counts_text
+from techaura_sync.cli.output import Output, counts_text, format_text
 from techaura_sync.cli.session import Session, session_of
 
 _PIPED_WIDTH = 240
@@ -53,7 +53,9 @@ def status(
         response = client.status(run_id)
         if watch:
             raise typer.Exit(exits.code_of_status(follow_run(client, run_id, "sync", session.output)))
-        lines = [f"run {run_id} {counts_text(response.run.status, response.run.ledger)}", *response.run.notices]
+        lines = [f"run {run_id} {counts_text(response.run.status, response.run.ledger)}"]
+        lines += [format_text(found) for found in response.run.detected]
+        lines += response.run.notices
         # What ended a failed run is one of these too.
         lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
         session.output.value(views.status_view(response), "\n".join(lines))

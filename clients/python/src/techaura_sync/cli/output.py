@@ -96,3 +96,17 @@ def counts_text(status: resources_pb2.SyncStatus.ValueType, ledger: resources_pb
         f"{status_name(status)}: {ledger.rows_read} read, {ledger.inserted} inserted, {ledger.updated} updated, "
         f"{ledger.unchanged} unchanged, {ledger.rejected} rejected, {ledger.skipped} skipped"
     )
+
+
+def format_text(found: resources_pb2.DetectedFormat) -> str:
+    """How files are read, in one line, such as `a.csv: cp1252 (detected, 86 %), delimiter ';' (declared), ...`."""
+    name = found.file_name if found.file_count == 1 else f"{found.file_name} and {found.file_count - 1} more"
+    encoding = f"{found.encoding} ({_known(found.encoding_how, found.encoding_confidence)})"
+    delimiter = f"delimiter {found.delimiter!r} ({_known(found.delimiter_how, found.delimiter_confidence)})"
+    header = f"header on line {found.header_line}" if found.header_line else "no header"
+    packed = "" if found.compression == "none" else f", {found.compression}"
+    return f"{name}: {encoding}, {delimiter}, {header}, {found.column_count} columns, {found.line_break}{packed}"
+
+
+def _known(how: str, confidence: float) -> str:
+    return f"{how}, {confidence:.0%}" if how == "detected" else how

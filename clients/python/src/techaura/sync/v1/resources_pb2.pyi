@@ -78,6 +78,7 @@ class SyncRun(_message.Message):
     CONFLICTS_FIELD_NUMBER: _builtins.int
     DEACTIVATED_FIELD_NUMBER: _builtins.int
     SAME_AS_SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
+    DETECTED_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Output only. The run's id."""
     source_type: _builtins.str
@@ -120,6 +121,12 @@ class SyncRun(_message.Message):
     def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. What a person should know about a run that went well."""
 
+    @_builtins.property
+    def detected(self) -> _containers.RepeatedCompositeFieldContainer[Global___DetectedFormat]:
+        """Output only. How the files of a csv source are read, one entry for each kind of file, at most 8; empty before the
+        run has opened them, and for an API.
+        """
+
     def __init__(
         self,
         *,
@@ -137,14 +144,89 @@ class SyncRun(_message.Message):
         conflicts: _builtins.int = ...,
         deactivated: _builtins.int = ...,
         same_as_sync_run_id: _builtins.int = ...,
+        detected: _abc.Iterable[Global___DetectedFormat] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "failure", b"failure", "ledger", b"ledger", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "detected", b"detected", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyncRun: _TypeAlias = SyncRun  # noqa: Y015
+
+@_typing.final
+class DetectedFormat(_message.Message):
+    """How files of a source are read: what was declared, and what was found out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILE_NAME_FIELD_NUMBER: _builtins.int
+    FILE_COUNT_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    ENCODING_HOW_FIELD_NUMBER: _builtins.int
+    ENCODING_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    DELIMITER_FIELD_NUMBER: _builtins.int
+    DELIMITER_HOW_FIELD_NUMBER: _builtins.int
+    DELIMITER_CONFIDENCE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    LINE_BREAK_FIELD_NUMBER: _builtins.int
+    PREAMBLE_LINES_FIELD_NUMBER: _builtins.int
+    HEADER_LINE_FIELD_NUMBER: _builtins.int
+    COLUMN_COUNT_FIELD_NUMBER: _builtins.int
+    COMPRESSION_FIELD_NUMBER: _builtins.int
+    file_name: _builtins.str
+    """Output only. Name of the first file that is read so."""
+    file_count: _builtins.int
+    """Output only. Files that are read so."""
+    encoding: _builtins.str
+    """Output only. Character encoding, such as utf-8 or cp1252."""
+    encoding_how: _builtins.str
+    """Output only. How it is known: declared, mark (a byte order mark) or detected."""
+    encoding_confidence: _builtins.float
+    """Output only. How sure that is, from 0 to 1; 1 when declared or marked."""
+    delimiter: _builtins.str
+    """Output only. What stands between two fields."""
+    delimiter_how: _builtins.str
+    """Output only. How it is known: declared or detected."""
+    delimiter_confidence: _builtins.float
+    """Output only. How sure that is, from 0 to 1; 1 when declared."""
+    quote: _builtins.str
+    """Output only. The character around fields; empty for none."""
+    line_break: _builtins.str
+    """Output only. lf, crlf, cr, mixed or none."""
+    preamble_lines: _builtins.int
+    """Output only. Lines before the header that were left out."""
+    header_line: _builtins.int
+    """Output only. Line of the header, from 1; 0 when there is none."""
+    column_count: _builtins.int
+    """Output only. Columns of a record."""
+    compression: _builtins.str
+    """Output only. none, gzip, zstd or zip."""
+    def __init__(
+        self,
+        *,
+        file_name: _builtins.str = ...,
+        file_count: _builtins.int = ...,
+        encoding: _builtins.str = ...,
+        encoding_how: _builtins.str = ...,
+        encoding_confidence: _builtins.float = ...,
+        delimiter: _builtins.str = ...,
+        delimiter_how: _builtins.str = ...,
+        delimiter_confidence: _builtins.float = ...,
+        quote: _builtins.str = ...,
+        line_break: _builtins.str = ...,
+        preamble_lines: _builtins.int = ...,
+        header_line: _builtins.int = ...,
+        column_count: _builtins.int = ...,
+        compression: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_count", b"column_count", "compression", b"compression", "delimiter", b"delimiter", "delimiter_confidence", b"delimiter_confidence", "delimiter_how", b"delimiter_how", "encoding", b"encoding", "encoding_confidence", b"encoding_confidence", "encoding_how", b"encoding_how", "file_count", b"file_count", "file_name", b"file_name", "header_line", b"header_line", "line_break", b"line_break", "preamble_lines", b"preamble_lines", "quote", b"quote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DetectedFormat: _TypeAlias = DetectedFormat  # noqa: Y015
 
 @_typing.final
 class Ledger(_message.Message):

@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/resources.proto.
  */
 export const file_techaura_sync_v1_resources: GenFile = /*@__PURE__*/
-  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3Jlc291cmNlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSLSAwoHU3luY1J1bhITCgtzeW5jX3J1bl9pZBgBIAEoAxITCgtzb3VyY2VfdHlwZRgCIAEoCRIZChFzb3VyY2VfaWRlbnRpZmllchgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSKAoGbGVkZ2VyGAUgASgLMhgudGVjaGF1cmEuc3luYy52MS5MZWRnZXISEwoLcmV0cnlfY291bnQYBiABKAUSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgdmYWlsdXJlGAogASgLMhwudGVjaGF1cmEuc3luYy52MS5SdW5GYWlsdXJlEg8KB25vdGljZXMYCyADKAkSEQoJY29uZmxpY3RzGBQgASgDEhMKC2RlYWN0aXZhdGVkGBUgASgDEhsKE3NhbWVfYXNfc3luY19ydW5faWQYFiABKAMidAoGTGVkZ2VyEhEKCXJvd3NfcmVhZBgBIAEoAxIQCghpbnNlcnRlZBgCIAEoAxIPCgd1cGRhdGVkGAMgASgDEhEKCXVuY2hhbmdlZBgEIAEoAxIQCghyZWplY3RlZBgFIAEoAxIPCgdza2lwcGVkGAYgASgDIlIKClJ1bkZhaWx1cmUSDgoGcmVhc29uGAEgASgJEhAKCGNhdGVnb3J5GAIgASgJEg8KB21lc3NhZ2UYAyABKAkSEQoJcmV0cnlhYmxlGAQgASgIIvwBCglTeW5jRXJyb3ISFQoNc3luY19lcnJvcl9pZBgBIAEoAxITCgtzeW5jX3J1bl9pZBgCIAEoAxIMCgR0eXBlGAMgASgJEgwKBGNvZGUYBCABKAkSDwoHbWVzc2FnZRgFIAEoCRIMCgRsaW5lGAYgASgDEhgKC2J5dGVfb2Zmc2V0GAcgASgDSACIAQESDgoGY29sdW1uGAggASgJEgsKA3JhdxgJIAEoCRIRCglyZXRyeWFibGUYCiABKAgSLgoKY3JlYXRlZF9hdBgLIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCDgoMX2J5dGVfb2Zmc2V0IuUBCgxTeW5jUHJvZ3Jlc3MSEwoLc3luY19ydW5faWQYASABKAMSEAoIc2VxdWVuY2UYAiABKAQSLAoGc3RhdHVzGAMgASgOMhwudGVjaGF1cmEuc3luYy52MS5TeW5jU3RhdHVzEigKBmxlZGdlchgEIAEoCzIYLnRlY2hhdXJhLnN5bmMudjEuTGVkZ2VyEhIKCmJ5dGVzX2RvbmUYBSABKAMSEwoLYnl0ZXNfdG90YWwYBiABKAMSLQoHZmFpbHVyZRgHIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuUnVuRmFpbHVyZSJ2CglTeW5jU3RhdHMSDQoFdG90YWwYASABKAMSDwoHcGVuZGluZxgCIAEoAxITCgtpbl9wcm9ncmVzcxgDIAEoAxIRCgljb21wbGV0ZWQYBCABKAMSDgoGZmFpbGVkGAUgASgDEhEKCWNhbmNlbGxlZBgGIAEoAyqtAQoKU3luY1N0YXR1cxIbChdTWU5DX1NUQVRVU19VTlNQRUNJRklFRBAAEhcKE1NZTkNfU1RBVFVTX1BFTkRJTkcQARIbChdTWU5DX1NUQVRVU19JTl9QUk9HUkVTUxACEhkKFVNZTkNfU1RBVFVTX0NPTVBMRVRFRBADEhYKElNZTkNfU1RBVFVTX0ZBSUxFRBAEEhkKFVNZTkNfU1RBVFVTX0NBTkNFTExFRBAFYgZwcm90bzM", [file_google_protobuf_timestamp]);
+  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3Jlc291cmNlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKGBAoHU3luY1J1bhITCgtzeW5jX3J1bl9pZBgBIAEoAxITCgtzb3VyY2VfdHlwZRgCIAEoCRIZChFzb3VyY2VfaWRlbnRpZmllchgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSKAoGbGVkZ2VyGAUgASgLMhgudGVjaGF1cmEuc3luYy52MS5MZWRnZXISEwoLcmV0cnlfY291bnQYBiABKAUSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgdmYWlsdXJlGAogASgLMhwudGVjaGF1cmEuc3luYy52MS5SdW5GYWlsdXJlEg8KB25vdGljZXMYCyADKAkSEQoJY29uZmxpY3RzGBQgASgDEhMKC2RlYWN0aXZhdGVkGBUgASgDEhsKE3NhbWVfYXNfc3luY19ydW5faWQYFiABKAMSMgoIZGV0ZWN0ZWQYDyADKAsyIC50ZWNoYXVyYS5zeW5jLnYxLkRldGVjdGVkRm9ybWF0Ir8CCg5EZXRlY3RlZEZvcm1hdBIRCglmaWxlX25hbWUYASABKAkSEgoKZmlsZV9jb3VudBgCIAEoBRIQCghlbmNvZGluZxgDIAEoCRIUCgxlbmNvZGluZ19ob3cYBCABKAkSGwoTZW5jb2RpbmdfY29uZmlkZW5jZRgFIAEoARIRCglkZWxpbWl0ZXIYBiABKAkSFQoNZGVsaW1pdGVyX2hvdxgHIAEoCRIcChRkZWxpbWl0ZXJfY29uZmlkZW5jZRgIIAEoARINCgVxdW90ZRgJIAEoCRISCgpsaW5lX2JyZWFrGAogASgJEhYKDnByZWFtYmxlX2xpbmVzGAsgASgFEhMKC2hlYWRlcl9saW5lGAwgASgDEhQKDGNvbHVtbl9jb3VudBgNIAEoBRITCgtjb21wcmVzc2lvbhgOIAEoCSJ0CgZMZWRnZXISEQoJcm93c19yZWFkGAEgASgDEhAKCGluc2VydGVkGAIgASgDEg8KB3VwZGF0ZWQYAyABKAMSEQoJdW5jaGFuZ2VkGAQgASgDEhAKCHJlamVjdGVkGAUgASgDEg8KB3NraXBwZWQYBiABKAMiUgoKUnVuRmFpbHVyZRIOCgZyZWFzb24YASABKAkSEAoIY2F0ZWdvcnkYAiABKAkSDwoHbWVzc2FnZRgDIAEoCRIRCglyZXRyeWFibGUYBCABKAgi/AEKCVN5bmNFcnJvchIVCg1zeW5jX2Vycm9yX2lkGAEgASgDEhMKC3N5bmNfcnVuX2lkGAIgASgDEgwKBHR5cGUYAyABKAkSDAoEY29kZRgEIAEoCRIPCgdtZXNzYWdlGAUgASgJEgwKBGxpbmUYBiABKAMSGAoLYnl0ZV9vZmZzZXQYByABKANIAIgBARIOCgZjb2x1bW4YCCABKAkSCwoDcmF3GAkgASgJEhEKCXJldHJ5YWJsZRgKIAEoCBIuCgpjcmVhdGVkX2F0GAsgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcEIOCgxfYnl0ZV9vZmZzZXQi5QEKDFN5bmNQcm9ncmVzcxITCgtzeW5jX3J1bl9pZBgBIAEoAxIQCghzZXF1ZW5jZRgCIAEoBBIsCgZzdGF0dXMYAyABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSKAoGbGVkZ2VyGAQgASgLMhgudGVjaGF1cmEuc3luYy52MS5MZWRnZXISEgoKYnl0ZXNfZG9uZRgFIAEoAxITCgtieXRlc190b3RhbBgGIAEoAxItCgdmYWlsdXJlGAcgASgLMhwudGVjaGF1cmEuc3luYy52MS5SdW5GYWlsdXJlInYKCVN5bmNTdGF0cxINCgV0b3RhbBgBIAEoAxIPCgdwZW5kaW5nGAIgASgDEhMKC2luX3Byb2dyZXNzGAMgASgDEhEKCWNvbXBsZXRlZBgEIAEoAxIOCgZmYWlsZWQYBSABKAMSEQoJY2FuY2VsbGVkGAYgASgDKq0BCgpTeW5jU3RhdHVzEhsKF1NZTkNfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTU1lOQ19TVEFUVVNfUEVORElORxABEhsKF1NZTkNfU1RBVFVTX0lOX1BST0dSRVNTEAISGQoVU1lOQ19TVEFUVVNfQ09NUExFVEVEEAMSFgoSU1lOQ19TVEFUVVNfRkFJTEVEEAQSGQoVU1lOQ19TVEFUVVNfQ0FOQ0VMTEVEEAViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * One synchronisation of one source into one target table.
@@ -118,6 +118,14 @@ export type SyncRun = Message<"techaura.sync.v1.SyncRun"> & {
    * @generated from field: int64 same_as_sync_run_id = 22;
    */
   sameAsSyncRunId: bigint;
+
+  /**
+   * Output only. How the files of a csv source are read, one entry for each kind of file, at most 8; empty before the
+   * run has opened them, and for an API.
+   *
+   * @generated from field: repeated techaura.sync.v1.DetectedFormat detected = 15;
+   */
+  detected: DetectedFormat[];
 };
 
 /**
@@ -126,6 +134,118 @@ export type SyncRun = Message<"techaura.sync.v1.SyncRun"> & {
  */
 export const SyncRunSchema: GenMessage<SyncRun> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_resources, 0);
+
+/**
+ * How files of a source are read: what was declared, and what was found out.
+ *
+ * @generated from message techaura.sync.v1.DetectedFormat
+ */
+export type DetectedFormat = Message<"techaura.sync.v1.DetectedFormat"> & {
+  /**
+   * Output only. Name of the first file that is read so.
+   *
+   * @generated from field: string file_name = 1;
+   */
+  fileName: string;
+
+  /**
+   * Output only. Files that are read so.
+   *
+   * @generated from field: int32 file_count = 2;
+   */
+  fileCount: number;
+
+  /**
+   * Output only. Character encoding, such as utf-8 or cp1252.
+   *
+   * @generated from field: string encoding = 3;
+   */
+  encoding: string;
+
+  /**
+   * Output only. How it is known: declared, mark (a byte order mark) or detected.
+   *
+   * @generated from field: string encoding_how = 4;
+   */
+  encodingHow: string;
+
+  /**
+   * Output only. How sure that is, from 0 to 1; 1 when declared or marked.
+   *
+   * @generated from field: double encoding_confidence = 5;
+   */
+  encodingConfidence: number;
+
+  /**
+   * Output only. What stands between two fields.
+   *
+   * @generated from field: string delimiter = 6;
+   */
+  delimiter: string;
+
+  /**
+   * Output only. How it is known: declared or detected.
+   *
+   * @generated from field: string delimiter_how = 7;
+   */
+  delimiterHow: string;
+
+  /**
+   * Output only. How sure that is, from 0 to 1; 1 when declared.
+   *
+   * @generated from field: double delimiter_confidence = 8;
+   */
+  delimiterConfidence: number;
+
+  /**
+   * Output only. The character around fields; empty for none.
+   *
+   * @generated from field: string quote = 9;
+   */
+  quote: string;
+
+  /**
+   * Output only. lf, crlf, cr, mixed or none.
+   *
+   * @generated from field: string line_break = 10;
+   */
+  lineBreak: string;
+
+  /**
+   * Output only. Lines before the header that were left out.
+   *
+   * @generated from field: int32 preamble_lines = 11;
+   */
+  preambleLines: number;
+
+  /**
+   * Output only. Line of the header, from 1; 0 when there is none.
+   *
+   * @generated from field: int64 header_line = 12;
+   */
+  headerLine: bigint;
+
+  /**
+   * Output only. Columns of a record.
+   *
+   * @generated from field: int32 column_count = 13;
+   */
+  columnCount: number;
+
+  /**
+   * Output only. none, gzip, zstd or zip.
+   *
+   * @generated from field: string compression = 14;
+   */
+  compression: string;
+};
+
+/**
+ * Describes the message techaura.sync.v1.DetectedFormat.
+ * Use `create(DetectedFormatSchema)` to create a new message.
+ */
+export const DetectedFormatSchema: GenMessage<DetectedFormat> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_resources, 1);
 
 /**
  * The counts of a run. At its end
@@ -182,7 +302,7 @@ export type Ledger = Message<"techaura.sync.v1.Ledger"> & {
  * Use `create(LedgerSchema)` to create a new message.
  */
 export const LedgerSchema: GenMessage<Ledger> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 1);
+  messageDesc(file_techaura_sync_v1_resources, 2);
 
 /**
  * Why a run failed.
@@ -224,7 +344,7 @@ export type RunFailure = Message<"techaura.sync.v1.RunFailure"> & {
  * Use `create(RunFailureSchema)` to create a new message.
  */
 export const RunFailureSchema: GenMessage<RunFailure> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 2);
+  messageDesc(file_techaura_sync_v1_resources, 3);
 
 /**
  * A row that was refused, or what ended a run.
@@ -315,7 +435,7 @@ export type SyncError = Message<"techaura.sync.v1.SyncError"> & {
  * Use `create(SyncErrorSchema)` to create a new message.
  */
 export const SyncErrorSchema: GenMessage<SyncError> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 3);
+  messageDesc(file_techaura_sync_v1_resources, 4);
 
 /**
  * A snapshot of a run. Snapshots are coalesced: the latest wins.
@@ -378,7 +498,7 @@ export type SyncProgress = Message<"techaura.sync.v1.SyncProgress"> & {
  * Use `create(SyncProgressSchema)` to create a new message.
  */
 export const SyncProgressSchema: GenMessage<SyncProgress> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 4);
+  messageDesc(file_techaura_sync_v1_resources, 5);
 
 /**
  * Counts of runs by status.
@@ -434,7 +554,7 @@ export type SyncStats = Message<"techaura.sync.v1.SyncStats"> & {
  * Use `create(SyncStatsSchema)` to create a new message.
  */
 export const SyncStatsSchema: GenMessage<SyncStats> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 5);
+  messageDesc(file_techaura_sync_v1_resources, 6);
 
 /**
  * The state of a run. pending -> in_progress -> completed | failed | cancelled;
