@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import create_engine, text
 from techaura_sync import SyncClient
 
 from tests.e2e.test_csv_to_table import rows
-from tests.support.service import Service
+from tests.support.service import Service, environment, service_running, start_service
 
 COUNT = 300
 
@@ -126,10 +127,10 @@ def test_a_file_that_is_still_being_written_is_left_out_and_said_so(service: Ser
 
 
 def test_what_was_found_out_is_shown_by_rest_grpc_and_the_command(service: Service) -> None:
-    text = "Lista de canciones\nexternal_id;title;artist\n" + "".join(
+    content = "Lista de canciones\nexternal_id;title;artist\n" + "".join(
         f"w{n};¿Qué será, niño {n}?;Peñaloza {n}\n" for n in range(100)
     )
-    (service.data_root / "found.csv.gz").write_bytes(gzip.compress(text.replace("\n", "\r\n").encode("cp1252")))
+    (service.data_root / "found.csv.gz").write_bytes(gzip.compress(content.replace("\n", "\r\n").encode("cp1252")))
     options = {"encoding": "auto", "delimiter": "auto", "preambleLines": 1}
     run = service.run("csv", "found.csv.gz", options)
     assert run["status"] == "completed", run
@@ -160,3 +161,40 @@ def test_files_that_are_read_alike_are_told_once(service: Service, folder: Path)
         ("c.csv", 1, "utf-16-le", "mark"),
     ]
     assert counts(run) == (3 * COUNT, 0, 0)
+
+
+@pytest.mark.parametrize("changed", [False, True], ids=["as it was", "with the second file changed"])
+def test_a_folder_whose_run_was_killed_is_finished_exactly(database_url: str, tmp_path: Path, changed: bool) -> None:
+    """Unchanged, the run goes on after its last batch; changed, it reads from the start again and says so."""
+    many = 10_000
+    for index, name in enumerate(("a.csv", "b.csv", "c.csv")):
+        write(tmp_path / name, index * many, count=many)
+    environ = environment(database_url, tmp_path, CSV_BLOCK_BYTES=32 * 1024)
+    engine = create_engine(database_url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql"))
+
+    def ask(sql: str) -> list[Any]:
+        with engine.connect() as connection:
+            return [tuple(row) for row in connection.execute(text(sql))]
+
+    service = start_service(tmp_path, environ)
+    run_id = service.trigger("csv", "[abc].csv")
+    while ask("SELECT COUNT(*) FROM sync_batches")[0][0] < 2:
+        assert service.process.poll() is None
+    service.kill()
+    (before,) = ask("SELECT COUNT(*), MAX(batch_no) FROM sync_batches")
+    assert ask("SELECT COUNT(*) FROM content_index")[0][0] < 3 * many
+    if changed:
+        write(tmp_path / "b.csv", many, suffix="!", count=many)
+    with service_running(tmp_path, environ) as service:
+        run = service.finished(run_id)
+    assert (run["status"], run["itemsProcessed"], run["ledger"]["rowsRead"]) == ("completed", 3 * many, 3 * many)
+    assert any("the source changed" in notice for notice in run["notices"]) is changed
+    (after,) = ask(
+        f"SELECT COUNT(*), MAX(batch_no) FROM sync_batches WHERE restart_no = {int(changed)} AND sync_run_id = {run_id}"
+    )
+    assert after[0] == after[1] > before[1]
+    mark = "!" if changed else ""
+    assert dict(ask("SELECT external_id, title FROM content_index")) == {
+        f"f{n}": f"Canción {n}{mark if many <= n < 2 * many else ''}" for n in range(3 * many)
+    }
+    engine.dispose()

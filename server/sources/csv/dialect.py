@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from server.core.errors import Invalid
-from server.sources.csv.encodings import Encoding
+from server.sources.csv.encodings import Encoding, may_be_trail_byte
 from server.sources.csv.options import CsvOptions
 
 LF: Final = 10
@@ -104,7 +104,7 @@ def dialect_of(options: CsvOptions, delimiter: str, encoding: Encoding) -> Diale
         rule, escape = "escape", ord(options.escape)
     if not encoding.tells_ascii_apart:
         for name, text in (("delimiter", delimiter), ("quote", options.quote), ("escape", options.escape or "")):
-            if any(ord(character) >= 0x30 for character in text):
+            if any(may_be_trail_byte(ord(character)) for character in text):
                 raise _unwritable(name, encoding)
     return Dialect(
         delimiter=_encoded("delimiter", delimiter, encoding),

@@ -29,7 +29,7 @@ MARK_BYTES_MAX: Final = 4
 _UNIT_BYTES: Final = {"utf-16-le": 2, "utf-16-be": 2, "utf-32-le": 4, "utf-32-be": 4}
 # Without a mark these mean little-endian: that is what the spreadsheets that leave the mark out write.
 _WITHOUT_MARK: Final = {"utf-16": "utf-16-le", "utf-32": "utf-32-le", "utf-8-sig": "utf-8", "ascii": "ascii"}
-# Multi-byte encodings whose second bytes are never below 0x30, so that `,` `;` tab and `"` mean themselves.
+# Multi-byte encodings whose later bytes are digits (gb18030) or above 0x3F, so that `,` `;` tab and `"` mean themselves.
 _MULTI_BYTE: Final = frozenset(
     {"gb2312", "gbk", "gb18030", "big5", "big5hkscs", "cp932", "cp949", "cp950", "shift_jis", "euc_jp", "euc_kr"}
 )
@@ -72,6 +72,11 @@ def canonical_encoding(name: str) -> str:
     if _is_ascii_superset(found):
         return found
     raise LookupError(name)
+
+
+def may_be_trail_byte(code: int) -> bool:
+    """Whether an ASCII character's byte can be part of another character in an encoding of `_MULTI_BYTE`."""
+    return 0x30 <= code <= 0x39 or code >= 0x40
 
 
 def _is_ascii_superset(name: str) -> bool:

@@ -69,16 +69,82 @@ def test_any_table_comes_back_the_same(
     assert reading.info.columns == tuple(names)
 
 
-@settings(max_examples=100, deadline=None)
-@given(tables(), st.sampled_from([",", ", ", "||", "§", "\t"]), blocks)
-def test_any_table_with_escapes_comes_back_the_same(table: list[list[str]], delimiter: str, block_bytes: int) -> None:
-    def field(value: str) -> str:
-        return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+line_breaks = st.sampled_from(["\n", "\r\n", "\r"])
+long_delimiters = st.sampled_from([",", ", ", "||", "§", "\t", "aa", "::,::", "😀"])
 
-    header = delimiter.join(f"c{number}" for number in range(len(table[0])))
-    content = "\n".join([header, *(delimiter.join(map(field, row)) for row in table)]).encode()
-    reading = read(content, {"delimiter": delimiter, "escape": "\\"}, csv_block_bytes=block_bytes)
+
+def header_of(table: list[list[str]]) -> list[str]:
+    return [f"c{number}" for number in range(len(table[0]))]
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), long_delimiters, st.sampled_from(['"', "'"]), line_breaks, encodings, blocks)
+def test_any_table_with_any_delimiter_comes_back_the_same(
+    table: list[list[str]], delimiter: str, quote: str, line_break: str, encoding: str, block_bytes: int
+) -> None:
+    def field(value: str) -> str:
+        return quote + value.replace(quote, quote + quote) + quote
+
+    lines = [delimiter.join(map(field, row)) for row in [header_of(table), *table]]
+    content = line_break.join(lines).encode(encoding)
+    options = {"delimiter": delimiter, "quote": quote, "encoding": encoding}
+    reading = read(content, options, csv_block_bytes=block_bytes)
     assert reading.values == [tuple(row) for row in table]
+    assert reading.rejects == ()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), long_delimiters, st.sampled_from(["\\", "^"]), line_breaks, encodings, blocks)
+def test_any_table_with_escapes_comes_back_the_same(
+    table: list[list[str]], delimiter: str, escape: str, line_break: str, encoding: str, block_bytes: int
+) -> None:
+    def field(value: str) -> str:
+        return '"' + value.replace(escape, escape * 2).replace('"', escape + '"') + '"'
+
+    lines = [delimiter.join(header_of(table)), *(delimiter.join(map(field, row)) for row in table)]
+    content = line_break.join(lines).encode(encoding)
+    options = {"delimiter": delimiter, "escape": escape, "encoding": encoding}
+    reading = read(content, options, csv_block_bytes=block_bytes)
+    assert reading.values == [tuple(row) for row in table]
+    assert reading.rejects == ()
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(tables(), st.sampled_from([",", ";", "\t", "||", "§"]), line_breaks, encodings, blocks)
+def test_any_table_without_quotes_comes_back_the_same_or_as_rejects(
+    table: list[list[str]], delimiter: str, line_break: str, encoding: str, block_bytes: int
+) -> None:
+    """Without a quote character no value can hold a line break; one that holds a delimiter makes its row a bad one."""
+    # A byte order mark at the start of a line is text, and so are quotes; a row without any character is a blank line.
+    plain = [[value.translate({10: "LF", 13: "CR"}) for value in row] for row in table]
+    plain = [row if len(row) > 1 else [row[0] + "."] for row in plain]
+    content = line_break.join([delimiter.join(row) for row in [header_of(plain), *plain]]).encode(encoding)
+    options = {"delimiter": delimiter, "quote": "", "encoding": encoding}
+    reading = read(content, options, csv_block_bytes=block_bytes)
+    if all(delimiter.join(row).split(delimiter) == row for row in plain):
+        assert reading.values == [tuple(row) for row in plain]
+    # A header that most rows disagree with is a reject of its own.
+    bad = [reject for reject in reading.rejects if reject.kind != "header_mismatch"]
+    assert len(reading.values) + len(bad) == len(plain)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from(["cp1252", "latin-1", "iso8859-15", "cp1251", "mac_roman", "koi8_r", "gb18030", "shift_jis"]),
+    st.data(),
+)
+def test_any_table_in_an_older_encoding_comes_back_the_same(encoding: str, data: st.DataObject) -> None:
+    def written_in(value: str) -> str:
+        return value.encode(encoding, "ignore").decode(encoding)
+
+    table = [[written_in(value) for value in row] for row in data.draw(tables())]
+    delimiter = data.draw(st.sampled_from([",", ";", "\t"]))
+    block_bytes = data.draw(blocks)
+    dialect = {"delimiter": delimiter, "quoting": csv.QUOTE_ALL, "lineterminator": data.draw(line_breaks)}
+    content = written([header_of(table), *table], dialect).encode(encoding)
+    reading = read(content, {"delimiter": delimiter, "encoding": encoding}, csv_block_bytes=block_bytes)
+    assert reading.values == [tuple(row) for row in table]
+    assert reading.rejects == ()
 
 
 @settings(max_examples=100, deadline=None)
