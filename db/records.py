@@ -87,6 +87,7 @@ class Run:
     conflicts: int = 0
     deactivated: int = 0
     same_as_run_id: int | None = None
+    source_digest: str = ""
     detected: Mapping[str, Any] = field(default_factory=dict)
 
     @property

@@ -119,6 +119,8 @@ sync_runs = Table(
     Column("notices", JSON(none_as_null=True)),
     Column("detected", JSON(none_as_null=True)),
     Column("rows_deactivated", _BIG, nullable=False, server_default=text("0")),
+    # Of the whole content, so that a file that was only touched, or copied, is known again.
+    Column("source_digest", String(64)),
     # The run whose reading this one repeats, because the source was the same: nothing was read.
     Column("same_as_run_id", _ID),
     Index("idx_sync_runs_source_type", "source_type"),

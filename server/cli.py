@@ -23,6 +23,7 @@ from pydantic import ValidationError
 
 from server.core.config import Settings
 from server.core.logs import configure_logging
+from server.core.memory import limit_arenas
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ def main() -> None:
     """Entry point of techaura-syncd."""
     # The C core of grpc writes lines of its own to standard error, beside the log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
+    limit_arenas()
     app()
 
 

@@ -28,10 +28,12 @@ from db.records import LoadSpec
 
 # A statement's text at the most; the server's max_allowed_packet is 16 MB at the least (1 MB on very old ones).
 _STATEMENT_BYTES_MAX: Final = 768 * 1024
+# Rows that stand in memory as SQL at once.
+_ROWS_PER_SLICE: Final = 8192
 
 
 class _NotClean(Exception):
-    """The server took a statement but warned of it."""
+    """The batch cannot go in this way: the server warned of a value, or a row is too long for a statement."""
 
 
 async def insert_directly(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> bool:
@@ -40,17 +42,12 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
     Raises:
         DatabaseError: by way of the connection's context, for a fault that is not one of the data.
     """
-    statements = None
-    if connection.dialect.name != "sqlite":
-        statements = await asyncio.to_thread(_statements, connection, target, spec, rows)
-        if statements is None:
-            return False
     attempt = await connection.begin_nested()
     try:
-        if statements is None:
+        if connection.dialect.name == "sqlite":
             await _insert_on_sqlite(connection, target, spec, rows)
         else:
-            await _insert_on_mysql(connection, statements)
+            await _insert_on_mysql(connection, target, spec, rows)
     except (IntegrityError, DataError, _NotClean):
         await attempt.rollback()
         return False
@@ -58,13 +55,15 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
     return True
 
 
-async def _insert_on_mysql(connection: AsyncConnection, statements: list[str]) -> None:
-    for statement in statements:
-        # Without parameters the driver leaves the percent signs of the values alone.
-        await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-        warnings: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
-        if any(level != "Note" or code == DAMAGE_NOTE for level, code, _message in warnings):
-            raise _NotClean
+async def _insert_on_mysql(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
+    head, values = _template(connection, target, spec)
+    for slice_ in rows.iter_slices(_ROWS_PER_SLICE):
+        for statement in await asyncio.to_thread(_statements, head, slice_.select(values).to_series()):
+            # Without parameters the driver leaves the percent signs of the values alone.
+            await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
+            warnings: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
+            if any(level != "Note" or code == DAMAGE_NOTE for level, code, _message in warnings):
+                raise _NotClean
 
 
 async def _insert_on_sqlite(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
@@ -83,8 +82,8 @@ def _fixed_columns(spec: LoadSpec) -> dict[str, str]:
     return dict.fromkeys(names, "CURRENT_TIMESTAMP")
 
 
-def _statements(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> list[str] | None:
-    """The batch as INSERT statements; None when one row alone is too long for a statement."""
+def _template(connection: AsyncConnection, target: Table, spec: LoadSpec) -> tuple[str, pl.Expr]:
+    """What every statement begins with, and a row as the text of its values."""
     quote = connection.dialect.identifier_preparer.quote
     fixed = _fixed_columns(spec)
     columns = ", ".join(quote(name) for name in (*spec.columns, "row_hash", *spec.constants, *fixed))
@@ -93,18 +92,25 @@ def _statements(connection: AsyncConnection, target: Table, spec: LoadSpec, rows
     for name in spec.columns:
         parts += [_escaped(pl.col(name)), pl.lit(",")]
     parts += [pl.col("row_hash").cast(pl.String).fill_null("NULL"), pl.lit(f",{tail})")]
-    texts = rows.select(pl.concat_str(parts).alias("text")).to_series()
+    return f"INSERT INTO {quote(target.name)} ({columns}) VALUES ", pl.concat_str(parts)
+
+
+def _statements(head: str, texts: pl.Series) -> list[str]:
+    """Rows as INSERT statements of limited length.
+
+    Raises:
+        _NotClean: one row alone is too long for a statement.
+    """
     sizes = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
     if sizes.max() > _STATEMENT_BYTES_MAX:
-        return None
+        raise _NotClean
     ends = np.cumsum(sizes)
     statements = []
     start = 0
     while start < len(texts):
         before = int(ends[start - 1]) if start else 0
         end = int(np.searchsorted(ends, before + _STATEMENT_BYTES_MAX, side="right"))
-        values = ",".join(texts[start:end].to_list())
-        statements.append(f"INSERT INTO {quote(target.name)} ({columns}) VALUES {values}")
+        statements.append(head + ",".join(texts[start:end].to_list()))
         start = end
     return statements
 

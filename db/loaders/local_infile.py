@@ -39,7 +39,7 @@ _ROW: Final = re.compile(r"at row (\d+)\s*$")
 _COLUMN: Final = re.compile(r"for column [^ ]*?`?'?(\w+)[`']* at row")
 
 # What each connection may send now: name -> content. An entry lives as long as its statement.
-_registered: weakref.WeakKeyDictionary[Any, dict[str, bytes]] = weakref.WeakKeyDictionary()
+_registered: weakref.WeakKeyDictionary[Any, dict[str, memoryview]] = weakref.WeakKeyDictionary()
 
 
 class _RegisteredContent:
@@ -60,7 +60,7 @@ class _RegisteredContent:
         try:
             if self._content is None:
                 raise OperationalError(2068, "the server asked for a file that this client did not offer")
-            view = memoryview(self._content)
+            view = self._content
             for start in range(0, len(view), _CHUNK_BYTES):
                 connection.write_packet(bytes(view[start : start + _CHUNK_BYTES]))
                 await connection._writer.drain()  # noqa: SLF001 - the driver has no flow control of its own
@@ -100,10 +100,10 @@ async def load_local(connection: AsyncConnection, table: str, columns: list[str]
         offered.pop(name, None)
 
 
-def _content(rows: pl.DataFrame) -> bytes:
+def _content(rows: pl.DataFrame) -> memoryview:
     target = io.BytesIO()
     rows.write_csv(target, include_header=False, quote_style="non_numeric", null_value="NULL")
-    return target.getvalue()
+    return target.getbuffer()
 
 
 async def damaged_rows(connection: AsyncConnection) -> dict[int, str]:

@@ -125,11 +125,10 @@ async def note_deactivated(connection: AsyncConnection, run_id: int, count: int)
     )
 
 
-async def last_reading(connection: AsyncConnection, run: Run, *, fingerprint: str, minutes: int) -> Run | None:
-    """The run that last read the source of `run` through, when a repetition of it would find the same.
+async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -> Run | None:
+    """The run that last read the source of `run` through, if it did so with the same options and nothing was left open.
 
     Args:
-        fingerprint: of the source as it is now.
         minutes: how long ago that run may have ended.
     """
     of_source = and_(_R.source_type == run.source_type, _R.source_identifier == run.source_identifier)
@@ -150,7 +149,6 @@ async def last_reading(connection: AsyncConnection, run: Run, *, fingerprint: st
                 _R.id == (last.same_as_run_id or last.id),
                 of_source,
                 _R.status == COMPLETED,
-                _R.source_fingerprint == fingerprint,
                 _R.completed_at > minutes_before_now(minutes),
                 _R.rows_rejected == 0,
             )
@@ -160,6 +158,11 @@ async def last_reading(connection: AsyncConnection, run: Run, *, fingerprint: st
         return None
     found = await _with_batches(connection, row)
     return None if found.conflicts else found
+
+
+async def note_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
+    """Store the digest of the whole source, once it has been read through."""
+    await connection.execute(update(sync_runs).where(_R.id == run_id).values(source_digest=digest))
 
 
 async def note_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
@@ -321,5 +324,6 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         conflicts=totals.conflicts,
         deactivated=row.rows_deactivated,
         same_as_run_id=row.same_as_run_id,
+        source_digest=row.source_digest or "",
         detected=row.detected or {},
     )

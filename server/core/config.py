@@ -67,7 +67,7 @@ class Settings(BaseSettings):
     survey_rows_in_memory_max: int = Field(
         1_000_000, ge=1000, le=100_000_000, description="key digests of a file that are compared at once"
     )
-    csv_block_bytes: int = Field(8 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="CSV read at a time")
+    csv_block_bytes: int = Field(2 * 1024 * 1024, ge=1024, le=256 * 1024 * 1024, description="CSV read at a time")
     csv_record_bytes_max: int = Field(16 * 1024 * 1024, ge=1024, le=1 << 30, description="longest CSV record")
     csv_columns_max: int = Field(4096, ge=1, le=65_536, description="columns of a CSV file at the most")
     csv_files_max: int = Field(10_000, ge=1, le=1_000_000, description="files of one run on a folder or a pattern")

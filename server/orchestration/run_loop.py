@@ -29,7 +29,7 @@ from server.orchestration.context import RunContext
 from server.orchestration.jobs import make_job
 from server.orchestration.keys import KeyRule, StreamedKeys, SurveyedKeys
 from server.orchestration.mirror import finish_mirror
-from server.orchestration.repeat import repeat_last_reading
+from server.orchestration.repeat import record_repetition, same_reading
 from server.orchestration.signals import RunSignals
 from server.orchestration.survey import KeyLog, Repeats
 from server.orchestration.transfer import Transfer
@@ -134,23 +134,30 @@ class RunLoop:
 
     async def _is_repetition(self, spec: LoadSpec, reader: SourceReader, checkpoint: Batch | None) -> bool:
         """Whether the last reading of the source stands for this one, so that nothing has to be read."""
-        info = reader.info
         if checkpoint is not None:
             # What was once recorded as a repetition ends as one: its only batch is all there is.
             return self._run.same_as_run_id is not None and self._restart_no == self._run.restart_no
-        if not info.fingerprint:
-            return False
-        return await repeat_last_reading(
-            self._context.database, self._run, self._restart_no, self._lease, spec, info.fingerprint, info.bytes_total
-        )
+        database = self._context.database
+        last = await self._signals.guard(same_reading(database, self._run, spec, reader))
+        if last is not None:
+            await record_repetition(database, self._run, self._restart_no, self._lease, last, reader.info.bytes_total)
+        return last is not None
 
     async def _keys(self, plan: MappingPlan, reader: SourceReader) -> KeyRule:
         if not reader.info.rereadable or plan.identity == "row_number":
             return StreamedKeys(plan)
-        with KeyLog(self._context.settings.survey_rows_in_memory_max) as log:
-            async for batch in self._read(reader, None, 1):
-                log.add(await asyncio.to_thread(key_digests, batch, plan))
-            repeats = await asyncio.to_thread(log.repeats)
+        # The content's digest is made beside the survey: it costs a second reading of what is in memory by then.
+        digest = asyncio.create_task(reader.content_digest(), name=f"digest-{self._run.id}")
+        try:
+            with KeyLog(self._context.settings.survey_rows_in_memory_max) as log:
+                async for batch in self._read(reader, None, 1):
+                    log.add(await asyncio.to_thread(key_digests, batch, plan))
+                repeats = await asyncio.to_thread(log.repeats)
+            async with self._context.database.write() as connection:
+                await runs.note_digest(connection, self._run.id, await self._signals.guard(_result(digest)))
+        finally:
+            digest.cancel()
+            await asyncio.gather(digest, return_exceptions=True)
         if repeats.rows.height and plan.identity != "content":
             repeats = await self._without_refused(repeats, plan, reader)
         return SurveyedKeys(plan, repeats)
@@ -237,6 +244,10 @@ class RunLoop:
         if notices:
             async with self._context.database.write() as connection:
                 await runs.add_notices(connection, self._run.id, notices)
+
+
+async def _result(task: asyncio.Task[str]) -> str:
+    return await task
 
 
 async def _next(batches: AsyncIterator[SourceBatch]) -> SourceBatch | None:

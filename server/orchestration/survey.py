@@ -12,6 +12,7 @@ at 10^9 rows the chance is below 10^-20.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -21,6 +22,7 @@ import polars as pl
 from server.core.errors import Fatal
 
 _FIELDS: Final = 3  # key_high, key_low, record_no
+_CHUNK_ROWS: Final = 65_536
 REPEATED_ROWS_MAX: Final = 5_000_000
 
 
@@ -108,7 +110,7 @@ class KeyLog:
         found: list[np.ndarray] = []
         count = 0
         for share in range(shares):
-            repeated = _repeated(self._share(share, shares))
+            repeated = self._repeated(share, shares)
             count += len(repeated)
             if count > REPEATED_ROWS_MAX:
                 raise Fatal(
@@ -125,24 +127,30 @@ class KeyLog:
             )
         )
 
-    def _share(self, share: int, shares: int) -> np.ndarray:
-        """The digests of one share, by their low half (which a digest spreads evenly)."""
+    def _repeated(self, share: int, shares: int) -> np.ndarray:
+        """The rows of one share of the digests whose two halves both equal those of another row.
+
+        Nearly always there are none, and sorting the low halves alone shows it, in a third of the time and memory that
+        whole rows take. Only rows whose low half does repeat are looked at whole.
+        """
+        lows = [chunk[:, 1].copy() for chunk in self._chunks(share, shares)]
+        low = np.concatenate(lows) if lows else np.empty(0, np.uint64)
+        del lows
+        low.sort()
+        twice = np.unique(low[1:][low[1:] == low[:-1]])
+        if not len(twice):
+            return np.empty((0, _FIELDS), np.uint64)
+        candidates = np.concatenate([chunk[np.isin(chunk[:, 1], twice)] for chunk in self._chunks(share, shares)])
+        ordered = candidates[np.lexsort((candidates[:, 1], candidates[:, 0]))]
+        same = (ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] == ordered[:-1, 1])
+        repeated = np.zeros(len(ordered), dtype=bool)
+        repeated[1:] |= same
+        repeated[:-1] |= same
+        return ordered[repeated]
+
+    def _chunks(self, share: int, shares: int) -> Iterator[np.ndarray]:
+        """The digests of one share, by their low half (which a digest spreads evenly), some at a time."""
         self._file.seek(0)
-        kept = []
-        chunk_rows = self._rows_in_memory_max
-        while raw := self._file.read(chunk_rows * _FIELDS * 8):
+        while raw := self._file.read(_CHUNK_ROWS * _FIELDS * 8):
             table = np.frombuffer(raw, np.uint64).reshape(-1, _FIELDS)
-            kept.append(table if shares == 1 else table[table[:, 1] % np.uint64(shares) == share])
-        return np.concatenate(kept) if kept else np.empty((0, _FIELDS), np.uint64)
-
-
-def _repeated(table: np.ndarray) -> np.ndarray:
-    """The rows of `table` whose two key columns both equal those of another row."""
-    if len(table) < 2:
-        return table[:0]
-    ordered = table[np.lexsort((table[:, 1], table[:, 0]))]
-    same = (ordered[1:, 0] == ordered[:-1, 0]) & (ordered[1:, 1] == ordered[:-1, 1])
-    repeated = np.zeros(len(ordered), dtype=bool)
-    repeated[1:] |= same
-    repeated[:-1] |= same
-    return ordered[repeated]
+            yield table if shares == 1 else table[table[:, 1] % np.uint64(shares) == share]

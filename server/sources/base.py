@@ -123,6 +123,14 @@ class SourceReader(Protocol):
         """
         ...
 
+    async def content_digest(self) -> str:
+        """A digest of the whole content; empty when the source has none. Two readings with one digest find the same.
+
+        Raises:
+            Retryable: a passing fault; the source changed since it was opened.
+        """
+        ...
+
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far, such as pages that were left out on request."""
         ...

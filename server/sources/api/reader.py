@@ -93,6 +93,10 @@ class ApiReader:
         finally:
             await self._end(task)
 
+    async def content_digest(self) -> str:
+        """None: an API is known only by fetching it."""
+        return ""
+
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far."""
         return self._walk.notices

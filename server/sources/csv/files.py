@@ -8,6 +8,7 @@ Nothing outside the roots is opened, and whether it exists is not told.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import glob
 import hashlib
@@ -24,6 +25,7 @@ from server.core.errors import Invalid, Retryable
 _COMPRESSIONS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
+_DIGEST_BYTES: Final = 1024 * 1024
 _FIELD: Final = "sourceIdentifier"
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE_FLAGS: Final = _OPEN_FLAGS | os.O_NONBLOCK | os.O_NOCTTY
@@ -75,6 +77,16 @@ class OpenedFile:
         digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, 0))
         digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, max(0, size - _SAMPLE_BYTES)))
         return digest.hexdigest()
+
+    async def add_content(self, digest: hashlib.blake2b) -> None:
+        """Add the whole content to a digest. What else reads the file is not disturbed.
+
+        Raises:
+            Retryable: SOURCE_CHANGED, when the file is no longer what it was; an OSError of the disk comes as it is.
+        """
+        for at in range(0, self.state.size_bytes, _DIGEST_BYTES):
+            digest.update(await asyncio.to_thread(os.pread, self.descriptor, _DIGEST_BYTES, at))
+        self.check_unchanged()
 
     def close(self) -> None:
         """Close the descriptor. Call once."""

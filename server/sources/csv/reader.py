@@ -218,6 +218,26 @@ class CsvReader:
         """Files that were left out, and headers that were repaired or not trusted."""
         return self._notices
 
+    async def content_digest(self) -> str:
+        """A digest of the bytes of all files, in order; their names and times don't count.
+
+        Raises:
+            Retryable: SOURCE_CHANGED, SOURCE_UNAVAILABLE.
+        """
+        digest = hashlib.blake2b(digest_size=16)
+        for file in self._files:
+            opened = await asyncio.to_thread(files.open_file, file.path, self._settings.data_root_paths)
+            try:
+                if opened.state != file.state:
+                    raise files.changed(opened.name)
+                digest.update(f"{file.compression} {file.state.size_bytes}\n".encode())
+                await opened.add_content(digest)
+            except OSError as error:
+                raise _unreadable(opened.name) from error
+            finally:
+                opened.close()
+        return digest.hexdigest()
+
     def _fingerprint(self) -> str:
         if len(self._files) == 1:
             return self._files[0].fingerprint
