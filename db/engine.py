@@ -25,7 +25,7 @@ _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 # Strict, so that a value that does not fit is an error and never cut or turned to zero.
 _SESSION_SQL = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
-    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10, "
+    "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait_seconds}, "
     # Warnings of a load name the rows that the server would damage; every one is needed, in one language.
     "max_error_count = 65535, lc_messages = 'en_US'"
 )
@@ -57,14 +57,19 @@ class Database:
         url: as `parse_url` takes it.
         pool_size_max: connections at the most.
         timeout_seconds: one transaction may take this long.
+        lock_wait_seconds: one statement may wait this long for a row that another transaction holds.
     """
 
-    def __init__(self, url: str, *, pool_size_max: int = 10, timeout_seconds: float = 60.0) -> None:
+    def __init__(
+        self, url: str, *, pool_size_max: int = 10, timeout_seconds: float = 60.0, lock_wait_seconds: int = 10
+    ) -> None:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
         self.is_sqlite = self.url.drivername.startswith("sqlite")
         self.engine: AsyncEngine = (
-            _sqlite_engine(self.url, pool_size_max) if self.is_sqlite else _mysql_engine(self.url, pool_size_max)
+            _sqlite_engine(self.url, pool_size_max)
+            if self.is_sqlite
+            else _mysql_engine(self.url, pool_size_max, lock_wait_seconds)
         )
 
     @property
@@ -121,7 +126,7 @@ class Database:
         await self.engine.dispose()
 
 
-def _mysql_engine(url: URL, pool_size_max: int) -> AsyncEngine:
+def _mysql_engine(url: URL, pool_size_max: int, lock_wait_seconds: int) -> AsyncEngine:
     return create_async_engine(
         url,
         pool_size=pool_size_max,
@@ -130,7 +135,11 @@ def _mysql_engine(url: URL, pool_size_max: int) -> AsyncEngine:
         pool_pre_ping=True,
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
-        connect_args={"init_command": _SESSION_SQL, "connect_timeout": 10, "local_infile": True},
+        connect_args={
+            "init_command": _SESSION_SQL.format(lock_wait_seconds=lock_wait_seconds),
+            "connect_timeout": 10,
+            "local_infile": True,
+        },
         hide_parameters=True,
     )
 

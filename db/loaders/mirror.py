@@ -10,10 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.audit import log_deactivations
 from db.loaders.differences import BatchTables
-from db.records import LoadSpec
+from db.records import CANCELLED, COMPLETED, LoadSpec
 from db.repositories.content import of_source
 from db.repositories.dialect import now
-from db.schema import metadata, sync_seen_rows
+from db.schema import metadata, sync_runs, sync_seen_rows
 
 _SEEN_IDS_PER_STATEMENT: Final = 50_000
 
@@ -56,17 +56,27 @@ async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: i
     return int((await connection.execute(update(target).values(values).where(gone))).rowcount)
 
 
-async def forget_seen(connection: AsyncConnection, run_id: int) -> bool:
-    """Remove some of what a run has noted as seen; False when nothing is left. Called until then, a transaction each."""
-    ids = select(sync_seen_rows.c.target_id).where(sync_seen_rows.c.sync_run_id == run_id)
-    last = (
-        await connection.execute(ids.order_by(sync_seen_rows.c.target_id).offset(_SEEN_IDS_PER_STATEMENT).limit(1))
-    ).scalar_one_or_none()
-    condition = sync_seen_rows.c.sync_run_id == run_id
-    if last is not None:
-        condition = and_(condition, sync_seen_rows.c.target_id < last)
-    removed = int((await connection.execute(delete(sync_seen_rows).where(condition))).rowcount)
-    return last is not None and removed > 0
+async def forget_seen(connection: AsyncConnection) -> bool:
+    """Remove some of what runs have noted as seen that need it no more: completed, cancelled or deleted ones.
+
+    A failed run keeps it, because it may go on from its checkpoint. Called until it answers False, a transaction each.
+    """
+    known = (await connection.execute(select(sync_seen_rows.c.sync_run_id).distinct())).scalars().all()
+    needed = (
+        await connection.execute(
+            select(sync_runs.c.id).where(sync_runs.c.id.in_(known), sync_runs.c.status.not_in([COMPLETED, CANCELLED]))
+        )
+    ).scalars()
+    run_ids = sorted(set(known) - set(needed))
+    if not run_ids:
+        return False
+    of_run = sync_seen_rows.c.sync_run_id == run_ids[0]
+    ids = select(sync_seen_rows.c.target_id).where(of_run).order_by(sync_seen_rows.c.target_id)
+    end = (await connection.execute(ids.offset(_SEEN_IDS_PER_STATEMENT).limit(1))).scalar_one_or_none()
+    await connection.execute(
+        delete(sync_seen_rows).where(of_run if end is None else and_(of_run, sync_seen_rows.c.target_id < end))
+    )
+    return True
 
 
 def _is_on(spec: LoadSpec) -> ColumnElement[bool]:

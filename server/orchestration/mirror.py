@@ -45,10 +45,14 @@ async def finish_mirror(
             await runs.note_deactivated(connection, lease.run_id, count)
         if not await hold_for_batch(connection, lease):
             raise LeaseLost(lease.run_id)
+
+
+async def forget_ended(database: Database) -> None:
+    """Remove what ended mirrors had noted as seen. Only once a run has ended: until then it may have to look again."""
     more = True
     while more:
         async with database.write() as connection:
-            more = await forget_seen(connection, lease.run_id)
+            more = await forget_seen(connection)
 
 
 def _guard(active: int, gone: int, read: int, options: WriteOptions) -> None:

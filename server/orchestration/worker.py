@@ -23,6 +23,7 @@ from server.core.errors import LeaseLost, SyncError
 from server.orchestration.context import RunContext
 from server.orchestration.ending import store_ending
 from server.orchestration.leases import LeaseKeeper, claim
+from server.orchestration.mirror import forget_ended
 from server.orchestration.signals import RunSignals, RunStopped
 from server.sources.registry import Source
 
@@ -121,6 +122,7 @@ class Worker:
             _log_fault(logger, error)
             ending = await store_ending(context.database, context.settings, context.clock, lease, error)
             logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))
+            await forget_ended(context.database)
         except DatabaseError as fault:
             logger.warning("run_ending_not_stored", action="run", error=fault.message)
         finally:
