@@ -114,9 +114,12 @@ def _table(pick: random.Random, delimiter: str, quote: str) -> str:
             return value.replace("\n", " ") if not quote else value
         return quote + value.replace(quote, quote + quote) + quote
 
-    lines = [delimiter.join(f"c{number}" for number in range(width))]
+    lines = [f"sep={delimiter}"] if pick.random() < 0.05 else []
+    lines.append(delimiter.join(f"c{number}" for number in range(width)))
     count = pick.choice([0, 1, 5, 30, 200])
     lines += [delimiter.join(shown(pick.choice(_WORDS)) for _ in range(width)) for _ in range(count)]
+    if pick.random() < 0.05:
+        lines[1:] = [line + delimiter for line in lines[1:]]
     return line_break.join(lines) + pick.choice(["", line_break])
 
 

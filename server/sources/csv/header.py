@@ -134,9 +134,15 @@ class _Head:
         start = self._after_preamble()
         if start is None:
             return None
-        delimiter, confidence = self._options.delimiter, None
+        delimiter, how, confidence = self._options.delimiter, "declared", 1.0
+        named = sniff.named_delimiter(self._data, self._encoding, self._options.quote) if not start else None
+        if named is not None:
+            start = sniff.next_line(self._data, start)
+            if delimiter == AUTO or "delimiter" not in self._options.model_fields_set:
+                delimiter, how = named, "named"
         if delimiter == AUTO:
             delimiter, confidence = self._detected_delimiter(start)
+            how = "detected"
         dialect = dialect_of(self._options, delimiter, self._encoding)
         found: _HeaderRows | None = None
         if self._options.has_header:
@@ -164,12 +170,12 @@ class _Head:
             "encodingHow": self._encoding.how,
             "encodingConfidence": self._encoding.confidence,
             "delimiter": delimiter,
-            "delimiterHow": "declared" if confidence is None else "detected",
-            "delimiterConfidence": 1.0 if confidence is None else confidence,
+            "delimiterHow": how,
+            "delimiterConfidence": confidence,
             "quote": self._options.quote,
             "lineBreak": sniff.line_break_kind(self._data[:_SAMPLE_BYTES]),
             "columns": len(columns),
-            "preambleLines": self._options.preamble_lines,
+            "preambleLines": self._options.preamble_lines + (named is not None),
         }
         header_reject = None
         offsets = self._encoding.mark_bytes + self._encoding.raw_offsets(

@@ -47,7 +47,8 @@ class CsvOptions(WriteOptions):
         ",",
         min_length=1,
         max_length=8,
-        description="What stands between two fields: 1 to 8 characters, or `auto` to find it out.",
+        description="What stands between two fields: 1 to 8 characters, or `auto` to find it out. A first line such as"
+        " `sep=;` names it where the option is left out or `auto`, and is no record.",
     )
     has_header: bool = Field(
         True, description="Whether the first record names the columns; if not they are column_1, column_2 and so on."

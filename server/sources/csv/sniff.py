@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
 from server.sources.csv.dialect import Dialect
+from server.sources.csv.encodings import Encoding
 from server.sources.csv.scan import after_break, scan_record
 
 # In the order in which they win when several fit: a comma also stands inside text and numbers.
@@ -14,6 +16,8 @@ DELIMITERS: Final = ("\t", ";", "|", ",")
 _RECORDS_MAX: Final = 200
 # A share of records this close to the best one counts as equally good.
 _SHARE_TOLERANCE: Final = 0.02
+_NAMED: Final = re.compile(r'"?sep=([^\w\s"=]|\t)"?(?:[\r\n]|\Z)', re.IGNORECASE)
+_NAMED_BYTES_MAX: Final = 16
 
 
 def field_counts(
@@ -33,6 +37,12 @@ def field_counts(
             counts.append(found.fields)
         start = found.next_start
     return counts
+
+
+def named_delimiter(data: bytes, encoding: Encoding, quote: str) -> str | None:
+    """The delimiter that a first line such as `sep=;` names, as spreadsheets write and read it; None without one."""
+    found = _NAMED.match(encoding.show(data[:_NAMED_BYTES_MAX]))
+    return found[1] if found is not None and found[1] != quote else None
 
 
 def detect_delimiter(
@@ -65,7 +75,7 @@ def detect_delimiter(
     if not shares:
         return ",", 0.5
     best = max(shares.values())
-    winner = next(name for name in DELIMITERS if shares.get(name, 0.0) >= best - _SHARE_TOLERANCE)
+    winner = next(name for name in DELIMITERS if name in shares and shares[name] >= best - _SHARE_TOLERANCE)
     return winner, round(shares[winner], 3)
 
 

@@ -80,6 +80,12 @@ def test_a_header_with_another_delimiter_is_read_with_it(tmp_path: Path) -> None
     assert read_bytes(tmp_path, b"id;title;genre\n" + BODY).info.columns == ("id", "title", "genre")
 
 
+def test_a_header_with_a_name_too_few_is_not_trusted_even_where_the_last_fields_are_empty(tmp_path: Path) -> None:
+    """It may lack a delimiter in its middle just as well as one at its end."""
+    body = b"".join(b"%d,t%d,\n" % (number, number) for number in range(10))
+    assert read_bytes(tmp_path, b"id,title\n" + body).info.columns == ("column_1", "column_2", "column_3")
+
+
 def test_a_few_ragged_records_do_not_make_the_header_wrong(tmp_path: Path) -> None:
     reading = read_bytes(tmp_path, b"id,title\n1,a,b\n2,c,d\n")
     assert reading.info.columns == ("id", "title")
@@ -115,10 +121,43 @@ def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str) -> None:
     assert reading.values == [("a", "1,5", "x; y | z"), ("b", "2,5", "q")]
 
 
+@pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
+@pytest.mark.parametrize("options", [{}, {"delimiter": "auto"}])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_a_first_line_that_names_the_delimiter_is_believed(
+    tmp_path: Path, first: str, options: dict[str, str], encoding: str
+) -> None:
+    content = f"{first}\r\nid;title\r\n1;a,b\r\n2;c\r\n".encode(encoding)
+    reading = read_bytes(tmp_path, content, {**options, "encoding": encoding})
+    assert reading.values == [("1", "a,b"), ("2", "c")]
+    assert [row.line for row in reading.rows] == [3, 4]
+    assert content[reading.rows[0].byte_offset :].startswith("1".encode(encoding).lstrip(b"\xff\xfe\xef\xbb\xbf"))
+    detected = reading.info.detected
+    assert (detected["delimiter"], detected["delimiterHow"], detected["headerLine"]) == (";", "named", 2)
+
+
+def test_a_declared_delimiter_wins_over_the_one_that_the_file_names(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"sep=;\nid,title\n1,a;b\n", {"delimiter": ","})
+    assert reading.values == [("1", "a;b")]
+
+
+@pytest.mark.parametrize("content", [b"sep=a\n1\n", b"sep=\n1\n", b"sep=,b\n1,2\n", b"x,sep=;\n1,2\n"])
+def test_a_header_that_only_looks_like_it_is_a_header(tmp_path: Path, content: bytes) -> None:
+    reading = read_bytes(tmp_path, content)
+    assert len(reading.rows) == 1
+    assert reading.info.detected["headerLine"] == 1
+
+
 def test_a_decimal_comma_does_not_pass_for_a_delimiter(tmp_path: Path) -> None:
     content = b"1,5;2,5\n3,5;4,5\n"
     reading = read_bytes(tmp_path, content, {"delimiter": "auto", "hasHeader": False})
     assert reading.values == [("1,5", "2,5"), ("3,5", "4,5")]
+
+
+def test_a_delimiter_is_guessed_even_where_hardly_a_record_agrees(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, b"id;title\n" + b"one column only\n" * 190, {"delimiter": "auto"})
+    assert reading.info.detected["delimiter"] == ";"
+    assert [reject.kind for reject in reading.rejects] == ["header_mismatch"]
 
 
 def test_a_file_of_one_column_has_no_delimiter_and_says_so(tmp_path: Path) -> None:

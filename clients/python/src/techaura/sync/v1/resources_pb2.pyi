@@ -187,9 +187,9 @@ class DetectedFormat(_message.Message):
     delimiter: _builtins.str
     """Output only. What stands between two fields."""
     delimiter_how: _builtins.str
-    """Output only. How it is known: declared or detected."""
+    """Output only. How it is known: declared, named (by a first line such as `sep=;`) or detected."""
     delimiter_confidence: _builtins.float
-    """Output only. How sure that is, from 0 to 1; 1 when declared."""
+    """Output only. How sure that is, from 0 to 1; 1 when declared or named."""
     quote: _builtins.str
     """Output only. The character around fields; empty for none."""
     line_break: _builtins.str

@@ -157,7 +157,9 @@ class CsvOptions(_message.Message):
     other. Default: `music`.
     """
     delimiter: _builtins.str
-    """Optional. 1 to 8 characters, or `auto` to find it out. Default: `,`."""
+    """Optional. 1 to 8 characters, or `auto` to find it out. A first line such as
+    `sep=;` names it where this is unset or `auto`. Default: `,`.
+    """
     has_header: _builtins.bool
     """Optional. Whether the first record names the columns. Without a header the
     columns are called column_1, column_2 and so on. Default: true.

@@ -184,14 +184,14 @@ export type DetectedFormat = Message<"techaura.sync.v1.DetectedFormat"> & {
   delimiter: string;
 
   /**
-   * Output only. How it is known: declared or detected.
+   * Output only. How it is known: declared, named (by a first line such as `sep=;`) or detected.
    *
    * @generated from field: string delimiter_how = 7;
    */
   delimiterHow: string;
 
   /**
-   * Output only. How sure that is, from 0 to 1; 1 when declared.
+   * Output only. How sure that is, from 0 to 1; 1 when declared or named.
    *
    * @generated from field: double delimiter_confidence = 8;
    */

@@ -35,7 +35,8 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   contentType?: string | undefined;
 
   /**
-   * Optional. 1 to 8 characters, or `auto` to find it out. Default: `,`.
+   * Optional. 1 to 8 characters, or `auto` to find it out. A first line such as
+   * `sep=;` names it where this is unset or `auto`. Default: `,`.
    *
    * @generated from field: optional string delimiter = 3;
    */
