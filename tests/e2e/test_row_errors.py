@@ -164,7 +164,6 @@ def test_what_only_the_table_refuses_is_listed_with_kind_line_and_column(
     ]
 
 
-@pytest.mark.xfail(reason="the writer does not hand over PreparedBatch.raw_text and byte_offset yet", strict=False)
 def test_what_only_the_table_refuses_is_listed_with_offset_and_raw_text(
     refused_by_the_table: tuple[list[dict[str, Any]], bytes],
 ) -> None:
