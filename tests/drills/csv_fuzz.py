@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import csv
 import io
 import random
@@ -228,9 +229,8 @@ async def check(folder: Path, number: int) -> tuple[str, float, list[str]]:
     return "read with rejects" if reading.rejects else "read clean", seconds, wrong
 
 
-async def run(seed: int, count: int) -> Tally:
+async def run(seed: int, count: int, tally: Tally) -> None:
     """Check `count` files from number `seed` on."""
-    tally = Tally()
     with tempfile.TemporaryDirectory() as name:
         for number in range(seed, seed + count):
             outcome, seconds, wrong = await check(Path(name), number)
@@ -239,7 +239,6 @@ async def run(seed: int, count: int) -> Tally:
             if seconds > SECONDS_MAX:
                 wrong.append(f"took {seconds:.1f} s")
             tally.failures += [f"seed {number}: {what}" for what in wrong]
-    return tally
 
 
 def main() -> int:
@@ -249,10 +248,13 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=100_000)
     given = parser.parse_args()
     started = time.perf_counter()
-    tally = asyncio.run(run(given.seed, given.count))
+    tally = Tally()
+    # What is known when somebody loses patience is printed too.
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(run(given.seed, given.count, tally))
     outcomes = ", ".join(f"{name} {count}" for name, count in sorted(tally.outcomes.items()))
     print(
-        f"csv_fuzz seed {given.seed} count {given.count}: {len(tally.failures)} failures, slowest "
+        f"csv_fuzz seed {given.seed} count {tally.outcomes.total()}: {len(tally.failures)} failures, slowest "
         f"{tally.slowest_seconds:.3f} s, {time.perf_counter() - started:.0f} s in all; {outcomes}"
     )
     for failure in tally.failures[:20]:
