@@ -108,6 +108,7 @@ def csv_options() -> Schema:
         preambleLines=NUMBER,
         commentPrefix=TEXT,
         decimalComma=FLAG,
+        stripText=FLAG,
         nullTokens=TEXTS,
         columnAliases={"type": "object", "additionalProperties": TEXTS},
         **_write_options(),

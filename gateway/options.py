@@ -211,6 +211,7 @@ _CSV: Final[dict[str, Setter[sources_pb2.CsvOptions]]] = {
     "decimalComma": _flag("decimal_comma"),
     "nullTokens": _texts("null_tokens"),
     "columnAliases": _aliases,
+    "stripText": _flag("strip_text"),
     **_WRITE,
 }
 _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {

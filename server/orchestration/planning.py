@@ -76,6 +76,7 @@ def plan_for(
             row_number_base=row_number_base if row_number_base is not None else 1,
             decimal_comma=request.decimal_comma,
             null_tokens=request.null_tokens,
+            strip_text=request.strip_text,
             aliases=request.aliases,
         )
 

@@ -69,6 +69,7 @@ def _csv_document(options: sources_pb2.CsvOptions) -> dict[str, Any]:
         "preamble_lines": "preambleLines",
         "comment_prefix": "commentPrefix",
         "decimal_comma": "decimalComma",
+        "strip_text": "stripText",
     }
     document = _set_fields(options, names | _WRITE_NAMES)
     if options.column_mapping:

@@ -66,6 +66,21 @@ def test_hard_texts_are_stored_byte_for_byte(service: Service) -> None:
     assert found == [(key, text.encode().hex().upper()) for key, text in table]
 
 
+def test_white_space_around_a_text_stays_where_the_request_says_so(service: Service) -> None:
+    table = [
+        (f"s{number}", text) for number, text in enumerate(["end ", " start", "\u00a0both\u00a0", "\ttab", "in side"])
+    ]
+    (service.data_root / "spaces.csv").write_bytes(csv_text([("external_id", "title"), *table]))
+    query = (
+        "SELECT external_id, HEX(title) FROM content_index WHERE source_identifier = 'spaces.csv' ORDER BY external_id"
+    )
+    for strips in (False, True):
+        run = service.run("csv", "spaces.csv", {"stripText": strips})
+        assert (run["status"], run["itemsFailed"]) == ("completed", 0)
+        expected = [(key, text.strip() if strips else text) for key, text in table]
+        assert rows(service, query) == [(key, text.encode().hex().upper()) for key, text in expected]
+
+
 def test_hard_texts_are_told_apart_as_keys_and_in_json(service: Service) -> None:
     """As external_id every one of them is a row of its own; in metadata each comes back out of the JSON."""
     keys = [text for text in TEXTS if len(text) <= 255]

@@ -19,7 +19,7 @@ CSV: dict[str, Any] = {
     "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
     "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep",
     "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
-    "columnAliases": {"title": ["Título", "song"]}, **WRITE,
+    "columnAliases": {"title": ["Título", "song"]}, "stripText": False, **WRITE,
 }  # fmt: skip
 API: dict[str, Any] = {
     "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",

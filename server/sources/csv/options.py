@@ -83,6 +83,9 @@ class CsvOptions(WriteOptions):
         None, min_length=1, max_length=8, description="Lines that begin with this are left out; 1 to 8 characters."
     )
     decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,50 and not 1,234.50.")
+    strip_text: bool = Field(
+        True, description="Whether text loses the white space around it. Numbers, dates and booleans always do."
+    )
     null_tokens: tuple[Token, ...] = Field(
         (),
         max_length=100,

@@ -40,6 +40,7 @@ class CsvSource:
             aliases=options.column_aliases,
             decimal_comma=options.decimal_comma,
             null_tokens=frozenset(options.null_tokens),
+            strip_text=options.strip_text,
             write=options,
         )
 

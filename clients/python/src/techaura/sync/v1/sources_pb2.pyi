@@ -146,6 +146,7 @@ class CsvOptions(_message.Message):
     DECIMAL_COMMA_FIELD_NUMBER: _builtins.int
     NULL_TOKENS_FIELD_NUMBER: _builtins.int
     COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
+    STRIP_TEXT_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
@@ -190,6 +191,8 @@ class CsvOptions(_message.Message):
     """Optional. Lines that begin with this are left out. Default: none."""
     decimal_comma: _builtins.bool
     """Optional. Whether numbers are written 1.234,50. Default: false."""
+    strip_text: _builtins.bool
+    """Optional. Whether text loses the white space around it. Default: true."""
     mode: _builtins.str
     """Optional. `upsert` or `mirror`, which also switches off rows that the source has no
     more. Default: upsert.
@@ -238,14 +241,15 @@ class CsvOptions(_message.Message):
         decimal_comma: _builtins.bool | None = ...,
         null_tokens: _abc.Iterable[_builtins.str] | None = ...,
         column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
+        strip_text: _builtins.bool | None = ...,
         mode: _builtins.str | None = ...,
         conflict_policy: _builtins.str | None = ...,
         mirror_gone_ratio_max: _builtins.float | None = ...,
         mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "target_table", b"target_table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
@@ -277,6 +281,8 @@ class CsvOptions(_message.Message):
     _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
     _WhichOneofReturnType__stray_quotes: _TypeAlias = _typing.Literal["stray_quotes"]  # noqa: Y015
     _WhichOneofArgType__stray_quotes: _TypeAlias = _typing.Literal["_stray_quotes", b"_stray_quotes"]  # noqa: Y015
+    _WhichOneofReturnType__strip_text: _TypeAlias = _typing.Literal["strip_text"]  # noqa: Y015
+    _WhichOneofArgType__strip_text: _TypeAlias = _typing.Literal["_strip_text", b"_strip_text"]  # noqa: Y015
     _WhichOneofReturnType__target_table: _TypeAlias = _typing.Literal["target_table"]  # noqa: Y015
     _WhichOneofArgType__target_table: _TypeAlias = _typing.Literal["_target_table", b"_target_table"]  # noqa: Y015
     @_typing.overload
@@ -309,6 +315,8 @@ class CsvOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__stray_quotes) -> _WhichOneofReturnType__stray_quotes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strip_text) -> _WhichOneofReturnType__strip_text | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__target_table) -> _WhichOneofReturnType__target_table | None: ...
 
