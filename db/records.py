@@ -53,12 +53,17 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class RunFailure:
-    """Why a run failed: see core/errors.py for the fields."""
+    """Why a run failed: see core/errors.py for the fields.
+
+    Args:
+        next_step: what a person does about it.
+    """
 
     reason: str
     category: str
     message: str
     retryable: bool
+    next_step: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,8 @@ class Run:
     same_as_run_id: int | None = None
     source_digest: str = ""
     detected: Mapping[str, Any] = field(default_factory=dict)
+    paused: bool = False
+    schedule_id: int | None = None
 
     @property
     def sequence(self) -> int:

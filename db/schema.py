@@ -50,6 +50,10 @@ def _key_text(length: int) -> String:
     return String(length).with_variant(mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb")
 
 
+def _digest() -> String:
+    return String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+
+
 class _BotJson(TypeDecorator[Any]):
     """JSON that another program may have written.
 
@@ -123,10 +127,19 @@ sync_runs = Table(
     Column("source_digest", String(64)),
     # The run whose reading this one repeats, because the source was the same: nothing was read.
     Column("same_as_run_id", _ID),
+    # Digests: of what the source is, however it was spelled, and of the options. A row of the bot's gets them when a
+    # worker or a trigger sees it.
+    Column("source_key", _digest()),
+    Column("options_digest", _digest()),
+    Column("paused", Boolean, nullable=False, server_default=text("0")),
+    Column("not_before_ms", _BIG),
+    Column("error_next_step", String(500)),
+    Column("sync_schedule_id", Integer),
     Index("idx_sync_runs_source_type", "source_type"),
     Index("idx_sync_runs_status", "status"),
     Index("idx_sync_runs_created_at", "created_at"),
     Index("idx_sync_runs_source_type_status", "source_type", "status"),
+    Index("idx_sync_runs_source_key_status", "source_key", "status"),
     **_TABLE_OPTIONS,
 )
 
@@ -262,6 +275,40 @@ sync_seen_rows = Table(
     Column("sync_run_id", _ID, primary_key=True, autoincrement=False),
     Column("restart_no", Integer, primary_key=True, autoincrement=False),
     Column("target_id", _ID, primary_key=True, autoincrement=False),
+    **_TABLE_OPTIONS,
+)
+
+# One row for each source that ever ran: the lock under which its runs are triggered and claimed.
+sync_sources = Table(
+    "sync_sources",
+    metadata,
+    Column("source_key", _digest(), primary_key=True),
+    Column("locked_count", _BIG, nullable=False, server_default=text("0")),
+    Column("locked_at", _TIME, nullable=False, server_default=_NOW),
+    **_TABLE_OPTIONS,
+)
+
+# Recurring syncs. `starts_at_ms` and the due times are of the service's clock: cron is a matter of wall time.
+sync_schedules = Table(
+    "sync_schedules",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("source_type", String(50), nullable=False),
+    Column("source_identifier", String(255), nullable=False),
+    Column("options", JSON, nullable=False),
+    Column("options_digest", _digest(), nullable=False),
+    Column("cron", String(100), nullable=False),
+    Column("time_zone", String(64), nullable=False),
+    Column("overlap_policy", String(16), nullable=False),
+    Column("catch_up_seconds", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False, server_default=text("1")),
+    Column("starts_at_ms", _BIG, nullable=False),
+    Column("revision", _BIG, nullable=False, server_default=text("0")),
+    Column("last_fire_at_local", String(32)),
+    Column("last_outcome", String(16)),
+    Column("last_sync_run_id", _ID),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
     **_TABLE_OPTIONS,
 )
 

@@ -34,6 +34,8 @@ ROUTES = (
     Route("/v1/sync/{sync_run_id}", routes.Status),
     Route("/v1/sync/{sync_run_id}/errors", routes.Errors),
     Route("/v1/sync/{sync_run_id}/cancel", routes.Cancel),
+    Route("/v1/sync/{sync_run_id}/pause", routes.Pause),
+    Route("/v1/sync/{sync_run_id}/continue", routes.Continue),
     Route("/v1/sync/{sync_run_id}/events", events.Events),
     Route("/healthz", routes.Health),
     Route("/openapi.json", openapi),

@@ -66,6 +66,14 @@ def document() -> Schema:
             "/v1/sync/{syncRunId}/cancel": {
                 "post": _operation("Cancel a run.", _success({"data": _run()}), 400, 404, 409, 413, run=True)
             },
+            "/v1/sync/{syncRunId}/pause": {
+                "post": _operation(
+                    "Hold a run until it is continued.", _success({"data": _run()}), 400, 404, 409, 413, run=True
+                )
+            },
+            "/v1/sync/{syncRunId}/continue": {
+                "post": _operation("Let a paused run go on.", _success({"data": _run()}), 400, 404, 409, 413, run=True)
+            },
             "/v1/sync/{syncRunId}/events": {"get": _events()},
             "/healthz": {"get": _operation("Tell whether the service takes requests.", _success({"status": TEXT}))},
             "/openapi.json": {"get": _operation("This document.", {"type": "object"})},
@@ -191,12 +199,13 @@ def _events() -> Schema:
 
 def _run() -> Schema:
     ledger = _object(dict.fromkeys(("rowsRead", "inserted", "updated", "unchanged", "rejected", "skipped"), NUMBER))
-    failure = _object({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG})
+    failure = _object({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG, "nextStep": TEXT})
     times = dict.fromkeys(("createdAt", "startedAt", "completedAt"), _nullable(TEXT))
     return _object(
         {"syncRunId": NUMBER, "sourceType": TEXT, "sourceIdentifier": TEXT, "status": {"enum": list(STATUS_NAMES)}}
         | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
         | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": _nullable(NUMBER)}
+        | {"paused": FLAG, "scheduleId": _nullable(NUMBER)}
         | {"ledger": ledger, "failure": _nullable(failure), "notices": {"type": "array", "items": TEXT}}
         | {"detected": {"type": "array", "maxItems": 8, "items": _format()}}
         | times

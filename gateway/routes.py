@@ -104,6 +104,24 @@ class Cancel(HTTPEndpoint):
         return success(request, data=views.run_view(await client(request).cancel(run_id(request))))
 
 
+class Pause(HTTPEndpoint):
+    """POST /v1/sync/{syncRunId}/pause."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Hold a run until it is continued."""
+        await json_body(request)
+        return success(request, data=views.run_view(await client(request).pause(run_id(request))))
+
+
+class Continue(HTTPEndpoint):
+    """POST /v1/sync/{syncRunId}/continue."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Let a paused run go on."""
+        await json_body(request)
+        return success(request, data=views.run_view(await client(request).go_on(run_id(request))))
+
+
 class Health(HTTPEndpoint):
     """GET /healthz."""
 

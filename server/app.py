@@ -26,8 +26,10 @@ from server.core.config import Settings
 from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.orchestration.context import RunContext
+from server.orchestration.identity import SourceKeys
 from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
+from server.orchestration.signals import StopReason
 from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
 
@@ -110,11 +112,12 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         def wake() -> None:
             worker.wake()
 
-        def cancel_here(run_id: int) -> None:
-            worker.cancel(run_id)
+        def stop_here(run_id: int, reason: StopReason) -> None:
+            worker.stop_run(run_id, reason)
 
-        runs = Runs(database, settings, clock, box, wake, cancel_here)
-        context = RunContext(database, settings, clock, reveal, runs.changed)
+        keys = SourceKeys(settings, box)
+        runs = Runs(database, settings, clock, box, keys, wake, stop_here)
+        context = RunContext(database, settings, clock, keys, reveal, runs.changed)
         worker = Worker(context, runs.load_source, runs.changed)
         grpc_server = GrpcServer(settings, runs)
         await grpc_server.start()

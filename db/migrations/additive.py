@@ -1,14 +1,15 @@
 """Adds what a database lacks of the schema, and touches nothing that is there.
 
-Of an existing contract table only missing columns are added: its types, indexes and foreign keys belong to the bot
-(in some databases sync_errors.sync_run_id is signed and its foreign key missing; both stay so).
+Of an existing contract table only missing columns are added, and the few indexes without which our own statements
+would read the whole table; its types and foreign keys belong to the bot (in some databases sync_errors.sync_run_id is
+signed and its foreign key missing; both stay so).
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from sqlalchemy import Column, Connection, Table, inspect
+from sqlalchemy import Column, Connection, Index, Table, inspect
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable, ForeignKeyConstraint
 
@@ -16,6 +17,9 @@ from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable, ForeignK
 _EXISTS_CODES: Final = frozenset({1050, 1060, 1061, 1826, 1022})
 # A foreign key to a column of another type (1005 errno 150 on MariaDB, 3780 on MySQL).
 _FOREIGN_KEY_CODES: Final = frozenset({1005, 1215, 3780})
+
+# Also added to tables that the bot made: without a foreign key sync_errors has no index on its run.
+_NEEDED_INDEXES: Final = frozenset({"idx_sync_errors_sync_run_id", "idx_sync_runs_source_key_status"})
 
 
 def add_missing(connection: Connection, tables: list[Table]) -> None:
@@ -33,6 +37,28 @@ def add_missing(connection: Connection, tables: list[Table]) -> None:
         for column in table.columns:
             if column.name.lower() not in columns:
                 _add_column(connection, table, column)
+        _add_needed_indexes(connection, table)
+
+
+def _add_needed_indexes(connection: Connection, table: Table) -> None:
+    """The indexes of `_NEEDED_INDEXES`, unless one of the table's begins with the same columns."""
+    needed = [index for index in table.indexes if index.name in _NEEDED_INDEXES]
+    if not needed:
+        return
+    inspector = inspect(connection)
+    present = [list(index["column_names"]) for index in inspector.get_indexes(table.name)]
+    present += [list(unique["column_names"]) for unique in inspector.get_unique_constraints(table.name)]
+    for index in needed:
+        names = [column.name for column in index.columns]
+        if not any(columns[: len(names)] == names for columns in present):
+            _create_index(connection, index)
+
+
+def _create_index(connection: Connection, index: Index) -> None:
+    try:
+        index.create(connection)
+    except DBAPIError as error:
+        _raise_unless(error, _EXISTS_CODES)
 
 
 def _create(connection: Connection, table: Table) -> None:
@@ -43,10 +69,7 @@ def _create(connection: Connection, table: Table) -> None:
         connection, CreateTable(table, include_foreign_key_constraints=[] if is_mysql else foreign_keys), _EXISTS_CODES
     )
     for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        try:
-            index.create(connection)
-        except DBAPIError as error:
-            _raise_unless(error, _EXISTS_CODES)
+        _create_index(connection, index)
     if is_mysql:
         for foreign_key in foreign_keys:
             _run(connection, AddConstraint(foreign_key, isolate_from_table=False), _EXISTS_CODES | _FOREIGN_KEY_CODES)

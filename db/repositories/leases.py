@@ -6,14 +6,19 @@ owner and epoch in its WHERE clause: a worker whose lease was taken over changes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Final
+
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
 from db.repositories.dialect import minutes_before_now, now, now_ms
+from db.repositories.sources import lock_source
 from db.schema import sync_runs
 
 _R = sync_runs.c
+_CANDIDATES_MAX: Final = 16
 
 
 def _held(lease: Lease) -> ColumnElement[bool]:
@@ -28,42 +33,88 @@ def _held(lease: Lease) -> ColumnElement[bool]:
 async def claim_next(
     connection: AsyncConnection, *, owner: str, ttl_ms: int, legacy_grace_minutes: int
 ) -> Lease | None:
-    """Take the oldest run that is pending, or whose owner has been silent past its lease; None when there is none.
+    """Take the oldest run that is due and pending, or whose owner has been silent past its lease; None without one.
 
-    A row of the old service that is in_progress has no lease: it counts as silent after the grace time.
+    A row of the old service that is in_progress has no lease: it counts as silent after the grace time. A run waits
+    while another of its source is in progress, and while an older one of its source is pending, paused or not. That
+    is looked at again under the lock of the source, so two claimants cannot take two runs of one source.
     """
-    expired = and_(_R.status == IN_PROGRESS, _R.lease_expires_at_ms < now_ms())
-    legacy = and_(
-        _R.status == IN_PROGRESS,
-        _R.lease_expires_at_ms.is_(None),
-        func.coalesce(_R.updated_at, _R.created_at) < minutes_before_now(legacy_grace_minutes),
+    passed: list[int] = []
+    while len(passed) < _CANDIDATES_MAX:
+        row = (
+            await connection.execute(
+                select(_R.id, _R.lease_epoch, _R.source_key)
+                .where(_claimable(legacy_grace_minutes), _R.id.not_in(passed))
+                .order_by(_R.id)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        await lock_source(connection, row.source_key)
+        still = select(_R.id).where(_R.id == row.id, _claimable(legacy_grace_minutes))
+        if (await connection.execute(still)).one_or_none() is not None:
+            return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms)
+        passed.append(row.id)
+    return None
+
+
+def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
+    other = sync_runs.alias("other")
+    others = select(other.c.id).where(other.c.source_key == _R.source_key, other.c.id != _R.id)
+    in_progress = other.c.status == IN_PROGRESS
+    older_pending = and_(other.c.status == PENDING, other.c.id < _R.id)
+    # Of two that are in progress (the old service did that) the older one goes first, and a live lease before all.
+    ahead = and_(in_progress, or_(other.c.id < _R.id, other.c.lease_expires_at_ms >= now_ms()))
+    due = and_(
+        _R.status == PENDING,
+        _R.paused.is_(False),
+        or_(_R.not_before_ms.is_(None), _R.not_before_ms <= now_ms()),
+        ~others.where(or_(in_progress, older_pending)).exists(),
     )
-    row = (
-        await connection.execute(
-            select(_R.id, _R.lease_epoch)
-            .where(or_(_R.status == PENDING, expired, legacy))
-            .order_by(_R.id)
-            .limit(1)
-            .with_for_update(skip_locked=True)
-        )
-    ).one_or_none()
-    if row is None:
-        return None
+    silent = or_(
+        _R.lease_expires_at_ms < now_ms(),
+        and_(
+            _R.lease_expires_at_ms.is_(None),
+            func.coalesce(_R.updated_at, _R.created_at) < minutes_before_now(legacy_grace_minutes),
+        ),
+    )
+    return and_(
+        _R.source_key.is_not(None),
+        or_(due, and_(_R.status == IN_PROGRESS, silent, ~others.where(ahead).exists())),
+    )
+
+
+async def _take(connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
         update(sync_runs)
-        .where(_R.id == row.id, _R.lease_epoch == row.lease_epoch)
+        .where(_R.id == run_id, _R.lease_epoch == epoch)
         .values(
             status=IN_PROGRESS,
             lease_owner=owner,
-            lease_epoch=row.lease_epoch + 1,
+            lease_epoch=epoch + 1,
             lease_expires_at_ms=now_ms() + ttl_ms,
+            not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
             revision=_R.revision + 1,
             updated_at=now(),
         )
     )
-    return Lease(row.id, owner, row.lease_epoch + 1) if _changed(result) else None
+    return Lease(run_id, owner, epoch + 1) if _changed(result) else None
+
+
+async def orders(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
+    """What callers ask of running runs: by id, whether to cancel and whether to pause."""
+    rows = await connection.execute(select(_R.id, _R.cancel_requested, _R.paused).where(_R.id.in_(run_ids)))
+    return {int(row.id): (bool(row.cancel_requested), bool(row.paused)) for row in rows}
+
+
+async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool:
+    """Lock the run alone, so that a batch of it that still commits is counted in its end; False without the lease."""
+    row = (await connection.execute(select(_R.id).where(_held(lease)).with_for_update())).one_or_none()
+    return row is not None
 
 
 async def renew(
@@ -88,11 +139,6 @@ async def hold_for_batch(connection: AsyncConnection, lease: Lease) -> bool:
     """
     row = (await connection.execute(select(_R.id).where(_held(lease)).with_for_update(read=True))).one_or_none()
     return row is not None
-
-
-async def lock(connection: AsyncConnection, lease: Lease) -> None:
-    """Wait for every batch of the run that is being committed, and hold back further ones until this transaction ends."""
-    await connection.execute(select(_R.id).where(_R.id == lease.run_id).with_for_update())
 
 
 async def complete(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
@@ -148,6 +194,8 @@ async def _end(
             error_reason=failure.reason if failure else None,
             error_category=failure.category if failure else None,
             error_retryable=failure.retryable if failure else None,
+            error_next_step=failure.next_step[:500] if failure else None,
+            paused=False,
             revision=_R.revision + 1,
             **_counts(ledger, bytes_done),
         )

@@ -6,7 +6,7 @@ Every change of a run raises its `revision`, so that a watcher sees it as a late
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,22 +24,38 @@ from db.records import (
     RunFailure,
 )
 from db.repositories.batches import read_totals
-from db.repositories.dialect import minutes_before_now, now
+from db.repositories.dialect import minutes_before_now, now, now_ms
+from db.repositories.sources import key_of
 from db.schema import sync_errors, sync_runs
 
 _R = sync_runs.c
+_SPREAD_PRIME: Final = 104_729
 
 
 async def insert_run(
-    connection: AsyncConnection, *, source_type: str, source_identifier: str, options: Mapping[str, Any]
+    connection: AsyncConnection,
+    *,
+    source_type: str,
+    source_identifier: str,
+    options: Mapping[str, Any],
+    source_key: str = "",
+    options_digest: str = "",
+    schedule_id: int | None = None,
 ) -> int:
-    """Store a pending run; answer its id."""
+    """Store a pending run; answer its id.
+
+    Args:
+        source_key: empty takes the identifier as it is spelled.
+    """
     result = await connection.execute(
         insert(sync_runs).values(
             source_type=source_type,
             source_identifier=source_identifier,
             status=PENDING,
             sync_metadata=dict(options),
+            source_key=source_key or key_of(source_type, source_identifier),
+            options_digest=options_digest,
+            sync_schedule_id=schedule_id,
             items_processed=0,
             items_failed=0,
             items_skipped=0,
@@ -204,7 +220,7 @@ async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None
         await connection.execute(
             update(sync_runs)
             .where(_R.id == run_id)
-            .values(status=CANCELLED, completed_at=now(), updated_at=now(), revision=_R.revision + 1)
+            .values(status=CANCELLED, paused=False, completed_at=now(), updated_at=now(), revision=_R.revision + 1)
         )
     elif status == IN_PROGRESS:
         await connection.execute(
@@ -213,13 +229,42 @@ async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None
     return None if status is None else str(status)
 
 
+async def set_paused(connection: AsyncConnection, run_id: int, paused: bool) -> tuple[str, bool] | None:
+    """Pause or continue a run that has not ended; answer its status and whether it was paused before, or None.
+
+    A pending run is paused at once; the owner of a running one gives it back. A run that goes on is due at once.
+    """
+    row = (
+        await connection.execute(select(_R.status, _R.paused).where(_R.id == run_id).with_for_update())
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.status not in TERMINAL_STATUSES and bool(row.paused) != paused:
+        await connection.execute(
+            update(sync_runs)
+            .where(_R.id == run_id)
+            .values(paused=paused, not_before_ms=None, revision=_R.revision + 1, updated_at=_R.updated_at)
+        )
+    return str(row.status), bool(row.paused)
+
+
+async def make_due(connection: AsyncConnection) -> None:
+    """Let pending runs that wait for their time start now."""
+    await connection.execute(
+        update(sync_runs).where(_R.status == PENDING, _R.not_before_ms.is_not(None)).values(not_before_ms=None)
+    )
+
+
 async def requeue_failed(
-    connection: AsyncConnection, *, retry_count_max: int, age_days_max: int, limit: int
+    connection: AsyncConnection, *, retry_count_max: int, age_days_max: int, limit: int, spread_ms: int = 0
 ) -> list[int]:
     """Make failed runs with retryable errors pending again, oldest first; answer their ids.
 
     A row of the old service has no verdict of ours: it is retryable when one of its errors is. A run whose source
     completed in a later run is left alone.
+
+    Args:
+        spread_ms: each run is due at a moment of its own, decided by its id, within this time.
     """
     later = sync_runs.alias("later")
     superseded = (
@@ -227,8 +272,10 @@ async def requeue_failed(
         .where(
             later.c.id > _R.id,
             later.c.status == "completed",
-            later.c.source_type == _R.source_type,
-            later.c.source_identifier == _R.source_identifier,
+            or_(
+                later.c.source_key == _R.source_key,
+                and_(later.c.source_type == _R.source_type, later.c.source_identifier == _R.source_identifier),
+            ),
         )
         .exists()
     )
@@ -263,6 +310,9 @@ async def requeue_failed(
                 error_reason=None,
                 error_category=None,
                 error_retryable=None,
+                error_next_step=None,
+                # A multiple of a prime spreads neighbouring ids over the whole time.
+                not_before_ms=now_ms() + (_R.id * _SPREAD_PRIME) % spread_ms if spread_ms else None,
                 revision=_R.revision + 1,
                 updated_at=now(),
             )
@@ -300,6 +350,7 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
             category=row.error_category or "system",
             message=row.error_message or "",
             retryable=bool(row.error_retryable),
+            next_step=row.error_next_step or "",
         )
     return Run(
         id=row.id,
@@ -326,4 +377,6 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         same_as_run_id=row.same_as_run_id,
         source_digest=row.source_digest or "",
         detected=row.detected or {},
+        paused=bool(row.paused),
+        schedule_id=row.sync_schedule_id,
     )

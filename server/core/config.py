@@ -48,10 +48,43 @@ class Settings(BaseSettings):
     )
     retry_age_days_max: int = Field(7, ge=1, le=3650, description="failed runs older than this are left alone")
 
+    retry_spread_seconds: int = Field(
+        300, ge=0, le=6 * 3600, description="retried runs start at moments of their own within this"
+    )
+    schedules_max: int = Field(1000, ge=1, le=10_000, description="recurring syncs at the most")
+    schedule_interval_seconds: float = Field(
+        5.0, gt=0, le=60, description="how often the service looks for schedules that are due"
+    )
+    retention_days: int = Field(
+        30,
+        ge=1,
+        le=36_500,
+        description="ended runs, their errors and batches are removed after this; the last "
+        "completed run of each source stays",
+    )
+    retention_rows_per_transaction: int = Field(
+        1000, ge=1, le=100_000, description="rows that the clean-up removes in one transaction"
+    )
+    retention_transactions_max: int = Field(
+        1000, ge=1, le=1_000_000, description="transactions of one clean-up; the next hour goes on"
+    )
+
     runs_concurrent_max: int = Field(2, ge=1, le=64, description="runs executed at once by one replica")
     poll_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often a worker looks for pending runs")
     lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")
     heartbeat_interval_seconds: float = Field(2.0, gt=0, le=600, description="how often an owner renews its lease")
+    control_interval_seconds: float = Field(
+        0.3, gt=0, le=60, description="how often an owner looks whether a run is to be cancelled or paused"
+    )
+    stop_batch_seconds: float = Field(
+        0.5,
+        ge=0,
+        le=600,
+        description="time for the batch in hand of a run that is cancelled or paused; then it is rolled back",
+    )
+    stall_timeout_seconds: float = Field(
+        300.0, gt=0, le=86_400, description="a source that delivers nothing for this long ends its run"
+    )
     legacy_grace_seconds: float = Field(
         900.0, ge=0, le=7 * 86400, description="an in_progress row of the old service is taken over after this"
     )

@@ -16,6 +16,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import hmac
 import json
 import os
 import re
@@ -109,6 +111,7 @@ class SecretBox:
                 "TECHAURA_SYNC_SECRET_KEY is no Fernet key: it must be 32 bytes in url-safe base64",
                 category="system",
             ) from None
+        self._digest_key = hmac.new(key.encode("ascii"), b"techaura-sync options digest", hashlib.sha256).digest()
         self._files_dir = files_dir
 
     def seal(self, document: Mapping[str, Any], places: SecretPlaces) -> dict[str, Any]:
@@ -125,6 +128,14 @@ class SecretBox:
                 if name.lower() not in places.public_names and entries is not None and entries[name] is not None:
                     entries[name] = self._seal_value(entries[name])
         return sealed
+
+    def digest(self, document: Mapping[str, Any]) -> str:
+        """Tells two documents apart without telling what is in them: HMAC-SHA256 in hex, the same on every replica.
+
+        A value of None counts as one that is not there.
+        """
+        text = json.dumps(_without_none(document), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        return hmac.new(self._digest_key, text.encode("ascii"), hashlib.sha256).hexdigest()
 
     def reveal(self, secret: SecretValue, environ: Mapping[str, str]) -> str:
         """The secret itself.
@@ -240,6 +251,12 @@ def _descend(document: dict[str, Any], path: str) -> dict[str, Any] | None:
     for name in path.split(".") if path else ():
         place = place.get(name) if isinstance(place, dict) else None
     return place if isinstance(place, dict) else None
+
+
+def _without_none(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _without_none(item) for key, item in value.items() if item is not None}
+    return [_without_none(item) for item in value] if isinstance(value, list) else value
 
 
 def _looks_sealed(text: str) -> bool:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from db.engine import Database
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.orchestration.identity import SourceKeys
+from server.orchestration.signals import RunSignals
+from server.sources.base import SourceContext
 from server.sources.registry import Reveal
 
 
@@ -16,6 +19,7 @@ class RunContext:
     """What every run of one server shares.
 
     Args:
+        keys: tells which runs are of one source.
         reveal: opens a secret.
         progressed: told the id of a run each time one of its batches is committed.
     """
@@ -23,5 +27,10 @@ class RunContext:
     database: Database
     settings: Settings
     clock: Clock
+    keys: SourceKeys
     reveal: Reveal
     progressed: Callable[[int], None]
+
+    def source_context(self, signals: RunSignals) -> SourceContext:
+        """What the source of one run is given."""
+        return SourceContext(self.settings, self.clock, signals.moved)

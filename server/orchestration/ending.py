@@ -65,7 +65,7 @@ async def store_ending(
         error: what ended it, or None when the source was read to its end.
 
     Returns:
-        completed, failed, cancelled, released, or lost when another worker owns the run by now.
+        completed, failed, cancelled, paused, released, or lost when another worker owns the run by now.
 
     Raises:
         DatabaseError: it could not be stored; the lease expires and another worker takes the run up.
@@ -91,13 +91,15 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
     if isinstance(error, RunStopped) and error.reason == "lease_lost":
         return "lost"
     async with database.write() as connection:
-        # First, so that a batch whose commit is still on its way is counted or was never committed.
-        await leases.lock(connection, lease)
+        # Held before the batches are summed: one that was cut short may still be committing.
+        if not await leases.hold_for_end(connection, lease):
+            return "lost"
         totals = await read_totals(connection, lease.run_id)
         ledger, bytes_done = totals.ledger, totals.bytes_done
         if isinstance(error, RunStopped):
-            if error.reason == "release":
-                return "released" if await leases.release(connection, lease, ledger, bytes_done) else "lost"
+            if error.reason in ("release", "pause"):
+                stored = "released" if error.reason == "release" else "paused"
+                return stored if await leases.release(connection, lease, ledger, bytes_done) else "lost"
             return "cancelled" if await leases.cancel(connection, lease, ledger, bytes_done) else "lost"
         if error is None:
             try:

@@ -4,16 +4,19 @@ The protocol
     A run belongs to (owner, epoch) until lease_expires_at_ms, which is set and compared in the database's own clock;
     no worker's clock matters. `owner` names one worker process, `epoch` grows with every claim and never falls.
 
-    Claim     One transaction selects the oldest run that is pending, or in_progress with an expired lease, under
-              FOR UPDATE SKIP LOCKED, then sets owner, epoch + 1 and the expiry WHERE the epoch is still the one it
-              read. On a cluster, where row locks are per node, that comparison and the cluster's own certification at
-              COMMIT decide between two claimants.
+    Claim     One transaction selects the oldest run that is pending and due, or in_progress with an expired lease,
+              under FOR UPDATE SKIP LOCKED, locks the run's source (db/repositories/sources.py), looks again, then sets
+              owner, epoch + 1 and the expiry WHERE the epoch is still the one it read. A run whose source has another
+              one in progress, or an older one pending, is passed over: one live run per source. On a cluster, where row
+              locks are per node, those two changes and the cluster's own certification at COMMIT decide.
     Renew     Every heartbeat interval the owner moves the expiry WHERE owner and epoch are its own. No row changed
               means that the run was taken over: the worker stops and writes nothing more. When the database does not
               answer until the lease must have expired, the worker stops as well: it can no longer know.
     Write     Each batch transaction ends by locking the run's row (shared) WHERE owner and epoch are its own. A
               takeover needs that row exclusively: either it came before, and the batch finds nothing and rolls back;
               or it waits until the batch is committed, and the new owner sees its checkpoint.
+    Orders    Cancel and pause are columns that the owner reads (control.py); only it acts on a run in progress. Pause gives
+              the run back, pending and paused; nobody claims it until it is continued.
     End       completed, failed, cancelled and release change the row WHERE owner and epoch are the worker's own.
 
 What each failure leaves behind
@@ -39,15 +42,21 @@ from db.repositories import leases
 from db.repositories.batches import read_totals
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
 
 
-async def claim(database: Database, settings: Settings, owner: str) -> Lease | None:
+async def claim(database: Database, settings: Settings, owner: str, keys: SourceKeys | None = None) -> Lease | None:
     """Take the next run that may be worked on; None when there is none.
+
+    Args:
+        keys: gives keys to rows that other programs stored; without it those rows wait.
 
     Raises:
         DatabaseError
     """
+    if keys is not None:
+        await keys.give_keys(database)
     async with database.write() as connection:
         return await leases.claim_next(
             connection,

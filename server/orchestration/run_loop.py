@@ -35,7 +35,7 @@ from server.orchestration.survey import KeyLog, Repeats
 from server.orchestration.transfer import Transfer
 from server.pipeline.contract import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.base import SourceBatch, SourceContext, SourceReader
+from server.sources.base import SourceBatch, SourceReader
 from server.sources.registry import Source
 from server.writer import BatchWriter
 
@@ -68,8 +68,8 @@ class RunLoop:
             SyncError, DatabaseError: the run cannot go on now.
         """
         context = self._context
-        source_context = SourceContext(context.settings, context.clock)
-        reader = await self._signals.guard(self._source.open(source_context, context.reveal))
+        source_context = context.source_context(self._signals)
+        reader = await self._signals.guard(self._source.open(source_context, context.reveal), is_source=True)
         try:
             checkpoint = await self._checkpoint(reader)
             plan = await self._plan(reader)
@@ -235,7 +235,7 @@ class RunLoop:
         batches = reader.batches(after, first_batch_no)
         async with aclosing(batches):  # type: ignore[type-var] # an async generator; the protocol promises less
             while True:
-                batch = await self._signals.guard(_next(batches))
+                batch = await self._signals.guard(_next(batches), is_source=True)
                 if batch is None:
                     return
                 yield batch

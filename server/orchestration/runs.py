@@ -1,4 +1,4 @@
-"""What callers may do with runs: start, look, list, cancel, wake. Everything is checked before anything is written."""
+"""What callers may do with runs: start, look, list, cancel, pause, wake."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from server.core.config import Settings
 from server.core.errors import Conflict, Invalid, NotFound
 from server.core.secret_box import SecretBox
 from server.events import ProgressHub
-from server.orchestration.planning import find_target, plan_for
-from server.sources.base import SourceContext
+from server.orchestration.identity import SourceKeys
+from server.orchestration.signals import StopReason
+from server.orchestration.triggers import Triggers
 from server.sources.registry import Source, source_type
 
-IDENTIFIER_CHARS_MAX: Final = 255
 RUN_ID_MAX: Final = 2**32 - 1  # sync_runs.id is INT UNSIGNED
 RECENT_ERRORS: Final = 10
 PENDING_IDS_MAX: Final = 10_000
@@ -31,8 +31,9 @@ class Runs:
 
     Args:
         box: seals secrets before options are stored.
+        keys: tells which runs are of one source.
         wake: makes the worker look for pending runs.
-        cancel_here: stops a run that this replica executes.
+        stop_here: stops a run that this replica executes.
     """
 
     def __init__(
@@ -41,14 +42,15 @@ class Runs:
         settings: Settings,
         clock: Clock,
         box: SecretBox,
+        keys: SourceKeys,
         wake: Callable[[], None],
-        cancel_here: Callable[[int], None],
+        stop_here: Callable[[int, StopReason], None],
     ) -> None:
         self._database = database
-        self._context = SourceContext(settings, clock)
         self._box = box
         self._wake = wake
-        self._cancel_here = cancel_here
+        self._stop_here = stop_here
+        self._triggers = Triggers(database, settings, clock, box, keys)
         intervals = {
             "progress_interval_seconds": settings.progress_interval_seconds,
             "follow_interval_seconds": settings.follow_interval_seconds,
@@ -57,31 +59,14 @@ class Runs:
         self._stats_hub: ProgressHub[dict[str, int]] = ProgressHub(self._count, clock, **intervals)
 
     async def trigger(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> int:
-        """Check a request, store it as a pending run, answer its id.
+        """Check a request, store it as a pending run or find the live run that does the same; answer its id.
 
         Raises:
             Invalid: the request is wrong; nothing is stored.
             DatabaseError
         """
-        if not source_type_name or not source_identifier:
-            raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
-        kind = source_type(source_type_name)
-        if len(source_identifier) > IDENTIFIER_CHARS_MAX:
-            raise Invalid(
-                "INVALID_REQUEST",
-                f"sourceIdentifier has more than {IDENTIFIER_CHARS_MAX} characters",
-                field="sourceIdentifier",
-            )
-        source = kind.load(source_identifier, options, True)
-        find_target(source.mapping.target)
-        columns = await source.check(self._context)
-        if columns is not None:
-            plan_for(source.mapping, columns, source_type=kind.name, source_identifier=source_identifier)
-        sealed = self._box.seal(options, kind.secret_places())
-        async with self._database.write() as connection:
-            run_id = await runs.insert_run(
-                connection, source_type=kind.name, source_identifier=source_identifier, options=sealed
-            )
+        request = await self._triggers.checked(source_type_name, source_identifier, options)
+        run_id = await self._triggers.store(request)
         self.changed(run_id)
         self._wake()
         return run_id
@@ -167,7 +152,8 @@ class Runs:
 
     async def resume(self) -> list[int]:
         """Wake the worker; answer the ids of the runs that are pending."""
-        async with self._database.read() as connection:
+        async with self._database.write() as connection:
+            await runs.make_due(connection)
             ids = await runs.pending_ids(connection, PENDING_IDS_MAX)
         self._wake()
         return ids
@@ -201,9 +187,42 @@ class Runs:
         async with self._database.write() as connection:
             status = await runs.request_cancel(connection, run_id)
         if status in TERMINAL_STATUSES:
-            raise Conflict("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")
+            raise _ended(run_id, status)
         if status != PENDING:
-            self._cancel_here(run_id)
+            self._stop_here(run_id, "cancel")
+        # A run that waited behind this one may be free now.
+        self._wake()
+        self.changed(run_id)
+        return await self.get(run_id)
+
+    async def pause(self, run_id: int) -> Run:
+        """Hold a run until it is continued; answer it as it stands. Its committed batches stay.
+
+        Raises:
+            NotFound
+            Conflict: it has ended already.
+        """
+        return await self._set_paused(run_id, True)
+
+    async def go_on(self, run_id: int) -> Run:
+        """Let a paused run go on; answer it as it stands. One that is not paused stays as it is.
+
+        Raises:
+            NotFound
+            Conflict: it has ended already.
+        """
+        return await self._set_paused(run_id, False)
+
+    async def _set_paused(self, run_id: int, paused: bool) -> Run:
+        await self.get(run_id)
+        async with self._database.write() as connection:
+            before = await runs.set_paused(connection, run_id, paused)
+        if before is not None and before[0] in TERMINAL_STATUSES:
+            raise _ended(run_id, before[0])
+        if paused:
+            self._stop_here(run_id, "pause")
+        else:
+            self._wake()
         self.changed(run_id)
         return await self.get(run_id)
 
@@ -215,3 +234,7 @@ class Runs:
     async def _count(self, _subject: int) -> dict[str, int]:
         async with self._database.read() as connection:
             return await runs.count_by_status(connection)
+
+
+def _ended(run_id: int, status: str) -> Conflict:
+    return Conflict("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Coroutine
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
+
+from server.core.errors import Retryable
 
 T = TypeVar("T")
 
-StopReason = Literal["cancel", "release", "lease_lost"]
+_STALL_LOOKS: Final = 8
+
+StopReason = Literal["cancel", "pause", "release", "lease_lost"]
 
 
 class RunStopped(Exception):
     """The run was told to stop; not a fault.
 
     Args:
-        reason: cancel (a caller asked), release (this worker stops), lease_lost (another worker owns the run).
+        reason: cancel or pause (a caller asked), release (this worker stops), lease_lost (another worker owns the run).
     """
 
     def __init__(self, reason: StopReason) -> None:
@@ -24,11 +29,18 @@ class RunStopped(Exception):
 
 
 class RunSignals:
-    """Carries the first reason to stop from whoever has it to the run's loop."""
+    """Carries the first reason to stop from whoever has it to the run's loop, and watches the source for movement.
 
-    def __init__(self) -> None:
+    Args:
+        stall_timeout_seconds: a source that delivers nothing for this long while it is waited for is hung. A slow one
+            says `moved` with each piece that it gets, and is not.
+    """
+
+    def __init__(self, stall_timeout_seconds: float = math.inf) -> None:
         self._reason: StopReason | None = None
         self._event = asyncio.Event()
+        self._stall_timeout_seconds = stall_timeout_seconds
+        self._moves = 0
 
     @property
     def reason(self) -> StopReason | None:
@@ -41,16 +53,28 @@ class RunSignals:
             self._reason = reason
         self._event.set()
 
+    async def stopped(self) -> None:
+        """Wait until the run is told to stop."""
+        await self._event.wait()
+
+    def moved(self) -> None:
+        """The source delivered something: bytes, a row, a page."""
+        self._moves += 1
+
     def check(self) -> None:
         """Raise RunStopped when the run is to stop."""
         if self._reason is not None:
             raise RunStopped(self._reason)
 
-    async def guard(self, work: Coroutine[Any, Any, T]) -> T:
-        """Await `work`, but cancel it as soon as the run is to stop. For reading only, never for a write.
+    async def guard(self, work: Coroutine[Any, Any, T], *, is_source: bool = False) -> T:
+        """Await `work`, but cancel it as soon as the run is to stop. Never for what a cancel would damage.
+
+        Args:
+            is_source: the source is waited for, and may be hung.
 
         Raises:
             RunStopped
+            Retryable: SOURCE_STALLED.
         """
         if self._reason is not None:
             work.close()
@@ -58,7 +82,10 @@ class RunSignals:
         task = asyncio.ensure_future(work)
         stop = asyncio.ensure_future(self._event.wait())
         try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if is_source:
+                await self._wait_for_movement({task, stop})
+            else:
+                await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
             if task.done():
                 return task.result()
         finally:
@@ -68,3 +95,20 @@ class RunSignals:
                 await asyncio.gather(task, return_exceptions=True)
         self.check()
         raise AssertionError("unreachable: the event is set with a reason")
+
+    async def _wait_for_movement(self, tasks: set[asyncio.Future[Any]]) -> None:
+        """Wait until one is done. It counts whole looks without movement, so a hang is found a look late at the most."""
+        look_seconds = None if math.isinf(self._stall_timeout_seconds) else self._stall_timeout_seconds / _STALL_LOOKS
+        still_looks, seen = 0, self._moves
+        while True:
+            done, _ = await asyncio.wait(tasks, timeout=look_seconds, return_when=asyncio.FIRST_COMPLETED)
+            if done:
+                return
+            still_looks = still_looks + 1 if self._moves == seen else 0
+            seen = self._moves
+            if still_looks >= _STALL_LOOKS:
+                raise Retryable(
+                    "SOURCE_STALLED",
+                    f"the source delivered nothing for {self._stall_timeout_seconds:g} seconds; what was committed "
+                    "stays, and the run goes on from there when it is retried",
+                )

@@ -12,7 +12,8 @@ import contextlib
 import os
 import socket
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
 
 import structlog
 
@@ -21,10 +22,11 @@ from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLost, SyncError
 from server.orchestration.context import RunContext
+from server.orchestration.control import ControlWatch
 from server.orchestration.ending import store_ending
 from server.orchestration.leases import LeaseKeeper, claim
 from server.orchestration.mirror import forget_ended
-from server.orchestration.signals import RunSignals, RunStopped
+from server.orchestration.signals import RunSignals, RunStopped, StopReason
 from server.sources.registry import Source
 
 log = structlog.get_logger()
@@ -51,27 +53,34 @@ class Worker:
         self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
         self._running: dict[int, tuple[asyncio.Task[None], RunSignals]] = {}
         self._wake = asyncio.Event()
-        self._poller: asyncio.Task[None] | None = None
+        self._looking: list[asyncio.Task[None]] = []
+        self._control = ControlWatch(context.database, context.settings, context.clock, self._signals)
 
     def start(self) -> None:
         """Begin to look for work."""
-        self._poller = asyncio.create_task(self._poll(), name="worker-poll")
+        self._looking = [
+            asyncio.create_task(self._poll(), name="worker-poll"),
+            asyncio.create_task(self._control.run(), name="worker-control"),
+        ]
 
     def wake(self) -> None:
         """Look for work now."""
         self._wake.set()
 
-    def cancel(self, run_id: int) -> None:
-        """Stop a run at its next batch boundary, when this replica executes it."""
+    def stop_run(self, run_id: int, reason: StopReason) -> None:
+        """Stop a run, when this replica executes it."""
         running = self._running.get(run_id)
         if running is not None:
-            running[1].stop("cancel")
+            running[1].stop(reason)
+
+    def _signals(self) -> dict[int, RunSignals]:
+        return {run_id: signals for run_id, (_task, signals) in self._running.items()}
 
     async def stop(self) -> None:
         """Claim nothing more, let batches in hand finish, give the runs back; by the deadline, cut what is left."""
-        if self._poller is not None:
-            self._poller.cancel()
-            await asyncio.gather(self._poller, return_exceptions=True)
+        for looking in self._looking:
+            looking.cancel()
+        await asyncio.gather(*self._looking, return_exceptions=True)
         tasks = [task for task, _signals in self._running.values()]
         for _task, signals in self._running.values():
             signals.stop("release")
@@ -89,7 +98,7 @@ class Worker:
             self._wake.clear()
             try:
                 while len(self._running) < settings.runs_concurrent_max:
-                    lease = await claim(self._context.database, settings, self._owner)
+                    lease = await claim(self._context.database, settings, self._owner, self._context.keys)
                     if lease is None:
                         break
                     self._start(lease)
@@ -100,7 +109,7 @@ class Worker:
                     await self._wake.wait()
 
     def _start(self, lease: Lease) -> None:
-        signals = RunSignals()
+        signals = RunSignals(self._context.settings.stall_timeout_seconds)
         task = asyncio.create_task(self._execute(lease, signals), name=f"run-{lease.run_id}")
         self._running[lease.run_id] = (task, signals)
         task.add_done_callback(lambda _task: self._finished(lease.run_id))
@@ -139,15 +148,35 @@ class Worker:
                 run = await runs.get_run(connection, lease.run_id)
             if run is None:
                 raise LeaseLost(lease.run_id)
-            if run.cancel_requested:
-                signals.stop("cancel")
+            if run.cancel_requested or run.paused:
+                raise RunStopped("cancel" if run.cancel_requested else "pause")
             source = await self._load_source(run)
-            await RunLoop(self._context, run, lease, source, signals).execute()
+            await self._until_stopped(RunLoop(self._context, run, lease, source, signals).execute(), signals)
         except LeaseLost:
             return RunStopped("lease_lost")
         except Exception as error:  # noqa: BLE001 - every fault becomes the run's verdict; nothing is dropped
             return error
         return None
+
+    async def _until_stopped(self, loop: Coroutine[Any, Any, None], signals: RunSignals) -> None:
+        """Await a run's loop. One that is to be cancelled or paused soon gets its batch done, or rolled back whole."""
+        working = asyncio.create_task(loop, name="run-loop")
+        stop = asyncio.create_task(signals.stopped(), name="run-stop")
+        cut = False
+        try:
+            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if signals.reason in ("cancel", "pause"):
+                await asyncio.wait({working}, timeout=self._context.settings.stop_batch_seconds)
+                cut = working.cancel()
+            await asyncio.wait({working})
+        finally:
+            stop.cancel()
+            working.cancel()
+            await asyncio.wait({working})
+        if cut and (working.cancelled() or working.exception() is not None):
+            # Whatever the cut made of the batch in hand, the run stops because it was told to.
+            signals.check()
+        working.result()
 
 
 def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) -> None:

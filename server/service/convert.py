@@ -173,6 +173,8 @@ def run_message(run: records.Run) -> pb.SyncRun:
         completed_at=_timestamp(run.completed_at),
         failure=_failure(run.failure),
         notices=run.notices,
+        paused=run.paused,
+        sync_schedule_id=run.schedule_id or 0,
         conflicts=run.conflicts,
         deactivated=run.deactivated,
         same_as_sync_run_id=run.same_as_run_id or 0,
@@ -209,6 +211,7 @@ def progress_message(run: records.Run) -> pb.SyncProgress:
         bytes_done=run.bytes_done,
         bytes_total=run.bytes_total,
         failure=_failure(run.failure),
+        paused=run.paused,
     )
 
 
@@ -255,7 +258,11 @@ def _failure(failure: records.RunFailure | None) -> pb.RunFailure | None:
     if failure is None:
         return None
     return pb.RunFailure(
-        reason=failure.reason, category=failure.category, message=failure.message, retryable=failure.retryable
+        reason=failure.reason,
+        category=failure.category,
+        message=failure.message,
+        retryable=failure.retryable,
+        next_step=failure.next_step,
     )
 
 

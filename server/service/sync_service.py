@@ -93,6 +93,14 @@ class SyncServicer(sync_service_pb2_grpc.SyncServiceServicer):
         """Ask a run to stop."""
         return pb.CancelSyncResponse(run=convert.run_message(await self._runs.cancel(request.sync_run_id)))
 
+    async def PauseSync(self, request: pb.PauseSyncRequest, context: Context) -> pb.PauseSyncResponse:
+        """Hold a run."""
+        return pb.PauseSyncResponse(run=convert.run_message(await self._runs.pause(request.sync_run_id)))
+
+    async def ContinueSync(self, request: pb.ContinueSyncRequest, context: Context) -> pb.ContinueSyncResponse:
+        """Let a paused run go on."""
+        return pb.ContinueSyncResponse(run=convert.run_message(await self._runs.go_on(request.sync_run_id)))
+
     async def _status(self, run: Any) -> pb.GetSyncStatusResponse:
         errors = await self._runs.recent_errors(run.id)
         messages: list[resources_pb2.SyncError] = [convert.error_message(run.id, error) for error in errors]

@@ -98,12 +98,21 @@ class SourceInfo:
     modified_at: datetime | None = None
 
 
+def _nobody_asks() -> None:
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
-    """What every source is given beside its own options."""
+    """What every source is given beside its own options.
+
+    Args:
+        moved: to be called with each piece that the source delivers, so that a slow source is told from a hung one.
+    """
 
     settings: Settings
     clock: Clock
+    moved: Callable[[], None] = _nobody_asks
 
 
 class SourceReader(Protocol):

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
+from server.core.config import Settings
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.base import SourceContext, SourceReader
@@ -75,11 +76,13 @@ class SourceType:
         load: checks an options document and makes a `Source` for an identifier; `from_caller` refuses what only the
             database may hold, such as sealed secrets. Raises Invalid.
         secret_places: answers where an options document holds secrets.
+        identity: what an identifier means, the same for each of its spellings. May look at the disk; never raises.
     """
 
     name: str
     load: Callable[[str, Mapping[str, Any], bool], Source]
     secret_places: Callable[[], SecretPlaces]
+    identity: Callable[[str, Settings], str]
 
 
 def _csv(identifier: str, options: Mapping[str, Any], _from_caller: bool) -> Source:
@@ -94,6 +97,18 @@ def _api(identifier: str, options: Mapping[str, Any], from_caller: bool) -> Sour
     return ApiSource.load(identifier, options, from_caller=from_caller)
 
 
+def _csv_identity(identifier: str, settings: Settings) -> str:
+    from server.sources.csv.identity import file_identity
+
+    return file_identity(identifier, settings.data_root_paths)
+
+
+def _api_identity(identifier: str, _settings: Settings) -> str:
+    from server.sources.api.urls import identity
+
+    return identity(identifier)
+
+
 def _api_secrets() -> SecretPlaces:
     from server.sources.api.options import SECRET_PLACES
 
@@ -101,8 +116,8 @@ def _api_secrets() -> SecretPlaces:
 
 
 SOURCE_TYPES: Final[dict[str, SourceType]] = {
-    "csv": SourceType("csv", _csv, SecretPlaces),
-    "api": SourceType("api", _api, _api_secrets),
+    "csv": SourceType("csv", _csv, SecretPlaces, _csv_identity),
+    "api": SourceType("api", _api, _api_secrets, _api_identity),
 }
 
 

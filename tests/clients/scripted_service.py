@@ -161,6 +161,26 @@ class ScriptedService(sync_service_pb2_grpc.SyncServiceServicer):
         await NO_SUCH_RUN.abort(context)
         raise AssertionError("abort raises")
 
+    async def PauseSync(
+        self, request: sync_service_pb2.PauseSyncRequest, context: Context
+    ) -> sync_service_pb2.PauseSyncResponse:
+        await self._note(request, context)
+        return sync_service_pb2.PauseSyncResponse(run=await self._held(request.sync_run_id, True, context))
+
+    async def ContinueSync(
+        self, request: sync_service_pb2.ContinueSyncRequest, context: Context
+    ) -> sync_service_pb2.ContinueSyncResponse:
+        await self._note(request, context)
+        return sync_service_pb2.ContinueSyncResponse(run=await self._held(request.sync_run_id, False, context))
+
+    async def _held(self, run_id: int, paused: bool, context: Context) -> resources_pb2.SyncRun:
+        for run in self.script.runs:
+            if run.sync_run_id == run_id:
+                run.paused = paused
+                return run
+        await NO_SUCH_RUN.abort(context)
+        raise AssertionError("abort raises")
+
 
 @asynccontextmanager
 async def serving(script: Script, address: str = "127.0.0.1:0") -> AsyncIterator[str]:

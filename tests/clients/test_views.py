@@ -52,6 +52,7 @@ def test_a_failed_run_tells_why_and_when() -> None:
         "category": "processing",
         "message": "m",
         "retryable": True,
+        "nextStep": "",
     }
     assert view["completedAt"] == "2024-12-31T23:59:59.999Z"
 

@@ -76,10 +76,39 @@ def described(server: MariaDb, name: str, table: str) -> dict[str, tuple]:
         return {row[0]: row[1:] for row in cursor.fetchall()}
 
 
+def index_columns(server: MariaDb, name: str, table: str) -> set[str]:
+    """The columns of each index, joined by commas."""
+    with server.connect(name) as connection, connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT GROUP_CONCAT(column_name ORDER BY seq_in_index) FROM information_schema.statistics "
+            "WHERE table_schema = %s AND table_name = %s GROUP BY index_name",
+            (name, table),
+        )
+        return {row[0] for row in cursor.fetchall()}
+
+
 def execute(server: MariaDb, name: str, *statements: str) -> None:
     with server.connect(name) as connection, connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(statement)
+
+
+async def test_a_database_of_the_first_revision_gets_what_came_after(mariadb: MariaDb) -> None:
+    name = mariadb.new_database()
+    database = Database(mariadb.url(name))
+    await migrate(database)
+    execute(
+        mariadb,
+        name,
+        "ALTER TABLE sync_runs DROP INDEX idx_sync_runs_source_key_status, DROP COLUMN source_key, DROP COLUMN paused",
+        "DROP TABLE sync_sources",
+        f"UPDATE {migration.VERSION_TABLE} SET version_num = '0001'",
+    )
+    assert await migrate(database) is True
+    found = await column_names(database)
+    assert {"source_key", "paused"} <= found["sync_runs"]
+    assert "sync_sources" in found
+    await database.close()
 
 
 async def test_an_empty_database_gets_every_table_and_a_second_time_nothing_happens(database_url: str) -> None:
@@ -152,6 +181,19 @@ async def test_a_half_migrated_sync_errors_is_adopted_without_its_foreign_key(ma
     await database.close()
     assert described(mariadb, name, "sync_errors")["sync_run_id"][0] == "int(11)"
     assert "line_no" in described(mariadb, name, "sync_errors")
+    # Without a foreign key nothing gives it an index, and each look at a run's errors would read the whole table.
+    assert index_columns(mariadb, name, "sync_errors") >= {"sync_run_id"}
+
+
+async def test_an_adopted_table_with_an_index_on_the_run_gets_no_second_one(mariadb: MariaDb) -> None:
+    name = mariadb.new_database()
+    execute(mariadb, name, CONTRACT_TABLES["sync_runs"], CONTRACT_TABLES["sync_errors"])
+    before = index_columns(mariadb, name, "sync_errors")
+    database = Database(mariadb.url(name))
+    await migrate(database)
+    await database.close()
+    assert index_columns(mariadb, name, "sync_errors") == before
+    assert "source_key,status" in index_columns(mariadb, name, "sync_runs")
 
 
 async def test_an_unsigned_foreign_key_is_not_needed_where_sync_runs_is_signed(mariadb: MariaDb) -> None:

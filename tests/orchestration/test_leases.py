@@ -20,9 +20,9 @@ from tests.db.test_upsert import CONTENT, songs
 from tests.support.clock import FakeClock
 
 
-async def pending(database: Database) -> int:
+async def pending(database: Database, name: str = "songs.csv") -> int:
     async with database.write() as connection:
-        return await insert_run(connection, source_type="csv", source_identifier="songs.csv", options={})
+        return await insert_run(connection, source_type="csv", source_identifier=name, options={})
 
 
 async def claim(database: Database, owner: str, ttl_ms: int = 60_000) -> Lease | None:
@@ -44,8 +44,8 @@ async def count(database: Database, table) -> int:
 
 
 async def test_a_run_is_claimed_by_one_of_many_workers(database: Database) -> None:
-    for _ in range(5):
-        await pending(database)
+    for number in range(5):
+        await pending(database, f"{number}.csv")
     claims = await asyncio.gather(*(claim(database, f"w{n}") for n in range(8)))
     taken = [lease.run_id for lease in claims if lease is not None]
     assert len(taken) == len(set(taken))
@@ -101,7 +101,7 @@ async def test_a_row_that_the_old_service_left_in_progress_is_taken_over_after_t
 ) -> None:
     async with database.write() as connection:
         await connection.execute(
-            insert(sync_runs).values(source_type="csv", source_identifier="a", status="in_progress")
+            insert(sync_runs).values(source_type="csv", source_identifier="a", status="in_progress", source_key="k")
         )
     assert await claim(database, "w") is None
     async with database.write() as connection:

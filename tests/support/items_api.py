@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,8 @@ class ItemsApi:
     failing_pages: set[int] = field(default_factory=set)
     asked_pages: list[int] = field(default_factory=list)
     hold: threading.Event | None = None
+    # A slow API: so long between two pieces of a body, of which there are forty.
+    pause_seconds: float = 0.0
     url: str = ""
 
     def answer(self, path: str, authorization: str) -> tuple[int, object]:
@@ -53,7 +56,10 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
-            self.wfile.write(raw)
+            piece = max(1, len(raw) // 40) if api.pause_seconds else len(raw)
+            for start in range(0, len(raw), piece):
+                self.wfile.write(raw[start : start + piece])
+                time.sleep(api.pause_seconds)
 
         def log_message(self, *_args: object) -> None:
             return None

@@ -134,6 +134,20 @@ export class SyncClient {
     if (run === undefined) throw noAnswer();
     return run;
   }
+
+  /** Holds a run until it is continued; answers it as it stands. */
+  async pause(syncRunId: bigint): Promise<SyncRun> {
+    const { run } = await answered(this.client.pauseSync({ syncRunId }, this.once));
+    if (run === undefined) throw noAnswer();
+    return run;
+  }
+
+  /** Lets a paused run go on (ContinueSync); answers it as it stands. */
+  async goOn(syncRunId: bigint): Promise<SyncRun> {
+    const { run } = await answered(this.client.continueSync({ syncRunId }, this.once));
+    if (run === undefined) throw noAnswer();
+    return run;
+  }
 }
 
 function triggerRequest(source: Source, detach: boolean) {

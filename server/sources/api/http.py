@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from pathlib import Path
@@ -100,6 +100,7 @@ class ApiClient:
         logging.getLogger("httpcore").setLevel(logging.WARNING)
         self._settings = context.settings
         self._clock = context.clock
+        self._moved = context.moved
         self._origin = urls.origin(url)
         self._credentials = credentials
         own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json"}
@@ -176,6 +177,12 @@ class ApiClient:
                 url = urls.followed(url, answered.get("location", ""), self._credentials.query)
         raise Fatal("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
 
+    async def _noted(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """The chunks of a body, each a sign that the source is slow and not hung."""
+        async for chunk in chunks:
+            self._moved()
+            yield chunk
+
     async def _read(self, response: httpcore.Response, headers: Mapping[str, str], source: str) -> Answer:
         status = response.status
         if status in _RETRIED or status >= 500:
@@ -194,7 +201,9 @@ class ApiClient:
             raise PageMissing("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
         if not 200 <= status < 300:
             raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
-        body = await read_body(response.aiter_stream(), headers, self._settings.http_page_bytes_max, source)
+        body = await read_body(
+            self._noted(response.aiter_stream()), headers, self._settings.http_page_bytes_max, source
+        )
         return Answer(status, headers, body)
 
 

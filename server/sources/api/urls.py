@@ -134,6 +134,17 @@ def parameter(url: str, name: str) -> str | None:
     return next((value for key, value in _parameters(url.partition("?")[2]) if key == name), None)
 
 
+def identity(url: str) -> str:
+    """The URL in one spelling: scheme and host in lower case as DNS knows them, no usual port, a path."""
+    try:
+        scheme, host, port = origin(url)
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{scheme}://{idna_host(host)}:{port}{parts.path or '/'}{query}"
+
+
 def _parameters(query: str) -> list[tuple[str, str]]:
     pieces = (piece.partition("=") for piece in query.split("&") if piece)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pieces]

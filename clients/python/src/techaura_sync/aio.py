@@ -146,6 +146,26 @@ class AsyncSyncClient:
         with translated():
             return (await self._stub.CancelSync(request, timeout=self._timeout)).run
 
+    async def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
+        """Hold a run until it is continued; answers it as it stands.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
+        """
+        request = sync_service_pb2.PauseSyncRequest(sync_run_id=sync_run_id)
+        with translated():
+            return (await self._stub.PauseSync(request, timeout=self._timeout)).run
+
+    async def go_on(self, sync_run_id: int) -> resources_pb2.SyncRun:
+        """Let a paused run go on (ContinueSync); answers it as it stands.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
+        """
+        request = sync_service_pb2.ContinueSyncRequest(sync_run_id=sync_run_id)
+        with translated():
+            return (await self._stub.ContinueSync(request, timeout=self._timeout)).run
+
     async def serving(self) -> bool:
         """Whether the service says that it takes requests; False also when nothing answers."""
         try:

@@ -49,6 +49,7 @@ def run_view(run: resources_pb2.SyncRun) -> Json:
         "sourceType": run.source_type,
         "sourceIdentifier": run.source_identifier,
         "status": status_name(run.status),
+        "paused": run.paused,
         **ledger_view(run.ledger),
         "retryCount": run.retry_count,
         "createdAt": _optional_time(run, "created_at"),
@@ -56,6 +57,7 @@ def run_view(run: resources_pb2.SyncRun) -> Json:
         "completedAt": _optional_time(run, "completed_at"),
         "failure": _failure_view(run),
         "notices": list(run.notices),
+        "scheduleId": run.sync_schedule_id or None,
         "conflicts": run.conflicts,
         "deactivated": run.deactivated,
         "sameAsSyncRunId": run.same_as_sync_run_id or None,
@@ -93,6 +95,7 @@ def progress_view(progress: resources_pb2.SyncProgress) -> Json:
     return {
         "syncRunId": progress.sync_run_id,
         "status": status_name(progress.status),
+        "paused": progress.paused,
         **ledger_view(progress.ledger),
         "bytesDone": progress.bytes_done,
         "bytesTotal": progress.bytes_total,
@@ -146,4 +149,5 @@ def _failure_view(message: resources_pb2.SyncRun | resources_pb2.SyncProgress) -
         "category": failure.category,
         "message": failure.message,
         "retryable": failure.retryable,
+        "nextStep": failure.next_step,
     }

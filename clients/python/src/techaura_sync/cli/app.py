@@ -53,11 +53,13 @@ def status(
         response = client.status(run_id)
         if watch:
             raise typer.Exit(exits.code_of_status(follow_run(client, run_id, "sync", session.output)))
-        lines = [f"run {run_id} {counts_text(response.run.status, response.run.ledger)}"]
+        paused = " (paused)" if response.run.paused else ""
+        lines = [f"run {run_id}{paused} {counts_text(response.run.status, response.run.ledger)}"]
         lines += [format_text(found) for found in response.run.detected]
         lines += response.run.notices
         # What ended a failed run is one of these too.
         lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
+        lines += [f"next step: {response.run.failure.next_step}"] if response.run.failure.next_step else []
         session.output.value(views.status_view(response), "\n".join(lines))
 
 
@@ -118,6 +120,24 @@ def cancel(context: typer.Context, run_id: RunId) -> None:
     with session.client() as client:
         run = client.cancel(run_id)
     session.output.value(views.run_view(run), f"run {run_id} {counts_text(run.status, run.ledger)}")
+
+
+@app.command()
+def pause(context: typer.Context, run_id: RunId) -> None:
+    """Hold a run until it is continued."""
+    session = session_of(context)
+    with session.client() as client:
+        run = client.pause(run_id)
+    session.output.value(views.run_view(run), f"run {run_id} is paused")
+
+
+@app.command("continue")
+def go_on(context: typer.Context, run_id: RunId) -> None:
+    """Let a paused run go on."""
+    session = session_of(context)
+    with session.client() as client:
+        run = client.go_on(run_id)
+    session.output.value(views.run_view(run), f"run {run_id} goes on")
 
 
 def main() -> None:

@@ -39,7 +39,7 @@ def follow_trigger(
                 raise
     if not is_terminal(last.status):
         return follow_run(client, sync_run_id, label, output, after_sequence=last.sequence)
-    _print_end(output, sync_run_id, last.status, last.ledger, last.failure.message)
+    _print_end(output, sync_run_id, last.status, last.ledger, last.failure)
     return last.status
 
 
@@ -69,12 +69,19 @@ def follow_run(
             bar.show(run.status, run.ledger)
             if output.as_json:
                 output.value(status_view(response), "")
-    _print_end(output, sync_run_id, run.status, run.ledger, run.failure.message)
+    _print_end(output, sync_run_id, run.status, run.ledger, run.failure)
     return run.status
 
 
 def _print_end(
-    output: Output, sync_run_id: int, status: resources_pb2.SyncStatus.ValueType, ledger: resources_pb2.Ledger, why: str
+    output: Output,
+    sync_run_id: int,
+    status: resources_pb2.SyncStatus.ValueType,
+    ledger: resources_pb2.Ledger,
+    failure: resources_pb2.RunFailure,
 ) -> None:
-    if not output.as_json:
-        output.value({}, f"run {sync_run_id} {counts_text(status, ledger)}" + (f"\n{why}" if why else ""))
+    if output.as_json:
+        return
+    why = f"\n{failure.message}" if failure.message else ""
+    next_step = f"\nnext step: {failure.next_step}" if failure.next_step else ""
+    output.value({}, f"run {sync_run_id} {counts_text(status, ledger)}{why}{next_step}")

@@ -74,6 +74,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The source went past a limit of the service: pages, items, bytes or time."""
     ERROR_REASON_MIRROR_GUARD: _ErrorReason.ValueType  # 25
     """A mirror would have switched off too many rows, or all; nothing was switched off."""
+    ERROR_REASON_SOURCE_STALLED: _ErrorReason.ValueType  # 30
+    """The source was waited for and delivered nothing for longer than a source may."""
+    ERROR_REASON_DATABASE_FULL: _ErrorReason.ValueType  # 31
+    """The disk of the database, or one of its tables, is full."""
+    ERROR_REASON_DATABASE_DENIED: _ErrorReason.ValueType  # 32
+    """The database user may not do what the service has to."""
+    ERROR_REASON_SCHEDULE_NOT_FOUND: _ErrorReason.ValueType  # 33
+    """No such schedule."""
+    ERROR_REASON_SCHEDULE_LIMIT_REACHED: _ErrorReason.ValueType  # 34
+    """There are as many schedules as there may be."""
+    ERROR_REASON_SCHEDULE_CHANGED: _ErrorReason.ValueType  # 35
+    """The schedule was changed since the caller read it."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -132,4 +144,16 @@ ERROR_REASON_SOURCE_LIMIT_REACHED: ErrorReason.ValueType  # 24
 """The source went past a limit of the service: pages, items, bytes or time."""
 ERROR_REASON_MIRROR_GUARD: ErrorReason.ValueType  # 25
 """A mirror would have switched off too many rows, or all; nothing was switched off."""
+ERROR_REASON_SOURCE_STALLED: ErrorReason.ValueType  # 30
+"""The source was waited for and delivered nothing for longer than a source may."""
+ERROR_REASON_DATABASE_FULL: ErrorReason.ValueType  # 31
+"""The disk of the database, or one of its tables, is full."""
+ERROR_REASON_DATABASE_DENIED: ErrorReason.ValueType  # 32
+"""The database user may not do what the service has to."""
+ERROR_REASON_SCHEDULE_NOT_FOUND: ErrorReason.ValueType  # 33
+"""No such schedule."""
+ERROR_REASON_SCHEDULE_LIMIT_REACHED: ErrorReason.ValueType  # 34
+"""There are as many schedules as there may be."""
+ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
+"""The schedule was changed since the caller read it."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

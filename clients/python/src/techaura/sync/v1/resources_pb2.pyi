@@ -79,6 +79,8 @@ class SyncRun(_message.Message):
     DEACTIVATED_FIELD_NUMBER: _builtins.int
     SAME_AS_SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
     DETECTED_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
+    SYNC_SCHEDULE_ID_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Output only. The run's id."""
     source_type: _builtins.str
@@ -97,6 +99,12 @@ class SyncRun(_message.Message):
     """Output only. The run whose reading this one repeats, because the source was the
     same; 0 when this run has read the source itself.
     """
+    paused: _builtins.bool
+    """Output only. Held on request until it is continued. A run in progress that is
+    paused is given back by its worker within a second: it is pending then.
+    """
+    sync_schedule_id: _builtins.int
+    """Output only. The schedule that started it; 0 when a caller did."""
     @_builtins.property
     def ledger(self) -> Global___Ledger:
         """Output only. What became of every row so far."""
@@ -145,10 +153,12 @@ class SyncRun(_message.Message):
         deactivated: _builtins.int = ...,
         same_as_sync_run_id: _builtins.int = ...,
         detected: _abc.Iterable[Global___DetectedFormat] | None = ...,
+        paused: _builtins.bool = ...,
+        sync_schedule_id: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "failure", b"failure", "ledger", b"ledger", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "detected", b"detected", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "detected", b"detected", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "paused", b"paused", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id", "sync_schedule_id", b"sync_schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -282,6 +292,7 @@ class RunFailure(_message.Message):
     CATEGORY_FIELD_NUMBER: _builtins.int
     MESSAGE_FIELD_NUMBER: _builtins.int
     RETRYABLE_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
     """Output only. A name from ErrorReason without its prefix, such as SOURCE_CHANGED."""
     category: _builtins.str
@@ -290,6 +301,8 @@ class RunFailure(_message.Message):
     """Output only. What happened, where, and what to do next. Never row content."""
     retryable: _builtins.bool
     """Output only. Whether the nightly retry takes the run up again."""
+    next_step: _builtins.str
+    """Output only. What a person does about it, such as "check the token in SOURCE_TOKEN"."""
     def __init__(
         self,
         *,
@@ -297,10 +310,11 @@ class RunFailure(_message.Message):
         category: _builtins.str = ...,
         message: _builtins.str = ...,
         retryable: _builtins.bool = ...,
+        next_step: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "message", b"message", "reason", b"reason", "retryable", b"retryable"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category", b"category", "message", b"message", "next_step", b"next_step", "reason", b"reason", "retryable", b"retryable"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -385,6 +399,7 @@ class SyncProgress(_message.Message):
     BYTES_DONE_FIELD_NUMBER: _builtins.int
     BYTES_TOTAL_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    PAUSED_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Output only. The run."""
     sequence: _builtins.int
@@ -395,6 +410,8 @@ class SyncProgress(_message.Message):
     """Output only. Bytes of the source that are done; 0 when the size is unknown."""
     bytes_total: _builtins.int
     """Output only. Bytes of the source; 0 when unknown."""
+    paused: _builtins.bool
+    """Output only. Held on request until it is continued."""
     @_builtins.property
     def ledger(self) -> Global___Ledger:
         """Output only. What became of every row so far."""
@@ -413,10 +430,11 @@ class SyncProgress(_message.Message):
         bytes_done: _builtins.int = ...,
         bytes_total: _builtins.int = ...,
         failure: Global___RunFailure | None = ...,
+        paused: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["failure", b"failure", "ledger", b"ledger"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "failure", b"failure", "ledger", b"ledger", "sequence", b"sequence", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bytes_done", b"bytes_done", "bytes_total", b"bytes_total", "failure", b"failure", "ledger", b"ledger", "paused", b"paused", "sequence", b"sequence", "status", b"status", "sync_run_id", b"sync_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -432,7 +432,7 @@ class CancelSyncResponse(_message.Message):
     @_builtins.property
     def run(self) -> _resources_pb2.SyncRun:
         """Output only. `cancelled` at once for a pending run; a run in progress is
-        cancelled at its next batch boundary.
+        cancelled within a second.
         """
 
     def __init__(
@@ -447,3 +447,95 @@ class CancelSyncResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelSyncResponse: _TypeAlias = CancelSyncResponse  # noqa: Y015
+
+@_typing.final
+class PauseSyncRequest(_message.Message):
+    """Names a run to pause."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
+    sync_run_id: _builtins.int
+    """Required. The run."""
+    def __init__(
+        self,
+        *,
+        sync_run_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync_run_id", b"sync_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSyncRequest: _TypeAlias = PauseSyncRequest  # noqa: Y015
+
+@_typing.final
+class PauseSyncResponse(_message.Message):
+    """The run as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _resources_pb2.SyncRun:
+        """Output only. Its `paused` is set."""
+
+    def __init__(
+        self,
+        *,
+        run: _resources_pb2.SyncRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PauseSyncResponse: _TypeAlias = PauseSyncResponse  # noqa: Y015
+
+@_typing.final
+class ContinueSyncRequest(_message.Message):
+    """Names a run to continue."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
+    sync_run_id: _builtins.int
+    """Required. The run."""
+    def __init__(
+        self,
+        *,
+        sync_run_id: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["sync_run_id", b"sync_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContinueSyncRequest: _TypeAlias = ContinueSyncRequest  # noqa: Y015
+
+@_typing.final
+class ContinueSyncResponse(_message.Message):
+    """The run as it stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def run(self) -> _resources_pb2.SyncRun:
+        """Output only. Its `paused` is not set."""
+
+    def __init__(
+        self,
+        *,
+        run: _resources_pb2.SyncRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContinueSyncResponse: _TypeAlias = ContinueSyncResponse  # noqa: Y015

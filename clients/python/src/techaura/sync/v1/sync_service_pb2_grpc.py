@@ -74,6 +74,16 @@ class SyncServiceStub:
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncRequest.SerializeToString,
                 response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncResponse.FromString,
                 _registered_method=True)
+        self.PauseSync = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/PauseSync',
+                request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncResponse.FromString,
+                _registered_method=True)
+        self.ContinueSync = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/ContinueSync',
+                request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.FromString,
+                _registered_method=True)
 
 
 class SyncServiceServicer:
@@ -90,6 +100,10 @@ class SyncServiceServicer:
         The first message is always `accepted`; it is sent as soon as the run is
         stored, before any of it is executed. Progress follows, and the last message
         carries a terminal status. A caller that hangs up never cancels the run.
+
+        One source has one live run. When a run of the same source with the same options
+        is pending, paused or in progress, `accepted` names that run and it is followed;
+        with other options the new run waits until the earlier one has ended.
 
         Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
         unknown source type, unreadable source, unknown column, malformed option.
@@ -143,9 +157,33 @@ class SyncServiceServicer:
     def CancelSync(self, request, context):
         """Cancels a run that is pending or in progress. Batches that are committed stay.
 
-        A run in progress ends at its next batch boundary; the answer holds the run
-        as it stands when the request is stored. Fails with NOT_FOUND when there is no
+        A run in progress ends within a second, whichever replica executes it: its batch
+        in hand is committed or rolled back whole. The answer holds the run as it stands
+        when the request is stored. Fails with NOT_FOUND when there is no
         such run and with FAILED_PRECONDITION when it has already ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PauseSync(self, request, context):
+        """Holds a run that is pending or in progress until it is continued, over restarts.
+
+        A run in progress stops within a second, whichever replica executes it: its batch
+        in hand is committed or rolled back whole. It is `pending` and `paused` then, and
+        goes on after its last committed batch. Pausing a paused run changes nothing.
+        Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+        it has already ended.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ContinueSync(self, request, context):
+        """Lets a paused run go on. Continuing a run that is not paused changes nothing.
+
+        Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+        it has already ended.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,6 +226,16 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.CancelSync,
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncRequest.FromString,
                     response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncResponse.SerializeToString,
+            ),
+            'PauseSync': grpc.unary_unary_rpc_method_handler(
+                    servicer.PauseSync,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncResponse.SerializeToString,
+            ),
+            'ContinueSync': grpc.unary_unary_rpc_method_handler(
+                    servicer.ContinueSync,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -384,6 +432,60 @@ class SyncService:
             '/techaura.sync.v1.SyncService/CancelSync',
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncRequest.SerializeToString,
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PauseSync(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/PauseSync',
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.PauseSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ContinueSync(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/ContinueSync',
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.FromString,
             options,
             channel_credentials,
             insecure,

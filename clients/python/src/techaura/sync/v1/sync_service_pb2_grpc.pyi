@@ -45,6 +45,10 @@ class SyncServiceStub:
     stored, before any of it is executed. Progress follows, and the last message
     carries a terminal status. A caller that hangs up never cancels the run.
 
+    One source has one live run. When a run of the same source with the same options
+    is pending, paused or in progress, `accepted` names that run and it is followed;
+    with other options the new run waits until the earlier one has ended.
+
     Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
     unknown source type, unreadable source, unknown column, malformed option.
     """
@@ -71,9 +75,25 @@ class SyncServiceStub:
     CancelSync: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.CancelSyncRequest, _sync_service_pb2.CancelSyncResponse]
     """Cancels a run that is pending or in progress. Batches that are committed stay.
 
-    A run in progress ends at its next batch boundary; the answer holds the run
-    as it stands when the request is stored. Fails with NOT_FOUND when there is no
+    A run in progress ends within a second, whichever replica executes it: its batch
+    in hand is committed or rolled back whole. The answer holds the run as it stands
+    when the request is stored. Fails with NOT_FOUND when there is no
     such run and with FAILED_PRECONDITION when it has already ended.
+    """
+    PauseSync: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.PauseSyncRequest, _sync_service_pb2.PauseSyncResponse]
+    """Holds a run that is pending or in progress until it is continued, over restarts.
+
+    A run in progress stops within a second, whichever replica executes it: its batch
+    in hand is committed or rolled back whole. It is `pending` and `paused` then, and
+    goes on after its last committed batch. Pausing a paused run changes nothing.
+    Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+    it has already ended.
+    """
+    ContinueSync: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ContinueSyncRequest, _sync_service_pb2.ContinueSyncResponse]
+    """Lets a paused run go on. Continuing a run that is not paused changes nothing.
+
+    Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+    it has already ended.
     """
 
 @_typing.type_check_only
@@ -92,6 +112,10 @@ class SyncServiceAsyncStub(SyncServiceStub):
     The first message is always `accepted`; it is sent as soon as the run is
     stored, before any of it is executed. Progress follows, and the last message
     carries a terminal status. A caller that hangs up never cancels the run.
+
+    One source has one live run. When a run of the same source with the same options
+    is pending, paused or in progress, `accepted` names that run and it is followed;
+    with other options the new run waits until the earlier one has ended.
 
     Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
     unknown source type, unreadable source, unknown column, malformed option.
@@ -119,9 +143,25 @@ class SyncServiceAsyncStub(SyncServiceStub):
     CancelSync: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.CancelSyncRequest, _sync_service_pb2.CancelSyncResponse]  # type: ignore[assignment]
     """Cancels a run that is pending or in progress. Batches that are committed stay.
 
-    A run in progress ends at its next batch boundary; the answer holds the run
-    as it stands when the request is stored. Fails with NOT_FOUND when there is no
+    A run in progress ends within a second, whichever replica executes it: its batch
+    in hand is committed or rolled back whole. The answer holds the run as it stands
+    when the request is stored. Fails with NOT_FOUND when there is no
     such run and with FAILED_PRECONDITION when it has already ended.
+    """
+    PauseSync: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.PauseSyncRequest, _sync_service_pb2.PauseSyncResponse]  # type: ignore[assignment]
+    """Holds a run that is pending or in progress until it is continued, over restarts.
+
+    A run in progress stops within a second, whichever replica executes it: its batch
+    in hand is committed or rolled back whole. It is `pending` and `paused` then, and
+    goes on after its last committed batch. Pausing a paused run changes nothing.
+    Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+    it has already ended.
+    """
+    ContinueSync: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ContinueSyncRequest, _sync_service_pb2.ContinueSyncResponse]  # type: ignore[assignment]
+    """Lets a paused run go on. Continuing a run that is not paused changes nothing.
+
+    Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+    it has already ended.
     """
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -143,6 +183,10 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         The first message is always `accepted`; it is sent as soon as the run is
         stored, before any of it is executed. Progress follows, and the last message
         carries a terminal status. A caller that hangs up never cancels the run.
+
+        One source has one live run. When a run of the same source with the same options
+        is pending, paused or in progress, `accepted` names that run and it is followed;
+        with other options the new run waits until the earlier one has ended.
 
         Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
         unknown source type, unreadable source, unknown column, malformed option.
@@ -206,9 +250,37 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_sync_service_pb2.CancelSyncResponse, _abc.Awaitable[_sync_service_pb2.CancelSyncResponse]]:
         """Cancels a run that is pending or in progress. Batches that are committed stay.
 
-        A run in progress ends at its next batch boundary; the answer holds the run
-        as it stands when the request is stored. Fails with NOT_FOUND when there is no
+        A run in progress ends within a second, whichever replica executes it: its batch
+        in hand is committed or rolled back whole. The answer holds the run as it stands
+        when the request is stored. Fails with NOT_FOUND when there is no
         such run and with FAILED_PRECONDITION when it has already ended.
+        """
+
+    @_abc_1.abstractmethod
+    def PauseSync(
+        self,
+        request: _sync_service_pb2.PauseSyncRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.PauseSyncResponse, _abc.Awaitable[_sync_service_pb2.PauseSyncResponse]]:
+        """Holds a run that is pending or in progress until it is continued, over restarts.
+
+        A run in progress stops within a second, whichever replica executes it: its batch
+        in hand is committed or rolled back whole. It is `pending` and `paused` then, and
+        goes on after its last committed batch. Pausing a paused run changes nothing.
+        Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+        it has already ended.
+        """
+
+    @_abc_1.abstractmethod
+    def ContinueSync(
+        self,
+        request: _sync_service_pb2.ContinueSyncRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.ContinueSyncResponse, _abc.Awaitable[_sync_service_pb2.ContinueSyncResponse]]:
+        """Lets a paused run go on. Continuing a run that is not paused changes nothing.
+
+        Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+        it has already ended.
         """
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -15,7 +15,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sync_service.proto.
  */
 export const file_techaura_sync_v1_sync_service: GenFile = /*@__PURE__*/
-  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSK5AQoSVHJpZ2dlclN5bmNSZXF1ZXN0EhMKC3NvdXJjZV90eXBlGAEgASgJEhkKEXNvdXJjZV9pZGVudGlmaWVyGAIgASgJEisKA2NzdhgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9uc0gAEisKA2FwaRgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9uc0gAEg4KBmRldGFjaBgFIAEoCEIJCgdvcHRpb25zIoYBChNUcmlnZ2VyU3luY1Jlc3BvbnNlEjIKCGFjY2VwdGVkGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jQWNjZXB0ZWRIABIyCghwcm9ncmVzcxgCIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1Byb2dyZXNzSABCBwoFZXZlbnQiIwoMU3luY0FjY2VwdGVkEhMKC3N5bmNfcnVuX2lkGAEgASgDIiMKElJlc3VtZVN5bmNzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJHChNSZXN1bWVTeW5jc1Jlc3BvbnNlEhUKDXBlbmRpbmdfY291bnQYASABKAMSGQoRaW5fcHJvZ3Jlc3NfY291bnQYAiABKAMiUgoUR2V0U3luY1N0YXR1c1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSDQoFd2F0Y2gYAiABKAgSFgoOYWZ0ZXJfc2VxdWVuY2UYAyABKAQihQEKFUdldFN5bmNTdGF0dXNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4SMgoNcmVjZW50X2Vycm9ycxgCIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY0Vycm9yEhAKCHNlcXVlbmNlGAMgASgEIiQKE0dldFN5bmNTdGF0c1JlcXVlc3QSDQoFd2F0Y2gYASABKAgiQgoUR2V0U3luY1N0YXRzUmVzcG9uc2USKgoFc3RhdHMYASABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0cyJ/ChNMaXN0U3luY1J1bnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiwKBnN0YXR1cxgDIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXR1cxITCgtzb3VyY2VfdHlwZRgEIAEoCSJYChRMaXN0U3luY1J1bnNSZXNwb25zZRInCgRydW5zGAEgAygLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChVMaXN0U3luY0Vycm9yc1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoWTGlzdFN5bmNFcnJvcnNSZXNwb25zZRIrCgZlcnJvcnMYASADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKAoRQ2FuY2VsU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPAoSQ2FuY2VsU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bjKHBwoLU3luY1NlcnZpY2USeQoLVHJpZ2dlclN5bmMSJC50ZWNoYXVyYS5zeW5jLnYxLlRyaWdnZXJTeW5jUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXNwb25zZSIbgtPkkwIVIhAvdjEvc3luYy90cmlnZ2VyOgEqMAESeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKBAQoKQ2FuY2VsU3luYxIjLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1JlcXVlc3QaJC50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXNwb25zZSIogtPkkwIiIh0vdjEvc3luYy97c3luY19ydW5faWR9L2NhbmNlbDoBKmIGcHJvdG8z", [file_google_api_annotations, file_techaura_sync_v1_resources, file_techaura_sync_v1_sources]);
+  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSK5AQoSVHJpZ2dlclN5bmNSZXF1ZXN0EhMKC3NvdXJjZV90eXBlGAEgASgJEhkKEXNvdXJjZV9pZGVudGlmaWVyGAIgASgJEisKA2NzdhgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9uc0gAEisKA2FwaRgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9uc0gAEg4KBmRldGFjaBgFIAEoCEIJCgdvcHRpb25zIoYBChNUcmlnZ2VyU3luY1Jlc3BvbnNlEjIKCGFjY2VwdGVkGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jQWNjZXB0ZWRIABIyCghwcm9ncmVzcxgCIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1Byb2dyZXNzSABCBwoFZXZlbnQiIwoMU3luY0FjY2VwdGVkEhMKC3N5bmNfcnVuX2lkGAEgASgDIiMKElJlc3VtZVN5bmNzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJHChNSZXN1bWVTeW5jc1Jlc3BvbnNlEhUKDXBlbmRpbmdfY291bnQYASABKAMSGQoRaW5fcHJvZ3Jlc3NfY291bnQYAiABKAMiUgoUR2V0U3luY1N0YXR1c1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSDQoFd2F0Y2gYAiABKAgSFgoOYWZ0ZXJfc2VxdWVuY2UYAyABKAQihQEKFUdldFN5bmNTdGF0dXNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4SMgoNcmVjZW50X2Vycm9ycxgCIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY0Vycm9yEhAKCHNlcXVlbmNlGAMgASgEIiQKE0dldFN5bmNTdGF0c1JlcXVlc3QSDQoFd2F0Y2gYASABKAgiQgoUR2V0U3luY1N0YXRzUmVzcG9uc2USKgoFc3RhdHMYASABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0cyJ/ChNMaXN0U3luY1J1bnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiwKBnN0YXR1cxgDIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXR1cxITCgtzb3VyY2VfdHlwZRgEIAEoCSJYChRMaXN0U3luY1J1bnNSZXNwb25zZRInCgRydW5zGAEgAygLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChVMaXN0U3luY0Vycm9yc1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoWTGlzdFN5bmNFcnJvcnNSZXNwb25zZRIrCgZlcnJvcnMYASADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKAoRQ2FuY2VsU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPAoSQ2FuY2VsU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1biInChBQYXVzZVN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDIjsKEVBhdXNlU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1biIqChNDb250aW51ZVN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDIj4KFENvbnRpbnVlU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bjKSCQoLU3luY1NlcnZpY2USeQoLVHJpZ2dlclN5bmMSJC50ZWNoYXVyYS5zeW5jLnYxLlRyaWdnZXJTeW5jUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXNwb25zZSIbgtPkkwIVIhAvdjEvc3luYy90cmlnZ2VyOgEqMAESeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKBAQoKQ2FuY2VsU3luYxIjLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1JlcXVlc3QaJC50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXNwb25zZSIogtPkkwIiIh0vdjEvc3luYy97c3luY19ydW5faWR9L2NhbmNlbDoBKhJ9CglQYXVzZVN5bmMSIi50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1JlcXVlc3QaIy50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1Jlc3BvbnNlIieC0+STAiEiHC92MS9zeW5jL3tzeW5jX3J1bl9pZH0vcGF1c2U6ASoSiQEKDENvbnRpbnVlU3luYxIlLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVzcG9uc2UiKoLT5JMCJCIfL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jb250aW51ZToBKmIGcHJvdG8z", [file_google_api_annotations, file_techaura_sync_v1_resources, file_techaura_sync_v1_sources]);
 
 /**
  * What to sync, and how.
@@ -459,7 +459,7 @@ export const CancelSyncRequestSchema: GenMessage<CancelSyncRequest> = /*@__PURE_
 export type CancelSyncResponse = Message<"techaura.sync.v1.CancelSyncResponse"> & {
   /**
    * Output only. `cancelled` at once for a pending run; a run in progress is
-   * cancelled at its next batch boundary.
+   * cancelled within a second.
    *
    * @generated from field: techaura.sync.v1.SyncRun run = 1;
    */
@@ -472,6 +472,90 @@ export type CancelSyncResponse = Message<"techaura.sync.v1.CancelSyncResponse"> 
  */
 export const CancelSyncResponseSchema: GenMessage<CancelSyncResponse> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sync_service, 14);
+
+/**
+ * Names a run to pause.
+ *
+ * @generated from message techaura.sync.v1.PauseSyncRequest
+ */
+export type PauseSyncRequest = Message<"techaura.sync.v1.PauseSyncRequest"> & {
+  /**
+   * Required. The run.
+   *
+   * @generated from field: int64 sync_run_id = 1;
+   */
+  syncRunId: bigint;
+};
+
+/**
+ * Describes the message techaura.sync.v1.PauseSyncRequest.
+ * Use `create(PauseSyncRequestSchema)` to create a new message.
+ */
+export const PauseSyncRequestSchema: GenMessage<PauseSyncRequest> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 15);
+
+/**
+ * The run as it stands.
+ *
+ * @generated from message techaura.sync.v1.PauseSyncResponse
+ */
+export type PauseSyncResponse = Message<"techaura.sync.v1.PauseSyncResponse"> & {
+  /**
+   * Output only. Its `paused` is set.
+   *
+   * @generated from field: techaura.sync.v1.SyncRun run = 1;
+   */
+  run?: SyncRun | undefined;
+};
+
+/**
+ * Describes the message techaura.sync.v1.PauseSyncResponse.
+ * Use `create(PauseSyncResponseSchema)` to create a new message.
+ */
+export const PauseSyncResponseSchema: GenMessage<PauseSyncResponse> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 16);
+
+/**
+ * Names a run to continue.
+ *
+ * @generated from message techaura.sync.v1.ContinueSyncRequest
+ */
+export type ContinueSyncRequest = Message<"techaura.sync.v1.ContinueSyncRequest"> & {
+  /**
+   * Required. The run.
+   *
+   * @generated from field: int64 sync_run_id = 1;
+   */
+  syncRunId: bigint;
+};
+
+/**
+ * Describes the message techaura.sync.v1.ContinueSyncRequest.
+ * Use `create(ContinueSyncRequestSchema)` to create a new message.
+ */
+export const ContinueSyncRequestSchema: GenMessage<ContinueSyncRequest> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 17);
+
+/**
+ * The run as it stands.
+ *
+ * @generated from message techaura.sync.v1.ContinueSyncResponse
+ */
+export type ContinueSyncResponse = Message<"techaura.sync.v1.ContinueSyncResponse"> & {
+  /**
+   * Output only. Its `paused` is not set.
+   *
+   * @generated from field: techaura.sync.v1.SyncRun run = 1;
+   */
+  run?: SyncRun | undefined;
+};
+
+/**
+ * Describes the message techaura.sync.v1.ContinueSyncResponse.
+ * Use `create(ContinueSyncResponseSchema)` to create a new message.
+ */
+export const ContinueSyncResponseSchema: GenMessage<ContinueSyncResponse> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 18);
 
 /**
  * Moves external data into MySQL and reports on every run.
@@ -489,6 +573,10 @@ export const SyncService: GenService<{
    * The first message is always `accepted`; it is sent as soon as the run is
    * stored, before any of it is executed. Progress follows, and the last message
    * carries a terminal status. A caller that hangs up never cancels the run.
+   *
+   * One source has one live run. When a run of the same source with the same options
+   * is pending, paused or in progress, `accepted` names that run and it is followed;
+   * with other options the new run waits until the earlier one has ended.
    *
    * Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
    * unknown source type, unreadable source, unknown column, malformed option.
@@ -560,8 +648,9 @@ export const SyncService: GenService<{
   /**
    * Cancels a run that is pending or in progress. Batches that are committed stay.
    *
-   * A run in progress ends at its next batch boundary; the answer holds the run
-   * as it stands when the request is stored. Fails with NOT_FOUND when there is no
+   * A run in progress ends within a second, whichever replica executes it: its batch
+   * in hand is committed or rolled back whole. The answer holds the run as it stands
+   * when the request is stored. Fails with NOT_FOUND when there is no
    * such run and with FAILED_PRECONDITION when it has already ended.
    *
    * @generated from rpc techaura.sync.v1.SyncService.CancelSync
@@ -570,6 +659,35 @@ export const SyncService: GenService<{
     methodKind: "unary";
     input: typeof CancelSyncRequestSchema;
     output: typeof CancelSyncResponseSchema;
+  },
+  /**
+   * Holds a run that is pending or in progress until it is continued, over restarts.
+   *
+   * A run in progress stops within a second, whichever replica executes it: its batch
+   * in hand is committed or rolled back whole. It is `pending` and `paused` then, and
+   * goes on after its last committed batch. Pausing a paused run changes nothing.
+   * Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+   * it has already ended.
+   *
+   * @generated from rpc techaura.sync.v1.SyncService.PauseSync
+   */
+  pauseSync: {
+    methodKind: "unary";
+    input: typeof PauseSyncRequestSchema;
+    output: typeof PauseSyncResponseSchema;
+  },
+  /**
+   * Lets a paused run go on. Continuing a run that is not paused changes nothing.
+   *
+   * Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
+   * it has already ended.
+   *
+   * @generated from rpc techaura.sync.v1.SyncService.ContinueSync
+   */
+  continueSync: {
+    methodKind: "unary";
+    input: typeof ContinueSyncRequestSchema;
+    output: typeof ContinueSyncResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_techaura_sync_v1_sync_service, 0);

@@ -1,0 +1,111 @@
+"""sync_sources: the lock of a source, under which its runs are triggered and claimed.
+
+Taking the lock changes the row, so that it also decides on a cluster, where row locks are per node and the later of two
+changes is refused at its COMMIT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import and_, delete, select, update
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.records import IN_PROGRESS, PENDING
+from db.repositories.dialect import minutes_before_now, now
+from db.schema import sync_runs, sync_sources
+
+_R = sync_runs.c
+_S = sync_sources.c
+LIVE = (PENDING, IN_PROGRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class UnkeyedRun:
+    """A live run that another program stored: what its source is has yet to be found out."""
+
+    id: int
+    source_type: str
+    source_identifier: str
+    options: Any
+
+
+def key_of(source_type: str, identity: str) -> str:
+    """The key of a source.
+
+    Args:
+        identity: what the source is, however it was spelled.
+    """
+    return hashlib.sha256(f"{source_type}\n{identity}".encode("utf-8", "surrogatepass")).hexdigest()
+
+
+async def lock_source(connection: AsyncConnection, source_key: str) -> None:
+    """Hold the source until the transaction ends."""
+    values = {"source_key": source_key, "locked_count": 1, "locked_at": now()}
+    again = {"locked_count": _S.locked_count + 1, "locked_at": now()}
+    if connection.dialect.name == "sqlite":
+        await connection.execute(
+            sqlite.insert(sync_sources).values(values).on_conflict_do_update(index_elements=["source_key"], set_=again)
+        )
+    else:
+        await connection.execute(mysql.insert(sync_sources).values(values).on_duplicate_key_update(again))
+
+
+async def live_runs(connection: AsyncConnection, source_key: str, options_digest: str) -> list[tuple[int, str]]:
+    """Id and status of the source's runs with those options that have not ended and are not about to, oldest first."""
+    rows = await connection.execute(
+        select(_R.id, _R.status)
+        .where(
+            _R.source_key == source_key,
+            _R.options_digest == options_digest,
+            _R.status.in_(LIVE),
+            _R.cancel_requested.is_(False),
+        )
+        .order_by(_R.id)
+    )
+    return [(int(row.id), str(row.status)) for row in rows]
+
+
+async def is_busy(connection: AsyncConnection, source_key: str) -> bool:
+    """Whether any run of the source is pending or in progress."""
+    found = await connection.execute(select(_R.id).where(_R.source_key == source_key, _R.status.in_(LIVE)).limit(1))
+    return found.one_or_none() is not None
+
+
+async def unkeyed_runs(connection: AsyncConnection, limit: int) -> list[UnkeyedRun]:
+    """Live runs without a key, oldest first: rows of the bot and of the old service."""
+    rows = await connection.execute(
+        select(_R.id, _R.source_type, _R.source_identifier, _R.sync_metadata)
+        .where(_R.status.in_(LIVE), _R.source_key.is_(None))
+        .order_by(_R.id)
+        .limit(limit)
+    )
+    return [UnkeyedRun(row.id, row.source_type, row.source_identifier, row.sync_metadata) for row in rows]
+
+
+async def set_keys(connection: AsyncConnection, run_id: int, source_key: str, options_digest: str) -> None:
+    """Give a run the keys that it lacks."""
+    await connection.execute(
+        update(sync_runs)
+        .where(_R.id == run_id, _R.source_key.is_(None))
+        # Named, because the bot's own column may change itself on every update, and the grace time counts from it.
+        .values(source_key=source_key, options_digest=options_digest, updated_at=_R.updated_at)
+    )
+
+
+async def forget_sources(connection: AsyncConnection, *, age_minutes: int, limit: int) -> int:
+    """Remove locks of sources that have neither runs nor use; answer how many. One that is needed again is made anew."""
+    used = select(_R.id).where(_R.source_key == _S.source_key).exists()
+    rows = await connection.execute(
+        select(_S.source_key).where(_S.locked_at < minutes_before_now(age_minutes), ~used).limit(limit)
+    )
+    keys: Sequence[str] = [str(key) for (key,) in rows]
+    if keys:
+        await connection.execute(
+            delete(sync_sources).where(and_(_S.source_key.in_(keys), _S.locked_at < minutes_before_now(age_minutes)))
+        )
+    return len(keys)

@@ -1,0 +1,60 @@
+"""Brings what callers ask of running runs to this replica, whichever replica they asked: cancel and pause.
+
+One query a look, for all runs that this replica executes; none while it executes nothing. A database that does not
+answer is asked again at the next look; the heartbeat finds out whether the leases still hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import structlog
+
+from db.engine import Database
+from db.errors import DatabaseError
+from db.repositories.leases import orders
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.orchestration.signals import RunSignals
+
+log = structlog.get_logger()
+
+
+class ControlWatch:
+    """Looks for orders every control interval.
+
+    Args:
+        running: answers the signals of the runs that this replica executes, by id.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, running: Callable[[], Mapping[int, RunSignals]]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._running = running
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        while True:
+            await self._clock.sleep(self._settings.control_interval_seconds)
+            try:
+                await self.look()
+            except DatabaseError as error:
+                log.warning("control_not_read", action="control", error=error.message)
+
+    async def look(self) -> None:
+        """Pass on what is asked.
+
+        Raises:
+            DatabaseError
+        """
+        running = self._running()
+        if not running:
+            return
+        async with self._database.read() as connection:
+            found = await orders(connection, list(running))
+        for run_id, (cancel, pause) in found.items():
+            if cancel or pause:
+                running[run_id].stop("cancel" if cancel else "pause")
