@@ -27,6 +27,7 @@ _TRANSIENT_CODES: Final = frozenset(
 _DISK_FULL_CODES: Final = frozenset({1021, 1114, 3, 28})
 # Access, unknown database, table or column, syntax: the words name objects of the schema.
 _NAMING_CODES: Final = frozenset({1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1347, 1364, 1698, 3948})
+_DENIED_CODES: Final = frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1698})
 _SQLITE_NAMING: Final = ("no such table", "no such column", "readonly database", "unable to open database file")
 _SQLITE_TRANSIENT: Final = ("database is locked", "database table is locked", "disk i/o error")
 _SQLITE_FULL: Final = "database or disk is full"
@@ -38,16 +39,22 @@ class DatabaseError(Exception):
     Args:
         message: what happened, without statement or parameters.
         code: the server's error number, or 0.
+        reason: DATABASE_UNAVAILABLE, DATABASE_FULL, DATABASE_DENIED or DATABASE_REFUSED; empty takes the class's own.
     """
 
-    def __init__(self, message: str, code: int = 0) -> None:
+    default_reason = "DATABASE_REFUSED"
+
+    def __init__(self, message: str, code: int = 0, reason: str = "") -> None:
         super().__init__(message)
         self.message = message
         self.code = code
+        self.reason = reason or self.default_reason
 
 
 class TransientDatabaseError(DatabaseError):
     """Trying the whole transaction again may help."""
+
+    default_reason = "DATABASE_UNAVAILABLE"
 
 
 class RefusedDatabaseError(DatabaseError):
@@ -80,16 +87,17 @@ def translate(error: SQLAlchemyError) -> DatabaseError:
     arguments: tuple[object, ...] = getattr(cause, "args", ())
     code = arguments[0] if arguments and isinstance(arguments[0], int) else 0
     if code in _DISK_FULL_CODES:
-        return TransientDatabaseError(f"the database has no space left (error {code})", code)
+        return TransientDatabaseError(f"the database has no space left (error {code})", code, "DATABASE_FULL")
     if code in _TRANSIENT_CODES or error.connection_invalidated:
         return TransientDatabaseError(f"the database could not finish a transaction (error {code})", code)
     text = str(cause).lower()
     if _SQLITE_FULL in text:
-        return TransientDatabaseError("the disk of the database is full")
+        return TransientDatabaseError("the disk of the database is full", reason="DATABASE_FULL")
     if any(part in text for part in _SQLITE_TRANSIENT):
         return TransientDatabaseError("the database file is locked by another writer")
     said = str(arguments[1]) if code in _NAMING_CODES and len(arguments) > 1 else ""
     if any(part in text for part in _SQLITE_NAMING):
         said = str(cause)
     detail = f": {said}" if said else f" ({type(cause).__name__}, error {code})"
-    return RefusedDatabaseError(f"the database refused a statement{detail}", code)
+    reason = "DATABASE_DENIED" if code in _DENIED_CODES or "readonly database" in text else ""
+    return RefusedDatabaseError(f"the database refused a statement{detail}", code, reason)

@@ -1,4 +1,6 @@
-"""Every failure of the gateway as one JSON shape: {"success": false, "error": text}, `reason` and `field` when known.
+"""Every failure of the gateway as one JSON shape: {"success": false, "error": text}.
+
+`reason`, `field` and `nextStep` are there when they are known.
 
 One table maps gRPC status codes to HTTP. The text is the service's own, which holds no secret; only where the service
 gave no answer, or where old callers know a fixed text, the table has one.
@@ -79,10 +81,10 @@ TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
 _NO_ANSWER_TEXT = "The sync service is unavailable"
 
 
-def failure_body(text: str, *, reason: str = "", field: str = "") -> dict[str, object]:
-    """The body of every failure."""
-    body: dict[str, object] = {"success": False, "error": text}
-    return body | ({"reason": reason} if reason else {}) | ({"field": field} if field else {})
+def failure_body(text: str, *, reason: str = "", field: str = "", next_step: str = "") -> dict[str, object]:
+    """The body of every failure; what is not known has no key."""
+    known = {"reason": reason, "field": field, "nextStep": next_step}
+    return {"success": False, "error": text} | {key: value for key, value in known.items() if value}
 
 
 def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]:
@@ -90,7 +92,7 @@ def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]
     answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
     own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT
     text = TEXT_BY_REASON.get(error.reason) or answer.text or own_text
-    return answer.status, failure_body(text, reason=error.reason, field=error.field)
+    return answer.status, failure_body(text, reason=error.reason, field=error.field, next_step=error.next_step)
 
 
 async def service_failed(_: Request, error: SyncServiceError) -> Response:

@@ -175,7 +175,7 @@ def _operation(
     sync_run_id = _parameter("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
     parameters = [*([sync_run_id] if run else []), *query]
     failure = _object({"success": {"const": False}, "error": TEXT})
-    failure["properties"] |= {"reason": TEXT, "field": TEXT}
+    failure["properties"] |= {"reason": TEXT, "field": TEXT, "nextStep": TEXT}
     # What any call can meet: a full queue, a fault, no service, no answer in time.
     statuses = (*failures, 429, 500, 502, 503, 504)
     return {

@@ -12,6 +12,7 @@ from pydantic_core import PydanticUndefined
 from gateway.config import GatewaySettings
 from gateway.openapi import document
 from server.core.config import PROJECT_DIR, Settings
+from server.core.reasons import REASONS
 from server.sources.api.options import ApiOptions
 from server.sources.csv.options import CsvOptions
 
@@ -88,12 +89,23 @@ def reference() -> str:
     ]
     for path, verbs in document()["paths"].items():
         lines += [f"| `{verb.upper()} {path}` | {operation.get('summary', '')} |" for verb, operation in verbs.items()]
-    lines += ["", 'Failures are `{"success": false, "error": "...", "reason": "..."}`.', ""]
+    lines += ["", 'Failures are `{"success": false, "error": "...", "reason": "...", "nextStep": "..."}`.', ""]
     for title, model in (("csv", CsvOptions), ("api", ApiOptions)):
         lines += [f"## Options of source type {title}", "", "| option | default | meaning |", "|---|---|---|"]
         lines += [*dict.fromkeys(options(model)), ""]
-    lines += ["## Error reasons", "", "| reason | meaning |", "|---|---|"]
-    lines += [f"| `{match['name']}` | {comment} |" for match, comment in named]
+    lines += [
+        "## Error reasons",
+        "",
+        "A run that fails carries one of these, and so does a call that is refused. Runs of the categories validation,",
+        "parsing and authentication are not retried at night; an error may have another category than the usual one.",
+        "",
+        "| reason | meaning | category | retried at night | next step |",
+        "|---|---|---|---|---|",
+    ]
+    for match, comment in named:
+        reason = REASONS[match["name"]]
+        retried = "yes" if reason.retryable else "no"
+        lines.append(f"| `{match['name']}` | {comment} | {reason.category} | {retried} | {reason.next_step} |")
     return "\n".join(lines) + "\n"
 
 

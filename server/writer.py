@@ -182,7 +182,7 @@ class BatchWriter:
                 )
                 if isinstance(decision, GiveUp):
                     raise Retryable(
-                        "DATABASE_UNAVAILABLE",
+                        error.reason,
                         f"batch {job.batch_no} could not be written: {error.message}; {decision.why}. What was "
                         "committed before stays; the run goes on from there when it is retried",
                         category="system",

@@ -16,12 +16,19 @@ the log, is chained with `raise ... from`.
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from server.core.reasons import NOT_RETRYABLE_CATEGORIES, Category, next_step_for
 
-Category = Literal["validation", "parsing", "authentication", "network", "processing", "system"]
-
-# Categories that trying again cannot mend (contract, section 3).
-NOT_RETRYABLE_CATEGORIES: Final = frozenset({"validation", "parsing", "authentication"})
+__all__ = [
+    "NOT_RETRYABLE_CATEGORIES",
+    "Category",
+    "Conflict",
+    "Fatal",
+    "Invalid",
+    "LeaseLost",
+    "NotFound",
+    "Retryable",
+    "SyncError",
+]
 
 
 class SyncError(Exception):
@@ -31,16 +38,20 @@ class SyncError(Exception):
         reason: name of a proto ErrorReason without its prefix.
         message: what happened, where, and what to do next.
         category: the contract's category; None takes the class's own.
+        next_step: what a person does about it; None takes that of the reason (reasons.py).
     """
 
     retryable: bool = False
     default_category: Category = "system"
 
-    def __init__(self, reason: str, message: str, *, category: Category | None = None) -> None:
+    def __init__(
+        self, reason: str, message: str, *, category: Category | None = None, next_step: str | None = None
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.category: Category = category or self.default_category
+        self.next_step = next_step or next_step_for(reason)
 
 
 class Retryable(SyncError):
@@ -59,9 +70,10 @@ class Retryable(SyncError):
         message: str,
         *,
         category: Category | None = None,
+        next_step: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
-        super().__init__(reason, message, category=category)
+        super().__init__(reason, message, category=category, next_step=next_step)
         self.retry_after_seconds = retry_after_seconds
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from db.engine import Database
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Lease, Ledger, RunFailure
@@ -11,26 +13,40 @@ from db.repositories.errors import insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
+from server.core.file_errors import file_error
+from server.core.reasons import next_step_for
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.signals import RunStopped
 
 
 def failure_of(error: BaseException) -> RunFailure:
     """The verdict on a run that ended with this error; the text is fit for the caller."""
+    if isinstance(error, OSError):
+        error = file_error(error)
     if isinstance(error, SyncError):
         # The contract's rule: what is wrong with the request or the data stays wrong, everything else may pass.
-        return RunFailure(error.reason, error.category, error.message, error.category not in NOT_RETRYABLE_CATEGORIES)
-    if isinstance(error, TransientDatabaseError):
-        return RunFailure(
-            "DATABASE_UNAVAILABLE",
-            "system",
-            f"{error.message}. What was committed stays; the run goes on from there when it is retried",
-            retryable=True,
-        )
+        retryable = error.category not in NOT_RETRYABLE_CATEGORIES
+        return RunFailure(error.reason, error.category, error.message, retryable, error.next_step)
     if isinstance(error, DatabaseError):
-        return RunFailure("DATABASE_REFUSED", "system", error.message, retryable=True)
+        kept = ". What was committed stays; the run goes on from there when it is retried"
+        message = error.message + (kept if isinstance(error, TransientDatabaseError) else "")
+        return RunFailure(error.reason, "system", message, retryable=True, next_step=next_step_for(error.reason))
     return RunFailure(
-        "INTERNAL", "system", f"a fault of the service ({type(error).__name__}); its log has the cause", retryable=True
+        "INTERNAL",
+        "system",
+        f"a fault of the service ({type(error).__name__}); its log has the cause",
+        retryable=True,
+        next_step=next_step_for("INTERNAL"),
+    )
+
+
+def given_up(failure: RunFailure, retry_count: int) -> RunFailure:
+    """The verdict on a run that was retried as often as it may be."""
+    return replace(
+        failure,
+        retryable=False,
+        message=f"{failure.message}. Given up after {retry_count} nightly retries",
+        next_step=f"{failure.next_step}; then trigger the source again, since no retry follows",
     )
 
 
@@ -109,7 +125,12 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
         if error is None:
             return "completed" if await leases.complete(connection, lease, ledger, bytes_done) else "lost"
         failure = failure_of(error)
-        if not await leases.fail(connection, lease, ledger, bytes_done, failure):
+        verdict = failure
+        run = await runs.get_run(connection, lease.run_id)
+        if failure.retryable and run is not None and run.retry_count >= settings.retry_count_max > 0:
+            verdict = given_up(failure, run.retry_count)
+            await runs.add_notices(connection, lease.run_id, (f"given up after {run.retry_count} nightly retries",))
+        if not await leases.fail(connection, lease, ledger, bytes_done, verdict):
             return "lost"
         if failure.reason == "SOURCE_CHANGED":
             # What was read belongs to a source that is no more; a retry must not go on in the middle of the new one.

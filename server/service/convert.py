@@ -14,6 +14,7 @@ from techaura.sync.v1 import sources_pb2, sync_service_pb2
 
 from db import records
 from server.core.errors import Invalid
+from server.core.reasons import next_step_for
 
 STATUS_TO_PROTO: Final = {
     records.PENDING: pb.SYNC_STATUS_PENDING,
@@ -262,7 +263,8 @@ def _failure(failure: records.RunFailure | None) -> pb.RunFailure | None:
         category=failure.category,
         message=failure.message,
         retryable=failure.retryable,
-        next_step=failure.next_step,
+        # A row that an older version or the old service ended has none of its own.
+        next_step=failure.next_step or next_step_for(failure.reason),
     )
 
 

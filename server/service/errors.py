@@ -14,6 +14,7 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.errors import Conflict, Fatal, Invalid, NotFound, Retryable, SyncError
+from server.core.reasons import next_step_for
 
 DOMAIN: Final = "sync.techaura"
 
@@ -36,12 +37,14 @@ def status_of(error: Exception) -> status_pb2.Status | None:
     if code is None:
         return None
     if isinstance(error, SyncError):
-        reason, message = error.reason, error.message
+        reason, message, next_step = error.reason, error.message, error.next_step
     elif isinstance(error, TransientDatabaseError):
-        reason, message = "DATABASE_UNAVAILABLE", f"{error.message}; try again"
+        reason, message, next_step = error.reason, f"{error.message}; try again", next_step_for(error.reason)
     else:
-        reason, message = "DATABASE_REFUSED", "the database refused a statement; the service's log has the cause"
-    details: list[any_pb2.Any] = [_packed(error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN))]
+        reason = error.reason if isinstance(error, DatabaseError) else "DATABASE_REFUSED"
+        message = "the database refused a statement; the service's log has the cause"
+        next_step = next_step_for(reason)
+    details: list[any_pb2.Any] = [_packed(_info(reason, next_step))]
     if isinstance(error, Invalid) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
@@ -50,10 +53,15 @@ def status_of(error: Exception) -> status_pb2.Status | None:
 
 def internal_status() -> status_pb2.Status:
     """The status of a fault that has no name."""
-    info = error_details_pb2.ErrorInfo(reason="INTERNAL", domain=DOMAIN)
+    info = _info("INTERNAL", next_step_for("INTERNAL"))
     return status_pb2.Status(
         code=code_pb2.INTERNAL, message="a fault of the service; its log has the cause", details=[_packed(info)]
     )
+
+
+def _info(reason: str, next_step: str) -> error_details_pb2.ErrorInfo:
+    metadata = {"next_step": next_step} if next_step else {}
+    return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

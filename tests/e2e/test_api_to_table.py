@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from typing import Any
+
+import pytest
+from techaura_sync import SyncClient, SyncServiceError
 
 from tests.e2e.test_csv_to_table import rows
 from tests.support.items_api import items_api
-from tests.support.service import Service
+from tests.support.service import PROGRAM, Service
 
 
 def options(token: object = "t0ken", **more: Any) -> dict[str, Any]:
@@ -50,6 +54,26 @@ def test_a_wrong_token_is_an_authentication_error_and_is_not_shown(service: Serv
     assert run["failure"]["retryable"] is False
     ((stored,),) = rows(service, "SELECT sync_metadata FROM sync_runs WHERE id = :id", id=run["syncRunId"])
     assert "canary-55aa" not in stored + service.log() + json.dumps(run)
+
+
+def test_a_next_step_for_a_person_is_shown_over_grpc_rest_and_on_the_command_line(service: Service) -> None:
+    with items_api() as api:
+        run = service.run("api", api.url, options({"env": "SOURCE_E2E_TOKEN"}))
+    assert run["failure"]["reason"] == "SECRET_UNAVAILABLE"
+    assert "SOURCE_E2E_TOKEN" in run["failure"]["message"]
+    with items_api() as api:
+        run = service.run("api", api.url, options("wrong"))
+    step = "check the token in options.auth.token"
+    assert run["failure"]["nextStep"] == step
+    with SyncClient(service.grpc_target) as client:
+        assert client.status(run["syncRunId"]).run.failure.next_step == step
+        with pytest.raises(SyncServiceError) as caught:
+            client.status(99_999_999)
+    assert caught.value.next_step == "list the runs to find the id"
+    command = [PROGRAM.with_name("techaura-sync"), "--target", service.grpc_target, "status", str(run["syncRunId"])]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert f"next step: {step}" in shown
+    assert service.get("/v1/sync/99999999")[1]["nextStep"] == "list the runs to find the id"
 
 
 def test_max_pages_that_the_caller_asked_for_completes_and_says_so(service: Service) -> None:

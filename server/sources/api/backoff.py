@@ -54,6 +54,7 @@ class Backoff:
                 fault.reason,
                 f"{fault.message} (after {tries})",
                 category=fault.category,
+                next_step=fault.next_step,
                 retry_after_seconds=fault.retry_after_seconds,
             ) from fault
         await self._clock.sleep(wait_seconds)

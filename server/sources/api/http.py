@@ -196,6 +196,7 @@ class ApiClient:
                 "AUTHENTICATION_FAILED",
                 f"{source} answered {status}: {self._credentials.hint}",
                 category="authentication",
+                next_step=self._credentials.hint,
             )
         if status == 404:
             raise PageMissing("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")

@@ -26,14 +26,16 @@ class SyncServiceError(Exception):
         message: what happened and what to do next; the service puts no secret and no row content in it.
         code: the gRPC status code.
         field: the part of the request that is at fault, such as `options.delimiter`; empty when none is named.
+        next_step: what a person does about it; empty when the service did not answer.
     """
 
-    def __init__(self, reason: str, message: str, code: grpc.StatusCode, field: str = "") -> None:
+    def __init__(self, reason: str, message: str, code: grpc.StatusCode, field: str = "", next_step: str = "") -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.code = code
         self.field = field
+        self.next_step = next_step
 
     @property
     def unreachable(self) -> bool:
@@ -45,15 +47,16 @@ def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
     """Read the service's reason, message and field out of an error of grpc or grpc.aio."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return SyncServiceError("", str(error) or type(error).__name__, grpc.StatusCode.UNKNOWN)
-    reason, field = "", ""
+    reason, field, next_step = "", "", ""
     for detail in _details(error.trailing_metadata()):
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason = info.reason
             field = field or info.metadata.get("field", "")
+            next_step = info.metadata.get("next_step", "")
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    return SyncServiceError(reason, error.details() or error.code().name, error.code(), field)
+    return SyncServiceError(reason, error.details() or error.code().name, error.code(), field, next_step)
 
 
 def _details(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[any_pb2.Any]:

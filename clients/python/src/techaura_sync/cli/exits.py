@@ -46,7 +46,7 @@ def code_of_status(status: resources_pb2.SyncStatus.ValueType) -> int:
 
 @contextmanager
 def failures_on_stderr(target: str) -> Iterator[None]:
-    """Turn a failed call inside the block into one line on stderr and the exit code."""
+    """Turn a failed call inside the block into a line on stderr, with the next step below it, and the exit code."""
     try:
         yield
     except SyncServiceError as error:
@@ -55,4 +55,6 @@ def failures_on_stderr(target: str) -> Iterator[None]:
         what = f"the service at {target} cannot be reached: " if code == UNREACHABLE else ""
         reason = f" [{error.reason}]" if error.reason else ""
         print(f"techaura-sync: {what}{error.message}{place}{reason}", file=sys.stderr)
+        if error.next_step:
+            print(f"next step: {error.next_step}", file=sys.stderr)
         raise typer.Exit(code) from error
