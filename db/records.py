@@ -104,6 +104,39 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
+class Schedule:
+    """One row of sync_schedules.
+
+    Args:
+        options: with their secrets sealed.
+        overlap_policy: skip or queue, when a run of the source is live at a fire.
+        catch_up_seconds: a fire that was missed happens late, but not later than this.
+        starts_at_ms: fires before this do not count (when it was made, switched on, or given other times).
+        revision: grows with every change by a caller.
+        last_fire_at_local, last_outcome, last_run_id: the last fire: its local wall time, started, queued, skipped or
+            refused, and its run.
+    """
+
+    id: int
+    source_type: str
+    source_identifier: str
+    options: Mapping[str, Any]
+    options_digest: str
+    cron: str
+    time_zone: str
+    overlap_policy: str
+    catch_up_seconds: int
+    enabled: bool
+    starts_at_ms: int
+    revision: int = 0
+    last_fire_at_local: str | None = None
+    last_outcome: str | None = None
+    last_run_id: int | None = None
+    created_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Lease:
     """The right to write for a run: only the holder of the newest epoch has it."""
 

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from techaura_sync import AsyncSyncClient, CallLimits
 
-from gateway import events, routes
+from gateway import events, routes, schedules
 from gateway.config import GatewaySettings
 from gateway.errors import HANDLERS
 from gateway.openapi import openapi
@@ -31,6 +31,9 @@ ROUTES = (
     Route("/v1/sync/runs", routes.Runs),
     Route("/v1/sync/trigger", routes.Trigger),
     Route("/v1/sync/resume", routes.Resume),
+    Route("/v1/sync/schedules", schedules.Schedules),
+    Route("/v1/sync/schedules/{schedule_id}", schedules.Schedule),
+    Route("/v1/sync/schedules/{schedule_id}/run", schedules.RunNow),
     Route("/v1/sync/{sync_run_id}", routes.Status),
     Route("/v1/sync/{sync_run_id}/errors", routes.Errors),
     Route("/v1/sync/{sync_run_id}/cancel", routes.Cancel),

@@ -28,63 +28,74 @@ async def openapi(_: Request) -> JSONResponse:
 
 def document() -> Schema:
     """The OpenAPI document of the gateway."""
+    from gateway.openapi_schedules import schedule_paths  # it is made of the schemas below
+
     return {
         "openapi": "3.1.0",
         "info": {"title": "TechAura Sync", "version": "1", "description": "Moves CSV files and REST APIs into MySQL."},
         "paths": {
             "/v1/sync/trigger": {"post": _trigger()},
             "/v1/sync/resume": {
-                "post": _operation(
+                "post": operation_schema(
                     "Wake the workers for pending runs.",
-                    _success({"message": TEXT, "data": _object({"pendingCount": NUMBER})}),
+                    success_schema({"message": TEXT, "data": object_schema({"pendingCount": NUMBER})}),
                     400,
                     413,
                 )
             },
             "/v1/sync/stats": {
-                "get": _operation(
+                "get": operation_schema(
                     "Count runs by status.",
-                    _success({"data": _object(dict.fromkeys(("total", *STATUS_NAMES), NUMBER))}),
+                    success_schema({"data": object_schema(dict.fromkeys(("total", *STATUS_NAMES), NUMBER))}),
                 )
             },
-            "/v1/sync/runs": {"get": _operation("List runs, newest first.", _page(_run()), 400, query=_runs_query())},
+            "/v1/sync/runs": {
+                "get": operation_schema("List runs, newest first.", page_schema(_run()), 400, query=_runs_query())
+            },
             "/v1/sync/{syncRunId}": {
-                "get": _operation(
-                    "Tell where one run stands.", _success({"data": _run_with_errors()}), 400, 404, run=True
+                "get": operation_schema(
+                    "Tell where one run stands.", success_schema({"data": _run_with_errors()}), 400, 404, run=True
                 )
             },
             "/v1/sync/{syncRunId}/errors": {
-                "get": _operation(
+                "get": operation_schema(
                     "List the errors of one run, newest first.",
-                    _page(_error()),
+                    page_schema(_error()),
                     400,
                     404,
                     run=True,
-                    query=_page_query(),
+                    query=page_query(),
                 )
             },
             "/v1/sync/{syncRunId}/cancel": {
-                "post": _operation("Cancel a run.", _success({"data": _run()}), 400, 404, 409, 413, run=True)
+                "post": operation_schema(
+                    "Cancel a run.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                )
             },
             "/v1/sync/{syncRunId}/pause": {
-                "post": _operation(
-                    "Hold a run until it is continued.", _success({"data": _run()}), 400, 404, 409, 413, run=True
+                "post": operation_schema(
+                    "Hold a run until it is continued.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
                 )
             },
             "/v1/sync/{syncRunId}/continue": {
-                "post": _operation("Let a paused run go on.", _success({"data": _run()}), 400, 404, 409, 413, run=True)
+                "post": operation_schema(
+                    "Let a paused run go on.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                )
             },
             "/v1/sync/{syncRunId}/events": {"get": _events()},
-            "/healthz": {"get": _operation("Tell whether the service takes requests.", _success({"status": TEXT}))},
-            "/openapi.json": {"get": _operation("This document.", {"type": "object"})},
+            **schedule_paths(),
+            "/healthz": {
+                "get": operation_schema("Tell whether the service takes requests.", success_schema({"status": TEXT}))
+            },
+            "/openapi.json": {"get": operation_schema("This document.", {"type": "object"})},
         },
     }
 
 
 def _trigger() -> Schema:
-    operation = _operation(
+    operation = operation_schema(
         "Start a run; answers as soon as it is stored.",
-        _success({"message": TEXT, "data": _object({"syncRunId": NUMBER})}),
+        success_schema({"message": TEXT, "data": object_schema({"syncRunId": NUMBER})}),
         400,
         413,
     )
@@ -169,12 +180,13 @@ def api_options() -> Schema:
     )
 
 
-def _operation(
+def operation_schema(
     summary: str, answer: Schema, *failures: int, run: bool = False, query: tuple[Schema, ...] = ()
 ) -> Schema:
-    sync_run_id = _parameter("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
+    """One verb of a route, with every failure that it can answer."""
+    sync_run_id = parameter_schema("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
     parameters = [*([sync_run_id] if run else []), *query]
-    failure = _object({"success": {"const": False}, "error": TEXT})
+    failure = object_schema({"success": {"const": False}, "error": TEXT})
     failure["properties"] |= {"reason": TEXT, "field": TEXT, "nextStep": TEXT}
     # What any call can meet: a full queue, a fault, no service, no answer in time.
     statuses = (*failures, 429, 500, 502, 503, 504)
@@ -187,8 +199,8 @@ def _operation(
 
 
 def _events() -> Schema:
-    header = _parameter("Last-Event-ID", "header", NUMBER | {"minimum": 0, "maximum": 2**64 - 1}, required=False)
-    operation = _operation("Follow one run to its end.", {}, 400, 404, run=True, query=(header,))
+    header = parameter_schema("Last-Event-ID", "header", NUMBER | {"minimum": 0, "maximum": 2**64 - 1}, required=False)
+    operation = operation_schema("Follow one run to its end.", {}, 400, 404, run=True, query=(header,))
     operation["responses"]["200"] = {
         "description": "One event for each snapshot; its id is the snapshot's sequence, its data a run with errors.",
         "content": {"text/event-stream": {"schema": TEXT}},
@@ -198,10 +210,12 @@ def _events() -> Schema:
 
 
 def _run() -> Schema:
-    ledger = _object(dict.fromkeys(("rowsRead", "inserted", "updated", "unchanged", "rejected", "skipped"), NUMBER))
-    failure = _object({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG, "nextStep": TEXT})
+    ledger = object_schema(
+        dict.fromkeys(("rowsRead", "inserted", "updated", "unchanged", "rejected", "skipped"), NUMBER)
+    )
+    failure = object_schema({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG, "nextStep": TEXT})
     times = dict.fromkeys(("createdAt", "startedAt", "completedAt"), _nullable(TEXT))
-    return _object(
+    return object_schema(
         {"syncRunId": NUMBER, "sourceType": TEXT, "sourceIdentifier": TEXT, "status": {"enum": list(STATUS_NAMES)}}
         | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
         | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": _nullable(NUMBER)}
@@ -222,12 +236,12 @@ def _format() -> Schema:
 
 def _run_with_errors() -> Schema:
     run = _run()
-    errors = {"type": "array", "maxItems": 10, "items": _object({"type": TEXT, "message": TEXT})}
-    return _object(run["properties"] | {"errors": errors, "sequence": NUMBER})
+    errors = {"type": "array", "maxItems": 10, "items": object_schema({"type": TEXT, "message": TEXT})}
+    return object_schema(run["properties"] | {"errors": errors, "sequence": NUMBER})
 
 
 def _error() -> Schema:
-    return _object(
+    return object_schema(
         {"syncErrorId": NUMBER, "syncRunId": NUMBER, "type": TEXT, "code": TEXT, "message": TEXT, "raw": TEXT}
         | {"line": _nullable(NUMBER), "byteOffset": _nullable(NUMBER), "column": _nullable(TEXT)}
         | {"retryable": FLAG, "createdAt": _nullable(TEXT)}
@@ -235,24 +249,30 @@ def _error() -> Schema:
 
 
 def _runs_query() -> tuple[Schema, ...]:
-    status = _parameter("status", "query", {"enum": list(STATUS_NAMES)}, required=False)
-    return (*_page_query(), status, _parameter("sourceType", "query", TEXT, required=False))
+    status = parameter_schema("status", "query", {"enum": list(STATUS_NAMES)}, required=False)
+    return (*page_query(), status, parameter_schema("sourceType", "query", TEXT, required=False))
 
 
-def _page_query() -> tuple[Schema, ...]:
-    size = _parameter("pageSize", "query", NUMBER | {"minimum": 1, "maximum": 1000}, required=False)
-    return (size, _parameter("pageToken", "query", TEXT, required=False))
+def page_query() -> tuple[Schema, ...]:
+    """The query parameters of a list."""
+    size = parameter_schema("pageSize", "query", NUMBER | {"minimum": 1, "maximum": 1000}, required=False)
+    return (size, parameter_schema("pageToken", "query", TEXT, required=False))
 
 
-def _page(item: Schema) -> Schema:
-    return _success({"data": {"type": "array", "items": item}, "nextPageToken": TEXT})
+def page_schema(item: Schema) -> Schema:
+    """A page of items."""
+    return success_schema({"data": {"type": "array", "items": item}, "nextPageToken": TEXT})
 
 
-def _success(properties: Schema) -> Schema:
-    return _object({"success": {"const": True}, **properties, "timestamp": {"type": "string", "format": "date-time"}})
+def success_schema(properties: Schema) -> Schema:
+    """A success body."""
+    return object_schema(
+        {"success": {"const": True}, **properties, "timestamp": {"type": "string", "format": "date-time"}}
+    )
 
 
-def _object(properties: Schema) -> Schema:
+def object_schema(properties: Schema) -> Schema:
+    """An object whose keys are all there."""
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
@@ -269,7 +289,8 @@ def _nullable(schema: Schema) -> Schema:
     return {"anyOf": [schema, {"type": "null"}]}
 
 
-def _parameter(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:
+def parameter_schema(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:
+    """A parameter of the path, the query or a header."""
     return {"name": name, "in": place, "required": required, "schema": schema}
 
 

@@ -71,7 +71,7 @@ class Runs(HTTPEndpoint):
     async def get(self, request: Request) -> JSONResponse:
         """List runs, newest first."""
         query = sync_service_pb2.ListSyncRunsRequest(
-            page_size=_page_size(request),
+            page_size=page_size(request),
             page_token=request.query_params.get("pageToken", ""),
             status=_status_filter(request),
             source_type=request.query_params.get("sourceType", ""),
@@ -87,7 +87,7 @@ class Errors(HTTPEndpoint):
         """List the errors of one run, newest first."""
         query = sync_service_pb2.ListSyncErrorsRequest(
             sync_run_id=run_id(request),
-            page_size=_page_size(request),
+            page_size=page_size(request),
             page_token=request.query_params.get("pageToken", ""),
         )
         page = await client(request).list_errors(query)
@@ -177,7 +177,12 @@ def _source(body: dict[str, Any]) -> tuple[str, str]:
     return body["sourceType"], body["sourceIdentifier"]
 
 
-def _page_size(request: Request) -> int:
+def page_size(request: Request) -> int:
+    """The page size that the query asks for; 0 for none.
+
+    Raises:
+        RequestFault: 400 when it is not a whole number.
+    """
     text = request.query_params.get("pageSize", "0")
     if not _DIGITS.fullmatch(text) or int(text) > _INT32_MAX:
         raise RequestFault(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number", field="pageSize")

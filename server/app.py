@@ -27,8 +27,10 @@ from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.orchestration.context import RunContext
 from server.orchestration.identity import SourceKeys
+from server.orchestration.recurring import RecurringSyncs
 from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
+from server.orchestration.schedules import Schedules
 from server.orchestration.signals import StopReason
 from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
@@ -119,16 +121,20 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         runs = Runs(database, settings, clock, box, keys, wake, stop_here)
         context = RunContext(database, settings, clock, keys, reveal, runs.changed)
         worker = Worker(context, runs.load_source, runs.changed)
-        grpc_server = GrpcServer(settings, runs)
+        grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs))
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(grpc_server.drain)
-        scheduler = RetryScheduler(database, settings, clock, wake)
+        loops = (
+            RetryScheduler(database, settings, clock, wake).run,
+            RecurringSyncs(database, settings, clock, keys, wake).run,
+        )
 
         def start_work() -> None:
             worker.start()
-            stack.push_async_callback(_cancel, asyncio.create_task(scheduler.run(), name="scheduler"))
+            for loop in loops:
+                stack.push_async_callback(_cancel, asyncio.create_task(loop(), name=loop.__qualname__))
 
         log.info("serving", action="serve", grpc_port=grpc_server.port)
         warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.orchestration.run_loop"))

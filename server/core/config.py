@@ -6,13 +6,12 @@ a test keeps the two alike.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
-from croniter import CroniterBadDateError, croniter
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from server.core.cron import cron_problem, time_zone_problem
 
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
@@ -152,21 +151,15 @@ class Settings(BaseSettings):
     @field_validator("time_zone")
     @classmethod
     def _time_zone_exists(cls, value: str) -> str:
-        try:
-            ZoneInfo(value)
-        except (KeyError, ValueError, OSError) as error:
-            raise ValueError(f"{value!r} is no IANA time zone, such as America/Bogota") from error
+        if problem := time_zone_problem(value):
+            raise ValueError(problem)
         return value
 
     @field_validator("retry_cron")
     @classmethod
     def _cron_is_valid(cls, value: str) -> str:
-        if len(value.split()) != 5 or not croniter.is_valid(value):
-            raise ValueError(f"{value!r} is no cron expression of five fields, such as 0 3 * * *")
-        try:
-            croniter(value, datetime(2000, 1, 1, tzinfo=UTC)).get_next(datetime)
-        except CroniterBadDateError as error:
-            raise ValueError(f"{value!r} never comes round (a day that no month has)") from error
+        if problem := cron_problem(value):
+            raise ValueError(problem)
         return value
 
     @field_validator("log_level")

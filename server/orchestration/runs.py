@@ -17,7 +17,7 @@ from server.core.secret_box import SecretBox
 from server.events import ProgressHub
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import StopReason
-from server.orchestration.triggers import Triggers
+from server.orchestration.triggers import RunRequest, Triggers
 from server.sources.registry import Source, source_type
 
 RUN_ID_MAX: Final = 2**32 - 1  # sync_runs.id is INT UNSIGNED
@@ -65,7 +65,14 @@ class Runs:
             Invalid: the request is wrong; nothing is stored.
             DatabaseError
         """
-        request = await self._triggers.checked(source_type_name, source_identifier, options)
+        return await self.start(await self._triggers.checked(source_type_name, source_identifier, options))
+
+    async def start(self, request: RunRequest) -> int:
+        """Store a checked request as a pending run, or find the live run that does the same; answer its id.
+
+        Raises:
+            DatabaseError
+        """
         run_id = await self._triggers.store(request)
         self.changed(run_id)
         self._wake()

@@ -1,20 +1,18 @@
 """The nightly retry: when it is due is computed from a time passed in, who fires is decided by the database.
 
-A fire is named by its local wall time, `2026-11-01 03:00`. That name is the key of a row in sync_schedule_fires, so each
-local time fires once: where the clock goes back and 03:00 comes twice, the second finds the row; where the clock goes
-forward over 03:00, the fire comes at the instant that 03:00 would have been. A fire missed while every replica was down
-is caught up once, when it is not older than the catch-up window. What a fire starts is committed with its row.
+A fire is named by its local wall time (cron.py). That name is the key of a row in sync_schedule_fires, so each local time
+fires once, whichever replica is first. A fire missed while every replica was down is caught up once, when it is not
+older than the catch-up window. What a fire starts is committed with its row. The retried runs become due at moments of
+their own, spread over some minutes, so that their sources are not all asked at once.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
-from croniter import croniter
 
 from db.engine import Database
 from db.errors import DatabaseError
@@ -22,32 +20,14 @@ from db.repositories import runs
 from db.repositories.fires import forget_before, try_fire
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.cron import last_fire
 
 log = structlog.get_logger()
 
 RETRY_SCHEDULE: Final = "retry-failed-runs"
 _LOOK_AGAIN_SECONDS_MAX: Final = 30.0
 _RUNS_PER_FIRE_MAX: Final = 10_000
-# Longer than any step of a clock; the search for the last fire begins this far ahead of the local time.
-_CLOCK_STEP_MAX: Final = timedelta(hours=3)
 _FIRES_KEPT_DAYS: Final = 30
-
-
-def last_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> tuple[str, datetime]:
-    """The latest fire that is due: its local wall time as text, and its instant in UTC (at or before `now`).
-
-    Args:
-        cron: five fields.
-        now: aware.
-    """
-    local = now.astimezone(time_zone).replace(tzinfo=None) + _CLOCK_STEP_MAX
-    # croniter sees naive local times only: its own handling of time zones fires twice where the clock goes back.
-    times = croniter(cron, local)
-    while True:
-        fire = times.get_prev(datetime)
-        instant = fire.replace(tzinfo=time_zone, fold=0).astimezone(UTC)
-        if instant <= now:
-            return fire.strftime("%Y-%m-%d %H:%M"), instant
 
 
 class RetryScheduler:
@@ -94,6 +74,7 @@ class RetryScheduler:
                 retry_count_max=settings.retry_count_max,
                 age_days_max=settings.retry_age_days_max,
                 limit=_RUNS_PER_FIRE_MAX,
+                spread_ms=settings.retry_spread_seconds * 1000,
             )
             await forget_before(connection, _FIRES_KEPT_DAYS * 24 * 60)
         self._last_seen = fire

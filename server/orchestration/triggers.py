@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.errors import TransientDatabaseError
-from db.records import PENDING
+from db.records import PENDING, Schedule
 from db.repositories import runs
 from db.repositories.sources import is_busy, live_runs, lock_source
 from server.core.clock import Clock
@@ -130,6 +130,19 @@ class Triggers:
                 if isinstance(decision, GiveUp):
                     raise
                 await self._clock.sleep(decision.seconds)
+
+
+async def schedule_request(schedule: Schedule, keys: SourceKeys) -> RunRequest:
+    """What a schedule asks for."""
+    return RunRequest(
+        source_type=schedule.source_type,
+        source_identifier=schedule.source_identifier,
+        options=schedule.options,
+        # Looked up each time: a link may lead elsewhere by now.
+        source_key=await asyncio.to_thread(keys.source_key, schedule.source_type, schedule.source_identifier),
+        options_digest=schedule.options_digest,
+        schedule_id=schedule.id,
+    )
 
 
 async def insert(connection: AsyncConnection, request: RunRequest) -> int:

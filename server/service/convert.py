@@ -10,7 +10,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2 as pb
-from techaura.sync.v1 import sources_pb2, sync_service_pb2
+from techaura.sync.v1 import schedules_pb2, sources_pb2, sync_service_pb2
 
 from db import records
 from server.core.errors import Invalid
@@ -40,7 +40,7 @@ _WRITE_NAMES: Final = {
 _METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
 
 
-def options_document(request: sync_service_pb2.TriggerSyncRequest) -> dict[str, Any]:
+def options_document(request: sync_service_pb2.TriggerSyncRequest | schedules_pb2.SyncSchedule) -> dict[str, Any]:
     """The request's options in the contract's JSON form, the one form in which options are checked and stored.
 
     Raises:
@@ -169,9 +169,9 @@ def run_message(run: records.Run) -> pb.SyncRun:
         status=status_message(run.status),
         ledger=ledger_message(run.ledger),
         retry_count=run.retry_count,
-        created_at=_timestamp(run.created_at),
-        started_at=_timestamp(run.started_at),
-        completed_at=_timestamp(run.completed_at),
+        created_at=timestamp(run.created_at),
+        started_at=timestamp(run.started_at),
+        completed_at=timestamp(run.completed_at),
         failure=_failure(run.failure),
         notices=run.notices,
         paused=run.paused,
@@ -246,7 +246,7 @@ def error_message(run_id: int, error: records.ErrorRow) -> pb.SyncError:
         column=error.column or "",
         raw=error.raw or "",
         retryable=error.retryable,
-        created_at=_timestamp(error.created_at),
+        created_at=timestamp(error.created_at),
     )
 
 
@@ -268,7 +268,8 @@ def _failure(failure: records.RunFailure | None) -> pb.RunFailure | None:
     )
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
+def timestamp(moment: datetime | None) -> Timestamp | None:
+    """A time of the database for the wire; None for none."""
     if moment is None:
         return None
     stamp = Timestamp()

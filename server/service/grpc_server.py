@@ -10,6 +10,7 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 from server.core.config import Settings
 from server.core.errors import Fatal
 from server.orchestration.runs import Runs
+from server.orchestration.schedules import Schedules
 from server.service.interceptor import ErrorInterceptor
 from server.service.sync_service import SyncServicer
 
@@ -21,10 +22,10 @@ class GrpcServer:
 
     Args:
         settings: host, port and limits.
-        runs: what the calls do.
+        runs, schedules: what the calls do.
     """
 
-    def __init__(self, settings: Settings, runs: Runs) -> None:
+    def __init__(self, settings: Settings, runs: Runs, schedules: Schedules) -> None:
         self._settings = settings
         self.port = 0
         self._health = health.aio.HealthServicer()
@@ -41,7 +42,7 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", 20_000),
             ],
         )
-        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs), self._server)
+        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs, schedules), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

@@ -7,20 +7,23 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from techaura.sync.v1 import resources_pb2, sync_service_pb2_grpc
+from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
 
 from server.orchestration.runs import Runs
+from server.orchestration.schedules import Schedules
 from server.service import convert, pages
+from server.service.schedule_calls import ScheduleCalls
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
 
-class SyncServicer(sync_service_pb2_grpc.SyncServiceServicer):
+class SyncServicer(ScheduleCalls):
     """The calls of protos/techaura/sync/v1/sync_service.proto, where each is documented."""
 
-    def __init__(self, runs: Runs) -> None:
+    def __init__(self, runs: Runs, schedules: Schedules) -> None:
+        super().__init__(schedules)
         self._runs = runs
 
     async def TriggerSync(

@@ -17,7 +17,7 @@ from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
-from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_grpc
+from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2, sync_service_pb2_grpc
 
 Context = grpc.aio.ServicerContext[Message, Message]
 
@@ -67,17 +67,26 @@ class Script:
     runs: list[resources_pb2.SyncRun] = field(default_factory=list)
     errors: list[resources_pb2.SyncError] = field(default_factory=list)
     next_page_token: str = ""
+    schedule: schedules_pb2.SyncSchedule = field(
+        default_factory=lambda: schedules_pb2.SyncSchedule(
+            sync_schedule_id=5,
+            source_type="csv",
+            source_identifier="a.csv",
+            cron="0 3 * * *",
+            time_zone="UTC",
+            overlap_policy=schedules_pb2.OVERLAP_POLICY_SKIP,
+        )
+    )
     refusal: Refusal | None = None
     never_answers: bool = False
     requests: list[Message] = field(default_factory=list)
     watches_ended: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class ScriptedService(sync_service_pb2_grpc.SyncServiceServicer):
-    """Follows a script."""
+class ScriptedSchedules(sync_service_pb2_grpc.SyncServiceServicer):
+    """Keeps one schedule, whatever it is asked for."""
 
-    def __init__(self, script: Script) -> None:
-        self.script = script
+    script: Script
 
     async def _note(self, request: Message, context: Context) -> None:
         self.script.requests.append(request)
@@ -85,6 +94,51 @@ class ScriptedService(sync_service_pb2_grpc.SyncServiceServicer):
             await asyncio.Event().wait()
         if self.script.refusal is not None:
             await self.script.refusal.abort(context)
+
+    async def CreateSyncSchedule(
+        self, request: schedules_pb2.CreateSyncScheduleRequest, context: Context
+    ) -> schedules_pb2.CreateSyncScheduleResponse:
+        await self._note(request, context)
+        return schedules_pb2.CreateSyncScheduleResponse(schedule=self.script.schedule)
+
+    async def GetSyncSchedule(
+        self, request: schedules_pb2.GetSyncScheduleRequest, context: Context
+    ) -> schedules_pb2.GetSyncScheduleResponse:
+        await self._note(request, context)
+        return schedules_pb2.GetSyncScheduleResponse(schedule=self.script.schedule)
+
+    async def ListSyncSchedules(
+        self, request: schedules_pb2.ListSyncSchedulesRequest, context: Context
+    ) -> schedules_pb2.ListSyncSchedulesResponse:
+        await self._note(request, context)
+        return schedules_pb2.ListSyncSchedulesResponse(
+            schedules=[self.script.schedule], next_page_token=self.script.next_page_token
+        )
+
+    async def UpdateSyncSchedule(
+        self, request: schedules_pb2.UpdateSyncScheduleRequest, context: Context
+    ) -> schedules_pb2.UpdateSyncScheduleResponse:
+        await self._note(request, context)
+        return schedules_pb2.UpdateSyncScheduleResponse(schedule=self.script.schedule)
+
+    async def DeleteSyncSchedule(
+        self, request: schedules_pb2.DeleteSyncScheduleRequest, context: Context
+    ) -> schedules_pb2.DeleteSyncScheduleResponse:
+        await self._note(request, context)
+        return schedules_pb2.DeleteSyncScheduleResponse()
+
+    async def RunSyncSchedule(
+        self, request: schedules_pb2.RunSyncScheduleRequest, context: Context
+    ) -> schedules_pb2.RunSyncScheduleResponse:
+        await self._note(request, context)
+        return schedules_pb2.RunSyncScheduleResponse(sync_run_id=self.script.accepted_run_id)
+
+
+class ScriptedService(ScriptedSchedules):
+    """Follows a script."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
 
     async def TriggerSync(
         self, request: sync_service_pb2.TriggerSyncRequest, context: Context

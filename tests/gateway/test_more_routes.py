@@ -102,7 +102,7 @@ def test_the_document_has_every_route_and_verb_and_no_other() -> None:
 
     served = set()
     for route in ROUTES:
-        path = route.path.replace("sync_run_id", "syncRunId")
+        path = route.path.replace("sync_run_id", "syncRunId").replace("schedule_id", "scheduleId")
         endpoint = route.endpoint
         verbs = ["get"]
         if isinstance(endpoint, type) and issubclass(endpoint, HTTPEndpoint):
@@ -131,8 +131,8 @@ async def test_answers_have_the_keys_that_the_document_requires(http: httpx.Asyn
         content = served["paths"][path][verb]["responses"]["200"]["content"]
         if "application/json" not in content:
             continue
-        body = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"} if verb == "post" else None
-        answer = await http.request(verb, path.replace("{syncRunId}", "41"), json=body)
+        body = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"} if verb in ("post", "patch") else None
+        answer = await http.request(verb, path.replace("{syncRunId}", "41").replace("{scheduleId}", "5"), json=body)
         assert answer.status_code == 200, path
         check_keys(answer.json(), content["application/json"]["schema"])
 

@@ -9,9 +9,15 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from db.engine import Database
+from db.repositories.dialect import now_ms
+from db.repositories.leases import claim_next
+from db.repositories.runs import get_run, make_due
 from db.schema import sync_errors, sync_runs
 from server.core.config import Settings
-from server.orchestration.scheduler import RetryScheduler, last_fire
+from server.core.cron import last_fire, next_fire
+from server.core.errors import Retryable
+from server.orchestration.ending import store_ending
+from server.orchestration.scheduler import RetryScheduler
 from tests.support.clock import FakeClock
 
 ZONES = ("America/Bogota", "Europe/Helsinki", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "UTC")
@@ -110,3 +116,62 @@ async def test_a_missed_fire_is_caught_up_within_its_window(database: Database, 
     clock = FakeClock(datetime(2026, 3, 1, 3, 0, 5, tzinfo=UTC) + timedelta(hours=hours_late))
     run_id = await failed_run(database)
     assert (await scheduler(database, clock).fire_if_due() == [run_id]) is fires
+
+
+async def test_retried_runs_start_at_moments_of_their_own(database: Database) -> None:
+    clock = FakeClock(datetime(2026, 3, 1, 3, 0, 5, tzinfo=UTC))
+    ids = [await failed_run(database, source_identifier=f"{n}.csv", source_key=f"{n}") for n in range(40)]
+    async with database.read() as connection:
+        before = int((await connection.execute(select(now_ms()))).scalar_one())
+    assert await scheduler(database, clock).fire_if_due() == ids
+    async with database.read() as connection:
+        after = int((await connection.execute(select(now_ms()))).scalar_one())
+        due = (await connection.execute(select(sync_runs.c.not_before_ms))).scalars().all()
+    assert all(before <= moment <= after + 300_000 for moment in due)
+    assert len({moment // 1000 for moment in due}) > 30
+    assert max(due) - min(due) > 200_000
+    async with database.write() as connection:
+        lease = await claim_next(connection, owner="w", ttl_ms=1000, legacy_grace_minutes=15)
+        assert lease is None or min(due) <= after + 1000
+        # «Resume» is for people who want them now.
+        await make_due(connection)
+        assert await claim_next(connection, owner="w", ttl_ms=1000, legacy_grace_minutes=15) is not None
+
+
+async def test_a_run_superseded_under_another_spelling_is_not_retried(database: Database) -> None:
+    clock = FakeClock(datetime(2026, 3, 1, 3, 0, 5, tzinfo=UTC))
+    await failed_run(database, source_identifier="a.csv", source_key="k")
+    await failed_run(database, source_identifier="./a.csv", source_key="k", status="completed")
+    assert await scheduler(database, clock).fire_if_due() == []
+
+
+@pytest.mark.parametrize(("retries", "gives_up"), [(2, False), (3, True)])
+async def test_a_run_that_fails_after_its_last_retry_says_that_it_is_given_up(
+    database: Database, retries: int, gives_up: bool
+) -> None:
+    run_id = await failed_run(database, status="pending", retry_count=retries, source_key="k")
+    async with database.write() as connection:
+        lease = await claim_next(connection, owner="w", ttl_ms=60_000, legacy_grace_minutes=15)
+    assert lease is not None
+    error = Retryable("SOURCE_UNAVAILABLE", "page 7 answered 503")
+    assert await store_ending(database, Settings(), FakeClock(), lease, error) == "failed"
+    async with database.read() as connection:
+        run = await get_run(connection, run_id)
+    assert run is not None
+    assert run.failure is not None
+    assert run.failure.retryable is not gives_up
+    assert ("Given up after 3 nightly retries" in run.failure.message) is gives_up
+    assert run.notices == (("given up after 3 nightly retries",) if gives_up else ())
+    clock = FakeClock(datetime(2026, 3, 1, 3, 0, 5, tzinfo=UTC))
+    assert await scheduler(database, clock).fire_if_due() == ([] if gives_up else [run_id])
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_next_fire_is_the_one_that_comes_next(zone: str) -> None:
+    time_zone, moment = ZoneInfo(zone), datetime(2026, 1, 1, tzinfo=UTC)
+    while moment < datetime(2027, 1, 1, tzinfo=UTC):
+        following = next_fire("30 3 * * *", time_zone, moment)
+        assert moment < following <= moment + timedelta(hours=25)
+        assert last_fire("30 3 * * *", time_zone, following)[1] == following
+        assert last_fire("30 3 * * *", time_zone, following - timedelta(seconds=1))[1] < following
+        moment += timedelta(minutes=307)

@@ -120,6 +120,7 @@ def environment(database_url: str, data_root: Path, **settings: object) -> dict[
         "HEARTBEAT_INTERVAL_SECONDS": 0.5,
         "POLL_INTERVAL_SECONDS": 0.2,
         "PROGRESS_INTERVAL_SECONDS": 0.02,
+        "SCHEDULE_INTERVAL_SECONDS": 0.2,
     } | settings
     return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
 

@@ -6,7 +6,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
-import { SyncServiceError, toSyncServiceError } from "./errors.js";
+import { answered, noAnswer, SyncServiceError, toSyncServiceError } from "./errors.js";
 import { SyncStatus, type SyncRun, type SyncStats } from "./gen/techaura/sync/v1/resources_pb.js";
 import { ApiOptionsSchema, CsvOptionsSchema } from "./gen/techaura/sync/v1/sources_pb.js";
 import {
@@ -20,6 +20,7 @@ import {
   type ResumeSyncsResponse,
   type TriggerSyncResponse,
 } from "./gen/techaura/sync/v1/sync_service_pb.js";
+import { SyncSchedules } from "./schedules.js";
 
 export type CsvOptionsInit = MessageInitShape<typeof CsvOptionsSchema>;
 export type ApiOptionsInit = MessageInitShape<typeof ApiOptionsSchema>;
@@ -51,6 +52,8 @@ export class SyncClient {
   private readonly once: { timeoutMs: number };
   private readonly watchRetriesMax: number;
   private readonly retryWaitMaxMs: number;
+  /** The calls on recurring syncs. */
+  readonly schedules: SyncSchedules;
 
   /** Talks to the service at `host:port`; the connection opens with the first call. */
   constructor(target: string, options: ClientOptions = {}) {
@@ -60,6 +63,7 @@ export class SyncClient {
     this.once = { timeoutMs: options.callTimeoutMs ?? 10_000 };
     this.watchRetriesMax = options.watchRetriesMax ?? 8;
     this.retryWaitMaxMs = options.retryWaitMaxMs ?? 5_000;
+    this.schedules = new SyncSchedules(this.client, this.once);
   }
 
   /** Ends the connection and every open call. */
@@ -179,16 +183,4 @@ async function only<T>(responses: AsyncIterable<T>): Promise<T> {
   for await (const response of translated(responses)) all.push(response);
   if (all[0] === undefined) throw noAnswer();
   return all[0];
-}
-
-async function answered<T>(response: Promise<T>): Promise<T> {
-  try {
-    return await response;
-  } catch (thrown) {
-    throw toSyncServiceError(thrown);
-  }
-}
-
-function noAnswer(): SyncServiceError {
-  return new SyncServiceError("INTERNAL", "the service ended the call without an answer", Code.Internal, "");
 }

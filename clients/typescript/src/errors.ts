@@ -15,6 +15,8 @@ export class SyncServiceError extends Error {
     /** The part of the request that is at fault; empty when none is named. */
     readonly field: string,
     cause?: unknown,
+    /** What a person does about it; empty when the service did not answer. */
+    readonly nextStep = "",
   ) {
     super(message, { cause });
   }
@@ -32,5 +34,19 @@ export function toSyncServiceError(thrown: unknown): SyncServiceError {
   const info = error.findDetails(ErrorInfoSchema)[0];
   const violation = error.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
   const field = violation?.field ?? info?.metadata["field"] ?? "";
-  return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown);
+  return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown, info?.metadata["next_step"] ?? "");
+}
+
+/** The answer of a call; its failure as a SyncServiceError. */
+export async function answered<T>(response: Promise<T>): Promise<T> {
+  try {
+    return await response;
+  } catch (thrown) {
+    throw toSyncServiceError(thrown);
+  }
+}
+
+/** A call that ended well and yet held nothing: a fault of the service. */
+export function noAnswer(): SyncServiceError {
+  return new SyncServiceError("INTERNAL", "the service ended the call without an answer", Code.Internal, "");
 }

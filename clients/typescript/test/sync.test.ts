@@ -70,6 +70,27 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
     });
   });
 
+  test("a schedule is made, run, changed and removed", async () => {
+    const made = await client.schedules.create({ ...source, cron: "0 3 * * *" });
+    assert.equal(made.enabled, true);
+    assert.ok(made.nextFireAt);
+    const runId = await client.schedules.runNow(made.syncScheduleId);
+    for await (const _ of client.watch(runId));
+    assert.equal((await client.status(runId)).run?.syncScheduleId, made.syncScheduleId);
+    const changed = await client.schedules.update({ syncScheduleId: made.syncScheduleId, enabled: false }, ["enabled"]);
+    assert.equal(changed.enabled, false);
+    assert.equal((await client.schedules.list({ pageSize: 1 })).schedules.length, 1);
+    await client.schedules.delete(made.syncScheduleId);
+    await assert.rejects(client.schedules.get(made.syncScheduleId), (error: unknown) => {
+      assert.ok(error instanceof SyncServiceError);
+      assert.equal(error.reason, "SCHEDULE_NOT_FOUND");
+      assert.equal(error.nextStep, "list the schedules to find the id");
+      return true;
+    });
+    await assert.rejects(client.pause(runId), SyncServiceError);
+    await assert.rejects(client.goOn(runId), SyncServiceError);
+  });
+
   test("a run that has ended cannot be cancelled", async () => {
     const runId = await client.triggerDetached(source);
     for await (const _ of client.watch(runId));

@@ -18,6 +18,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_g
 from techaura_sync import requests
 from techaura_sync.errors import SyncServiceError, no_answer, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits, Options
+from techaura_sync.schedules import AsyncSyncSchedules
 from techaura_sync.watch import WatchState
 
 Message = TypeVar("Message")
@@ -48,6 +49,7 @@ class AsyncSyncClient:
         self._limits = limits
         self._timeout = limits.call_timeout_seconds
         self._sleep = sleep
+        self.schedules = AsyncSyncSchedules(self._stub, self._timeout)
 
     async def __aenter__(self) -> Self:
         return self

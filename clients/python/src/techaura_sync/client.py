@@ -17,6 +17,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_g
 from techaura_sync import requests
 from techaura_sync.errors import SyncServiceError, no_answer, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits, Options
+from techaura_sync.schedules import SyncSchedules
 from techaura_sync.watch import WatchState
 
 Message = TypeVar("Message")
@@ -47,6 +48,7 @@ class SyncClient:
         self._limits = limits
         self._timeout = limits.call_timeout_seconds
         self._sleep = sleep
+        self.schedules = SyncSchedules(self._stub, self._timeout)
 
     def __enter__(self) -> Self:
         return self

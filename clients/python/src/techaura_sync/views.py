@@ -9,8 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
-from techaura.sync.v1 import resources_pb2, sync_service_pb2
+from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2
 
 Json = dict[str, Any]
 
@@ -133,7 +134,45 @@ def stats_view(stats: resources_pb2.SyncStats) -> Json:
     }
 
 
-def _optional_time(message: resources_pb2.SyncRun | resources_pb2.SyncError, field: str) -> str | None:
+def schedule_view(schedule: schedules_pb2.SyncSchedule) -> Json:
+    """One schedule; its secrets are not shown."""
+    return {
+        "scheduleId": schedule.sync_schedule_id,
+        "sourceType": schedule.source_type,
+        "sourceIdentifier": schedule.source_identifier,
+        "options": _whole_numbers(MessageToDict(schedule.stored_options)),
+        "cron": schedule.cron,
+        "timeZone": schedule.time_zone,
+        "overlapPolicy": overlap_policy_name(schedule.overlap_policy),
+        "catchUpSeconds": schedule.catch_up_seconds,
+        "enabled": schedule.enabled,
+        "revision": schedule.revision,
+        "nextFireAt": _optional_time(schedule, "next_fire_at"),
+        "lastFireAtLocal": schedule.last_fire_at_local or None,
+        "lastOutcome": schedule.last_outcome or None,
+        "lastSyncRunId": schedule.last_sync_run_id or None,
+        "createdAt": _optional_time(schedule, "created_at"),
+        "updatedAt": _optional_time(schedule, "updated_at"),
+    }
+
+
+def overlap_policy_name(policy: schedules_pb2.OverlapPolicy.ValueType) -> str:
+    """`skip` or `queue`."""
+    return schedules_pb2.OverlapPolicy.Name(policy).removeprefix("OVERLAP_POLICY_").lower()
+
+
+def _whole_numbers(value: Any) -> Any:
+    """A Struct knows only doubles: a whole one was a whole number."""
+    if isinstance(value, dict):
+        return {key: _whole_numbers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_whole_numbers(item) for item in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _optional_time(
+    message: resources_pb2.SyncRun | resources_pb2.SyncError | schedules_pb2.SyncSchedule, field: str
+) -> str | None:
     if not message.HasField(field):  # type: ignore[arg-type]  # the generated overloads take literals only
         return None
     timestamp: Timestamp = getattr(message, field)

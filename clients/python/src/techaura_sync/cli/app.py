@@ -13,7 +13,7 @@ from rich.console import Console
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from techaura_sync import views
-from techaura_sync.cli import exits, trigger
+from techaura_sync.cli import exits, schedules, trigger
 from techaura_sync.cli.follow import follow_run
 from techaura_sync.cli.output import Output, counts_text, format_text
 from techaura_sync.cli.session import Session, session_of
@@ -22,6 +22,7 @@ _PIPED_WIDTH = 240
 
 app = typer.Typer(help="Talk to a TechAura Sync service.", no_args_is_help=True, add_completion=False)
 app.add_typer(trigger.commands, name="trigger")
+app.add_typer(schedules.commands, name="schedules")
 
 RunId = Annotated[int, typer.Argument(metavar="RUN_ID", min=0, max=2**63 - 1, help="Id of the run.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Lines at the most.")]

@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from techaura.sync.v1 import schedules_pb2 as techaura_dot_sync_dot_v1_dot_schedules__pb2
 from techaura.sync.v1 import sync_service_pb2 as techaura_dot_sync_dot_v1_dot_sync__service__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -83,6 +84,36 @@ class SyncServiceStub:
                 '/techaura.sync.v1.SyncService/ContinueSync',
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.SerializeToString,
                 response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.FromString,
+                _registered_method=True)
+        self.CreateSyncSchedule = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/CreateSyncSchedule',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleResponse.FromString,
+                _registered_method=True)
+        self.GetSyncSchedule = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/GetSyncSchedule',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleResponse.FromString,
+                _registered_method=True)
+        self.ListSyncSchedules = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/ListSyncSchedules',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesResponse.FromString,
+                _registered_method=True)
+        self.UpdateSyncSchedule = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/UpdateSyncSchedule',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleResponse.FromString,
+                _registered_method=True)
+        self.DeleteSyncSchedule = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/DeleteSyncSchedule',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleResponse.FromString,
+                _registered_method=True)
+        self.RunSyncSchedule = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/RunSyncSchedule',
+                request_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleResponse.FromString,
                 _registered_method=True)
 
 
@@ -189,6 +220,57 @@ class SyncServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateSyncSchedule(self, request, context):
+        """Stores a recurring sync. Its first fire is the first after now.
+
+        Fails with INVALID_ARGUMENT when it is wrong and with FAILED_PRECONDITION when
+        there are as many schedules as there may be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSyncSchedule(self, request, context):
+        """Answers one schedule. Fails with NOT_FOUND when there is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSyncSchedules(self, request, context):
+        """Lists schedules, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateSyncSchedule(self, request, context):
+        """Changes a schedule. Fires that were due before a change of its times are not
+        caught up.
+
+        Fails with NOT_FOUND when there is none, with INVALID_ARGUMENT when the change is
+        wrong, and with FAILED_PRECONDITION when `revision` is not the present one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteSyncSchedule(self, request, context):
+        """Removes a schedule; the runs that it started stay. Fails with NOT_FOUND when there
+        is none.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunSyncSchedule(self, request, context):
+        """Starts what a schedule syncs, now; its fires stay as they are. As with TriggerSync,
+        a live run of the source with the same options is answered instead.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SyncServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -236,6 +318,36 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.ContinueSync,
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.FromString,
                     response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.SerializeToString,
+            ),
+            'CreateSyncSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateSyncSchedule,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleResponse.SerializeToString,
+            ),
+            'GetSyncSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSyncSchedule,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleResponse.SerializeToString,
+            ),
+            'ListSyncSchedules': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSyncSchedules,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesResponse.SerializeToString,
+            ),
+            'UpdateSyncSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateSyncSchedule,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleResponse.SerializeToString,
+            ),
+            'DeleteSyncSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteSyncSchedule,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleResponse.SerializeToString,
+            ),
+            'RunSyncSchedule': grpc.unary_unary_rpc_method_handler(
+                    servicer.RunSyncSchedule,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -486,6 +598,168 @@ class SyncService:
             '/techaura.sync.v1.SyncService/ContinueSync',
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncRequest.SerializeToString,
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.ContinueSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateSyncSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/CreateSyncSchedule',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.CreateSyncScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSyncSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/GetSyncSchedule',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.GetSyncScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSyncSchedules(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/ListSyncSchedules',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.ListSyncSchedulesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateSyncSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/UpdateSyncSchedule',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.UpdateSyncScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteSyncSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/DeleteSyncSchedule',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.DeleteSyncScheduleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunSyncSchedule(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/RunSyncSchedule',
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_schedules__pb2.RunSyncScheduleResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from techaura.sync.v1 import schedules_pb2 as _schedules_pb2
 from techaura.sync.v1 import sync_service_pb2 as _sync_service_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -95,6 +96,31 @@ class SyncServiceStub:
     Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
     it has already ended.
     """
+    CreateSyncSchedule: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.CreateSyncScheduleRequest, _schedules_pb2.CreateSyncScheduleResponse]
+    """Stores a recurring sync. Its first fire is the first after now.
+
+    Fails with INVALID_ARGUMENT when it is wrong and with FAILED_PRECONDITION when
+    there are as many schedules as there may be.
+    """
+    GetSyncSchedule: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.GetSyncScheduleRequest, _schedules_pb2.GetSyncScheduleResponse]
+    """Answers one schedule. Fails with NOT_FOUND when there is none."""
+    ListSyncSchedules: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.ListSyncSchedulesRequest, _schedules_pb2.ListSyncSchedulesResponse]
+    """Lists schedules, newest first."""
+    UpdateSyncSchedule: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.UpdateSyncScheduleRequest, _schedules_pb2.UpdateSyncScheduleResponse]
+    """Changes a schedule. Fires that were due before a change of its times are not
+    caught up.
+
+    Fails with NOT_FOUND when there is none, with INVALID_ARGUMENT when the change is
+    wrong, and with FAILED_PRECONDITION when `revision` is not the present one.
+    """
+    DeleteSyncSchedule: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.DeleteSyncScheduleRequest, _schedules_pb2.DeleteSyncScheduleResponse]
+    """Removes a schedule; the runs that it started stay. Fails with NOT_FOUND when there
+    is none.
+    """
+    RunSyncSchedule: _grpc.UnaryUnaryMultiCallable[_schedules_pb2.RunSyncScheduleRequest, _schedules_pb2.RunSyncScheduleResponse]
+    """Starts what a schedule syncs, now; its fires stay as they are. As with TriggerSync,
+    a live run of the source with the same options is answered instead.
+    """
 
 @_typing.type_check_only
 class SyncServiceAsyncStub(SyncServiceStub):
@@ -162,6 +188,31 @@ class SyncServiceAsyncStub(SyncServiceStub):
 
     Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
     it has already ended.
+    """
+    CreateSyncSchedule: _aio.UnaryUnaryMultiCallable[_schedules_pb2.CreateSyncScheduleRequest, _schedules_pb2.CreateSyncScheduleResponse]  # type: ignore[assignment]
+    """Stores a recurring sync. Its first fire is the first after now.
+
+    Fails with INVALID_ARGUMENT when it is wrong and with FAILED_PRECONDITION when
+    there are as many schedules as there may be.
+    """
+    GetSyncSchedule: _aio.UnaryUnaryMultiCallable[_schedules_pb2.GetSyncScheduleRequest, _schedules_pb2.GetSyncScheduleResponse]  # type: ignore[assignment]
+    """Answers one schedule. Fails with NOT_FOUND when there is none."""
+    ListSyncSchedules: _aio.UnaryUnaryMultiCallable[_schedules_pb2.ListSyncSchedulesRequest, _schedules_pb2.ListSyncSchedulesResponse]  # type: ignore[assignment]
+    """Lists schedules, newest first."""
+    UpdateSyncSchedule: _aio.UnaryUnaryMultiCallable[_schedules_pb2.UpdateSyncScheduleRequest, _schedules_pb2.UpdateSyncScheduleResponse]  # type: ignore[assignment]
+    """Changes a schedule. Fires that were due before a change of its times are not
+    caught up.
+
+    Fails with NOT_FOUND when there is none, with INVALID_ARGUMENT when the change is
+    wrong, and with FAILED_PRECONDITION when `revision` is not the present one.
+    """
+    DeleteSyncSchedule: _aio.UnaryUnaryMultiCallable[_schedules_pb2.DeleteSyncScheduleRequest, _schedules_pb2.DeleteSyncScheduleResponse]  # type: ignore[assignment]
+    """Removes a schedule; the runs that it started stay. Fails with NOT_FOUND when there
+    is none.
+    """
+    RunSyncSchedule: _aio.UnaryUnaryMultiCallable[_schedules_pb2.RunSyncScheduleRequest, _schedules_pb2.RunSyncScheduleResponse]  # type: ignore[assignment]
+    """Starts what a schedule syncs, now; its fires stay as they are. As with TriggerSync,
+    a live run of the source with the same options is answered instead.
     """
 
 class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -281,6 +332,67 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with NOT_FOUND when there is no such run and with FAILED_PRECONDITION when
         it has already ended.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateSyncSchedule(
+        self,
+        request: _schedules_pb2.CreateSyncScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.CreateSyncScheduleResponse, _abc.Awaitable[_schedules_pb2.CreateSyncScheduleResponse]]:
+        """Stores a recurring sync. Its first fire is the first after now.
+
+        Fails with INVALID_ARGUMENT when it is wrong and with FAILED_PRECONDITION when
+        there are as many schedules as there may be.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSyncSchedule(
+        self,
+        request: _schedules_pb2.GetSyncScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.GetSyncScheduleResponse, _abc.Awaitable[_schedules_pb2.GetSyncScheduleResponse]]:
+        """Answers one schedule. Fails with NOT_FOUND when there is none."""
+
+    @_abc_1.abstractmethod
+    def ListSyncSchedules(
+        self,
+        request: _schedules_pb2.ListSyncSchedulesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.ListSyncSchedulesResponse, _abc.Awaitable[_schedules_pb2.ListSyncSchedulesResponse]]:
+        """Lists schedules, newest first."""
+
+    @_abc_1.abstractmethod
+    def UpdateSyncSchedule(
+        self,
+        request: _schedules_pb2.UpdateSyncScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.UpdateSyncScheduleResponse, _abc.Awaitable[_schedules_pb2.UpdateSyncScheduleResponse]]:
+        """Changes a schedule. Fires that were due before a change of its times are not
+        caught up.
+
+        Fails with NOT_FOUND when there is none, with INVALID_ARGUMENT when the change is
+        wrong, and with FAILED_PRECONDITION when `revision` is not the present one.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteSyncSchedule(
+        self,
+        request: _schedules_pb2.DeleteSyncScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.DeleteSyncScheduleResponse, _abc.Awaitable[_schedules_pb2.DeleteSyncScheduleResponse]]:
+        """Removes a schedule; the runs that it started stay. Fails with NOT_FOUND when there
+        is none.
+        """
+
+    @_abc_1.abstractmethod
+    def RunSyncSchedule(
+        self,
+        request: _schedules_pb2.RunSyncScheduleRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_schedules_pb2.RunSyncScheduleResponse, _abc.Awaitable[_schedules_pb2.RunSyncScheduleResponse]]:
+        """Starts what a schedule syncs, now; its fires stay as they are. As with TriggerSync,
+        a live run of the source with the same options is answered instead.
         """
 
 def add_SyncServiceServicer_to_server(servicer: SyncServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,139 @@
+"""techaura-sync schedules create|list|show|update|delete|run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+from google.protobuf import json_format
+from techaura.sync.v1 import schedules_pb2
+
+from techaura_sync import views
+from techaura_sync.cli.options import choice
+from techaura_sync.cli.session import session_of
+
+commands = typer.Typer(help="Recurring syncs.", no_args_is_help=True)
+
+POLICIES = {"skip": schedules_pb2.OVERLAP_POLICY_SKIP, "queue": schedules_pb2.OVERLAP_POLICY_QUEUE}
+_COLUMNS = ("scheduleId", "enabled", "cron", "timeZone", "sourceType", "sourceIdentifier", "nextFireAt", "lastOutcome")
+
+ScheduleId = Annotated[int, typer.Argument(metavar="SCHEDULE_ID", min=0, max=2**63 - 1, help="Id of the schedule.")]
+Cron = Annotated[str | None, typer.Option(help="Five fields, such as '0 3 * * *'.")]
+TimeZone = Annotated[str | None, typer.Option(metavar="NAME", help="IANA name; default: the service's own.")]
+Overlap = Annotated[str | None, typer.Option(help="skip or queue, when the source is being synced at a fire.")]
+CatchUp = Annotated[int | None, typer.Option(metavar="SECONDS", help="A missed fire comes late, within this.")]
+Options = Annotated[
+    str | None,
+    typer.Option(metavar="JSON", help='CsvOptions or ApiOptions as JSON, such as \'{"contentType": "video"}\'.'),
+]
+Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Whether it fires.")]
+
+
+@commands.command()
+def create(
+    context: typer.Context,
+    source_type: Annotated[str, typer.Argument(help="csv or api.")],
+    source_identifier: Annotated[str, typer.Argument(help="A file in the data roots, or a URL.")],
+    cron: Annotated[str, typer.Option(help="Five fields, such as '0 3 * * *'.")],
+    time_zone: TimeZone = None,
+    overlap: Overlap = None,
+    catch_up: CatchUp = None,
+    options: Options = None,
+    enabled: Enabled = None,
+) -> None:
+    """Store a recurring sync."""
+    schedule = _schedule(source_type, source_identifier, cron, time_zone, overlap, catch_up, options, enabled)
+    session = session_of(context)
+    with session.client() as client:
+        made = client.schedules.create(schedule)
+    view = views.schedule_view(made)
+    session.output.value(view, f"schedule {made.sync_schedule_id} fires next at {view['nextFireAt']}")
+
+
+@commands.command("list")
+def list_(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=1000)] = 50) -> None:
+    """List the schedules, newest first."""
+    session = session_of(context)
+    with session.client() as client:
+        page = client.schedules.page(limit)
+    session.output.table("schedules", _COLUMNS, [views.schedule_view(schedule) for schedule in page.schedules])
+
+
+@commands.command()
+def show(context: typer.Context, schedule_id: ScheduleId) -> None:
+    """Show one schedule."""
+    session = session_of(context)
+    with session.client() as client:
+        view = views.schedule_view(client.schedules.get(schedule_id))
+    session.output.value(view, "\n".join(f"{key:<18}{'' if value is None else value}" for key, value in view.items()))
+
+
+@commands.command()
+def update(
+    context: typer.Context,
+    schedule_id: ScheduleId,
+    source_identifier: Annotated[str | None, typer.Option("--source", help="Another file or URL.")] = None,
+    cron: Cron = None,
+    time_zone: TimeZone = None,
+    overlap: Overlap = None,
+    catch_up: CatchUp = None,
+    options: Options = None,
+    enabled: Enabled = None,
+) -> None:
+    """Change a schedule; what is not given stays."""
+    session = session_of(context)
+    with session.client() as client:
+        kind = client.schedules.get(schedule_id).source_type if options is not None else ""
+        schedule = _schedule(kind, source_identifier, cron, time_zone, overlap, catch_up, options, enabled)
+        schedule.sync_schedule_id = schedule_id
+        changed = client.schedules.update(schedule)
+    session.output.value(views.schedule_view(changed), f"schedule {schedule_id} is changed")
+
+
+@commands.command()
+def delete(context: typer.Context, schedule_id: ScheduleId) -> None:
+    """Remove a schedule; its runs stay."""
+    session = session_of(context)
+    with session.client() as client:
+        client.schedules.delete(schedule_id)
+    session.output.value({"scheduleId": schedule_id}, f"schedule {schedule_id} is removed")
+
+
+@commands.command()
+def run(context: typer.Context, schedule_id: ScheduleId) -> None:
+    """Start what a schedule syncs, now."""
+    session = session_of(context)
+    with session.client() as client:
+        sync_run_id = client.schedules.run_now(schedule_id)
+    session.output.value({"syncRunId": sync_run_id}, f"run {sync_run_id} is scheduled")
+
+
+def _schedule(
+    source_type: str,
+    source_identifier: str | None,
+    cron: str | None,
+    time_zone: str | None,
+    overlap: str | None,
+    catch_up: int | None,
+    options: str | None,
+    enabled: bool | None,
+) -> schedules_pb2.SyncSchedule:
+    schedule = schedules_pb2.SyncSchedule(
+        source_type=source_type,
+        source_identifier=source_identifier or "",
+        cron=cron or "",
+        time_zone=time_zone or "",
+        catch_up_seconds=catch_up,
+        enabled=enabled,
+    )
+    if overlap is not None:
+        schedule.overlap_policy = choice(overlap, POLICIES, "--overlap")
+    if options is not None:
+        choice(source_type, {"csv": 1, "api": 1}, "SOURCE_TYPE")
+        message = schedule.csv if source_type == "csv" else schedule.api
+        message.SetInParent()
+        try:
+            json_format.Parse(options, message)
+        except json_format.ParseError as error:
+            raise typer.BadParameter(str(error), param_hint="--options") from error
+    return schedule

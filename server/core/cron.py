@@ -1,0 +1,78 @@
+"""When a cron schedule is due, in its own time zone: pure functions of a time that is passed in.
+
+A fire is named by its local wall time, `2026-11-01 03:00`, which decides that it happens once: where the clock goes back
+and 03:00 comes twice, both are the same fire; where the clock goes forward over 03:00, the fire comes at the instant that
+03:00 would have been. croniter sees naive local times only: its own handling of time zones fires twice where the clock
+goes back (croniter 7, 03:00 in Helsinki).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from croniter import CroniterBadDateError, croniter
+
+CRON_CHARS_MAX: Final = 100
+# Longer than any step of a clock: where the clock has gone back, the search for the last fire begins this far ahead.
+_CLOCK_STEP_MAX: Final = timedelta(hours=3)
+
+
+def cron_problem(cron: str) -> str:
+    """What is wrong with a cron expression; empty when it is right."""
+    if len(cron) > CRON_CHARS_MAX or len(cron.split()) != 5 or not croniter.is_valid(cron):
+        return f"{cron[:CRON_CHARS_MAX]!r} is no cron expression of five fields, such as 0 3 * * *"
+    try:
+        croniter(cron, datetime(2000, 1, 1)).get_next(datetime)  # noqa: DTZ001 - local times are naive here
+    except CroniterBadDateError:
+        return f"{cron!r} never comes round (a day that no month has)"
+    return ""
+
+
+def time_zone_problem(name: str) -> str:
+    """What is wrong with the name of a time zone; empty when it is right."""
+    try:
+        ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return f"{name[:100]!r} is no IANA time zone, such as America/Bogota"
+    return ""
+
+
+def last_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> tuple[str, datetime]:
+    """The latest fire that is due: its local wall time as text, and its instant in UTC (at or before `now`).
+
+    Args:
+        cron: five fields.
+        now: aware.
+    """
+    wall = now.astimezone(time_zone)
+    # Only in the hours that come a second time do later wall times lie in the past.
+    ahead = _CLOCK_STEP_MAX if wall.fold else timedelta(minutes=1)
+    times = croniter(cron, wall.replace(tzinfo=None, fold=0) + ahead)
+    while True:
+        fire = times.get_prev(datetime)
+        instant = _instant(fire, time_zone)
+        if instant <= now:
+            return fire_name(fire), instant
+
+
+def next_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> datetime:
+    """The instant of the first fire after `now`, in UTC. Fires that have the name of a past one do not count."""
+    wall = now.astimezone(time_zone)
+    # After the clock went forward, wall times that it left out can still be to come.
+    stepped = (now - _CLOCK_STEP_MAX).astimezone(time_zone).utcoffset() != wall.utcoffset()
+    times = croniter(cron, wall.replace(tzinfo=None, fold=0) - (_CLOCK_STEP_MAX if stepped else timedelta(minutes=1)))
+    while True:
+        instant = _instant(times.get_next(datetime), time_zone)
+        if instant > now:
+            return instant
+
+
+def fire_name(fire: datetime) -> str:
+    """The name of a fire: its local wall time."""
+    return fire.strftime("%Y-%m-%d %H:%M")
+
+
+def _instant(fire: datetime, time_zone: ZoneInfo) -> datetime:
+    return fire.replace(tzinfo=time_zone, fold=0).astimezone(UTC)

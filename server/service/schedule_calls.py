@@ -1,0 +1,72 @@
+"""The schedule calls of SyncService: convert, call, convert."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import grpc
+from techaura.sync.v1 import schedules_pb2 as pb
+from techaura.sync.v1 import sync_service_pb2_grpc
+
+from db.records import Schedule
+from server.orchestration.schedules import Schedules
+from server.service import pages
+from server.service.convert_schedules import draft_of, schedule_message
+
+if TYPE_CHECKING:
+    Context = grpc.aio.ServicerContext[Any, Any]
+
+
+class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
+    """The calls on schedules; see protos/techaura/sync/v1/sync_service.proto."""
+
+    def __init__(self, schedules: Schedules) -> None:
+        self._schedules = schedules
+
+    async def CreateSyncSchedule(
+        self, request: pb.CreateSyncScheduleRequest, context: Context
+    ) -> pb.CreateSyncScheduleResponse:
+        """Store a schedule."""
+        created = await self._schedules.create(draft_of(request.schedule))
+        return pb.CreateSyncScheduleResponse(schedule=self._message(created))
+
+    async def GetSyncSchedule(self, request: pb.GetSyncScheduleRequest, context: Context) -> pb.GetSyncScheduleResponse:
+        """Answer one schedule."""
+        found = await self._schedules.get(request.sync_schedule_id)
+        return pb.GetSyncScheduleResponse(schedule=self._message(found))
+
+    async def ListSyncSchedules(
+        self, request: pb.ListSyncSchedulesRequest, context: Context
+    ) -> pb.ListSyncSchedulesResponse:
+        """A page of schedules."""
+        size = pages.page_size(request.page_size)
+        found = await self._schedules.page(pages.before_id(request.page_token), size + 1)
+        return pb.ListSyncSchedulesResponse(
+            schedules=[self._message(schedule) for schedule in found[:size]],
+            next_page_token=pages.next_token([schedule.id for schedule in found], size),
+        )
+
+    async def UpdateSyncSchedule(
+        self, request: pb.UpdateSyncScheduleRequest, context: Context
+    ) -> pb.UpdateSyncScheduleResponse:
+        """Change a schedule."""
+        schedule_id = request.schedule.sync_schedule_id
+        present = await self._schedules.get(schedule_id)
+        paths = set(request.update_mask.paths) if request.HasField("update_mask") else None
+        draft = draft_of(request.schedule, paths, source_type=present.source_type)
+        changed = await self._schedules.update(schedule_id, draft, request.schedule.revision or None)
+        return pb.UpdateSyncScheduleResponse(schedule=self._message(changed))
+
+    async def DeleteSyncSchedule(
+        self, request: pb.DeleteSyncScheduleRequest, context: Context
+    ) -> pb.DeleteSyncScheduleResponse:
+        """Remove a schedule."""
+        await self._schedules.delete(request.sync_schedule_id)
+        return pb.DeleteSyncScheduleResponse()
+
+    async def RunSyncSchedule(self, request: pb.RunSyncScheduleRequest, context: Context) -> pb.RunSyncScheduleResponse:
+        """Start what a schedule syncs."""
+        return pb.RunSyncScheduleResponse(sync_run_id=await self._schedules.run_now(request.sync_schedule_id))
+
+    def _message(self, schedule: Schedule) -> pb.SyncSchedule:
+        return schedule_message(schedule, self._schedules.next_fire_at(schedule))

@@ -1,0 +1,93 @@
+"""The schedule routes: JSON in, one call of the service, JSON out."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+from google.protobuf.field_mask_pb2 import FieldMask
+from techaura.sync.v1 import schedules_pb2, sources_pb2
+
+from tests.clients.scripted_service import Script
+
+BODY = {
+    "sourceType": "csv",
+    "sourceIdentifier": "a.csv",
+    "options": {"contentType": "video"},
+    "cron": "0 3 * * *",
+    "timeZone": "Europe/Helsinki",
+    "overlapPolicy": "queue",
+    "catchUpSeconds": 0,
+    "enabled": False,
+}
+
+
+async def test_a_schedule_is_stored_as_it_was_written(http: httpx.AsyncClient, script: Script) -> None:
+    answer = await http.post("/v1/sync/schedules", json=BODY)
+
+    assert answer.status_code == 200
+    assert answer.json()["data"]["scheduleId"] == 5
+    schedule = schedules_pb2.SyncSchedule(
+        source_type="csv",
+        source_identifier="a.csv",
+        csv=sources_pb2.CsvOptions(content_type="video"),
+        cron="0 3 * * *",
+        time_zone="Europe/Helsinki",
+        overlap_policy=schedules_pb2.OVERLAP_POLICY_QUEUE,
+        catch_up_seconds=0,
+        enabled=False,
+    )
+    assert script.requests == [schedules_pb2.CreateSyncScheduleRequest(schedule=schedule)]
+
+
+async def test_a_patch_changes_the_fields_that_it_has_and_no_other(http: httpx.AsyncClient, script: Script) -> None:
+    answer = await http.patch(
+        "/v1/sync/schedules/5", json={"enabled": False, "options": {}, "cron": None, "revision": 3}
+    )
+
+    assert answer.status_code == 200
+    schedule = schedules_pb2.SyncSchedule(sync_schedule_id=5, enabled=False, revision=3, csv=sources_pb2.CsvOptions())
+    assert script.requests == [
+        schedules_pb2.GetSyncScheduleRequest(sync_schedule_id=5),
+        schedules_pb2.UpdateSyncScheduleRequest(schedule=schedule, update_mask=FieldMask(paths=["enabled", "options"])),
+    ]
+
+
+async def test_schedules_are_listed_run_and_removed(http: httpx.AsyncClient, script: Script) -> None:
+    script.next_page_token = "more"
+
+    page = (await http.get("/v1/sync/schedules?pageSize=3&pageToken=x")).json()
+    started = (await http.post("/v1/sync/schedules/5/run")).json()
+    removed = (await http.delete("/v1/sync/schedules/5")).json()
+
+    assert ([entry["scheduleId"] for entry in page["data"]], page["nextPageToken"]) == ([5], "more")
+    assert (started["data"], removed["data"]) == ({"syncRunId": 41}, {"scheduleId": 5})
+    assert script.requests == [
+        schedules_pb2.ListSyncSchedulesRequest(page_size=3, page_token="x"),
+        schedules_pb2.RunSyncScheduleRequest(sync_schedule_id=5),
+        schedules_pb2.DeleteSyncScheduleRequest(sync_schedule_id=5),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"cron": 3}, "cron"),
+        ({"enabled": "yes"}, "enabled"),
+        ({"catchUpSeconds": True}, "catchUpSeconds"),
+        ({"catchUpSeconds": -1}, "catchUpSeconds"),
+        ({"overlapPolicy": "twice"}, "overlapPolicy"),
+        ({"options": {"nope": 1}}, "options"),
+        ({"every": "day"}, "every"),
+    ],
+)
+async def test_a_malformed_schedule_is_refused_by_its_field(
+    http: httpx.AsyncClient, script: Script, change: dict[str, object], field: str
+) -> None:
+    answer = await http.post("/v1/sync/schedules", json=BODY | change)
+
+    assert (answer.status_code, answer.json()["field"]) == (400, field)
+    assert script.requests == []
+
+
+async def test_a_schedule_id_is_a_whole_number(http: httpx.AsyncClient) -> None:
+    assert (await http.get("/v1/sync/schedules/x")).json()["error"] == "Invalid schedule ID"
