@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from db.engine import Database
+from server.core.circuit import Circuits
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.orchestration.identity import SourceKeys
@@ -21,6 +22,7 @@ class RunContext:
     Args:
         keys: tells which runs are of one source.
         reveal: opens a secret.
+        circuits: what this replica knows of the hosts of sources.
         progressed: told the id of a run each time one of its batches is committed.
     """
 
@@ -30,7 +32,8 @@ class RunContext:
     keys: SourceKeys
     reveal: Reveal
     progressed: Callable[[int], None]
+    circuits: Circuits = field(default_factory=Circuits)
 
     def source_context(self, signals: RunSignals) -> SourceContext:
         """What the source of one run is given."""
-        return SourceContext(self.settings, self.clock, signals.moved)
+        return SourceContext(self.settings, self.clock, signals.moved, self.circuits)

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
+from server.core.circuit import Circuits
 from server.core.clock import Clock
 from server.core.config import Settings
 
@@ -108,11 +109,13 @@ class SourceContext:
 
     Args:
         moved: to be called with each piece that the source delivers, so that a slow source is told from a hung one.
+        circuits: what this replica knows of the hosts of sources.
     """
 
     settings: Settings
     clock: Clock
     moved: Callable[[], None] = _nobody_asks
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 class SourceReader(Protocol):

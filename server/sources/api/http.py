@@ -101,7 +101,9 @@ class ApiClient:
         self._settings = context.settings
         self._clock = context.clock
         self._moved = context.moved
+        self._circuits = context.circuits
         self._origin = urls.origin(url)
+        self._host = f"{self._origin[1]}:{self._origin[2]}"
         self._credentials = credentials
         own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json"}
         last = {"Accept-Encoding": ACCEPT_ENCODING}
@@ -136,7 +138,8 @@ class ApiClient:
         )
         while True:
             try:
-                return await self._once(request, label)
+                async with self._circuits.passing(self._host, self._clock):
+                    return await self._once(request, label)
             except Retryable as fault:
                 await backoff.wait_or_raise(fault)
 
