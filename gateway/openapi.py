@@ -231,7 +231,7 @@ def _format() -> Schema:
     numbers = dict.fromkeys(("fileCount", "preambleLines", "columnCount"), NUMBER)
     share = {"type": "number", "minimum": 0, "maximum": 1}
     shares = {"encodingConfidence": share, "delimiterConfidence": share}
-    return _object(dict.fromkeys(texts, TEXT) | numbers | shares | {"headerLine": _nullable(NUMBER)})
+    return object_schema(dict.fromkeys(texts, TEXT) | numbers | shares | {"headerLine": _nullable(NUMBER)})
 
 
 def _run_with_errors() -> Schema:
