@@ -28,6 +28,7 @@ from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.orchestration.context import RunContext
 from server.orchestration.identity import SourceKeys
 from server.orchestration.recurring import RecurringSyncs
+from server.orchestration.retention import Retention
 from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
 from server.orchestration.schedules import Schedules
@@ -129,6 +130,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         loops = (
             RetryScheduler(database, settings, clock, wake).run,
             RecurringSyncs(database, settings, clock, keys, wake).run,
+            Retention(database, settings, clock).run,
         )
 
         def start_work() -> None:

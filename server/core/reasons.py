@@ -75,7 +75,8 @@ REASONS: Final[dict[str, Reason]] = {
         "validation", "correct the rows that the run's errors list, or raise TECHAURA_SYNC_ERROR_RATIO_MAX; sync again"
     ),
     "MIRROR_GUARD": Reason(
-        "validation", "check that the source is whole; if so many rows are really gone, raise options.mirrorGoneRatioMax"
+        "validation",
+        "check that the source is whole; if so many rows are really gone, raise options.mirrorGoneRatioMax",
     ),
     "RUN_NOT_FOUND": Reason("validation", "list the runs to find the id"),
     "RUN_ENDED": Reason("validation", "trigger the source again if it is to run once more"),
