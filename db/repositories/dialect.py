@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, cast, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, DateTime, cast, func, literal_column
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -21,6 +21,24 @@ class minutes_ago(FunctionElement[Any]):  # noqa: N801 - a SQL function, named l
     """A UTC time some minutes before now, by the database's own clock, in the form of CURRENT_TIMESTAMP."""
 
     inherit_cache = True
+
+
+class time_of_day(FunctionElement[Any]):  # noqa: N801 - a SQL function, named like one
+    """The present UTC time, by the database's own clock."""
+
+    type = DateTime()
+    inherit_cache = True
+
+
+@compiles(time_of_day)
+def _time_of_day_mysql(_element: time_of_day, _compiler: SQLCompiler, **_kw: Any) -> str:
+    return "CURRENT_TIMESTAMP"
+
+
+@compiles(time_of_day, "sqlite")
+def _time_of_day_sqlite(_element: time_of_day, _compiler: SQLCompiler, **_kw: Any) -> str:
+    # Not CURRENT_TIMESTAMP: like the others, this is a function that a simulation can replace.
+    return "datetime('now')"
 
 
 @compiles(now_ms)
@@ -50,7 +68,7 @@ def minutes_before_now(minutes: int) -> ColumnElement[Any]:
 
 def now() -> ColumnElement[Any]:
     """The database's time of day, UTC (sessions are pinned to it)."""
-    return func.current_timestamp()
+    return time_of_day()
 
 
 def as_integer(column: ColumnElement[Any]) -> ColumnElement[int]:

@@ -1,0 +1,361 @@
+"""Crash drill 18: leases, scheduler and retry of three replicas under a simulated clock, one seed after the other.
+
+usage: python -m tests.drills.simulation [--seed N] [--count N] [--steps N]
+
+Each seed is a story: callers trigger, pause, continue and cancel runs of a few sources, the bot writes rows of its own,
+workers claim, renew, write batches, fail, stop for a while or die, an answer to a COMMIT is lost, days go by. Then all
+faults end and the world goes on until nothing is left to do. The service's own claims, fences, endings, triggers,
+schedules and nightly retry run on a real SQLite database whose clock is the world's. After every step the oracle
+(oracle.py) looks. `--seed 17 --count 1` tells story 17 again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+import time
+import traceback
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+from sqlalchemy import insert
+
+from db.engine import Database
+from db.records import Batch, Lease, Ledger
+from db.repositories import leases, runs
+from db.repositories.batches import get_batch, insert_batch, last_batch
+from db.schema import sync_runs
+from server.core.config import Settings
+from server.core.cron import next_fire
+from server.core.errors import Fatal, LeaseLost, Retryable
+from server.core.secret_box import SecretBox
+from server.orchestration.ending import store_ending
+from server.orchestration.identity import SourceKeys
+from server.orchestration.leases import claim
+from server.orchestration.recurring import RecurringSyncs
+from server.orchestration.runs import Runs
+from server.orchestration.scheduler import RetryScheduler
+from server.orchestration.schedules import ScheduleDraft, Schedules
+from server.orchestration.signals import RunStopped
+from server.orchestration.triggers import RunRequest, Triggers
+from tests.drills.oracle import Oracle, Violation
+from tests.drills.world import ReplicaClock, World, emptied, simulated_database
+from tests.support.service import TEST_KEY
+
+SETTINGS: Final = Settings(time_zone="Europe/Helsinki", legacy_grace_seconds=900, retry_spread_seconds=120)
+SOURCES: Final = ("a.csv", "b.csv", "c.csv")
+BATCHES: Final = 4
+START: Final = datetime(2026, 10, 24, 20, tzinfo=UTC)  # the night in which Helsinki has 03:00 twice
+_DRAIN_STEPS_MAX: Final = 3000
+
+
+@dataclass(slots=True)
+class Working:
+    """A run in the hands of a replica."""
+
+    lease: Lease
+    next_batch_no: int
+    restart_no: int
+    renewed_at_seconds: float
+
+
+class Replica:
+    """One process: its clock, its loops, and the runs that it believes to own."""
+
+    def __init__(self, database: Database, world: World, name: str) -> None:
+        self.database, self.world, self.name = database, world, name
+        self.lives = 0
+        self.working: dict[int, Working] = {}
+        self.stopped_until_seconds = 0.0
+        box = SecretBox(TEST_KEY)
+        self.keys = SourceKeys(SETTINGS, box)
+        self.clock = ReplicaClock(world, world.chance.uniform(-2, 2))
+        self.triggers = Triggers(database, SETTINGS, self.clock, box, self.keys)
+        self.retry = RetryScheduler(database, SETTINGS, self.clock, lambda: None)
+        self.recurring = RecurringSyncs(database, SETTINGS, self.clock, self.keys, lambda: None)
+        service = Runs(database, SETTINGS, self.clock, box, self.keys, lambda: None, lambda _run, _reason: None)
+        self.schedules = Schedules(database, SETTINGS, self.clock, box, self.keys, service)
+
+    def die(self) -> None:
+        """kill -9: what it knew is gone."""
+        self.lives += 1
+        self.working.clear()
+        self.retry = RetryScheduler(self.database, SETTINGS, self.clock, lambda: None)
+        self.recurring = RecurringSyncs(self.database, SETTINGS, self.clock, self.keys, lambda: None)
+
+    async def claim(self) -> None:
+        """Take a run, unless its hands are full."""
+        if len(self.working) >= 2:
+            return
+        lease = await claim(self.database, SETTINGS, f"{self.name}.{self.lives}", self.keys)
+        if lease is None:
+            return
+        async with self.database.read() as connection:
+            run = await runs.get_run(connection, lease.run_id)
+            assert run is not None
+            checkpoint = await last_batch(connection, lease.run_id, run.restart_no)
+        if run.cancel_requested or run.paused:
+            await self._end(lease, RunStopped("cancel" if run.cancel_requested else "pause"))
+            return
+        next_no = checkpoint.batch_no + 1 if checkpoint else 1
+        self.working[lease.run_id] = Working(lease, next_no, run.restart_no, self.world.seconds)
+
+    async def renew(self) -> None:
+        """Renew every lease; drop the runs that others own by now."""
+        for run_id, work in list(self.working.items()):
+            async with self.database.write() as connection:
+                ttl_ms = round(SETTINGS.lease_ttl_seconds * 1000)
+                answer = await leases.renew(connection, work.lease, ttl_ms=ttl_ms, ledger=Ledger(), bytes_done=0)
+            if answer is None:
+                del self.working[run_id]
+
+    async def obey(self) -> None:
+        """Read what callers ask for."""
+        if not self.working:
+            return
+        async with self.database.read() as connection:
+            found = await leases.orders(connection, list(self.working))
+        for run_id, (cancel, pause) in found.items():
+            if cancel or pause:
+                work = self.working.pop(run_id)
+                await self._end(work.lease, RunStopped("cancel" if cancel else "pause"))
+
+    async def write(self, oracle: Oracle, *, answer_is_lost: bool = False) -> None:
+        """Write the next batch of one run, or end it after its last."""
+        if not self.working:
+            return
+        work = self.working[self.world.chance.choice(sorted(self.working))]
+        if work.next_batch_no > BATCHES:
+            del self.working[work.lease.run_id]
+            await self._end(work.lease, None)
+            return
+        try:
+            await self._write_batch(work)
+        except LeaseLost:
+            del self.working[work.lease.run_id]
+            oracle.stale_writes_refused += 1
+            return
+        if not answer_is_lost:
+            work.next_batch_no += 1
+
+    async def _write_batch(self, work: Working) -> None:
+        async with self.database.write() as connection:
+            if await get_batch(connection, work.lease.run_id, work.restart_no, work.next_batch_no) is not None:
+                return
+            batch = Batch(work.next_batch_no, Ledger(read=1, inserted=1), {}, work.next_batch_no)
+            await insert_batch(connection, work.lease, work.restart_no, batch)
+            if not await leases.hold_for_batch(connection, work.lease):
+                raise LeaseLost(work.lease.run_id)
+
+    async def fail(self, error: Exception) -> None:
+        """One of its runs meets a fault."""
+        if self.working:
+            run_id = self.world.chance.choice(sorted(self.working))
+            await self._end(self.working.pop(run_id).lease, error)
+
+    async def drain(self) -> None:
+        """SIGTERM: give everything back."""
+        for work in self.working.values():
+            await self._end(work.lease, RunStopped("release"))
+        self.die()
+
+    async def _end(self, lease: Lease, error: Exception | None) -> None:
+        await store_ending(self.database, SETTINGS, self.clock, lease, error)
+
+
+@dataclass(slots=True)
+class Figures:
+    """What all stories together went through."""
+
+    stories: int = 0
+    steps: int = 0
+    takeovers: int = 0
+    stale_writes_refused: int = 0
+    fires: int = 0
+    retries: int = 0
+    failures: list[str] = field(default_factory=list)
+
+
+class Story:
+    """One seed."""
+
+    def __init__(self, database: Database, world: World) -> None:
+        self.database, self.world, self.chance = database, world, world.chance
+        self.replicas = [Replica(database, world, name) for name in "xyz"]
+        self.oracle = Oracle(database, SETTINGS, BATCHES)
+
+    async def tell(self, steps: int) -> None:
+        """Go through the story to its end.
+
+        Raises:
+            Violation
+        """
+        replica = self.replicas[0]
+        for cron, policy in (("0 3 * * *", "skip"), ("30 */4 * * *", "queue")):
+            draft = ScheduleDraft("csv", "a.csv", {}, cron, "Europe/Helsinki", policy, 7200)
+            await replica.schedules.create(draft)
+        for _ in range(steps):
+            await self._step()
+            await self.oracle.look()
+        await self._end_well()
+        await self.oracle.final()
+
+    async def _step(self) -> None:
+        self.world.seconds += self.chance.choice((0.0, 0.1, 0.5, 0.5, 1.0, 1.0, 3.0, 5.0, 20.0, 900.0, 20_000.0))
+        replica = self.chance.choice(self.replicas)
+        caller = self.chance.random()
+        if caller < 0.25:
+            await self._call(replica)
+        elif self.world.seconds >= replica.stopped_until_seconds:
+            await self._work(replica)
+
+    async def _call(self, replica: Replica) -> None:
+        what = self.chance.choice(("trigger", "trigger", "trigger", "bot", "cancel", "pause", "continue", "continue"))
+        if what == "trigger":
+            name, options = self.chance.choice(SOURCES), {"contentType": self.chance.choice(("music", "video"))}
+            key, digest = replica.keys.source_key("csv", name), replica.keys.options_digest(options)
+            live = await self.oracle.live(key, digest)
+            run_id = await replica.triggers.store(RunRequest("csv", name, options, key, digest))
+            self.oracle.triggered(live, run_id)
+        elif what == "bot":
+            status = self.chance.choice(("pending", "pending", "in_progress"))
+            values = {"source_type": "csv", "source_identifier": self.chance.choice(SOURCES), "status": status}
+            async with self.database.write() as connection:
+                stamp = self.world.moment.replace(tzinfo=None, microsecond=0)
+                await connection.execute(insert(sync_runs).values(values | {"created_at": stamp, "updated_at": stamp}))
+        elif self.oracle.run_ids:
+            run_id = self.chance.choice(self.oracle.run_ids)
+            async with self.database.write() as connection:
+                if what == "cancel":
+                    await runs.request_cancel(connection, run_id)
+                else:
+                    await runs.set_paused(connection, run_id, what == "pause")
+
+    async def _work(self, replica: Replica) -> None:
+        what = self.chance.choice(
+            (
+                "claim",
+                "claim",
+                "write",
+                "write",
+                "write",
+                "lost",
+                "renew",
+                "obey",
+                "retry",
+                "night",
+                "fire",
+                "fault",
+                "stop",
+                "die",
+            )
+        )
+        if what in ("write", "lost"):
+            await replica.write(self.oracle, answer_is_lost=what == "lost")
+        elif what == "fault":
+            passing = Retryable("SOURCE_UNAVAILABLE", "503")
+            await replica.fail(
+                self.chance.choice((passing, passing, Fatal("SOURCE_MALFORMED", "x", category="parsing")))
+            )
+        elif what == "stop":
+            # SIGSTOP, then SIGCONT: it goes on as if nothing had happened.
+            replica.stopped_until_seconds = self.world.seconds + self.chance.choice((1.0, 10.0, 60.0))
+        elif what == "die":
+            await (replica.drain() if self.chance.random() < 0.3 else _died(replica))
+        elif what in ("retry", "night", "fire"):
+            await self._fire(replica, what)
+        elif what == "claim":
+            await replica.claim()
+        elif what == "renew":
+            await replica.renew()
+        else:
+            await replica.obey()
+
+    async def _fire(self, replica: Replica, what: str) -> None:
+        if what == "night":
+            # To the next 3 AM: chance alone would hardly get there.
+            due = next_fire(SETTINGS.retry_cron, ZoneInfo(SETTINGS.time_zone), self.world.moment)
+            self.world.seconds += (due - self.world.moment).total_seconds() + 3.0
+        if what != "fire":
+            self.oracle.retried(await replica.retry.fire_if_due())
+        else:
+            self.oracle.fired(await replica.recurring.fire_due())
+
+    async def _end_well(self) -> None:
+        """No more faults and no more callers: everything that was accepted has to end."""
+        for run_id in self.oracle.run_ids:
+            async with self.database.write() as connection:
+                await runs.set_paused(connection, run_id, False)
+        for _ in range(_DRAIN_STEPS_MAX):
+            self.world.seconds += 1.0
+            for replica in self.replicas:
+                await replica.renew()
+                await replica.obey()
+                await replica.claim()
+                for _ in range(len(replica.working)):
+                    await replica.write(self.oracle)
+            await self.oracle.look()
+            if not self.oracle.is_anything_left:
+                return
+            if not any(replica.working for replica in self.replicas):
+                # What waits for its time, for a lease to expire or for the grace time of the old service.
+                self.world.seconds += 60.0
+        raise Violation(f"runs never ended: {self.oracle.left}")
+
+
+async def _died(replica: Replica) -> None:
+    replica.die()
+
+
+async def simulate(seed: int, count: int, steps: int) -> Figures:
+    """Tell `count` stories from `seed` on."""
+    figures = Figures()
+    world = World(START)
+    async with simulated_database(world) as database:
+        for number in range(seed, seed + count):
+            world.begin(number, START)
+            world.start += timedelta(minutes=world.chance.randrange(0, 3 * 24 * 60))
+            await emptied(database)
+            story = Story(database, world)
+            try:
+                await story.tell(steps)
+            except Violation as violation:
+                figures.failures.append(f"seed {number}: {violation}")
+            except Exception:  # noqa: BLE001 - a story that breaks is a failure of its seed
+                figures.failures.append(f"seed {number}: {traceback.format_exc()}")
+            figures.stories += 1
+            figures.steps += steps
+            figures.takeovers += story.oracle.takeovers
+            figures.stale_writes_refused += story.oracle.stale_writes_refused
+            figures.fires += story.oracle.fire_count
+            figures.retries += story.oracle.retries
+    return figures
+
+
+def main() -> int:
+    """Simulate, print one line, and one for each failure."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--count", type=int, default=10_000)
+    parser.add_argument("--steps", type=int, default=60)
+    given = parser.parse_args()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    began = time.monotonic()
+    figures = asyncio.run(simulate(given.seed, given.count, given.steps))
+    print(
+        f"simulation: {figures.stories} seeds from {given.seed}, {figures.steps} steps, {figures.takeovers} takeovers, "
+        f"{figures.stale_writes_refused} stale writes refused, {figures.fires} fires, {figures.retries} nightly retries, {len(figures.failures)} violations, "
+        f"{time.monotonic() - began:.0f} s"
+    )
+    for failure in figures.failures[:20]:
+        print(failure)
+    return 1 if figures.failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
