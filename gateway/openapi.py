@@ -177,6 +177,8 @@ def api_options() -> Schema:
         pagination=pagination,
         body={"type": "object"},
         **_write_options(),
+        format={"enum": ["auto", "json", "ndjson", "csv"]},
+        csvDelimiter=TEXT,
     )
 
 

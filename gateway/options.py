@@ -224,6 +224,8 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "pagination": _pagination,
     "body": _body,
     **_WRITE,
+    "format": _text("format"),
+    "csvDelimiter": _text("csv_delimiter"),
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {

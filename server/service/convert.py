@@ -90,10 +90,13 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
         document["headers"] = {name: _secret(value) for name, value in options.headers.items()}
     if options.HasField("auth"):
         document["auth"] = _auth(options.auth)
-    if options.HasField("data_path"):
-        document["dataPath"] = options.data_path
-    if options.HasField("content_type"):
-        document["contentType"] = options.content_type
+    names = {
+        "data_path": "dataPath",
+        "content_type": "contentType",
+        "format": "format",
+        "csv_delimiter": "csvDelimiter",
+    }
+    document |= _set_fields(options, names)
     if options.field_mapping:
         document["fieldMapping"] = dict(options.field_mapping)
     if options.HasField("pagination"):

@@ -24,6 +24,7 @@ CSV: dict[str, Any] = {
 API: dict[str, Any] = {
     "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
     "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "token"}}, "fieldMapping": {"title": "t.u"},
+    "format": "ndjson", "csvDelimiter": ";",
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",

@@ -105,7 +105,7 @@ class ApiClient:
         self._origin = urls.origin(url)
         self._host = f"{self._origin[1]}:{self._origin[2]}"
         self._credentials = credentials
-        own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json"}
+        own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json, */*;q=0.5"}
         last = {"Accept-Encoding": ACCEPT_ENCODING}
         self._headers = _encoded([own, credentials.headers, last])
         self._body_headers = _encoded([own, {"Content-Type": "application/json"}, credentials.headers, last])

@@ -11,9 +11,12 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from server.sources.api.json_values import NumberText, type_name
 from server.sources.api.layout import Layout
 
 DEPTH_MAX: Final = 64
@@ -35,12 +38,6 @@ class JsonRefused(ValueError):
         self.message = message
 
 
-class NumberText(str):
-    """The literal of a JSON number with a fraction or an exponent."""
-
-    __slots__ = ()
-
-
 @dataclass(frozen=True, slots=True)
 class Page:
     """A parsed body. Columns rather than rows, because there are very many items.
@@ -51,6 +48,7 @@ class Page:
         refused: by index, why an element cannot be kept exactly; its value is None.
         text: compact JSON of the array.
         envelope: what stands around the array; in it the array itself is of no meaning.
+        notices: what a person should know.
     """
 
     values: list[Any] = field(default_factory=list)
@@ -58,6 +56,7 @@ class Page:
     refused: dict[int, JsonRefused] = field(default_factory=dict)
     text: str = ""
     envelope: Any = None
+    notices: tuple[str, ...] = ()
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -82,26 +81,60 @@ _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float,
 _LENIENT: Final = json.JSONDecoder(parse_int=len, parse_float=len)
 
 
-def parse_page(body: bytes, charset: str | None, data_path: str | None) -> Page:
-    """Read a page.
+def parse_page(body: bytes, charset: str | None, names: tuple[str, ...] | None) -> Page:
+    """Read a page whose items stand in one array.
 
     Args:
         charset: what the response says; None: UTF-8, 16 or 32 by the first bytes.
-        data_path: dot path to the array; None: the body itself, else `data`, else `items`.
+        names: keys that lead to the array; None: the body itself, else `data`, else `items`.
 
     Raises:
         JsonRefused: it is no JSON, too deep, not exact outside of the items, or has no array there.
     """
-    text = _decode(body, charset)
+    text = decode(body, charset)
+    layout = layout_of(text)
+    paths = [(), ("data",), ("items",)] if names is None else [names]
+    with refusals():
+        value, end = _walk(layout, text, _skip(text, 0), paths)
+        _check_ended(text, end)
+    for path in paths:
+        found = _at(value, path)
+        if isinstance(found, Page):
+            return found if found is value else replace(found, envelope=value)
+    raise JsonRefused("no_array", _no_array(value, paths, names))
+
+
+def parse_whole(text: str) -> Any:
+    """A text as one value.
+
+    Raises:
+        JsonRefused: it is no JSON, or is not exact.
+    """
+    with refusals():
+        value, end = _STRICT.raw_decode(text, _skip(text, 0))
+        _check_ended(text, end)
+    if has_half_pair(text, value):
+        raise half_pair()
+    return value
+
+
+def layout_of(text: str) -> Layout:
+    """Where the parts of a text are.
+
+    Raises:
+        JsonRefused: too_deep.
+    """
     layout = Layout(text)
     if layout.depth() > DEPTH_MAX:
         raise _too_deep()
-    paths = [tuple(data_path.split("."))] if data_path else [(), ("data",), ("items",)]
+    return layout
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what the parser raises into JsonRefused."""
     try:
-        value, end = _walk(layout, text, _skip(text, 0), paths)
-        end = _skip(text, end)
-        if end != len(text):
-            raise json.JSONDecodeError("Extra data", text, end)
+        yield
     except json.JSONDecodeError as error:
         raise JsonRefused(
             "not_json", f"it is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
@@ -112,14 +145,17 @@ def parse_page(body: bytes, charset: str | None, data_path: str | None) -> Page:
         raise
     except ValueError:
         raise _too_long_number() from None
-    for path in paths:
-        found = _at(value, path)
-        if isinstance(found, Page):
-            return found if found is value else replace(found, envelope=value)
-    raise JsonRefused("no_array", _no_array(value, paths, data_path))
 
 
-def _decode(body: bytes, charset: str | None) -> str:
+def decode(body: bytes, charset: str | None) -> str:
+    """A body as text.
+
+    Args:
+        charset: what the response says; None: UTF-8, 16 or 32 by the first bytes.
+
+    Raises:
+        JsonRefused: bad_encoding.
+    """
     encoding = charset or json.detect_encoding(body)
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
@@ -129,6 +165,12 @@ def _decode(body: bytes, charset: str | None) -> str:
         raise JsonRefused("bad_encoding", "it names an encoding that is not known") from None
     except UnicodeDecodeError as error:
         raise JsonRefused("bad_encoding", f"it is not {encoding} at byte {error.start}") from None
+
+
+def _check_ended(text: str, end: int) -> None:
+    end = _skip(text, end)
+    if end != len(text):
+        raise json.JSONDecodeError("Extra data", text, end)
 
 
 def _too_deep() -> JsonRefused:
@@ -162,9 +204,9 @@ def _walk_array(layout: Layout, text: str, at: int) -> tuple[Page, int]:
     texts = layout.elements(at, end)
     if _SURROGATE.search(text, at, end):
         for index in range(len(values)):
-            if _has_half_pair(texts[index], values[index]):
+            if has_half_pair(texts[index], values[index]):
                 values[index] = None
-                refused[index] = JsonRefused("bad_encoding", "it has half of a surrogate pair, which is no character")
+                refused[index] = half_pair()
     if len(texts) != len(values):
         raise AssertionError("the layout and the parser disagree on the number of items")
     return Page(values, texts, refused, layout.compact(at, end)), end
@@ -195,7 +237,12 @@ def _too_long_number() -> JsonRefused:
     return JsonRefused("out_of_range", "it has a whole number of more than 4300 digits")
 
 
-def _has_half_pair(text: str, value: Any) -> bool:
+def half_pair() -> JsonRefused:
+    """The refusal of what `has_half_pair` finds."""
+    return JsonRefused("bad_encoding", "it has half of a surrogate pair, which is no character")
+
+
+def has_half_pair(text: str, value: Any) -> bool:
     """Whether a text or a name in an item cannot be written as UTF-8."""
     if not _SURROGATE.search(text):
         return False
@@ -230,30 +277,6 @@ def _walk_object(layout: Layout, text: str, at: int, paths: list[tuple[str, ...]
         at = _skip(text, at + 1)
 
 
-def to_text(value: Any) -> str:
-    """Compact JSON of a parsed value, numbers with their own digits."""
-    if isinstance(value, NumberText):
-        return str(value)
-    if isinstance(value, dict):
-        return "{" + ",".join(f"{to_text(key)}:{to_text(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, list):
-        return "[" + ",".join(map(to_text, value)) + "]"
-    return json.dumps(value, ensure_ascii=False)
-
-
-def type_name(value: Any) -> str:
-    """JSON's name for the type of a parsed value."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    if isinstance(value, int | NumberText):
-        return "number"
-    if isinstance(value, str):
-        return "string"
-    return "array" if isinstance(value, list) else "object"
-
-
 def _at(value: Any, path: tuple[str, ...]) -> Any:
     for key in path:
         if not isinstance(value, dict) or key not in value:
@@ -262,8 +285,9 @@ def _at(value: Any, path: tuple[str, ...]) -> Any:
     return value
 
 
-def _no_array(value: Any, paths: list[tuple[str, ...]], data_path: str | None) -> str:
-    if data_path is None:
+def _no_array(value: Any, paths: list[tuple[str, ...]], names: tuple[str, ...] | None) -> str:
+    data_path = ".".join(names or ())
+    if names is None:
         return f"it is of type {type_name(value)} and has no array at data or items; set options.dataPath to the array"
     for length in range(1, len(paths[0]) + 1):
         found, parent = _at(value, paths[0][:length]), _at(value, paths[0][: length - 1])

@@ -42,6 +42,10 @@ class Layout:
         """The deepest nesting of arrays and objects."""
         return int(self._levels.max(initial=0))
 
+    def parts(self) -> int:
+        """Brackets and commas outside of strings; there is at most one value more than these."""
+        return len(self._marks)
+
     def elements(self, start: int, end: int) -> list[str]:
         """The elements of the array in text[start:end], each without white space outside of strings."""
         first, last = np.searchsorted(self._marks, (start, end)).tolist()

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from server.core.errors import Fatal
 from server.sources.api import urls
 from server.sources.api.paging import PageFacts, Place
+from server.sources.api.paths import find
 
 TOKEN_CHARS_MAX: Final = 8192
 # The contract's five, in its order.
@@ -130,7 +131,7 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
     stated = bool(header) and header.lower() in page.headers
     found = page.headers.get(header.lower(), "").strip() if header else ""
     for path in paths if not found else ():
-        there, value = _look_up(page.envelope, path)
+        there, value = find(page.envelope, path)
         stated = stated or there
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             found = str(value)
@@ -164,18 +165,6 @@ def check_end(place: Place, page: PageFacts, page_items: int, *, stated: bool, w
             f"a page {why} but does not name the next one at {', '.join(where)}; choose the pagination that it has",
             category="parsing",
         )
-
-
-def _look_up(envelope: Any, path: str) -> tuple[bool, Any]:
-    """Whether a dot path exists in the envelope, and the value there; a key with dots in it goes before the way."""
-    if isinstance(envelope, Mapping) and path in envelope:
-        return True, envelope[path]
-    value = envelope
-    for key in path.split("."):
-        if not isinstance(value, Mapping) or key not in value:
-            return False, None
-        value = value[key]
-    return True, value
 
 
 def _is_url(token: str) -> bool:

@@ -12,8 +12,11 @@ from typing import Any, Final
 
 import polars as pl
 
-from server.sources.api.json_text import NumberText, Page, to_text, type_name
+from server.core.errors import Fatal
+from server.sources.api.json_text import Page
+from server.sources.api.json_values import text_of, type_name
 from server.sources.api.options import FIELD_TARGETS
+from server.sources.api.paths import extract_of
 from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
 
 IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
@@ -24,13 +27,13 @@ Extract = Callable[[Sequence[Any], Sequence[str]], list[str | None]]
 
 
 class ItemMapper:
-    """Maps items by a field mapping: target column to dot path."""
+    """Maps items by a field mapping: target column to a path or a template (see paths.py)."""
 
     def __init__(self, field_mapping: Mapping[str, str]) -> None:
         extracts: dict[str, Extract] = {}
         for column in FIELD_TARGETS:
             if column in field_mapping:
-                extracts[column] = _by_path(field_mapping[column])
+                extracts[column] = _by_field(column, field_mapping[column])
             elif column == "external_id":
                 extracts[column] = _identifiers
             elif column == "metadata":
@@ -86,32 +89,16 @@ def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
     return rejects
 
 
-def value_at(value: Any, path: Sequence[str]) -> Any:
-    """The value at a path of keys and list indexes, or None."""
-    for segment in path:
-        if isinstance(value, dict):
-            value = value.get(segment)
-        elif isinstance(value, list) and segment.isascii() and segment.isdecimal() and int(segment) < len(value):
-            value = value[int(segment)]
-        else:
-            return None
-    return value
-
-
-def text_of(value: Any) -> str | None:
-    """A parsed value as text: texts and numbers as they stand, booleans as true and false, the rest as JSON."""
-    kind = type(value)
-    if kind is str or value is None:
-        return value  # type: ignore[no-any-return]
-    return str(value) if kind in (int, NumberText) else to_text(value)
-
-
-def _by_path(dot_path: str) -> Extract:
-    path = dot_path.split(".")
+def _by_field(column: str, text: str) -> Extract:
+    find = extract_of(text, as_json=column == "metadata")
 
     def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
-        # A field whose name has dots in it goes before the way through objects.
-        return [text_of(value_at(value, path) if (whole := value.get(dot_path)) is None else whole) for value in values]
+        try:
+            return [find(value) for value in values]
+        except ValueError as error:
+            raise Fatal(
+                "INVALID_MAPPING", f"options.fieldMapping.{column} {error} in one item", category="validation"
+            ) from None
 
     return extract
 

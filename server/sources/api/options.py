@@ -25,6 +25,7 @@ from pydantic_core import ErrorDetails
 
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
+from server.sources.api.paths import PATH_CHARS_MAX, check_field, check_path
 from server.sources.api.secret_names import secret_name
 from server.sources.write_options import WriteOptions
 
@@ -110,12 +111,6 @@ def _parameter_name(name: str) -> str:
     return name
 
 
-def _dot_path(path: str) -> str:
-    if any(not segment for segment in path.split(".")):
-        raise ValueError("is no dot path, such as result.items")
-    return path
-
-
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -124,7 +119,8 @@ Secret = Annotated[SecretValue, PlainValidator(_secret)]
 HeaderSecret = Annotated[SecretValue, PlainValidator(_secret), AfterValidator(_sendable)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 ParameterName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_parameter_name)]
-DotPath = Annotated[str, Field(min_length=1, max_length=512), AfterValidator(_dot_path)]
+Path = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_path)]
+FieldPath = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_field)]
 
 
 class _Options(BaseModel):
@@ -140,25 +136,31 @@ class _Options(BaseModel):
 class BearerAuth(_Options):
     """Authorization: Bearer."""
 
-    type: Literal["bearer"]
-    token: HeaderSecret
+    type: Literal["bearer"] = Field(description="`bearer`: Authorization: Bearer with a token.")
+    token: HeaderSecret = Field(
+        description='The token: a text (stored encrypted), `{"env": "SOURCE_NAME"}` or `{"file": "name"}`.'
+    )
 
 
 class BasicAuth(_Options):
     """Authorization: Basic (RFC 7617, UTF-8)."""
 
-    type: Literal["basic"]
-    username: Annotated[str, Field(max_length=1024, pattern="^[^:\x00-\x1f\x7f]*$")]
-    password: Secret
+    type: Literal["basic"] = Field(description="`basic`: Authorization: Basic with a name and a password.")
+    username: Annotated[str, Field(max_length=1024, pattern="^[^:\x00-\x1f\x7f]*$")] = Field(
+        description="The user's name, without a colon; at most 1024 characters."
+    )
+    password: Secret = Field(description="The password, in the forms of `auth.token`.")
 
 
 class ApiKeyAuth(_Options):
     """A key in a header or in a query parameter of the API's own; one of the two is named."""
 
-    type: Literal["apikey"]
-    api_key_header: HeaderName | None = None
-    api_key_param: ParameterName | None = None
-    api_key_value: HeaderSecret
+    type: Literal["apikey"] = Field(description="`apikey`: a key in a header or a query parameter of the API's own.")
+    api_key_header: HeaderName | None = Field(None, description="Header that holds the key; this or `apiKeyParam`.")
+    api_key_param: ParameterName | None = Field(
+        None, description="Query parameter that holds the key; it is sent and never stored or shown."
+    )
+    api_key_value: HeaderSecret = Field(description="The key, in the forms of `auth.token`.")
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -170,31 +172,74 @@ class ApiKeyAuth(_Options):
 class Pagination(_Options):
     """How the API is paged. See paging.py for what ends a run."""
 
-    enabled: bool
-    type: Literal["page", "offset", "cursor", "link", "auto"] = "page"
-    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    params_in: Literal["query", "body"] = "query"
-    limit_param: ParameterName = "limit"
-    offset_param: ParameterName = "offset"
-    page_param: ParameterName = "page"
-    cursor_param: ParameterName = "cursor"
-    cursor_path: DotPath | None = None
-    cursor_header: HeaderName | None = None
-    next_url_path: DotPath | None = None
-    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    enabled: bool = Field(description="Whether there are further pages to ask for; if not, one request is made.")
+    type: Literal["page", "offset", "cursor", "link", "auto"] = Field(
+        "page",
+        description="How the next page is named: `page` (a number from 1), `offset` (items before it), `cursor` (a token "
+        "in the page before), `link` (a URL in the Link header or in the page before), or `auto` to find it out.",
+    )
+    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
+        None, description="Items asked for on a page, 1 to 100000. Unset: the limit in the URL, else 100."
+    )
+    params_in: Literal["query", "body"] = Field(
+        "query", description="Where page parameters go: `query`, or `body` of a POST, there at dot paths."
+    )
+    limit_param: ParameterName = Field("limit", description="Parameter for the items on a page.")
+    offset_param: ParameterName = Field("offset", description="Parameter for the items before the page.")
+    page_param: ParameterName = Field("page", description="Parameter for the page's number.")
+    cursor_param: ParameterName = Field("cursor", description="Parameter for the cursor.")
+    cursor_path: Path | None = Field(
+        None,
+        description="Path to the next cursor in the page. Unset: cursor, nextCursor, next_cursor, pagination.cursor or "
+        "pagination.nextCursor.",
+    )
+    cursor_header: HeaderName | None = Field(None, description="Response header that holds the next cursor.")
+    next_url_path: Path | None = Field(
+        None, description="Path to the next page's URL, with `link`. Unset: the places that are common."
+    )
+    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
+        None,
+        description="Pages at the most, 1 to 1000000; a run that ends by it is completed with a notice. Unset: all pages, "
+        "up to the service's limit, beyond which the run fails.",
+    )
 
 
 class ApiOptions(_Options, WriteOptions):
     """The whole document."""
 
-    method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = "GET"
-    headers: Annotated[dict[HeaderName, HeaderSecret], Field(max_length=64)] = Field(default_factory=dict)
-    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth, Field(discriminator="type")] | None = None
-    data_path: DotPath | None = None
-    content_type: Literal["music", "video", "movie", "game", "other"] = "music"
-    field_mapping: Annotated[dict[str, DotPath], Field(max_length=64)] = Field(default_factory=dict)
-    body: dict[str, Any] | None = None
-    pagination: Pagination = Pagination(enabled=False)
+    method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = Field("GET", description="`GET` or `POST`.")
+    headers: Annotated[dict[HeaderName, HeaderSecret], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description="Headers of every request, at most 64; values are secrets in the forms of `auth.token`.",
+    )
+    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth, Field(discriminator="type")] | None = Field(
+        None, description="How requests prove who sends them. Sent to the source's own scheme, host and port only."
+    )
+    format: Literal["auto", "json", "ndjson", "csv"] = Field(
+        "auto",
+        description="How answers are read: `json`, `ndjson` (an item in each line), `csv` (with a header on each page), or "
+        "`auto` for what their content type says, else JSON.",
+    )
+    csv_delimiter: str = Field(
+        ",", min_length=1, max_length=8, description="Between two fields of a CSV answer; 1 to 8 characters."
+    )
+    data_path: Path | None = Field(
+        None,
+        description="Path to the items of a JSON answer: keys and list indexes (`result[0].songs`) to the array, or "
+        "JSONPath (`$.albums[*].songs`). Unset: the answer itself, else `data`, else `items`.",
+    )
+    content_type: Literal["music", "video", "movie", "game", "other"] = Field(
+        "music", description="Value of content_index.content_type for items without a mapped one."
+    )
+    field_mapping: Annotated[dict[str, FieldPath], Field(max_length=64)] = Field(
+        default_factory=dict,
+        description="Target column to where its value stands in an item: a path (`artist.name`, `tracks[0].name`), "
+        "JSONPath (`$.artists[*].name`; several values are joined by a comma) or a template (`{artist.name} - {title}`; "
+        "no value where one of its paths has none). Unset columns: fields called like them; external_id: id, _id, "
+        "external_id or uuid; metadata: the whole item.",
+    )
+    body: dict[str, Any] | None = Field(None, description="With POST: the JSON body of every request.")
+    pagination: Pagination = Field(Pagination(enabled=False), description="How the API is paged. Unset: one request.")
 
     @model_validator(mode="after")
     def _body_is_posted(self) -> Self:

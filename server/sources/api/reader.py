@@ -133,8 +133,11 @@ class ApiReader:
         except Exception as error:  # noqa: BLE001 - a fault of ours; the consumer must get it, or it would wait for ever
             ending = error
         # Pages without items change nothing: a resume asks for the last one again.
-        if any(walked.page.values for walked in pages):
-            await queue.put(self._batch(pages, batch_no))
+        try:
+            if any(walked.page.values for walked in pages):
+                await queue.put(self._batch(pages, batch_no))
+        except Exception as error:  # noqa: BLE001 - as above; what ended the walk comes first
+            ending = ending or error
         await queue.put(ending)
 
     def _is_full(self, pages: list[WalkedPage], began_seconds: float) -> bool:

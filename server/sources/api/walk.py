@@ -14,9 +14,10 @@ from typing import Any
 
 from server.core.errors import Fatal
 from server.sources.api import urls
+from server.sources.api.formats import read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
 from server.sources.api.http import Answer, ApiClient, PageMissing, PageRequest
-from server.sources.api.json_text import JsonRefused, Page, parse_page
+from server.sources.api.json_text import JsonRefused, Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging import PageFacts, Paging, Place, token_of
 from server.sources.api.position import Position
@@ -124,13 +125,16 @@ class PageWalk:
         if answer.status == 204:
             return Page()
         try:
-            return parse_page(answer.body, answer.charset, self._options.data_path)
+            page = read_answer(answer, self._options, self._context.settings)
         except JsonRefused as error:
             raise Fatal(
                 "SOURCE_MALFORMED",
                 f"the answer to page {number} of {urls.shown(url)} cannot be read: {error.message}",
                 category="parsing",
             ) from error
+        for notice in page.notices:
+            self._notice(notice)
+        return page
 
     def _after(self, position: Position, facts: PageFacts, size_bytes: int, digest: str) -> Position:
         if facts.count and 0 < position.last_count < position.page_items_max:

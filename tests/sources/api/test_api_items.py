@@ -11,25 +11,27 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import SyncError
-from server.sources.api.json_text import JsonRefused, NumberText, parse_page, to_text
+from server.sources.api.json_text import JsonRefused
+from server.sources.api.json_values import NumberText, to_text
 from server.sources.api.mapping import ItemMapper, rejects_of
 from server.sources.api.options import FIELD_TARGETS
+from server.sources.api.selection import read_json
 from server.targets.content_index import CONTENT_INDEX
 
 
 def items(body: Any, data_path: str | None = None) -> list[Any]:
     text = body if isinstance(body, str) else json.dumps(body)
-    return list(parse_page(text.encode(), None, data_path).values)
+    return list(read_json(text.encode(), None, data_path).values)
 
 
 def row(item: str, mapping: dict[str, str] | None = None) -> dict[str, Any]:
-    page = parse_page(f"[{item}]".encode(), None, None)
+    page = read_json(f"[{item}]".encode(), None, None)
     return dict(ItemMapper(mapping or {}).frame(page.values, page.texts).to_dicts()[0])
 
 
 def refusal(body: bytes | str, data_path: str | None = None) -> JsonRefused:
     with pytest.raises(JsonRefused) as caught:
-        parse_page(body if isinstance(body, bytes) else body.encode(), None, data_path)
+        read_json(body if isinstance(body, bytes) else body.encode(), None, data_path)
     return caught.value
 
 
@@ -77,7 +79,7 @@ def test_what_is_no_json_is_refused(body):
 @given(st.text())
 def test_any_text_is_parsed_or_refused(text):
     try:
-        page = parse_page(text.encode("utf-8", "surrogatepass"), None, None)
+        page = read_json(text.encode("utf-8", "surrogatepass"), None, None)
     except JsonRefused:
         return
     json.loads(text)
@@ -94,7 +96,7 @@ VALUES = st.recursive(
 @given(st.lists(VALUES), st.sampled_from([None, 1, 3]), st.booleans())
 def test_items_keep_their_text_whatever_stands_between(values, indent, ascii_only):
     body = json.dumps({"a": [[1]], "data": values, "z": {"data": 1}}, indent=indent, ensure_ascii=ascii_only)
-    page = parse_page(body.encode("utf-8", "surrogatepass"), None, None)
+    page = read_json(body.encode("utf-8", "surrogatepass"), None, None)
     expected = [json.dumps(value, separators=(",", ":"), ensure_ascii=ascii_only) for value in values]
     assert page.texts == expected
 
@@ -102,13 +104,13 @@ def test_items_keep_their_text_whatever_stands_between(values, indent, ascii_onl
 @given(VALUES)
 def test_parsed_values_are_written_back_as_they_were(value):
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-    page = parse_page(f"[{text}]".encode("utf-8", "surrogatepass"), None, None)
+    page = read_json(f"[{text}]".encode("utf-8", "surrogatepass"), None, None)
     if not page.refused:
         assert json.loads(to_text(page.values[0])) == value
 
 
 def test_white_space_inside_strings_is_kept():
-    page = parse_page(b'[ { "a b" : "x \\" , y" , "c":\n[ 1 ,\t2 ] } , 5 ]', None, None)
+    page = read_json(b'[ { "a b" : "x \\" , y" , "c":\n[ 1 ,\t2 ] } , 5 ]', None, None)
     assert page.texts == ['{"a b":"x \\" , y","c":[1,2]}', "5"]
 
 
@@ -184,7 +186,7 @@ def test_missing_paths_are_no_value():
     ],
 )
 def test_an_item_that_cannot_be_kept_is_a_reject_and_its_neighbours_are_not(item, kind):
-    page = parse_page(f'[{{"id":1}}, {item}, {{"id":2}}]'.encode(), None, None)
+    page = read_json(f'[{{"id":1}}, {item}, {{"id":2}}]'.encode(), None, None)
     rejects = rejects_of(page, 1)
     assert [(index, reject.kind) for index, reject in rejects.items()] == [(1, kind)]
     assert (rejects[1].line, rejects[1].category) == (2, "parsing")
@@ -221,12 +223,12 @@ def test_brackets_in_strings_are_no_nesting():
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-32"])
 def test_unicode_encodings_are_told_by_the_first_bytes(encoding):
     body = json.dumps([{"title": "canción"}], ensure_ascii=False).encode(encoding)
-    assert parse_page(body, None, None).values[0] == {"title": "canción"}
+    assert read_json(body, None, None).values[0] == {"title": "canción"}
 
 
 def test_the_charset_of_the_content_type_is_used():
     body = '[{"title":"canción"}]'.encode("latin-1")
-    assert parse_page(body, "iso-8859-1", None).values[0] == {"title": "canción"}
+    assert read_json(body, "iso-8859-1", None).values[0] == {"title": "canción"}
     assert refusal(body).kind == "bad_encoding"
 
 
@@ -250,5 +252,5 @@ async def test_a_body_that_cannot_be_read_fails_the_run_as_parsing(serve, api, r
 
 
 def test_number_texts_are_strings_with_their_literal():
-    page = parse_page(b'[{"a": 1.10}]', None, None)
+    page = read_json(b'[{"a": 1.10}]', None, None)
     assert isinstance(page.values[0]["a"], NumberText)

@@ -405,11 +405,14 @@ class ApiOptions(_message.Message):
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
     MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CSV_DELIMITER_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
-    """Optional. Dot path to the array of items. Default: the body itself when it is
-    an array, else `data`, else `items`.
+    """Optional. Path to the items: keys and list indexes (`result[0].songs`) to the
+    array, or JSONPath (`$.albums[*].songs`). Default: the body itself when it is an
+    array, else `data`, else `items`.
     """
     content_type: _builtins.str
     """Optional. Value of content_index.content_type. Default: `music`."""
@@ -429,6 +432,12 @@ class ApiOptions(_message.Message):
     """Optional. With mirror: whether a source without any row may switch off everything.
     Default: false.
     """
+    format: _builtins.str
+    """Optional. How answers are read: `json`, `ndjson`, `csv`, or `auto` for what their
+    content type says. Default: `auto`.
+    """
+    csv_delimiter: _builtins.str
+    """Optional. Between two fields of a CSV answer, 1 to 8 characters. Default: `,`."""
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
         """Optional. Sent with every request. Values may be secrets."""
@@ -439,8 +448,9 @@ class ApiOptions(_message.Message):
 
     @_builtins.property
     def field_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. Target column to dot path in the item. Default: item fields that are
-        called like a target column.
+        """Optional. Target column to a path in the item (`artist.name`, `tracks[0].name`),
+        a JSONPath (`$.artists[*].name`) or a template (`{artist.name} - {title}`).
+        Default: item fields that are called like a target column.
         """
 
     @_builtins.property
@@ -466,17 +476,23 @@ class ApiOptions(_message.Message):
         conflict_policy: _builtins.str | None = ...,
         mirror_gone_ratio_max: _builtins.float | None = ...,
         mirror_allow_empty: _builtins.bool | None = ...,
+        format: _builtins.str | None = ...,
+        csv_delimiter: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "data_path", b"data_path", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "data_path", b"data_path", "field_mapping", b"field_mapping", "headers", b"headers", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
     _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
     _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
+    _WhichOneofReturnType__csv_delimiter: _TypeAlias = _typing.Literal["csv_delimiter"]  # noqa: Y015
+    _WhichOneofArgType__csv_delimiter: _TypeAlias = _typing.Literal["_csv_delimiter", b"_csv_delimiter"]  # noqa: Y015
     _WhichOneofReturnType__data_path: _TypeAlias = _typing.Literal["data_path"]  # noqa: Y015
     _WhichOneofArgType__data_path: _TypeAlias = _typing.Literal["_data_path", b"_data_path"]  # noqa: Y015
+    _WhichOneofReturnType__format: _TypeAlias = _typing.Literal["format"]  # noqa: Y015
+    _WhichOneofArgType__format: _TypeAlias = _typing.Literal["_format", b"_format"]  # noqa: Y015
     _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
     _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
     _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
@@ -488,7 +504,11 @@ class ApiOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
     @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__csv_delimiter) -> _WhichOneofReturnType__csv_delimiter | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data_path) -> _WhichOneofReturnType__data_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__format) -> _WhichOneofReturnType__format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
     @_typing.overload
@@ -692,11 +712,11 @@ class ApiPagination(_message.Message):
     params_in: _builtins.str
     """Optional. Where page parameters go: `query` or `body`. Default: query."""
     cursor_path: _builtins.str
-    """Optional. With cursor: dot path to the next cursor. Default: the usual places."""
+    """Optional. With cursor: path to the next cursor. Default: the usual places."""
     cursor_header: _builtins.str
     """Optional. With cursor: response header that holds the next cursor."""
     next_url_path: _builtins.str
-    """Optional. Dot path to the full URL of the next page."""
+    """Optional. Path to the full URL of the next page."""
     def __init__(
         self,
         *,
