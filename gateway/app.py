@@ -30,6 +30,7 @@ ROUTES = (
     Route("/v1/sync/stats", routes.Stats),
     Route("/v1/sync/runs", routes.Runs),
     Route("/v1/sync/trigger", routes.Trigger),
+    Route("/v1/sync/test", routes.SourceTest),
     Route("/v1/sync/resume", routes.Resume),
     Route("/v1/sync/schedules", schedules.Schedules),
     Route("/v1/sync/schedules/{schedule_id}", schedules.Schedule),

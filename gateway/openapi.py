@@ -35,6 +35,7 @@ def document() -> Schema:
         "info": {"title": "TechAura Sync", "version": "1", "description": "Moves CSV files and REST APIs into MySQL."},
         "paths": {
             "/v1/sync/trigger": {"post": _trigger()},
+            "/v1/sync/test": {"post": _test()},
             "/v1/sync/resume": {
                 "post": operation_schema(
                     "Wake the workers for pending runs.",
@@ -99,6 +100,25 @@ def _trigger() -> Schema:
         400,
         413,
     )
+    return operation | {"requestBody": _source_body()}
+
+
+def _test() -> Schema:
+    rejected = object_schema(
+        dict.fromkeys(("type", "code", "message", "raw"), TEXT) | {"line": _nullable(NUMBER), "column": _nullable(TEXT)}
+    )
+    found = object_schema(
+        {"itemCount": NUMBER, "whole": FLAG, "fields": TEXTS, "detected": TEXT_MAP, "notices": TEXTS}
+        | {"samples": {"type": "array", "items": {"type": "object"}}}
+        | {"rows": {"type": "array", "items": TEXT_MAP}, "rejected": {"type": "array", "items": rejected}}
+    )
+    operation = operation_schema(
+        "Look at a source without a run; nothing is written.", success_schema({"data": found}), 400, 409, 413
+    )
+    return operation | {"requestBody": _source_body()}
+
+
+def _source_body() -> Schema:
     body = {
         "type": "object",
         "required": ["sourceType", "sourceIdentifier"],
@@ -108,7 +128,7 @@ def _trigger() -> Schema:
             "options": {"anyOf": [csv_options(), api_options(), {"type": "null"}]},
         },
     }
-    return operation | {"requestBody": {"required": True, "content": {"application/json": {"schema": body}}}}
+    return {"required": True, "content": {"application/json": {"schema": body}}}
 
 
 def csv_options() -> Schema:

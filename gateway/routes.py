@@ -55,6 +55,18 @@ class Trigger(HTTPEndpoint):
         raise no_answer()
 
 
+class SourceTest(HTTPEndpoint):
+    """POST /v1/sync/test."""
+
+    async def post(self, request: Request) -> JSONResponse:
+        """Look at a source and answer what was found; nothing is written."""
+        body = await json_body(request)
+        source_type, source_identifier = _source(body)
+        options = read_options(source_type, body.get("options"))
+        found = await client(request).test_source(source_type, source_identifier, options)
+        return success(request, data=views.source_test_view(found))
+
+
 class Resume(HTTPEndpoint):
     """POST /v1/sync/resume."""
 

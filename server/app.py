@@ -27,6 +27,7 @@ from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.orchestration.context import RunContext
 from server.orchestration.identity import SourceKeys
+from server.orchestration.preview import Previews
 from server.orchestration.recurring import RecurringSyncs
 from server.orchestration.retention import Retention
 from server.orchestration.runs import Runs
@@ -122,7 +123,9 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         runs = Runs(database, settings, clock, box, keys, wake, stop_here)
         context = RunContext(database, settings, clock, keys, reveal, runs.changed)
         worker = Worker(context, runs.load_source, runs.changed)
-        grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs))
+        grpc_server = GrpcServer(
+            settings, runs, Schedules(database, settings, clock, box, keys, runs), Previews(settings, clock, reveal)
+        )
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
         stack.push_async_callback(worker.stop)

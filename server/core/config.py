@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     )
     shutdown_timeout_seconds: float = Field(8.0, gt=0, le=600, description="time for running batches at a stop")
 
+    source_tests_concurrent_max: int = Field(4, ge=1, le=100, description="tests of sources at once; more wait")
+    source_test_seconds_max: float = Field(
+        8.0, gt=0, le=300, description="one test of a source; keep it below GATEWAY_CALL_TIMEOUT_SECONDS"
+    )
+
     batch_retry_attempts_max: int = Field(6, ge=1, le=100, description="tries of one batch on passing faults")
     batch_retry_elapsed_seconds_max: float = Field(120.0, gt=0, le=3600, description="time for all of those tries")
     rejects_stored_max: int = Field(10_000, ge=0, le=10_000_000, description="error rows stored per run; all count")

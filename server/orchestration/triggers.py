@@ -21,15 +21,14 @@ from db.repositories import runs
 from db.repositories.sources import is_busy, live_runs, lock_source
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Invalid
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.core.secret_box import SecretBox
+from server.orchestration.checks import checked_source
 from server.orchestration.identity import SourceKeys
-from server.orchestration.planning import find_target, plan_for
+from server.orchestration.planning import plan_for
 from server.sources.base import SourceContext
 from server.sources.registry import Source, source_type
 
-IDENTIFIER_CHARS_MAX: Final = 255
 # A deadlock or a refused COMMIT is over at once; a database that is away is the caller's to try again.
 _STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_max_seconds=0.2)
 
@@ -78,17 +77,8 @@ class Triggers:
         Raises:
             Invalid
         """
-        if not source_type_name or not source_identifier:
-            raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
-        kind = source_type(source_type_name)
-        if len(source_identifier) > IDENTIFIER_CHARS_MAX:
-            raise Invalid(
-                "INVALID_REQUEST",
-                f"sourceIdentifier has more than {IDENTIFIER_CHARS_MAX} characters",
-                field="sourceIdentifier",
-            )
-        source = kind.load(source_identifier, options, True)
-        find_target(source.mapping.target)
+        name, source = checked_source(source_type_name, source_identifier, options)
+        kind = source_type(name)
         if look:
             await self._look(kind.name, source_identifier, source)
         return RunRequest(

@@ -15,6 +15,8 @@ from techaura.sync.v1 import schedules_pb2, sources_pb2, sync_service_pb2
 from db import records
 from server.core.errors import Invalid
 from server.core.reasons import next_step_for
+from server.orchestration.preview import Preview
+from server.sources.base import Reject
 
 STATUS_TO_PROTO: Final = {
     records.PENDING: pb.SYNC_STATUS_PENDING,
@@ -40,7 +42,9 @@ _WRITE_NAMES: Final = {
 _METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
 
 
-def options_document(request: sync_service_pb2.TriggerSyncRequest | schedules_pb2.SyncSchedule) -> dict[str, Any]:
+def options_document(
+    request: sync_service_pb2.TriggerSyncRequest | sync_service_pb2.TestSourceRequest | schedules_pb2.SyncSchedule,
+) -> dict[str, Any]:
     """The request's options in the contract's JSON form, the one form in which options are checked and stored.
 
     Raises:
@@ -250,6 +254,32 @@ def error_message(run_id: int, error: records.ErrorRow) -> pb.SyncError:
         raw=error.raw or "",
         retryable=error.retryable,
         created_at=timestamp(error.created_at),
+    )
+
+
+def preview_message(preview: Preview) -> sync_service_pb2.TestSourceResponse:
+    """What a test of a source found, for the wire."""
+    return sync_service_pb2.TestSourceResponse(
+        item_count=preview.item_count,
+        whole=preview.is_whole,
+        fields=preview.fields,
+        samples=preview.samples,
+        detected=preview.detected,
+        rows=[sync_service_pb2.MappedRow(values=row) for row in preview.rows],
+        rejected=[_reject_message(reject) for reject in preview.rejects],
+        notices=preview.notices,
+    )
+
+
+def _reject_message(reject: Reject) -> pb.SyncError:
+    return pb.SyncError(
+        type=reject.category,
+        code=reject.kind,
+        message=reject.message,
+        line=reject.line,
+        byte_offset=reject.byte_offset,
+        column=reject.column or "",
+        raw=reject.raw,
     )
 
 

@@ -9,6 +9,7 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from server.core.config import Settings
 from server.core.errors import Fatal
+from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
 from server.orchestration.schedules import Schedules
 from server.service.interceptor import ErrorInterceptor
@@ -22,10 +23,10 @@ class GrpcServer:
 
     Args:
         settings: host, port and limits.
-        runs, schedules: what the calls do.
+        runs, schedules, previews: what the calls do.
     """
 
-    def __init__(self, settings: Settings, runs: Runs, schedules: Schedules) -> None:
+    def __init__(self, settings: Settings, runs: Runs, schedules: Schedules, previews: Previews) -> None:
         self._settings = settings
         self.port = 0
         self._health = health.aio.HealthServicer()
@@ -42,7 +43,7 @@ class GrpcServer:
                 ("grpc.keepalive_timeout_ms", 20_000),
             ],
         )
-        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs, schedules), self._server)
+        sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs, schedules, previews), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
 

@@ -10,6 +10,7 @@ import grpc
 from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
 
+from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
 from server.orchestration.schedules import Schedules
 from server.service import convert, pages
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 class SyncServicer(ScheduleCalls):
     """The calls of protos/techaura/sync/v1/sync_service.proto, where each is documented."""
 
-    def __init__(self, runs: Runs, schedules: Schedules) -> None:
+    def __init__(self, runs: Runs, schedules: Schedules, previews: Previews) -> None:
         super().__init__(schedules)
         self._runs = runs
+        self._previews = previews
 
     async def TriggerSync(
         self, request: pb.TriggerSyncRequest, context: Context
@@ -38,6 +40,13 @@ class SyncServicer(ScheduleCalls):
         async with aclosing(self._runs.watch(run_id)) as snapshots:
             async for run in snapshots:
                 yield pb.TriggerSyncResponse(progress=convert.progress_message(run))
+
+    async def TestSource(self, request: pb.TestSourceRequest, context: Context) -> pb.TestSourceResponse:
+        """Look at a source; nothing is written."""
+        options = convert.options_document(request)
+        return convert.preview_message(
+            await self._previews.test(request.source_type, request.source_identifier, options)
+        )
 
     async def ResumeSyncs(
         self, request: pb.ResumeSyncsRequest, context: Context

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from server.core.config import Settings
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.base import SourceContext, SourceReader
 from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
+
+if TYPE_CHECKING:
+    from server.sources.head import SourceHead
 
 Reveal = Callable[[SecretValue], str]
 
@@ -63,6 +66,14 @@ class Source(Protocol):
 
         Raises:
             Invalid
+        """
+        ...
+
+    async def head(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourceHead:
+        """Read its beginning, with at most so many samples, for a person who sets it up.
+
+        Raises:
+            Invalid, Retryable, Fatal: as for a run.
         """
         ...
 

@@ -63,6 +63,7 @@ class Script:
     # While set, a watch that has sent every snapshot waits, as it does on a run that goes on.
     run_goes_on: bool = False
     stats: resources_pb2.SyncStats = field(default_factory=resources_pb2.SyncStats)
+    source_test: sync_service_pb2.TestSourceResponse = field(default_factory=sync_service_pb2.TestSourceResponse)
     pending_count: int = 0
     runs: list[resources_pb2.SyncRun] = field(default_factory=list)
     errors: list[resources_pb2.SyncError] = field(default_factory=list)
@@ -150,6 +151,12 @@ class ScriptedService(ScriptedSchedules):
             yield sync_service_pb2.TriggerSyncResponse(progress=progress)
         if not request.detach and self.script.watch_breaks:
             await self.script.watch_breaks.pop(0)[1].abort(context)
+
+    async def TestSource(
+        self, request: sync_service_pb2.TestSourceRequest, context: Context
+    ) -> sync_service_pb2.TestSourceResponse:
+        await self._note(request, context)
+        return self.script.source_test
 
     async def ResumeSyncs(
         self, request: sync_service_pb2.ResumeSyncsRequest, context: Context

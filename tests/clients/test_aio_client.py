@@ -87,8 +87,12 @@ async def test_the_plain_calls_answer_what_the_service_says(script: Script, targ
     script.stats = resources_pb2.SyncStats(total=1, cancelled=1)
     script.snapshots[41] = [snapshot(7)]
     script.pending_count = 2
+    script.source_test.item_count = 3
 
     async with AsyncSyncClient(target) as client:
+        assert await client.test_source("csv", "/a.csv", sources_pb2.CsvOptions(delimiter=";")) == script.source_test
+        asked = script.requests[-1]
+        assert isinstance(asked, sync_service_pb2.TestSourceRequest) and asked.csv.delimiter == ";"
         assert await client.stats() == script.stats
         assert await client.status(41) == script.snapshots[41][0]
         assert (await client.resume()).pending_count == 2

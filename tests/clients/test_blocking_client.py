@@ -117,6 +117,13 @@ def test_calls_that_answer_once_carry_a_message_each(wire: Wire) -> None:
     assert result.result(10) == run
     assert request == sync_service_pb2.CancelSyncRequest(sync_run_id=7)
 
+    found = sync_service_pb2.TestSourceResponse(item_count=3)
+    result = wire.start(lambda client: client.test_source("csv", "/a.csv"))
+    request, call = wire.take_unary("TestSource")
+    call.terminate(found, (), grpc.StatusCode.OK, "")
+    assert result.result(10) == found
+    assert request == sync_service_pb2.TestSourceRequest(source_type="csv", source_identifier="/a.csv")
+
 
 def test_a_broken_watch_waits_longer_each_time_and_goes_on_where_it_was(wire: Wire) -> None:
     seen: Queue[int] = Queue()

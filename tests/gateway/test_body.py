@@ -88,7 +88,7 @@ async def test_a_body_at_the_limit_is_taken(http: httpx.AsyncClient, script: Scr
     assert len(script.requests) == 1
 
 
-@pytest.mark.parametrize("route", ["/v1/sync/trigger", "/v1/sync/resume", "/v1/sync/41/cancel"])
+@pytest.mark.parametrize("route", ["/v1/sync/trigger", "/v1/sync/test", "/v1/sync/resume", "/v1/sync/41/cancel"])
 async def test_a_body_over_the_limit_is_refused_by_its_announced_length(
     http: httpx.AsyncClient, script: Script, route: str
 ) -> None:

@@ -134,7 +134,7 @@ async def test_trigger_needs_source_type_and_source_identifier(
     assert script.requests == []
 
 
-@pytest.mark.parametrize("route", ["/v1/sync/trigger", "/v1/sync/resume"])
+@pytest.mark.parametrize("route", ["/v1/sync/trigger", "/v1/sync/test", "/v1/sync/resume"])
 @pytest.mark.parametrize(
     "body", [b"sourceType=csv", b'{"sourceType": "csv",}', b"{", b'{"a": NaN}', b'{"a": "\xff"}', b"nul", b"{} {}"]
 )

@@ -82,6 +82,7 @@ async def test_what_no_reason_vouches_for_is_not_shown_to_callers(
         ("GET", "/v1/sync/1/events"),
         ("GET", "/v1/sync/runs"),
         ("POST", "/v1/sync/trigger"),
+        ("POST", "/v1/sync/test"),
         ("POST", "/v1/sync/resume"),
         ("POST", "/v1/sync/1/cancel"),
         ("GET", "/healthz"),

@@ -24,6 +24,7 @@ class ItemsApi:
     # A slow API: so long between two pieces of a body, of which there are forty.
     pause_seconds: float = 0.0
     url: str = ""
+    extra: dict[str, object] = field(default_factory=dict)
 
     def answer(self, path: str, authorization: str) -> tuple[int, object]:
         """Status and body of one request."""
@@ -38,7 +39,9 @@ class ItemsApi:
             return 503, {}
         first = (page - 1) * limit
         numbers = range(first, min(first + limit, self.count))
-        return 200, {"data": [{"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10} for n in numbers]}
+        return 200, {
+            "data": [{"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10} | self.extra for n in numbers]
+        }
 
 
 @contextmanager

@@ -13,11 +13,13 @@ import {
   ListSyncErrorsRequestSchema,
   ListSyncRunsRequestSchema,
   SyncService,
+  TestSourceRequestSchema,
   TriggerSyncRequestSchema,
   type GetSyncStatusResponse,
   type ListSyncErrorsResponse,
   type ListSyncRunsResponse,
   type ResumeSyncsResponse,
+  type TestSourceResponse,
   type TriggerSyncResponse,
 } from "./gen/techaura/sync/v1/sync_service_pb.js";
 import { SyncSchedules } from "./schedules.js";
@@ -81,6 +83,14 @@ export class SyncClient {
     const response = await only(this.client.triggerSync(triggerRequest(source, true), this.once));
     if (response.event.case !== "accepted") throw noAnswer();
     return response.event.value.syncRunId;
+  }
+
+  /** Looks at a source without a run; nothing is written. */
+  testSource(source: Source): Promise<TestSourceResponse> {
+    const { sourceType, sourceIdentifier } = source;
+    const { options } = triggerRequest(source, false);
+    const request = create(TestSourceRequestSchema, { sourceType, sourceIdentifier, options });
+    return answered(this.client.testSource(request, this.once));
   }
 
   /** Where a run stands now. */

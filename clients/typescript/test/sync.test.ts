@@ -91,6 +91,18 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
     await assert.rejects(client.goOn(runId), SyncServiceError);
   });
 
+  test("a source is looked at without a run", async () => {
+    const before = (await client.stats()).total;
+    const found = await client.testSource(source);
+    assert.equal(found.itemCount, 2n);
+    assert.ok(found.whole);
+    assert.deepEqual(found.fields, ["title", "artist", "genre"]);
+    assert.equal(found.rows[0]?.values["artist"], "Mercedes Sosa");
+    assert.equal((await client.stats()).total, before);
+    const wrong = { ...source, options: { columnMapping: { title: "nowhere" } } };
+    await assert.rejects(client.testSource(wrong), { name: "SyncServiceError", reason: "INVALID_MAPPING" });
+  });
+
   test("a run that has ended cannot be cancelled", async () => {
     const runId = await client.triggerDetached(source);
     for await (const _ of client.watch(runId));

@@ -53,6 +53,19 @@ def choose_paging(options: ApiOptions, url: str) -> Paging:
     return by_type[chosen.type]
 
 
+def paging_seen(options: ApiOptions, url: str, page: PageFacts) -> str:
+    """How a page looks to be paged, in words: `link`, `cursor at meta.next_cursor (cursor)`, `offset`, `page` or `none`."""
+    auto = options.pagination.model_copy(update={"enabled": True, "type": "auto"})
+    paging = choose_paging(options.model_copy(update={"pagination": auto}), url)
+    found = paging.detect(page) if isinstance(paging, AutoPaging) else {}
+    kind = str(found.get("as", ""))
+    if "path" in found:
+        return f"{kind} at {found['path']} (parameter {found['param']})"
+    signals = page.signals
+    says_nothing = not signals.more and (signals.pages or 0) <= 1 and (signals.total or 0) <= page.items_after
+    return "none" if kind in ("page", "offset") and says_nothing else kind
+
+
 @dataclass(frozen=True, slots=True)
 class AutoPaging:
     """Finds out from the first page how the source is paged, and keeps to that; the place holds what was found.
@@ -80,7 +93,7 @@ class AutoPaging:
         """Find out on the first page; then decide as the found paging does."""
         if "as" in place:
             return self._wrapped(place, self._found(place).next(_inner(place), page))
-        found = self._detect(page)
+        found = self.detect(page)
         paging = self._found(found)
         return self._wrapped(found, paging.next(paging.first(), page))
 
@@ -88,7 +101,8 @@ class AutoPaging:
         """Decide as the found paging does."""
         return "as" in place and self._found(place).ends_when_missing(_inner(place))
 
-    def _detect(self, page: PageFacts) -> Place:
+    def detect(self, page: PageFacts) -> Place:
+        """What the page shows."""
         if page.signals.link or _is_text(find_token(page, self.link.paths, "", strict=False)[1]):
             return {"as": "link"}
         if find_token(page, self.cursor.paths, self.cursor.header, strict=False)[1]:

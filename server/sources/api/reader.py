@@ -97,6 +97,15 @@ class ApiReader:
         """None: an API is known only by fetching it."""
         return ""
 
+    @property
+    def at_end(self) -> bool:
+        """Whether the source said that the last page that was read is its last."""
+        return self._walk.at_end
+
+    def detected(self) -> dict[str, str]:
+        """How the last page that was read was made up and paged, as short texts."""
+        return self._walk.detected
+
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far."""
         return self._walk.notices

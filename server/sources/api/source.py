@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.sources.api.head import api_head
 from server.sources.api.options import ApiOptions, parse_options
 from server.sources.api.reader import check_api, open_api
 from server.sources.base import SourceContext, SourceReader
+from server.sources.head import SourceHead
 from server.sources.registry import MappingRequest, Reveal
 
 
@@ -41,6 +43,10 @@ class ApiSource:
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
         """Make the client; nothing is fetched yet."""
         return await open_api(self.identifier, self.options, context, reveal)
+
+    async def head(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourceHead:
+        """Fetch its first page."""
+        return await api_head(self.identifier, self.options, context, reveal, rows_max)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Look at the URL; the items are known only once the run fetches them."""

@@ -14,7 +14,8 @@ from typing import Any
 
 from server.core.errors import Fatal
 from server.sources.api import urls
-from server.sources.api.formats import read_answer
+from server.sources.api.chosen import paging_seen
+from server.sources.api.formats import format_of, read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
 from server.sources.api.http import Answer, ApiClient, PageMissing, PageRequest
 from server.sources.api.json_text import JsonRefused, Page
@@ -54,6 +55,8 @@ class PageWalk:
         self._client = client
         self._context = context
         self._notices: dict[str, None] = {}
+        self.at_end = False
+        self.detected: dict[str, str] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -100,7 +103,11 @@ class PageWalk:
             page, headers = self._parse(answer, request.url, number), answer.headers
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
+        self.detected["pagination"] = paging_seen(self._options, self._url, facts)
+        if signals.total is not None:
+            self.detected["total"] = str(signals.total)
         place = self._paging.next(position.place, facts)
+        self.at_end = place is None and (self._options.pagination.enabled or self.detected["pagination"] == "none")
         after = self._after(position, facts, size_bytes, digest_of(page.text))
         after = replace(after, place={}, done=True) if place is None else replace(after, place=place)
         if after.done:
@@ -125,6 +132,7 @@ class PageWalk:
         if answer.status == 204:
             return Page()
         try:
+            self.detected["format"] = format_of(answer, self._options)
             page = read_answer(answer, self._options, self._context.settings)
         except JsonRefused as error:
             raise Fatal(

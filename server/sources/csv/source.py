@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.sources.base import SourceContext, SourceReader
+from server.sources.csv.head import csv_head
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.reader import open_csv
+from server.sources.head import SourceHead
 from server.sources.registry import MappingRequest, Reveal
 
 
@@ -47,6 +49,10 @@ class CsvSource:
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
         """Open the file; a CSV file has no secrets to reveal."""
         return await open_csv(self.identifier, self.options, context)
+
+    async def head(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourceHead:
+        """Read its header and first block."""
+        return await csv_head(self.identifier, self.options, context, rows_max)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Open it, read its header and let go again."""

@@ -73,6 +73,18 @@ class SyncClient:
         timeout = self._timeout if detach else None
         return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout))
 
+    def test_source(
+        self, source_type: str, source_identifier: str, options: Options | None = None
+    ) -> sync_service_pb2.TestSourceResponse:
+        """Look at a source without a run; nothing is written.
+
+        Raises:
+            SyncServiceError: the request is wrong, or the source cannot be read.
+        """
+        with translated():
+            request = requests.test_source(source_type, source_identifier, options)
+            return self._stub.TestSource(request, timeout=self._timeout)
+
     def resume(self) -> sync_service_pb2.ResumeSyncsResponse:
         """Wake the workers; answers how many runs were pending."""
         request = sync_service_pb2.ResumeSyncsRequest()

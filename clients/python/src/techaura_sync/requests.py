@@ -57,6 +57,18 @@ def trigger(
     return request
 
 
+def test_source(
+    source_type: str, source_identifier: str, options: Options | None
+) -> sync_service_pb2.TestSourceRequest:
+    """Build the request that looks at a source; without options the source type's defaults hold."""
+    request = sync_service_pb2.TestSourceRequest(source_type=source_type, source_identifier=source_identifier)
+    if isinstance(options, sources_pb2.CsvOptions):
+        request.csv.CopyFrom(options)
+    elif options is not None:
+        request.api.CopyFrom(options)
+    return request
+
+
 def is_terminal(status: resources_pb2.SyncStatus.ValueType) -> bool:
     """Whether a run with this status has ended."""
     return status in TERMINAL_STATUSES

@@ -6,6 +6,7 @@ Pure functions; each returns a new dict.
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -119,6 +120,31 @@ def error_view(error: resources_pb2.SyncError) -> Json:
         "raw": error.raw,
         "retryable": error.retryable,
         "createdAt": _optional_time(error, "created_at"),
+    }
+
+
+def source_test_view(response: sync_service_pb2.TestSourceResponse) -> Json:
+    """What a test of a source found."""
+    rejected = [
+        {
+            "type": error.type,
+            "code": error.code,
+            "message": error.message,
+            "line": error.line or None,
+            "column": error.column or None,
+            "raw": error.raw,
+        }
+        for error in response.rejected
+    ]
+    return {
+        "itemCount": response.item_count,
+        "whole": response.whole,
+        "fields": list(response.fields),
+        "samples": [json.loads(sample) for sample in response.samples],
+        "detected": dict(response.detected),
+        "rows": [dict(row.values) for row in response.rows],
+        "rejected": rejected,
+        "notices": list(response.notices),
     }
 
 

@@ -1,6 +1,6 @@
 """The commands of techaura-sync; each makes one call of SyncService and prints the answer.
 
-Exit codes: see exits.py. `trigger` is in trigger.py.
+Exit codes: see exits.py. `trigger` and `test` are in trigger.py.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ _PIPED_WIDTH = 240
 app = typer.Typer(help="Talk to a TechAura Sync service.", no_args_is_help=True, add_completion=False)
 app.add_typer(trigger.commands, name="trigger")
 app.add_typer(schedules.commands, name="schedules")
+app.add_typer(trigger.tests, name="test")
 
 RunId = Annotated[int, typer.Argument(metavar="RUN_ID", min=0, max=2**63 - 1, help="Id of the run.")]
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Lines at the most.")]

@@ -18,6 +18,8 @@ PAGINATIONS = {
     "page": sources_pb2.PAGINATION_TYPE_PAGE,
     "offset": sources_pb2.PAGINATION_TYPE_OFFSET,
     "cursor": sources_pb2.PAGINATION_TYPE_CURSOR,
+    "link": sources_pb2.PAGINATION_TYPE_LINK,
+    "auto": sources_pb2.PAGINATION_TYPE_AUTO,
 }
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
-from techaura.sync.v1 import resources_pb2
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from techaura_sync.views import Json, status_name
 
@@ -110,3 +110,16 @@ def format_text(found: resources_pb2.DetectedFormat) -> str:
 
 def _known(how: str, confidence: float) -> str:
     return f"{how}, {confidence:.0%}" if how == "detected" else how
+
+
+def source_test_text(found: sync_service_pb2.TestSourceResponse) -> str:
+    """What a test of a source found, for a person."""
+    size = "the whole source" if found.whole else "its beginning"
+    lines = [f"{found.item_count} records in {size}", f"fields: {', '.join(found.fields)}"]
+    lines += [f"{name}: {value}" for name, value in sorted(found.detected.items())]
+    for number, row in enumerate(found.rows, 1):
+        values = (f"{name}={value!r}" for name, value in row.values.items() if name != "metadata")
+        lines.append(f"row {number}: {' '.join(values)}")
+    lines += [f"rejected: line {error.line}: {error.message}" for error in found.rejected]
+    lines += [f"notice: {notice}" for notice in found.notices]
+    return "\n".join(lines)

@@ -1,4 +1,7 @@
-"""techaura-sync trigger csv PATH, techaura-sync trigger api URL."""
+"""techaura-sync trigger csv PATH, techaura-sync trigger api URL; and `test` in place of `trigger`, which only looks.
+
+Both groups hold the very same commands, so what was tested is what a run gets.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,23 @@ from typing import Annotated
 import typer
 from techaura.sync.v1 import sources_pb2
 
+from techaura_sync import views
 from techaura_sync.cli import exits
 from techaura_sync.cli.follow import accepted_run_id, follow_trigger
 from techaura_sync.cli.options import METHODS, PAGINATIONS, auth, choice, pairs, secret
+from techaura_sync.cli.output import source_test_text
 from techaura_sync.cli.session import session_of
 from techaura_sync.requests import Options
 
 commands = typer.Typer(help="Start a run.", no_args_is_help=True)
+tests = typer.Typer(help="Look at a source without a run; nothing is written.", no_args_is_help=True)
 
 Watch = Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")]
 ContentType = Annotated[str | None, typer.Option(help="music, video, movie, game or other.")]
 Mapping = Annotated[list[str], typer.Option("--map", metavar="TARGET=SOURCE", help="A target column and its source.")]
 
 
+@tests.command()
 @commands.command()
 def csv(
     context: typer.Context,
@@ -44,6 +51,7 @@ def csv(
     _start(context, "csv", path, options, watch)
 
 
+@tests.command()
 @commands.command()
 def api(
     context: typer.Context,
@@ -56,10 +64,15 @@ def api(
     bearer_env: Annotated[str | None, typer.Option(metavar="SOURCE_VAR", help="Bearer token.")] = None,
     basic_env: Annotated[str | None, typer.Option(metavar="USER:SOURCE_VAR", help="User and password.")] = None,
     api_key_env: Annotated[str | None, typer.Option(metavar="HEADER:SOURCE_VAR", help="Key in a header.")] = None,
-    data_path: Annotated[str | None, typer.Option(help="Dot path to the array of items.")] = None,
+    data_path: Annotated[
+        str | None, typer.Option(help="Path to the items, such as result.items or $.albums[*].songs.")
+    ] = None,
     content_type: ContentType = None,
     mapping: Mapping = [],  # noqa: B006
-    pagination: Annotated[str | None, typer.Option(help="page, offset or cursor; without it one page.")] = None,
+    answer_format: Annotated[str | None, typer.Option("--format", help="json, ndjson, csv or auto.")] = None,
+    pagination: Annotated[
+        str | None, typer.Option(help="page, offset, cursor, link or auto; without it one page.")
+    ] = None,
     max_pages: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Pages at the most.")] = None,
     watch: Watch = False,
 ) -> None:
@@ -70,6 +83,7 @@ def api(
         data_path=data_path,
         content_type=content_type,
         field_mapping=pairs(mapping, "=", "--map"),
+        format=answer_format,
     )
     for name, value in pairs(header, ":", "--header").items():
         options.headers[name].value = value
@@ -83,6 +97,13 @@ def api(
 
 def _start(context: typer.Context, source_type: str, source_identifier: str, options: Options, watch: bool) -> None:
     session = session_of(context)
+    if context.parent is not None and context.parent.info_name == "test":
+        if watch:
+            raise typer.BadParameter("a test starts no run that could be followed", param_hint="--watch")
+        with session.client() as client:
+            found = client.test_source(source_type, source_identifier, options)
+        session.output.value(views.source_test_view(found), source_test_text(found))
+        return
     with session.client() as client:
         responses = client.trigger(source_type, source_identifier, options, detach=not watch)
         if watch:

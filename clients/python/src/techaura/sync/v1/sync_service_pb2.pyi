@@ -67,6 +67,180 @@ class TriggerSyncRequest(_message.Message):
 Global___TriggerSyncRequest: _TypeAlias = TriggerSyncRequest  # noqa: Y015
 
 @_typing.final
+class TestSourceRequest(_message.Message):
+    """Which source to look at, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
+    SOURCE_IDENTIFIER_FIELD_NUMBER: _builtins.int
+    CSV_FIELD_NUMBER: _builtins.int
+    API_FIELD_NUMBER: _builtins.int
+    source_type: _builtins.str
+    """Required. `csv` or `api`."""
+    source_identifier: _builtins.str
+    """Required. As for TriggerSync."""
+    @_builtins.property
+    def csv(self) -> _sources_pb2.CsvOptions:
+        """Options of source type csv."""
+
+    @_builtins.property
+    def api(self) -> _sources_pb2.ApiOptions:
+        """Options of source type api."""
+
+    def __init__(
+        self,
+        *,
+        source_type: _builtins.str = ...,
+        source_identifier: _builtins.str = ...,
+        csv: _sources_pb2.CsvOptions | None = ...,
+        api: _sources_pb2.ApiOptions | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "options", b"options"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "options", b"options", "source_identifier", b"source_identifier", "source_type", b"source_type"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_options: _TypeAlias = _typing.Literal["csv", "api"]  # noqa: Y015
+    _WhichOneofArgType_options: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_options) -> _WhichOneofReturnType_options | None: ...
+
+Global___TestSourceRequest: _TypeAlias = TestSourceRequest  # noqa: Y015
+
+@_typing.final
+class TestSourceResponse(_message.Message):
+    """What a source holds at its beginning."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class DetectedEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    WHOLE_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    SAMPLES_FIELD_NUMBER: _builtins.int
+    DETECTED_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    NOTICES_FIELD_NUMBER: _builtins.int
+    item_count: _builtins.int
+    """Output only. Records that were read, rejected ones included: those of the first
+    page, or of the first 256 KiB of a file (at most 1000).
+    """
+    whole: _builtins.bool
+    """Output only. Whether the source ends there."""
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Names of the fields that the records have, at most 200."""
+
+    @_builtins.property
+    def samples(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. The first 5 records, each a JSON object with the source's own digits.
+        Texts are cut at 500 characters, and what is or holds a secret is `***`.
+        """
+
+    @_builtins.property
+    def detected(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Output only. What was found out: `pagination`, `format`, `total` of an API;
+        `encoding`, `delimiter` and the like of a file.
+        """
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___MappedRow]:
+        """Output only. The first 5 records as they would be loaded, without the rejected ones."""
+
+    @_builtins.property
+    def rejected(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.SyncError]:
+        """Output only. Of the first records, those that would be rejected, at most 5; without
+        ids and times.
+        """
+
+    @_builtins.property
+    def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. What a person should know."""
+
+    def __init__(
+        self,
+        *,
+        item_count: _builtins.int = ...,
+        whole: _builtins.bool = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        samples: _abc.Iterable[_builtins.str] | None = ...,
+        detected: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        rows: _abc.Iterable[Global___MappedRow] | None = ...,
+        rejected: _abc.Iterable[_resources_pb2.SyncError] | None = ...,
+        notices: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detected", b"detected", "fields", b"fields", "item_count", b"item_count", "notices", b"notices", "rejected", b"rejected", "rows", b"rows", "samples", b"samples", "whole", b"whole"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TestSourceResponse: _TypeAlias = TestSourceResponse  # noqa: Y015
+
+@_typing.final
+class MappedRow(_message.Message):
+    """A row for the target table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ValuesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def values(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Output only. Target column to its value as text; columns without a value are absent."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MappedRow: _TypeAlias = MappedRow  # noqa: Y015
+
+@_typing.final
 class TriggerSyncResponse(_message.Message):
     """One step of a triggered run."""
 

@@ -45,6 +45,11 @@ class SyncServiceStub:
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncRequest.SerializeToString,
                 response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncResponse.FromString,
                 _registered_method=True)
+        self.TestSource = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/TestSource',
+                request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceResponse.FromString,
+                _registered_method=True)
         self.ResumeSyncs = channel.unary_stream(
                 '/techaura.sync.v1.SyncService/ResumeSyncs',
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ResumeSyncsRequest.SerializeToString,
@@ -138,6 +143,17 @@ class SyncServiceServicer:
 
         Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
         unknown source type, unreadable source, unknown column, malformed option.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def TestSource(self, request, context):
+        """Looks at a source without starting a run: connects, reads one page (api) or the
+        beginning of the file (csv), and says what it found and how rows would be mapped.
+        Writes nothing.
+
+        Fails as TriggerSync does, and with the status that a run would fail with.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -279,6 +295,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncRequest.FromString,
                     response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncResponse.SerializeToString,
             ),
+            'TestSource': grpc.unary_unary_rpc_method_handler(
+                    servicer.TestSource,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceResponse.SerializeToString,
+            ),
             'ResumeSyncs': grpc.unary_stream_rpc_method_handler(
                     servicer.ResumeSyncs,
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ResumeSyncsRequest.FromString,
@@ -382,6 +403,33 @@ class SyncService:
             '/techaura.sync.v1.SyncService/TriggerSync',
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncRequest.SerializeToString,
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.TriggerSyncResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def TestSource(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/TestSource',
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.TestSourceResponse.FromString,
             options,
             channel_credentials,
             insecure,

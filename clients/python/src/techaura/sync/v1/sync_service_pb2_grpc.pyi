@@ -53,6 +53,13 @@ class SyncServiceStub:
     Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
     unknown source type, unreadable source, unknown column, malformed option.
     """
+    TestSource: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.TestSourceRequest, _sync_service_pb2.TestSourceResponse]
+    """Looks at a source without starting a run: connects, reads one page (api) or the
+    beginning of the file (csv), and says what it found and how rows would be mapped.
+    Writes nothing.
+
+    Fails as TriggerSync does, and with the status that a run would fail with.
+    """
     ResumeSyncs: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.ResumeSyncsRequest, _sync_service_pb2.ResumeSyncsResponse]
     """Wakes the workers, so that pending runs start now and not at the next poll.
 
@@ -145,6 +152,13 @@ class SyncServiceAsyncStub(SyncServiceStub):
 
     Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
     unknown source type, unreadable source, unknown column, malformed option.
+    """
+    TestSource: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.TestSourceRequest, _sync_service_pb2.TestSourceResponse]  # type: ignore[assignment]
+    """Looks at a source without starting a run: connects, reads one page (api) or the
+    beginning of the file (csv), and says what it found and how rows would be mapped.
+    Writes nothing.
+
+    Fails as TriggerSync does, and with the status that a run would fail with.
     """
     ResumeSyncs: _aio.UnaryStreamMultiCallable[_sync_service_pb2.ResumeSyncsRequest, _sync_service_pb2.ResumeSyncsResponse]  # type: ignore[assignment]
     """Wakes the workers, so that pending runs start now and not at the next poll.
@@ -241,6 +255,19 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
 
         Fails with INVALID_ARGUMENT, and stores nothing, when the request is wrong:
         unknown source type, unreadable source, unknown column, malformed option.
+        """
+
+    @_abc_1.abstractmethod
+    def TestSource(
+        self,
+        request: _sync_service_pb2.TestSourceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.TestSourceResponse, _abc.Awaitable[_sync_service_pb2.TestSourceResponse]]:
+        """Looks at a source without starting a run: connects, reads one page (api) or the
+        beginning of the file (csv), and says what it found and how rows would be mapped.
+        Writes nothing.
+
+        Fails as TriggerSync does, and with the status that a run would fail with.
         """
 
     @_abc_1.abstractmethod

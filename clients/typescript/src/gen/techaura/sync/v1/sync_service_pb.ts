@@ -17,7 +17,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sync_service.proto.
  */
 export const file_techaura_sync_v1_sync_service: GenFile = /*@__PURE__*/
-  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSK5AQoSVHJpZ2dlclN5bmNSZXF1ZXN0EhMKC3NvdXJjZV90eXBlGAEgASgJEhkKEXNvdXJjZV9pZGVudGlmaWVyGAIgASgJEisKA2NzdhgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9uc0gAEisKA2FwaRgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9uc0gAEg4KBmRldGFjaBgFIAEoCEIJCgdvcHRpb25zIoYBChNUcmlnZ2VyU3luY1Jlc3BvbnNlEjIKCGFjY2VwdGVkGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jQWNjZXB0ZWRIABIyCghwcm9ncmVzcxgCIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1Byb2dyZXNzSABCBwoFZXZlbnQiIwoMU3luY0FjY2VwdGVkEhMKC3N5bmNfcnVuX2lkGAEgASgDIiMKElJlc3VtZVN5bmNzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJHChNSZXN1bWVTeW5jc1Jlc3BvbnNlEhUKDXBlbmRpbmdfY291bnQYASABKAMSGQoRaW5fcHJvZ3Jlc3NfY291bnQYAiABKAMiUgoUR2V0U3luY1N0YXR1c1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSDQoFd2F0Y2gYAiABKAgSFgoOYWZ0ZXJfc2VxdWVuY2UYAyABKAQihQEKFUdldFN5bmNTdGF0dXNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4SMgoNcmVjZW50X2Vycm9ycxgCIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY0Vycm9yEhAKCHNlcXVlbmNlGAMgASgEIiQKE0dldFN5bmNTdGF0c1JlcXVlc3QSDQoFd2F0Y2gYASABKAgiQgoUR2V0U3luY1N0YXRzUmVzcG9uc2USKgoFc3RhdHMYASABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0cyJ/ChNMaXN0U3luY1J1bnNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJEiwKBnN0YXR1cxgDIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXR1cxITCgtzb3VyY2VfdHlwZRgEIAEoCSJYChRMaXN0U3luY1J1bnNSZXNwb25zZRInCgRydW5zGAEgAygLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSJTChVMaXN0U3luY0Vycm9yc1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMSEQoJcGFnZV9zaXplGAIgASgFEhIKCnBhZ2VfdG9rZW4YAyABKAkiXgoWTGlzdFN5bmNFcnJvcnNSZXNwb25zZRIrCgZlcnJvcnMYASADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKAoRQ2FuY2VsU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPAoSQ2FuY2VsU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1biInChBQYXVzZVN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDIjsKEVBhdXNlU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1biIqChNDb250aW51ZVN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDIj4KFENvbnRpbnVlU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bjLBEAoLU3luY1NlcnZpY2USeQoLVHJpZ2dlclN5bmMSJC50ZWNoYXVyYS5zeW5jLnYxLlRyaWdnZXJTeW5jUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXNwb25zZSIbgtPkkwIVIhAvdjEvc3luYy90cmlnZ2VyOgEqMAESeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKBAQoKQ2FuY2VsU3luYxIjLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1JlcXVlc3QaJC50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXNwb25zZSIogtPkkwIiIh0vdjEvc3luYy97c3luY19ydW5faWR9L2NhbmNlbDoBKhJ9CglQYXVzZVN5bmMSIi50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1JlcXVlc3QaIy50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1Jlc3BvbnNlIieC0+STAiEiHC92MS9zeW5jL3tzeW5jX3J1bl9pZH0vcGF1c2U6ASoSiQEKDENvbnRpbnVlU3luYxIlLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVzcG9uc2UiKoLT5JMCJCIfL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jb250aW51ZToBKhKVAQoSQ3JlYXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXNwb25zZSIkgtPkkwIeIhIvdjEvc3luYy9zY2hlZHVsZXM6CHNjaGVkdWxlEpUBCg9HZXRTeW5jU2NoZWR1bGUSKC50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlcXVlc3QaKS50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicSJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SiAEKEUxpc3RTeW5jU2NoZWR1bGVzEioudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1NjaGVkdWxlc1JlcXVlc3QaKy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jU2NoZWR1bGVzUmVzcG9uc2UiGoLT5JMCFBISL3YxL3N5bmMvc2NoZWR1bGVzErEBChJVcGRhdGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIkCC0+STAjoyLi92MS9zeW5jL3NjaGVkdWxlcy97c2NoZWR1bGUuc3luY19zY2hlZHVsZV9pZH06CHNjaGVkdWxlEp4BChJEZWxldGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicqJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SnAEKD1J1blN5bmNTY2hlZHVsZRIoLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVxdWVzdBopLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVzcG9uc2UiNILT5JMCLiIpL3YxL3N5bmMvc2NoZWR1bGVzL3tzeW5jX3NjaGVkdWxlX2lkfS9ydW46ASpiBnByb3RvMw", [file_google_api_annotations, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sources]);
+  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSK5AQoSVHJpZ2dlclN5bmNSZXF1ZXN0EhMKC3NvdXJjZV90eXBlGAEgASgJEhkKEXNvdXJjZV9pZGVudGlmaWVyGAIgASgJEisKA2NzdhgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9uc0gAEisKA2FwaRgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9uc0gAEg4KBmRldGFjaBgFIAEoCEIJCgdvcHRpb25zIqgBChFUZXN0U291cmNlUmVxdWVzdBITCgtzb3VyY2VfdHlwZRgBIAEoCRIZChFzb3VyY2VfaWRlbnRpZmllchgCIAEoCRIrCgNjc3YYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnNIABIrCgNhcGkYBCABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnNIAEIJCgdvcHRpb25zIroCChJUZXN0U291cmNlUmVzcG9uc2USEgoKaXRlbV9jb3VudBgBIAEoAxINCgV3aG9sZRgCIAEoCBIOCgZmaWVsZHMYAyADKAkSDwoHc2FtcGxlcxgEIAMoCRJECghkZXRlY3RlZBgFIAMoCzIyLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlLkRldGVjdGVkRW50cnkSKQoEcm93cxgGIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93Ei0KCHJlamVjdGVkGAcgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISDwoHbm90aWNlcxgIIAMoCRovCg1EZXRlY3RlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEicwoJTWFwcGVkUm93EjcKBnZhbHVlcxgBIAMoCzInLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93LlZhbHVlc0VudHJ5Gi0KC1ZhbHVlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKE1RyaWdnZXJTeW5jUmVzcG9uc2USMgoIYWNjZXB0ZWQYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNBY2NlcHRlZEgAEjIKCHByb2dyZXNzGAIgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jUHJvZ3Jlc3NIAEIHCgVldmVudCIjCgxTeW5jQWNjZXB0ZWQSEwoLc3luY19ydW5faWQYASABKAMiIwoSUmVzdW1lU3luY3NSZXF1ZXN0Eg0KBXdhdGNoGAEgASgIIkcKE1Jlc3VtZVN5bmNzUmVzcG9uc2USFQoNcGVuZGluZ19jb3VudBgBIAEoAxIZChFpbl9wcm9ncmVzc19jb3VudBgCIAEoAyJSChRHZXRTeW5jU3RhdHVzUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxINCgV3YXRjaBgCIAEoCBIWCg5hZnRlcl9zZXF1ZW5jZRgDIAEoBCKFAQoVR2V0U3luY1N0YXR1c1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIyCg1yZWNlbnRfZXJyb3JzGAIgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISEAoIc2VxdWVuY2UYAyABKAQiJAoTR2V0U3luY1N0YXRzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJCChRHZXRTeW5jU3RhdHNSZXNwb25zZRIqCgVzdGF0cxgBIAEoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXRzIn8KE0xpc3RTeW5jUnVuc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSLAoGc3RhdHVzGAMgASgOMhwudGVjaGF1cmEuc3luYy52MS5TeW5jU3RhdHVzEhMKC3NvdXJjZV90eXBlGAQgASgJIlgKFExpc3RTeW5jUnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlMKFUxpc3RTeW5jRXJyb3JzUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJeChZMaXN0U3luY0Vycm9yc1Jlc3BvbnNlEisKBmVycm9ycxgBIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY0Vycm9yEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIoChFDYW5jZWxTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAyI8ChJDYW5jZWxTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIicKEFBhdXNlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiOwoRUGF1c2VTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIioKE0NvbnRpbnVlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPgoUQ29udGludWVTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuMrQRCgtTeW5jU2VydmljZRJ5CgtUcmlnZ2VyU3luYxIkLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXF1ZXN0GiUudGVjaGF1cmEuc3luYy52MS5UcmlnZ2VyU3luY1Jlc3BvbnNlIhuC0+STAhUiEC92MS9zeW5jL3RyaWdnZXI6ASowARJxCgpUZXN0U291cmNlEiMudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVxdWVzdBokLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlIhiC0+STAhIiDS92MS9zeW5jL3Rlc3Q6ASoSeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKBAQoKQ2FuY2VsU3luYxIjLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1JlcXVlc3QaJC50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXNwb25zZSIogtPkkwIiIh0vdjEvc3luYy97c3luY19ydW5faWR9L2NhbmNlbDoBKhJ9CglQYXVzZVN5bmMSIi50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1JlcXVlc3QaIy50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1Jlc3BvbnNlIieC0+STAiEiHC92MS9zeW5jL3tzeW5jX3J1bl9pZH0vcGF1c2U6ASoSiQEKDENvbnRpbnVlU3luYxIlLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVzcG9uc2UiKoLT5JMCJCIfL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jb250aW51ZToBKhKVAQoSQ3JlYXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXNwb25zZSIkgtPkkwIeIhIvdjEvc3luYy9zY2hlZHVsZXM6CHNjaGVkdWxlEpUBCg9HZXRTeW5jU2NoZWR1bGUSKC50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlcXVlc3QaKS50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicSJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SiAEKEUxpc3RTeW5jU2NoZWR1bGVzEioudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1NjaGVkdWxlc1JlcXVlc3QaKy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jU2NoZWR1bGVzUmVzcG9uc2UiGoLT5JMCFBISL3YxL3N5bmMvc2NoZWR1bGVzErEBChJVcGRhdGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIkCC0+STAjoyLi92MS9zeW5jL3NjaGVkdWxlcy97c2NoZWR1bGUuc3luY19zY2hlZHVsZV9pZH06CHNjaGVkdWxlEp4BChJEZWxldGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicqJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SnAEKD1J1blN5bmNTY2hlZHVsZRIoLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVxdWVzdBopLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVzcG9uc2UiNILT5JMCLiIpL3YxL3N5bmMvc2NoZWR1bGVzL3tzeW5jX3NjaGVkdWxlX2lkfS9ydW46ASpiBnByb3RvMw", [file_google_api_annotations, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sources]);
 
 /**
  * What to sync, and how.
@@ -80,6 +80,152 @@ export const TriggerSyncRequestSchema: GenMessage<TriggerSyncRequest> = /*@__PUR
   messageDesc(file_techaura_sync_v1_sync_service, 0);
 
 /**
+ * Which source to look at, and how.
+ *
+ * @generated from message techaura.sync.v1.TestSourceRequest
+ */
+export type TestSourceRequest = Message<"techaura.sync.v1.TestSourceRequest"> & {
+  /**
+   * Required. `csv` or `api`.
+   *
+   * @generated from field: string source_type = 1;
+   */
+  sourceType: string;
+
+  /**
+   * Required. As for TriggerSync.
+   *
+   * @generated from field: string source_identifier = 2;
+   */
+  sourceIdentifier: string;
+
+  /**
+   * Optional. As for TriggerSync.
+   *
+   * @generated from oneof techaura.sync.v1.TestSourceRequest.options
+   */
+  options: {
+    /**
+     * Options of source type csv.
+     *
+     * @generated from field: techaura.sync.v1.CsvOptions csv = 3;
+     */
+    value: CsvOptions;
+    case: "csv";
+  } | {
+    /**
+     * Options of source type api.
+     *
+     * @generated from field: techaura.sync.v1.ApiOptions api = 4;
+     */
+    value: ApiOptions;
+    case: "api";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message techaura.sync.v1.TestSourceRequest.
+ * Use `create(TestSourceRequestSchema)` to create a new message.
+ */
+export const TestSourceRequestSchema: GenMessage<TestSourceRequest> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 1);
+
+/**
+ * What a source holds at its beginning.
+ *
+ * @generated from message techaura.sync.v1.TestSourceResponse
+ */
+export type TestSourceResponse = Message<"techaura.sync.v1.TestSourceResponse"> & {
+  /**
+   * Output only. Records that were read, rejected ones included: those of the first
+   * page, or of the first 256 KiB of a file (at most 1000).
+   *
+   * @generated from field: int64 item_count = 1;
+   */
+  itemCount: bigint;
+
+  /**
+   * Output only. Whether the source ends there.
+   *
+   * @generated from field: bool whole = 2;
+   */
+  whole: boolean;
+
+  /**
+   * Output only. Names of the fields that the records have, at most 200.
+   *
+   * @generated from field: repeated string fields = 3;
+   */
+  fields: string[];
+
+  /**
+   * Output only. The first 5 records, each a JSON object with the source's own digits.
+   * Texts are cut at 500 characters, and what is or holds a secret is `***`.
+   *
+   * @generated from field: repeated string samples = 4;
+   */
+  samples: string[];
+
+  /**
+   * Output only. What was found out: `pagination`, `format`, `total` of an API;
+   * `encoding`, `delimiter` and the like of a file.
+   *
+   * @generated from field: map<string, string> detected = 5;
+   */
+  detected: { [key: string]: string };
+
+  /**
+   * Output only. The first 5 records as they would be loaded, without the rejected ones.
+   *
+   * @generated from field: repeated techaura.sync.v1.MappedRow rows = 6;
+   */
+  rows: MappedRow[];
+
+  /**
+   * Output only. Of the first records, those that would be rejected, at most 5; without
+   * ids and times.
+   *
+   * @generated from field: repeated techaura.sync.v1.SyncError rejected = 7;
+   */
+  rejected: SyncError[];
+
+  /**
+   * Output only. What a person should know.
+   *
+   * @generated from field: repeated string notices = 8;
+   */
+  notices: string[];
+};
+
+/**
+ * Describes the message techaura.sync.v1.TestSourceResponse.
+ * Use `create(TestSourceResponseSchema)` to create a new message.
+ */
+export const TestSourceResponseSchema: GenMessage<TestSourceResponse> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 2);
+
+/**
+ * A row for the target table.
+ *
+ * @generated from message techaura.sync.v1.MappedRow
+ */
+export type MappedRow = Message<"techaura.sync.v1.MappedRow"> & {
+  /**
+   * Output only. Target column to its value as text; columns without a value are absent.
+   *
+   * @generated from field: map<string, string> values = 1;
+   */
+  values: { [key: string]: string };
+};
+
+/**
+ * Describes the message techaura.sync.v1.MappedRow.
+ * Use `create(MappedRowSchema)` to create a new message.
+ */
+export const MappedRowSchema: GenMessage<MappedRow> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 3);
+
+/**
  * One step of a triggered run.
  *
  * @generated from message techaura.sync.v1.TriggerSyncResponse
@@ -114,7 +260,7 @@ export type TriggerSyncResponse = Message<"techaura.sync.v1.TriggerSyncResponse"
  * Use `create(TriggerSyncResponseSchema)` to create a new message.
  */
 export const TriggerSyncResponseSchema: GenMessage<TriggerSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 1);
+  messageDesc(file_techaura_sync_v1_sync_service, 4);
 
 /**
  * The run is stored.
@@ -135,7 +281,7 @@ export type SyncAccepted = Message<"techaura.sync.v1.SyncAccepted"> & {
  * Use `create(SyncAcceptedSchema)` to create a new message.
  */
 export const SyncAcceptedSchema: GenMessage<SyncAccepted> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 2);
+  messageDesc(file_techaura_sync_v1_sync_service, 5);
 
 /**
  * Wakes the workers.
@@ -156,7 +302,7 @@ export type ResumeSyncsRequest = Message<"techaura.sync.v1.ResumeSyncsRequest"> 
  * Use `create(ResumeSyncsRequestSchema)` to create a new message.
  */
 export const ResumeSyncsRequestSchema: GenMessage<ResumeSyncsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 3);
+  messageDesc(file_techaura_sync_v1_sync_service, 6);
 
 /**
  * How many runs are waiting.
@@ -184,7 +330,7 @@ export type ResumeSyncsResponse = Message<"techaura.sync.v1.ResumeSyncsResponse"
  * Use `create(ResumeSyncsResponseSchema)` to create a new message.
  */
 export const ResumeSyncsResponseSchema: GenMessage<ResumeSyncsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 4);
+  messageDesc(file_techaura_sync_v1_sync_service, 7);
 
 /**
  * Names a run.
@@ -220,7 +366,7 @@ export type GetSyncStatusRequest = Message<"techaura.sync.v1.GetSyncStatusReques
  * Use `create(GetSyncStatusRequestSchema)` to create a new message.
  */
 export const GetSyncStatusRequestSchema: GenMessage<GetSyncStatusRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 5);
+  messageDesc(file_techaura_sync_v1_sync_service, 8);
 
 /**
  * The state of a run.
@@ -255,7 +401,7 @@ export type GetSyncStatusResponse = Message<"techaura.sync.v1.GetSyncStatusRespo
  * Use `create(GetSyncStatusResponseSchema)` to create a new message.
  */
 export const GetSyncStatusResponseSchema: GenMessage<GetSyncStatusResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 6);
+  messageDesc(file_techaura_sync_v1_sync_service, 9);
 
 /**
  * Asks for counts.
@@ -276,7 +422,7 @@ export type GetSyncStatsRequest = Message<"techaura.sync.v1.GetSyncStatsRequest"
  * Use `create(GetSyncStatsRequestSchema)` to create a new message.
  */
 export const GetSyncStatsRequestSchema: GenMessage<GetSyncStatsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 7);
+  messageDesc(file_techaura_sync_v1_sync_service, 10);
 
 /**
  * Counts of runs by status.
@@ -297,7 +443,7 @@ export type GetSyncStatsResponse = Message<"techaura.sync.v1.GetSyncStatsRespons
  * Use `create(GetSyncStatsResponseSchema)` to create a new message.
  */
 export const GetSyncStatsResponseSchema: GenMessage<GetSyncStatsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 8);
+  messageDesc(file_techaura_sync_v1_sync_service, 11);
 
 /**
  * Which runs to list.
@@ -339,7 +485,7 @@ export type ListSyncRunsRequest = Message<"techaura.sync.v1.ListSyncRunsRequest"
  * Use `create(ListSyncRunsRequestSchema)` to create a new message.
  */
 export const ListSyncRunsRequestSchema: GenMessage<ListSyncRunsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 9);
+  messageDesc(file_techaura_sync_v1_sync_service, 12);
 
 /**
  * A page of runs.
@@ -367,7 +513,7 @@ export type ListSyncRunsResponse = Message<"techaura.sync.v1.ListSyncRunsRespons
  * Use `create(ListSyncRunsResponseSchema)` to create a new message.
  */
 export const ListSyncRunsResponseSchema: GenMessage<ListSyncRunsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 10);
+  messageDesc(file_techaura_sync_v1_sync_service, 13);
 
 /**
  * Which errors to list.
@@ -402,7 +548,7 @@ export type ListSyncErrorsRequest = Message<"techaura.sync.v1.ListSyncErrorsRequ
  * Use `create(ListSyncErrorsRequestSchema)` to create a new message.
  */
 export const ListSyncErrorsRequestSchema: GenMessage<ListSyncErrorsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 11);
+  messageDesc(file_techaura_sync_v1_sync_service, 14);
 
 /**
  * A page of errors.
@@ -430,7 +576,7 @@ export type ListSyncErrorsResponse = Message<"techaura.sync.v1.ListSyncErrorsRes
  * Use `create(ListSyncErrorsResponseSchema)` to create a new message.
  */
 export const ListSyncErrorsResponseSchema: GenMessage<ListSyncErrorsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 12);
+  messageDesc(file_techaura_sync_v1_sync_service, 15);
 
 /**
  * Names a run to cancel.
@@ -451,7 +597,7 @@ export type CancelSyncRequest = Message<"techaura.sync.v1.CancelSyncRequest"> & 
  * Use `create(CancelSyncRequestSchema)` to create a new message.
  */
 export const CancelSyncRequestSchema: GenMessage<CancelSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 13);
+  messageDesc(file_techaura_sync_v1_sync_service, 16);
 
 /**
  * The run as it stands.
@@ -473,7 +619,7 @@ export type CancelSyncResponse = Message<"techaura.sync.v1.CancelSyncResponse"> 
  * Use `create(CancelSyncResponseSchema)` to create a new message.
  */
 export const CancelSyncResponseSchema: GenMessage<CancelSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 14);
+  messageDesc(file_techaura_sync_v1_sync_service, 17);
 
 /**
  * Names a run to pause.
@@ -494,7 +640,7 @@ export type PauseSyncRequest = Message<"techaura.sync.v1.PauseSyncRequest"> & {
  * Use `create(PauseSyncRequestSchema)` to create a new message.
  */
 export const PauseSyncRequestSchema: GenMessage<PauseSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 15);
+  messageDesc(file_techaura_sync_v1_sync_service, 18);
 
 /**
  * The run as it stands.
@@ -515,7 +661,7 @@ export type PauseSyncResponse = Message<"techaura.sync.v1.PauseSyncResponse"> & 
  * Use `create(PauseSyncResponseSchema)` to create a new message.
  */
 export const PauseSyncResponseSchema: GenMessage<PauseSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 16);
+  messageDesc(file_techaura_sync_v1_sync_service, 19);
 
 /**
  * Names a run to continue.
@@ -536,7 +682,7 @@ export type ContinueSyncRequest = Message<"techaura.sync.v1.ContinueSyncRequest"
  * Use `create(ContinueSyncRequestSchema)` to create a new message.
  */
 export const ContinueSyncRequestSchema: GenMessage<ContinueSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 17);
+  messageDesc(file_techaura_sync_v1_sync_service, 20);
 
 /**
  * The run as it stands.
@@ -557,7 +703,7 @@ export type ContinueSyncResponse = Message<"techaura.sync.v1.ContinueSyncRespons
  * Use `create(ContinueSyncResponseSchema)` to create a new message.
  */
 export const ContinueSyncResponseSchema: GenMessage<ContinueSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 18);
+  messageDesc(file_techaura_sync_v1_sync_service, 21);
 
 /**
  * Moves external data into MySQL and reports on every run.
@@ -589,6 +735,20 @@ export const SyncService: GenService<{
     methodKind: "server_streaming";
     input: typeof TriggerSyncRequestSchema;
     output: typeof TriggerSyncResponseSchema;
+  },
+  /**
+   * Looks at a source without starting a run: connects, reads one page (api) or the
+   * beginning of the file (csv), and says what it found and how rows would be mapped.
+   * Writes nothing.
+   *
+   * Fails as TriggerSync does, and with the status that a run would fail with.
+   *
+   * @generated from rpc techaura.sync.v1.SyncService.TestSource
+   */
+  testSource: {
+    methodKind: "unary";
+    input: typeof TestSourceRequestSchema;
+    output: typeof TestSourceResponseSchema;
   },
   /**
    * Wakes the workers, so that pending runs start now and not at the next poll.
