@@ -28,13 +28,14 @@ ensure_venv() {
   echo "$wanted" > "$stamp"
 }
 
-# Installs the TypeScript client's development tools (stub generator, buf, test dependencies). Needs node and npm.
+# Installs what a folder's package-lock.json lists; without an argument the TypeScript client's development tools (stub
+# generator, buf, test dependencies). Needs node and npm.
 ensure_node_modules() {
-  local folder="$project/clients/typescript" wanted
-  command -v npm > /dev/null || { say "node 20 and npm are needed for the TypeScript client"; return 1; }
+  local folder="$project/${1:-clients/typescript}" wanted
+  command -v npm > /dev/null || { say "node 20 and npm are needed for ${1:-the TypeScript client}"; return 1; }
   wanted=$(sha256sum "$folder/package-lock.json" | cut -d' ' -f1)
   [ -f "$folder/node_modules/.installed" ] && [ "$(cat "$folder/node_modules/.installed")" = "$wanted" ] && return 0
-  say "installing (typescript) ..."
+  say "installing (${1:-typescript}) ..."
   (cd "$folder" && npm ci --silent --no-audit --no-fund)
   echo "$wanted" > "$folder/node_modules/.installed"
 }
