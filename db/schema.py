@@ -321,3 +321,16 @@ sync_schedule_fires = Table(
     Column("fired_at", _TIME, nullable=False, server_default=_NOW),
     **_TABLE_OPTIONS,
 )
+
+# How far the completed runs of each incremental source have seen it; moved in the transaction that ends such a run.
+sync_watermarks = Table(
+    "sync_watermarks",
+    metadata,
+    Column("source_key", _key_text(32), primary_key=True),
+    Column("value", _key_text(100), nullable=False),
+    Column("value_rank", _key_text(100), nullable=False),
+    Column("sync_run_id", _ID, nullable=False),
+    Column("full_at", _TIME),
+    Column("updated_at", _TIME, nullable=False, server_default=_NOW),
+    **_TABLE_OPTIONS,
+)

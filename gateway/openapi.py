@@ -187,6 +187,14 @@ def api_options() -> Schema:
         cursorHeader=TEXT,
         nextUrlPath=TEXT,
     )
+    incremental = _options(
+        cursorField=TEXT,
+        param=TEXT,
+        format={"enum": ["timestamp", "date", "unix", "unixMillis", "number"]},
+        lookbackSeconds={"type": "integer", "minimum": 0, "maximum": 31_536_000},
+        initial=TEXT,
+        fullAfterDays={"type": "integer", "minimum": 1, "maximum": 80},
+    )
     return _options(
         method={"enum": ["GET", "POST"]},
         headers={"type": "object", "additionalProperties": secret},
@@ -199,6 +207,7 @@ def api_options() -> Schema:
         **_write_options(),
         format={"enum": ["auto", "json", "ndjson", "csv"]},
         csvDelimiter=TEXT,
+        incremental=incremental | {"required": ["cursorField", "param"]},
     )
 
 

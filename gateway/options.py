@@ -180,6 +180,11 @@ def _pagination(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
     message.pagination.CopyFrom(_fill(sources_pb2.ApiPagination(), value, path, _PAGINATION))
 
 
+def _incremental(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
+    _require(isinstance(value, dict), path, "must be an object")
+    message.incremental.CopyFrom(_fill(sources_pb2.ApiIncremental(), value, path, _INCREMENTAL))
+
+
 def _require(holds: bool, path: str, what: str) -> None:
     if not holds:
         raise _fault(path, f"{path} {what}")
@@ -226,6 +231,7 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     **_WRITE,
     "format": _text("format"),
     "csvDelimiter": _text("csv_delimiter"),
+    "incremental": _incremental,
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {
@@ -236,6 +242,14 @@ _API_KEY: Final[dict[str, Setter[sources_pb2.ApiKeyAuth]]] = {
     "apiKeyHeader": _text("header"),
     "apiKeyParam": _text("param"),
     "apiKeyValue": _secret("value"),
+}
+_INCREMENTAL: Final[dict[str, Setter[sources_pb2.ApiIncremental]]] = {
+    "cursorField": _text("cursor_field"),
+    "param": _text("param"),
+    "format": _text("format"),
+    "lookbackSeconds": _whole_number("lookback_seconds"),
+    "initial": _text("initial"),
+    "fullAfterDays": _whole_number("full_after_days"),
 }
 _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
     "enabled": _flag("enabled"),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from db.engine import Database
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Lease, Ledger, RunFailure
-from db.repositories import leases, runs
-from db.repositories.batches import read_totals
+from db.repositories import leases, runs, watermarks
+from db.repositories.batches import last_batch, read_totals
 from db.repositories.errors import insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
@@ -17,6 +19,7 @@ from server.core.file_errors import file_error
 from server.core.reasons import next_step_for
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.signals import RunStopped
+from server.sources.base import POSITION_MARK, WatermarkRule
 
 
 def failure_of(error: BaseException) -> RunFailure:
@@ -74,11 +77,13 @@ async def store_ending(
     clock: Clock,
     lease: Lease,
     error: BaseException | None,
+    watermark: WatermarkRule | None = None,
 ) -> str:
     """Store how the run ended, trying again while the database does not answer; answer what was stored.
 
     Args:
         error: what ended it, or None when the source was read to its end.
+        watermark: where that of an incremental source is kept; it moves only with a run that is completed.
 
     Returns:
         completed, failed, cancelled, paused, released, or lost when another worker owns the run by now.
@@ -92,7 +97,7 @@ async def store_ending(
     while True:
         attempt += 1
         try:
-            return await _store_once(database, settings, lease, error)
+            return await _store_once(database, settings, lease, error, watermark)
         except TransientDatabaseError:
             elapsed = clock.monotonic_seconds() - started
             decision = decide(
@@ -103,7 +108,13 @@ async def store_ending(
             await clock.sleep(decision.seconds)
 
 
-async def _store_once(database: Database, settings: Settings, lease: Lease, error: BaseException | None) -> str:
+async def _store_once(
+    database: Database,
+    settings: Settings,
+    lease: Lease,
+    error: BaseException | None,
+    watermark: WatermarkRule | None,
+) -> str:
     if isinstance(error, RunStopped) and error.reason == "lease_lost":
         return "lost"
     async with database.write() as connection:
@@ -123,7 +134,11 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
             except Fatal as fault:
                 error = fault
         if error is None:
-            return "completed" if await leases.complete(connection, lease, ledger, bytes_done) else "lost"
+            if not await leases.complete(connection, lease, ledger, bytes_done):
+                return "lost"
+            if watermark is not None:
+                await _move_watermark(connection, lease.run_id, totals.restart_no, watermark)
+            return "completed"
         failure = failure_of(error)
         verdict = failure
         run = await runs.get_run(connection, lease.run_id)
@@ -144,3 +159,12 @@ async def _store_once(database: Database, settings: Settings, lease: Lease, erro
             [ErrorRow(failure.category, failure.reason, failure.message, failure.retryable)],
         )
         return "failed"
+
+
+async def _move_watermark(connection: AsyncConnection, run_id: int, restart_no: int, rule: WatermarkRule) -> None:
+    """To the mark of the last batch; a run without batches has seen nothing."""
+    batch = await last_batch(connection, run_id, restart_no)
+    mark = batch.position.get(POSITION_MARK) if batch is not None else None
+    if mark is not None:
+        found = watermarks.Watermark(rule.key, str(mark["value"]), str(mark["rank"]), bool(mark["isFull"]))
+        await watermarks.advance(connection, run_id, found)

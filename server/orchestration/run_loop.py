@@ -14,11 +14,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from db.loaders.staging import local_infile_allowed
 from db.records import Batch, Lease, LoadSpec, Run
-from db.repositories import runs
+from db.repositories import runs, watermarks
 from db.repositories.batches import last_batch, read_totals
 from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
@@ -68,7 +69,7 @@ class RunLoop:
             SyncError, DatabaseError: the run cannot go on now.
         """
         context = self._context
-        source_context = context.source_context(self._signals)
+        source_context = replace(context.source_context(self._signals), watermark=await self._watermark())
         reader = await self._signals.guard(self._source.open(source_context, context.reveal), is_source=True)
         try:
             checkpoint = await self._checkpoint(reader)
@@ -86,6 +87,14 @@ class RunLoop:
             await self._add_notices(reader.notices())
         finally:
             await reader.close()
+
+    async def _watermark(self) -> str | None:
+        """How far the runs before this one have seen an incremental source."""
+        rule = self._source.watermark
+        if rule is None:
+            return None
+        async with self._context.database.read() as connection:
+            return await watermarks.get_value(connection, rule.key, rule.full_after_days)
 
     async def _checkpoint(self, reader: SourceReader) -> Batch | None:
         """Where to go on; a source that has changed since the last batch is read from its start again."""

@@ -27,6 +27,7 @@ from server.orchestration.ending import store_ending
 from server.orchestration.leases import LeaseKeeper, claim
 from server.orchestration.mirror import forget_ended
 from server.orchestration.signals import RunSignals, RunStopped, StopReason
+from server.sources.base import WatermarkRule
 from server.sources.registry import Source
 
 log = structlog.get_logger()
@@ -127,9 +128,9 @@ class Worker:
         keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
         renewing = asyncio.create_task(keeper.run(), name=f"lease-{lease.run_id}")
         try:
-            error = await self._outcome(lease, signals)
+            error, watermark = await self._outcome(lease, signals)
             _log_fault(logger, error)
-            ending = await store_ending(context.database, context.settings, context.clock, lease, error)
+            ending = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
             logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))
             await forget_ended(context.database)
         except DatabaseError as fault:
@@ -138,11 +139,12 @@ class Worker:
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
-    async def _outcome(self, lease: Lease, signals: RunSignals) -> Exception | None:
-        """Execute the run; answer what ended it, or None at the end of its source."""
+    async def _outcome(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
+        """Execute the run; answer what ended it, or None at the end of its source, and where its watermark is kept."""
         # Polars and numpy come with it: a third of a second that the start of the server should not pay.
         from server.orchestration.run_loop import RunLoop
 
+        watermark: WatermarkRule | None = None
         try:
             async with self._context.database.read() as connection:
                 run = await runs.get_run(connection, lease.run_id)
@@ -151,12 +153,13 @@ class Worker:
             if run.cancel_requested or run.paused:
                 raise RunStopped("cancel" if run.cancel_requested else "pause")
             source = await self._load_source(run)
+            watermark = source.watermark
             await self._until_stopped(RunLoop(self._context, run, lease, source, signals).execute(), signals)
         except LeaseLost:
-            return RunStopped("lease_lost")
+            return RunStopped("lease_lost"), None
         except Exception as error:  # noqa: BLE001 - every fault becomes the run's verdict; nothing is dropped
-            return error
-        return None
+            return error, None
+        return None, watermark
 
     async def _until_stopped(self, loop: Coroutine[Any, Any, None], signals: RunSignals) -> None:
         """Await a run's loop. One that is to be cancelled or paused soon gets its batch done, or rolled back whole."""

@@ -105,6 +105,8 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
         document["fieldMapping"] = dict(options.field_mapping)
     if options.HasField("pagination"):
         document["pagination"] = _pagination(options.pagination)
+    if options.HasField("incremental"):
+        document["incremental"] = _incremental(options.incremental)
     if options.HasField("body"):
         document["body"] = _whole_numbers(MessageToDict(options.body))
     return document
@@ -160,6 +162,17 @@ def _pagination(pagination: sources_pb2.ApiPagination) -> dict[str, Any]:
         "next_url_path": "nextUrlPath",
     }
     return document | _set_fields(pagination, names)
+
+
+def _incremental(incremental: sources_pb2.ApiIncremental) -> dict[str, Any]:
+    names = {
+        "format": "format",
+        "lookback_seconds": "lookbackSeconds",
+        "initial": "initial",
+        "full_after_days": "fullAfterDays",
+    }
+    document = {"cursorField": incremental.cursor_field, "param": incremental.param}
+    return document | _set_fields(incremental, names)
 
 
 def _set_fields(message: Message, names: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from server.core.circuit import Circuits
 from server.core.clock import Clock
@@ -110,12 +110,34 @@ class SourceContext:
     Args:
         moved: to be called with each piece that the source delivers, so that a slow source is told from a hung one.
         circuits: what this replica knows of the hosts of sources.
+        watermark: how far the completed runs of an incremental source have seen it, as the source wrote it; None when
+            everything is to be read. A run that goes on keeps to the one that it began with, by its checkpoint.
     """
 
     settings: Settings
     clock: Clock
     moved: Callable[[], None] = _nobody_asks
     circuits: Circuits = field(default_factory=Circuits)
+    watermark: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkRule:
+    """Where the watermark of an incremental source is kept.
+
+    A reader of such a source puts its mark into the positions that it gives, under POSITION_MARK: `value`, `rank` (a
+    text with the order of the values) and `isFull` (whether the reading leaves nothing out); nothing while it has none.
+
+    Args:
+        key: names the source and what is read of it, at most 32 characters.
+        full_after_days: everything is read when that has not been done for so long.
+    """
+
+    key: str
+    full_after_days: int
+
+
+POSITION_MARK: Final = "watermark"
 
 
 class SourceReader(Protocol):

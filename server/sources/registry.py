@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from server.core.config import Settings
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
-from server.sources.base import SourceContext, SourceReader
+from server.sources.base import SourceContext, SourceReader, WatermarkRule
 from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
 
 if TYPE_CHECKING:
@@ -50,6 +50,11 @@ class Source(Protocol):
     @property
     def mapping(self) -> MappingRequest:
         """What its options say about the target."""
+        ...
+
+    @property
+    def watermark(self) -> WatermarkRule | None:
+        """Where its watermark is kept; None for a source that is always read whole."""
         ...
 
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:

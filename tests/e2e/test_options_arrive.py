@@ -9,6 +9,7 @@ from techaura.sync.v1 import sync_service_pb2
 
 from gateway.options import read_options
 from server.service.convert import options_document
+from server.sources.api import incremental
 from server.sources.api import options as api
 from server.sources.csv import options as csv
 
@@ -25,6 +26,10 @@ API: dict[str, Any] = {
     "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
     "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "token"}}, "fieldMapping": {"title": "t.u"},
     "format": "ndjson", "csvDelimiter": ";",
+    "incremental": {
+        "cursorField": "meta.changed", "param": "since", "format": "date", "lookbackSeconds": 60, "initial": "2024-01-01",
+        "fullAfterDays": 7,
+    },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
@@ -55,4 +60,5 @@ def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
 def test_no_option_of_a_source_is_out_of_reach() -> None:
     assert {field.alias for field in csv.CsvOptions.model_fields.values()} == set(CSV)
     assert {field.alias for field in api.ApiOptions.model_fields.values()} == set(API)
+    assert {field.alias for field in incremental.Incremental.model_fields.values()} == set(API["incremental"])
     assert {field.alias for field in api.Pagination.model_fields.values()} == set(API["pagination"])

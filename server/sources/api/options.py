@@ -14,7 +14,6 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PlainValidator,
     ValidationError,
@@ -25,7 +24,8 @@ from pydantic_core import ErrorDetails
 
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
-from server.sources.api.paths import PATH_CHARS_MAX, check_field, check_path
+from server.sources.api.incremental import Incremental
+from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.secret_names import secret_name
 from server.sources.write_options import WriteOptions
 
@@ -105,12 +105,6 @@ def _header_name(name: str) -> str:
     return name
 
 
-def _parameter_name(name: str) -> str:
-    if any(char <= " " or char == "\x7f" for char in name):
-        raise ValueError("has spaces or control characters")
-    return name
-
-
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -118,22 +112,9 @@ def _upper(value: object) -> object:
 Secret = Annotated[SecretValue, PlainValidator(_secret)]
 HeaderSecret = Annotated[SecretValue, PlainValidator(_secret), AfterValidator(_sendable)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
-ParameterName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_parameter_name)]
-Path = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_path)]
-FieldPath = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_field)]
 
 
-class _Options(BaseModel):
-    model_config = ConfigDict(
-        strict=True,
-        extra="forbid",
-        frozen=True,
-        alias_generator=to_camel,
-        hide_input_in_errors=True,
-    )
-
-
-class BearerAuth(_Options):
+class BearerAuth(OptionModel):
     """Authorization: Bearer."""
 
     type: Literal["bearer"] = Field(description="`bearer`: Authorization: Bearer with a token.")
@@ -142,7 +123,7 @@ class BearerAuth(_Options):
     )
 
 
-class BasicAuth(_Options):
+class BasicAuth(OptionModel):
     """Authorization: Basic (RFC 7617, UTF-8)."""
 
     type: Literal["basic"] = Field(description="`basic`: Authorization: Basic with a name and a password.")
@@ -152,7 +133,7 @@ class BasicAuth(_Options):
     password: Secret = Field(description="The password, in the forms of `auth.token`.")
 
 
-class ApiKeyAuth(_Options):
+class ApiKeyAuth(OptionModel):
     """A key in a header or in a query parameter of the API's own; one of the two is named."""
 
     type: Literal["apikey"] = Field(description="`apikey`: a key in a header or a query parameter of the API's own.")
@@ -169,7 +150,7 @@ class ApiKeyAuth(_Options):
         return self
 
 
-class Pagination(_Options):
+class Pagination(OptionModel):
     """How the API is paged. See paging.py for what ends a run."""
 
     enabled: bool = Field(description="Whether there are further pages to ask for; if not, one request is made.")
@@ -204,7 +185,7 @@ class Pagination(_Options):
     )
 
 
-class ApiOptions(_Options, WriteOptions):
+class ApiOptions(OptionModel, WriteOptions):
     """The whole document."""
 
     method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = Field("GET", description="`GET` or `POST`.")
@@ -240,6 +221,9 @@ class ApiOptions(_Options, WriteOptions):
     )
     body: dict[str, Any] | None = Field(None, description="With POST: the JSON body of every request.")
     pagination: Pagination = Field(Pagination(enabled=False), description="How the API is paged. Unset: one request.")
+    incremental: Incremental | None = Field(
+        None, description="Read only what changed since the last completed run. Unset: every run reads everything."
+    )
 
     @model_validator(mode="after")
     def _body_is_posted(self) -> Self:
@@ -254,6 +238,14 @@ class ApiOptions(_Options, WriteOptions):
     def _mirror_sees_everything(self) -> Self:
         if self.mode == "mirror" and self.pagination.max_pages is not None:
             raise ValueError("pagination.maxPages would leave rows out, which mode mirror would then switch off")
+        if self.mode == "mirror" and self.incremental is not None:
+            raise ValueError("incremental leaves rows out, which mode mirror would then switch off")
+        return self
+
+    @model_validator(mode="after")
+    def _incremental_sees_every_change(self) -> Self:
+        if self.incremental is not None and self.pagination.max_pages is not None:
+            raise ValueError("pagination.maxPages would leave changes out, which incremental would never look at again")
         return self
 
     @model_validator(mode="after")

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from server.sources.base import POSITION_MARK
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -20,6 +22,8 @@ class Position:
         total_is_count: whether each total so far was just the number of items on its page.
         digest: of the last page's items; empty before the first page.
         done: whether the source said that the last page was read.
+        since: with incremental, the value that the run asks for; empty when it reads everything.
+        mark, mark_rank: with incremental, the highest value seen (see incremental.py).
     """
 
     place: Mapping[str, Any]
@@ -32,9 +36,13 @@ class Position:
     total_is_count: bool = True
     digest: str = ""
     done: bool = False
+    since: str = ""
+    mark: str = ""
+    mark_rank: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The checkpoint's form."""
+        mark = {"value": self.mark, "rank": self.mark_rank, "isFull": not self.since}
         return {
             "place": dict(self.place),
             "pages": self.pages,
@@ -46,6 +54,8 @@ class Position:
             "totalIsCount": self.total_is_count,
             "digest": self.digest,
             "done": self.done,
+            "since": self.since,
+            **({POSITION_MARK: mark} if self.mark else {}),
         }
 
     @classmethod
@@ -55,6 +65,7 @@ class Position:
         Raises:
             KeyError, ValueError, TypeError: it is no such document.
         """
+        mark = document.get(POSITION_MARK, {})
         return cls(
             place=dict(document["place"]),
             pages=int(document["pages"]),
@@ -66,4 +77,7 @@ class Position:
             total_is_count=bool(document["totalIsCount"]),
             digest=str(document["digest"]),
             done=bool(document["done"]),
+            since=str(document.get("since", "")),
+            mark=str(mark.get("value", "")),
+            mark_rank=str(mark.get("rank", "")),
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +11,7 @@ from typing import Any
 from server.sources.api.head import api_head
 from server.sources.api.options import ApiOptions, parse_options
 from server.sources.api.reader import check_api, open_api
-from server.sources.base import SourceContext, SourceReader
+from server.sources.base import SourceContext, SourceReader, WatermarkRule
 from server.sources.head import SourceHead
 from server.sources.registry import MappingRequest, Reveal
 
@@ -39,6 +41,19 @@ class ApiSource:
             constants={"content_type": self.options.content_type},
             write=self.options,
         )
+
+    @property
+    def watermark(self) -> WatermarkRule | None:
+        """By URL and by the options that decide what is read and where it goes; not by who asks, or page by page how."""
+        options = self.options
+        if options.incremental is None:
+            return None
+        how = {"auth", "headers", "pagination", "incremental"}
+        what = options.model_dump(mode="json", exclude=how, exclude_defaults=True)
+        what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
+        text = json.dumps([self.identifier, what], sort_keys=True)
+        key = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
+        return WatermarkRule(key, options.incremental.full_after_days)
 
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
         """Make the client; nothing is fetched yet."""

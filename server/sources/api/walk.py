@@ -18,9 +18,10 @@ from server.sources.api.chosen import paging_seen
 from server.sources.api.formats import format_of, read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
 from server.sources.api.http import Answer, ApiClient, PageMissing, PageRequest
+from server.sources.api.incremental import Mark, MarkTaker, first_value
 from server.sources.api.json_text import JsonRefused, Page
 from server.sources.api.options import ApiOptions
-from server.sources.api.paging import PageFacts, Paging, Place, token_of
+from server.sources.api.paging import PageFacts, Paging, token_of
 from server.sources.api.position import Position
 from server.sources.api.signals import Signals, read_signals
 from server.sources.base import SourceContext
@@ -55,17 +56,20 @@ class PageWalk:
         self._client = client
         self._context = context
         self._notices: dict[str, None] = {}
+        self._marks = MarkTaker(options.incremental, context.clock.now()) if options.incremental else None
         self.at_end = False
         self.detected: dict[str, str] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
         """What a person should know, each once."""
-        return tuple(self._notices)
+        return (*self._notices, *(self._marks.notices if self._marks else ()))
 
     def start(self) -> Position:
         """The position before the first page."""
-        return Position(self._paging.first())
+        options = self._options.incremental
+        since = "" if options is None else first_value(options, self._context.watermark)
+        return Position(self._paging.first(), since=since)
 
     async def pages(self, start: Position) -> AsyncGenerator[WalkedPage, None]:
         """Yield the pages after a position.
@@ -91,7 +95,7 @@ class PageWalk:
 
     async def _page(self, position: Position) -> WalkedPage:
         number = position.pages + 1
-        request = self._request(position.place)
+        request = self._request(position)
         page, signals, size_bytes = Page(), Signals(), 0
         headers: Mapping[str, str] = {}
         try:
@@ -109,19 +113,25 @@ class PageWalk:
         place = self._paging.next(position.place, facts)
         self.at_end = place is None and (self._options.pagination.enabled or self.detected["pagination"] == "none")
         after = self._after(position, facts, size_bytes, digest_of(page.text))
+        if self._marks is not None:
+            mark = self._marks.after(Mark(position.mark, position.mark_rank), page.values, number)
+            after = replace(after, mark=mark.value, mark_rank=mark.rank)
+            self.detected["watermark"] = mark.value
         after = replace(after, place={}, done=True) if place is None else replace(after, place=place)
         if after.done:
             self._check_end(after, signals)
         return WalkedPage(page, position.items + 1, size_bytes, after)
 
-    def _request(self, place: Place) -> PageRequest:
-        options = self._options
+    def _request(self, position: Position) -> PageRequest:
+        options, place = self._options, position.place
         if "url" in place:
             url, parameters = str(place["url"]), {}
         else:
             url, parameters = self._url, dict(self._paging.parameters(place))
+            if options.incremental is not None and position.since:
+                parameters[options.incremental.param] = position.since
         body = options.body
-        if options.pagination.enabled and options.pagination.params_in == "body":
+        if options.pagination.params_in == "body" and (options.pagination.enabled or parameters):
             body = _with_fields(body or {}, parameters)
         else:
             url = urls.with_parameters(url, {name: str(value) for name, value in parameters.items()})

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from server.sources.base import SourceContext, SourceReader
+from server.sources.base import SourceContext, SourceReader, WatermarkRule
 from server.sources.csv.head import csv_head
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.reader import open_csv
@@ -45,6 +45,11 @@ class CsvSource:
             strip_text=options.strip_text,
             write=options,
         )
+
+    @property
+    def watermark(self) -> WatermarkRule | None:
+        """None: a file is read whole, or not at all when it is unchanged."""
+        return None
 
     async def open(self, context: SourceContext, reveal: Reveal) -> SourceReader:
         """Open the file; a CSV file has no secrets to reveal."""

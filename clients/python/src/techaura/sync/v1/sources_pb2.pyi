@@ -407,6 +407,7 @@ class ApiOptions(_message.Message):
     MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     CSV_DELIMITER_FIELD_NUMBER: _builtins.int
+    INCREMENTAL_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
@@ -461,6 +462,12 @@ class ApiOptions(_message.Message):
     def body(self) -> _struct_pb2.Struct:
         """Optional. With POST: the JSON body of every request. Default: none."""
 
+    @_builtins.property
+    def incremental(self) -> Global___ApiIncremental:
+        """Optional. Read only what changed since the last completed run. Default: every run
+        reads everything.
+        """
+
     def __init__(
         self,
         *,
@@ -478,10 +485,11 @@ class ApiOptions(_message.Message):
         mirror_allow_empty: _builtins.bool | None = ...,
         format: _builtins.str | None = ...,
         csv_delimiter: _builtins.str | None = ...,
+        incremental: Global___ApiIncremental | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
     _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
@@ -517,6 +525,73 @@ class ApiOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
 
 Global___ApiOptions: _TypeAlias = ApiOptions  # noqa: Y015
+
+@_typing.final
+class ApiIncremental(_message.Message):
+    """How changed items are asked for. The highest value seen is kept when a run is
+    completed; the next run asks for what changed from there on, less the lookback.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_FIELD_NUMBER: _builtins.int
+    PARAM_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    LOOKBACK_SECONDS_FIELD_NUMBER: _builtins.int
+    INITIAL_FIELD_NUMBER: _builtins.int
+    FULL_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    cursor_field: _builtins.str
+    """Required. Path in an item to the value that grows with each change."""
+    param: _builtins.str
+    """Required. Parameter that asks for items from a value on; it goes where page
+    parameters go.
+    """
+    format: _builtins.str
+    """Optional. What the value is: `timestamp` (ISO 8601), `date`, `unix`, `unixMillis` or
+    `number`. Default: timestamp.
+    """
+    lookback_seconds: _builtins.int
+    """Optional. How far before the highest value seen a run begins, 0 to 31536000.
+    Default: 300, and 0 for `number`.
+    """
+    initial: _builtins.str
+    """Optional. Value that the first run asks for. Default: it reads everything."""
+    full_after_days: _builtins.int
+    """Optional. A run reads everything when none has for so many days, 1 to 80.
+    Default: 30.
+    """
+    def __init__(
+        self,
+        *,
+        cursor_field: _builtins.str = ...,
+        param: _builtins.str = ...,
+        format: _builtins.str | None = ...,
+        lookback_seconds: _builtins.int | None = ...,
+        initial: _builtins.str | None = ...,
+        full_after_days: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_format", b"_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_format", b"_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__format: _TypeAlias = _typing.Literal["format"]  # noqa: Y015
+    _WhichOneofArgType__format: _TypeAlias = _typing.Literal["_format", b"_format"]  # noqa: Y015
+    _WhichOneofReturnType__full_after_days: _TypeAlias = _typing.Literal["full_after_days"]  # noqa: Y015
+    _WhichOneofArgType__full_after_days: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days"]  # noqa: Y015
+    _WhichOneofReturnType__initial: _TypeAlias = _typing.Literal["initial"]  # noqa: Y015
+    _WhichOneofArgType__initial: _TypeAlias = _typing.Literal["_initial", b"_initial"]  # noqa: Y015
+    _WhichOneofReturnType__lookback_seconds: _TypeAlias = _typing.Literal["lookback_seconds"]  # noqa: Y015
+    _WhichOneofArgType__lookback_seconds: _TypeAlias = _typing.Literal["_lookback_seconds", b"_lookback_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__format) -> _WhichOneofReturnType__format | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__full_after_days) -> _WhichOneofReturnType__full_after_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__initial) -> _WhichOneofReturnType__initial | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lookback_seconds) -> _WhichOneofReturnType__lookback_seconds | None: ...
+
+Global___ApiIncremental: _TypeAlias = ApiIncremental  # noqa: Y015
 
 @_typing.final
 class SecretText(_message.Message):

@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sources.proto.
  */
 export const file_techaura_sync_v1_sources: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimAgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSFwoKc3RyaXBfdGV4dBgUIAEoCEgMiAEBEhEKBG1vZGUYECABKAlIDYgBARIcCg9jb25mbGljdF9wb2xpY3kYESABKAlIDogBARIiChVtaXJyb3JfZ29uZV9yYXRpb19tYXgYEiABKAFID4gBARIfChJtaXJyb3JfYWxsb3dfZW1wdHkYEyABKAhIEIgBARo0ChJDb2x1bW5NYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChJDb2x1bW5BbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgLMh0udGVjaGF1cmEuc3luYy52MS5Db2x1bW5OYW1lczoCOAFCDwoNX3RhcmdldF90YWJsZUIPCg1fY29udGVudF90eXBlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCCwoJX2VuY29kaW5nQg8KDV9oZWFkZXJfbGluZXNCCAoGX3F1b3RlQgkKB19lc2NhcGVCDwoNX3N0cmF5X3F1b3Rlc0IRCg9fcHJlYW1ibGVfbGluZXNCEQoPX2NvbW1lbnRfcHJlZml4QhAKDl9kZWNpbWFsX2NvbW1hQg0KC19zdHJpcF90ZXh0QgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJIqkGCgpBcGlPcHRpb25zEiwKBm1ldGhvZBgBIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuSHR0cE1ldGhvZBI6CgdoZWFkZXJzGAIgAygLMikudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkhlYWRlcnNFbnRyeRInCgRhdXRoGAMgASgLMhkudGVjaGF1cmEuc3luYy52MS5BcGlBdXRoEhYKCWRhdGFfcGF0aBgEIAEoCUgAiAEBEhkKDGNvbnRlbnRfdHlwZRgFIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYBiADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgHIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhIlCgRib2R5GAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIRCgRtb2RlGBAgASgJSAKIAQESHAoPY29uZmxpY3RfcG9saWN5GBEgASgJSAOIAQESIgoVbWlycm9yX2dvbmVfcmF0aW9fbWF4GBIgASgBSASIAQESHwoSbWlycm9yX2FsbG93X2VtcHR5GBMgASgISAWIAQESEwoGZm9ybWF0GBQgASgJSAaIAQESGgoNY3N2X2RlbGltaXRlchgVIAEoCUgHiAEBGkwKDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQ6AjgBGjMKEUZpZWxkTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDAoKX2RhdGFfcGF0aEIPCg1fY29udGVudF90eXBlQgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5QgkKB19mb3JtYXRCEAoOX2Nzdl9kZWxpbWl0ZXIiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2UiogEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEi8KB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAEIICgZtZXRob2QiOQoKQmVhcmVyQXV0aBIrCgV0b2tlbhgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCJNCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSLgoIcGFzc3dvcmQYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiWAoKQXBpS2V5QXV0aBIOCgZoZWFkZXIYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSDQoFcGFyYW0YAyABKAki8gMKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIYCgtsaW1pdF9wYXJhbRgDIAEoCUgAiAEBEhkKDG9mZnNldF9wYXJhbRgEIAEoCUgBiAEBEhcKCnBhZ2VfcGFyYW0YBSABKAlIAogBARIZCgxjdXJzb3JfcGFyYW0YBiABKAlIA4gBARIWCgltYXhfcGFnZXMYByABKAVIBIgBARIWCglwYWdlX3NpemUYCCABKAVIBYgBARIWCglwYXJhbXNfaW4YCSABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgKIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYCyABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGAwgASgJSAmIAQFCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIMCgpfbWF4X3BhZ2VzQgwKCl9wYWdlX3NpemVCDAoKX3BhcmFtc19pbkIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGgqVAoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhMKD0hUVFBfTUVUSE9EX0dFVBABEhQKEEhUVFBfTUVUSE9EX1BPU1QQAiq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimAgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSFwoKc3RyaXBfdGV4dBgUIAEoCEgMiAEBEhEKBG1vZGUYECABKAlIDYgBARIcCg9jb25mbGljdF9wb2xpY3kYESABKAlIDogBARIiChVtaXJyb3JfZ29uZV9yYXRpb19tYXgYEiABKAFID4gBARIfChJtaXJyb3JfYWxsb3dfZW1wdHkYEyABKAhIEIgBARo0ChJDb2x1bW5NYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChJDb2x1bW5BbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgLMh0udGVjaGF1cmEuc3luYy52MS5Db2x1bW5OYW1lczoCOAFCDwoNX3RhcmdldF90YWJsZUIPCg1fY29udGVudF90eXBlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCCwoJX2VuY29kaW5nQg8KDV9oZWFkZXJfbGluZXNCCAoGX3F1b3RlQgkKB19lc2NhcGVCDwoNX3N0cmF5X3F1b3Rlc0IRCg9fcHJlYW1ibGVfbGluZXNCEQoPX2NvbW1lbnRfcHJlZml4QhAKDl9kZWNpbWFsX2NvbW1hQg0KC19zdHJpcF90ZXh0QgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJIuAGCgpBcGlPcHRpb25zEiwKBm1ldGhvZBgBIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuSHR0cE1ldGhvZBI6CgdoZWFkZXJzGAIgAygLMikudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkhlYWRlcnNFbnRyeRInCgRhdXRoGAMgASgLMhkudGVjaGF1cmEuc3luYy52MS5BcGlBdXRoEhYKCWRhdGFfcGF0aBgEIAEoCUgAiAEBEhkKDGNvbnRlbnRfdHlwZRgFIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYBiADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgHIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhIlCgRib2R5GAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIRCgRtb2RlGBAgASgJSAKIAQESHAoPY29uZmxpY3RfcG9saWN5GBEgASgJSAOIAQESIgoVbWlycm9yX2dvbmVfcmF0aW9fbWF4GBIgASgBSASIAQESHwoSbWlycm9yX2FsbG93X2VtcHR5GBMgASgISAWIAQESEwoGZm9ybWF0GBQgASgJSAaIAQESGgoNY3N2X2RlbGltaXRlchgVIAEoCUgHiAEBEjUKC2luY3JlbWVudGFsGBYgASgLMiAudGVjaGF1cmEuc3luYy52MS5BcGlJbmNyZW1lbnRhbBpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9kYXRhX3BhdGhCDwoNX2NvbnRlbnRfdHlwZUIHCgVfbW9kZUISChBfY29uZmxpY3RfcG9saWN5QhgKFl9taXJyb3JfZ29uZV9yYXRpb19tYXhCFQoTX21pcnJvcl9hbGxvd19lbXB0eUIJCgdfZm9ybWF0QhAKDl9jc3ZfZGVsaW1pdGVyIt0BCg5BcGlJbmNyZW1lbnRhbBIUCgxjdXJzb3JfZmllbGQYASABKAkSDQoFcGFyYW0YAiABKAkSEwoGZm9ybWF0GAMgASgJSACIAQESHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgBiAEBEhQKB2luaXRpYWwYBSABKAlIAogBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIA4gBAUIJCgdfZm9ybWF0QhMKEV9sb29rYmFja19zZWNvbmRzQgoKCF9pbml0aWFsQhIKEF9mdWxsX2FmdGVyX2RheXMiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2UiogEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEi8KB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAEIICgZtZXRob2QiOQoKQmVhcmVyQXV0aBIrCgV0b2tlbhgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCJNCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSLgoIcGFzc3dvcmQYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiWAoKQXBpS2V5QXV0aBIOCgZoZWFkZXIYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSDQoFcGFyYW0YAyABKAki8gMKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIYCgtsaW1pdF9wYXJhbRgDIAEoCUgAiAEBEhkKDG9mZnNldF9wYXJhbRgEIAEoCUgBiAEBEhcKCnBhZ2VfcGFyYW0YBSABKAlIAogBARIZCgxjdXJzb3JfcGFyYW0YBiABKAlIA4gBARIWCgltYXhfcGFnZXMYByABKAVIBIgBARIWCglwYWdlX3NpemUYCCABKAVIBYgBARIWCglwYXJhbXNfaW4YCSABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgKIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYCyABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGAwgASgJSAmIAQFCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIMCgpfbWF4X3BhZ2VzQgwKCl9wYWdlX3NpemVCDAoKX3BhcmFtc19pbkIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGgqVAoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhMKD0hUVFBfTUVUSE9EX0dFVBABEhQKEEhUVFBfTUVUSE9EX1BPU1QQAiq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBWIGcHJvdG8z", [file_google_protobuf_struct]);
 
 /**
  * Options of source type csv.
@@ -313,6 +313,14 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * @generated from field: optional string csv_delimiter = 21;
    */
   csvDelimiter?: string | undefined;
+
+  /**
+   * Optional. Read only what changed since the last completed run. Default: every run
+   * reads everything.
+   *
+   * @generated from field: techaura.sync.v1.ApiIncremental incremental = 22;
+   */
+  incremental?: ApiIncremental | undefined;
 };
 
 /**
@@ -321,6 +329,67 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
  */
 export const ApiOptionsSchema: GenMessage<ApiOptions> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sources, 2);
+
+/**
+ * How changed items are asked for. The highest value seen is kept when a run is
+ * completed; the next run asks for what changed from there on, less the lookback.
+ *
+ * @generated from message techaura.sync.v1.ApiIncremental
+ */
+export type ApiIncremental = Message<"techaura.sync.v1.ApiIncremental"> & {
+  /**
+   * Required. Path in an item to the value that grows with each change.
+   *
+   * @generated from field: string cursor_field = 1;
+   */
+  cursorField: string;
+
+  /**
+   * Required. Parameter that asks for items from a value on; it goes where page
+   * parameters go.
+   *
+   * @generated from field: string param = 2;
+   */
+  param: string;
+
+  /**
+   * Optional. What the value is: `timestamp` (ISO 8601), `date`, `unix`, `unixMillis` or
+   * `number`. Default: timestamp.
+   *
+   * @generated from field: optional string format = 3;
+   */
+  format?: string | undefined;
+
+  /**
+   * Optional. How far before the highest value seen a run begins, 0 to 31536000.
+   * Default: 300, and 0 for `number`.
+   *
+   * @generated from field: optional int32 lookback_seconds = 4;
+   */
+  lookbackSeconds?: number | undefined;
+
+  /**
+   * Optional. Value that the first run asks for. Default: it reads everything.
+   *
+   * @generated from field: optional string initial = 5;
+   */
+  initial?: string | undefined;
+
+  /**
+   * Optional. A run reads everything when none has for so many days, 1 to 80.
+   * Default: 30.
+   *
+   * @generated from field: optional int32 full_after_days = 6;
+   */
+  fullAfterDays?: number | undefined;
+};
+
+/**
+ * Describes the message techaura.sync.v1.ApiIncremental.
+ * Use `create(ApiIncrementalSchema)` to create a new message.
+ */
+export const ApiIncrementalSchema: GenMessage<ApiIncremental> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sources, 3);
 
 /**
  * A value that is never stored or logged in clear.
@@ -365,7 +434,7 @@ export type SecretText = Message<"techaura.sync.v1.SecretText"> & {
  * Use `create(SecretTextSchema)` to create a new message.
  */
 export const SecretTextSchema: GenMessage<SecretText> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 3);
+  messageDesc(file_techaura_sync_v1_sources, 4);
 
 /**
  * How a request proves who sends it.
@@ -410,7 +479,7 @@ export type ApiAuth = Message<"techaura.sync.v1.ApiAuth"> & {
  * Use `create(ApiAuthSchema)` to create a new message.
  */
 export const ApiAuthSchema: GenMessage<ApiAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 4);
+  messageDesc(file_techaura_sync_v1_sources, 5);
 
 /**
  * Authorization: Bearer <token>.
@@ -431,7 +500,7 @@ export type BearerAuth = Message<"techaura.sync.v1.BearerAuth"> & {
  * Use `create(BearerAuthSchema)` to create a new message.
  */
 export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 5);
+  messageDesc(file_techaura_sync_v1_sources, 6);
 
 /**
  * Authorization: Basic <username:password>.
@@ -459,7 +528,7 @@ export type BasicAuth = Message<"techaura.sync.v1.BasicAuth"> & {
  * Use `create(BasicAuthSchema)` to create a new message.
  */
 export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 6);
+  messageDesc(file_techaura_sync_v1_sources, 7);
 
 /**
  * A key in a header or in a query parameter; exactly one of the two is named.
@@ -494,7 +563,7 @@ export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
  * Use `create(ApiKeyAuthSchema)` to create a new message.
  */
 export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 7);
+  messageDesc(file_techaura_sync_v1_sources, 8);
 
 /**
  * How the API is paged. A page holds 100 items, pages count from 1.
@@ -594,7 +663,7 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
  * Use `create(ApiPaginationSchema)` to create a new message.
  */
 export const ApiPaginationSchema: GenMessage<ApiPagination> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 8);
+  messageDesc(file_techaura_sync_v1_sources, 9);
 
 /**
  * The method of every request.

@@ -1,0 +1,33 @@
+"""What the option models of the api source share: strictness, and the checked texts that several of them use."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from server.sources.api.paths import PATH_CHARS_MAX, check_field, check_path
+
+
+def _parameter_name(name: str) -> str:
+    if any(char <= " " or char == "\x7f" for char in name):
+        raise ValueError("has spaces or control characters")
+    return name
+
+
+ParameterName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_parameter_name)]
+Path = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_path)]
+FieldPath = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_field)]
+
+
+class OptionModel(BaseModel):
+    """Unknown options are errors, nothing is coerced, and no error shows a value."""
+
+    model_config = ConfigDict(
+        strict=True,
+        extra="forbid",
+        frozen=True,
+        alias_generator=to_camel,
+        hide_input_in_errors=True,
+    )
