@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 from server.core.config import Settings
@@ -23,18 +24,26 @@ _BY_MEDIA_TYPE: Final = {
     "application/csv": "csv",
 }
 
+_THREAD_BYTES_MIN: Final = 256 * 1024
+
 
 def format_of(answer: Answer, options: ApiOptions) -> str:
     """json, ndjson or csv."""
     return options.format if options.format != "auto" else _BY_MEDIA_TYPE.get(answer.media_type, "json")
 
 
-def read_answer(answer: Answer, options: ApiOptions, settings: Settings) -> Page:
-    """The items of an answer and what stands around them.
+async def read_answer(answer: Answer, options: ApiOptions, settings: Settings) -> Page:
+    """The items of an answer and what stands around them; a large one is read in a thread, so that leases are renewed.
 
     Raises:
         JsonRefused: it cannot be read.
     """
+    if len(answer.body) < _THREAD_BYTES_MIN:
+        return _read(answer, options, settings)
+    return await asyncio.to_thread(_read, answer, options, settings)
+
+
+def _read(answer: Answer, options: ApiOptions, settings: Settings) -> Page:
     kind = format_of(answer, options)
     if kind == "ndjson":
         return read_lines(answer.body, answer.charset)

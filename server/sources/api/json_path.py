@@ -22,7 +22,7 @@ from jsonpath.selectors import Filter, IndexSelector, NameSelector
 
 from server.sources.api.json_values import NumberText
 
-VALUES_MAX: Final = 2_000_000
+VALUES_MAX: Final = 500_000
 NODES_MAX: Final = 200_000
 # Selectors of all brackets multiplied: [0,1][0,1] finds up to four nodes for one.
 _BRANCHES_MAX: Final = 32

@@ -104,7 +104,7 @@ class PageWalk:
             if not self._paging.ends_when_missing(position.place):
                 raise
         else:
-            page, headers = self._parse(answer, request.url, number), answer.headers
+            page, headers = await self._parse(answer, request.url, number), answer.headers
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
         self.detected["pagination"] = paging_seen(self._options, self._url, facts)
@@ -138,12 +138,12 @@ class PageWalk:
         content = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
         return PageRequest(options.method, url, content)
 
-    def _parse(self, answer: Answer, url: str, number: int) -> Page:
+    async def _parse(self, answer: Answer, url: str, number: int) -> Page:
         if answer.status == 204:
             return Page()
         try:
             self.detected["format"] = format_of(answer, self._options)
-            page = read_answer(answer, self._options, self._context.settings)
+            page = await read_answer(answer, self._options, self._context.settings)
         except JsonRefused as error:
             raise Fatal(
                 "SOURCE_MALFORMED",
@@ -171,9 +171,17 @@ class PageWalk:
         )
 
     def _check_end(self, after: Position, signals: Signals) -> None:
+        has_more = signals.more or (signals.total or 0) > after.items
         if self._options.pagination.enabled:
             check_total(after)
-        elif signals.more or (signals.total or 0) > after.items:
+        elif has_more and self._options.mode == "mirror":
+            raise Fatal(
+                "SOURCE_MALFORMED",
+                "the source says that it has more items than this page, and mode mirror would switch them off; set "
+                "options.pagination to read them",
+                category="validation",
+            )
+        elif has_more:
             self._notice("the source says that it has more items than this page; set options.pagination to read them")
 
     def _notice(self, text: str) -> None:

@@ -57,6 +57,15 @@ async def test_without_pagination_a_source_that_has_more_leaves_a_notice(serve, 
     assert "set options.pagination" in outcome.notices[0]
 
 
+@pytest.mark.parametrize("said", [{"has_more": True}, {"total": 9}, {"next": "/?page=2"}])
+async def test_a_mirror_is_never_made_of_one_page_of_more(serve, api, read, said):
+    app = api(lambda request: {"data": songs(3), **said})
+    outcome = await read(await serve(app), {"mode": "mirror"})
+    assert outcome.error is not None
+    assert (outcome.error.reason, outcome.error.retryable) == ("SOURCE_MALFORMED", False)
+    assert outcome.batches == []
+
+
 @pytest.mark.parametrize("total", [0, 1, 99, 100, 101, 250])
 async def test_pages_are_read_to_the_end(serve, api, read, total):
     outcome = await read(await serve(api(paged(total))), PAGE)
@@ -178,6 +187,26 @@ async def test_the_services_own_limits_fail_the_run_and_a_retry_goes_on(serve, a
     assert name in outcome.error.message
     rest = await read(url, PAGE, after=outcome.batches[-1].position, first_batch_no=2)
     assert outcome.ids + rest.ids == ids(250)
+
+
+async def test_the_services_own_time_limit_fails_the_run_and_a_retry_goes_on(serve, api, read, clock):
+    waited = set()
+
+    def answer(request: Request) -> Any:
+        page = request.query_params["page"]
+        if page == "2" and not waited:
+            waited.add(page)
+            return Response(status_code=503, headers={"Retry-After": "20"})
+        return paged(450)(request)
+
+    url = await serve(api(answer))
+    outcome = await read(url, PAGE, http_run_seconds_max=15)
+    assert outcome.error is not None
+    assert outcome.error.retryable
+    assert (outcome.error.reason, "HTTP_RUN_SECONDS_MAX" in outcome.error.message) == ("SOURCE_LIMIT_REACHED", True)
+    assert outcome.ids == ids(200)
+    rest = await read(url, PAGE, after=outcome.batches[-1].position, first_batch_no=2)
+    assert outcome.ids + rest.ids == ids(450)
 
 
 @pytest.mark.parametrize("length", [1, 2, 5])
