@@ -53,3 +53,12 @@ def test_no_lock_file_says_where_a_package_is_downloaded(folder: str) -> None:
     lock = (PROJECT / folder / "package-lock.json").read_text()
     assert "integrity" in lock
     assert "resolved" not in lock
+
+
+def test_every_option_has_a_meaning() -> None:
+    reference = (PROJECT / "docs/reference.md").read_text()
+    rows = re.findall(
+        r"^\| `([\w.]+)` \|[^|]*\|(.*)\|$", reference.partition("## Options of source type csv")[2], re.MULTILINE
+    )
+    assert len(rows) > 50
+    assert [name for name, meaning in rows if not meaning.strip()] == []

@@ -17,7 +17,7 @@ from tests.support.items_api import items_api
 from tests.support.service import Service
 
 COUNT = 120
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "pagination": {"enabled": True, "pageParam": "_page", "limitParam": "_limit"},
     "incremental": {"cursorField": "updated", "param": "updated_gte", "lookbackSeconds": 60},
 }
@@ -77,6 +77,13 @@ def test_only_what_changed_is_read_and_all_of_it_is(service: Service, songs_url:
         "SELECT title FROM content_index WHERE source_identifier = :url AND external_id = '7'",
         url=songs_url,
     ) == [("changed",)]
+
+
+def test_an_initial_value_is_where_the_first_run_begins_and_only_that(service: Service, songs_url: str) -> None:
+    options = OPTIONS | {"incremental": OPTIONS["incremental"] | {"initial": at(COUNT - 9)}}
+    first = service.run("api", songs_url, options)
+    assert counts(first) == ("completed", 10, 10, 0, 0)
+    assert counts(service.run("api", songs_url, options))[1] == 2
 
 
 def test_everything_is_read_when_it_was_not_for_long_or_the_options_changed(service: Service, songs_url: str) -> None:

@@ -37,6 +37,7 @@ def datasette(folder: Path, songs: Sequence[Mapping[str, Any]]) -> Iterator[str]
 @contextmanager
 def json_server(folder: Path, document: Mapping[str, Any]) -> Iterator[str]:
     """A json-server with these collections; gives its address."""
+    assert JSON_SERVER.exists(), "json-server is not installed: scripts/test does it (npm ci in tests/servers)"
     path = folder / "db.json"
     path.write_text(json.dumps(document), encoding="utf-8")
     command = ["node", str(JSON_SERVER), "--host", "127.0.0.1", "--port", str(_free_port()), str(path)]

@@ -22,7 +22,8 @@ class Position:
         total_is_count: whether each total so far was just the number of items on its page.
         digest: of the last page's items; empty before the first page.
         done: whether the source said that the last page was read.
-        since: with incremental, the value that the run asks for; empty when it reads everything.
+        since: with incremental, the value that the run asks for; empty for none.
+        is_full: with incremental, whether the run leaves out nothing that was seen before.
         mark, mark_rank: with incremental, the highest value seen (see incremental.py).
     """
 
@@ -37,12 +38,13 @@ class Position:
     digest: str = ""
     done: bool = False
     since: str = ""
+    is_full: bool = True
     mark: str = ""
     mark_rank: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """The checkpoint's form."""
-        mark = {"value": self.mark, "rank": self.mark_rank, "isFull": not self.since}
+        mark = {"value": self.mark, "rank": self.mark_rank, "isFull": self.is_full}
         return {
             "place": dict(self.place),
             "pages": self.pages,
@@ -55,6 +57,7 @@ class Position:
             "digest": self.digest,
             "done": self.done,
             "since": self.since,
+            "isFull": self.is_full,
             **({POSITION_MARK: mark} if self.mark else {}),
         }
 
@@ -78,6 +81,7 @@ class Position:
             digest=str(document["digest"]),
             done=bool(document["done"]),
             since=str(document.get("since", "")),
+            is_full=bool(document.get("isFull", True)),
             mark=str(mark.get("value", "")),
             mark_rank=str(mark.get("rank", "")),
         )

@@ -69,7 +69,8 @@ class PageWalk:
         """The position before the first page."""
         options = self._options.incremental
         since = "" if options is None else first_value(options, self._context.watermark)
-        return Position(self._paging.first(), since=since)
+        # The value that the first run asks for is the caller's own limit of what there is.
+        return Position(self._paging.first(), since=since, is_full=self._context.watermark is None)
 
     async def pages(self, start: Position) -> AsyncGenerator[WalkedPage, None]:
         """Yield the pages after a position.

@@ -137,6 +137,15 @@ async def test_the_first_run_asks_for_everything_and_carries_the_highest_value(s
     assert positions[-1]["watermark"]["isFull"] is True
 
 
+async def test_a_first_run_from_an_initial_value_counts_as_a_full_one(serve, api, read_from):
+    app = api(changing(5))
+    document = {"incremental": BY_TIME | {"initial": "2020-01-01"}, "pagination": PAGES}
+    positions, error, _ = await read_from(await serve(app), document)
+    assert error is None
+    assert {query["since"] for query in app.queries} == {"2020-01-01"}
+    assert positions[-1]["watermark"]["isFull"] is True
+
+
 @pytest.mark.parametrize("where", ["query", "body"])
 async def test_a_later_run_asks_on_each_page_for_what_changed(serve, api, read_from, where):
     bodies: list[Any] = []

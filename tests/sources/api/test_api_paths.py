@@ -6,11 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import Invalid, SyncError
 from server.sources.api import json_path
 from server.sources.api.json_text import JsonRefused
+from server.sources.api.json_values import NumberText, to_text
 from server.sources.api.mapping import ItemMapper
 from server.sources.api.options import parse_options
 from server.sources.api.selection import read_json
@@ -219,3 +222,34 @@ async def test_pages_of_a_json_path_go_through_the_same_guards(serve, api, read)
     assert outcome.ids == [str(n) for n in range(2, 8)]
     broken = await read(await serve(api(lambda request: Response(b'{"group": []}'))), options)
     assert broken.error is not None and broken.error.reason == "SOURCE_MALFORMED"
+
+
+FRAGMENTS = st.sampled_from([
+    ".a", ".b", "['a.b']", "[0]", "[-1]", "[*]", ".*", "..a", "..*", "..[0]", "[0,1]", "[1:3]", "[::-1]", "[::0]", "['a','b']",
+    "[?@.a]", "[?@.a == 1]", "[?@.a != null]", "[?@.a < 'x']", "[?@.n >= 1.5]", "[?!@.a]", "[?@ == 1]", "[?@.a == @.b]",
+    "[?length(@.a) > 1]", "[?count(@.*) > 1]", "[?value(@.a) == true]", "[?@.a && (@.b || @[0])]", "[?@['a'] == \"\\u00e9\"]",
+    "[?@.a == @.*]", "[?length(@) == 2]", "[?@.a == 1e2]", "[?@.a == -0]", "[", "?", "{", " ",
+])  # fmt: skip
+DOCUMENTS = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-2, 200)
+    | st.sampled_from([NumberText("1.50"), NumberText("1E2"), "x", "é", ""]),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "n", "a.b"]), inner, max_size=3)
+    ),
+    max_leaves=15,
+)
+
+
+@settings(max_examples=300)
+@given(st.lists(FRAGMENTS, max_size=5).map(lambda parts: "$" + "".join(parts)), DOCUMENTS)
+def test_any_json_path_is_refused_or_finds_what_the_document_has(path, document):
+    try:
+        compiled = json_path.JsonPath(path)
+    except ValueError:
+        return
+    found = compiled.nodes(document)
+    assert all(to_text(node) in to_text(document) for node in found)
+    if not found:
+        assert compiled.may_be_empty(document) in (True, False)
