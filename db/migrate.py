@@ -41,7 +41,8 @@ async def migrate(database: Database) -> bool:
     Raises:
         DatabaseError: the server cannot be reached, or refuses (rights to create and alter tables are needed).
     """
-    if await current_revision(database) == HEAD_REVISION:
+    revision = await current_revision(database)
+    if revision == HEAD_REVISION:
         return False
     for tries_left in reversed(range(_TRIES_MAX)):
         try:
@@ -52,13 +53,23 @@ async def migrate(database: Database) -> bool:
             # Another replica was faster with the same step; the next look finds its work.
             if not tries_left or not isinstance(error, TransientDatabaseError):
                 raise
+        except _NotUpgraded as error:
+            # So it was when the recorded revision is not the one any more that this try began with.
+            seen, revision = revision, await current_revision(database)
+            if not tries_left or revision == seen:
+                raise RefusedDatabaseError(f"the database cannot be migrated: {error}") from error
     raise AssertionError("unreachable: the loop returns or raises")
+
+
+class _NotUpgraded(Exception):
+    """Alembic found another revision than it expected."""
 
 
 def _upgrade(connection: Connection) -> None:
     # Imported here: Alembic costs half a second that a start with nothing to do should not pay.
     from alembic import command
     from alembic.config import Config
+    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
@@ -69,6 +80,8 @@ def _upgrade(connection: Connection) -> None:
         connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK_NAME, "wait": _LOCK_WAIT_SECONDS})
     try:
         command.upgrade(config, "head")
+    except CommandError as error:
+        raise _NotUpgraded(str(error)) from error
     finally:
         if is_mysql:
             connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})

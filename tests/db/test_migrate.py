@@ -13,6 +13,7 @@ from sqlalchemy import inspect, text
 
 from db import migrate as migration
 from db.engine import Database
+from db.errors import RefusedDatabaseError
 from db.migrate import HEAD_REVISION, current_revision, migrate
 from db.schema import metadata
 from tests.support.mariadb import MariaDb
@@ -122,14 +123,24 @@ async def test_an_empty_database_gets_every_table_and_a_second_time_nothing_happ
     await database.close()
 
 
+async def test_a_database_of_a_newer_program_is_refused(database_url: str) -> None:
+    database = Database(database_url)
+    await migrate(database)
+    async with database.write() as connection:
+        await connection.execute(text(f"UPDATE {migration.VERSION_TABLE} SET version_num = '9999'"))
+    with pytest.raises(RefusedDatabaseError, match="9999"):
+        await migrate(database)
+    await database.close()
+
+
 def test_replicas_that_start_at_once_do_not_collide(database_url: str, tmp_path: Path) -> None:
     environ = environment(database_url, tmp_path)
     replicas = [
         subprocess.Popen([PROGRAM, "migrate"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        for _ in range(5)
     ]
     outcomes = [(replica.communicate(timeout=60), replica.returncode) for replica in replicas]
-    assert [code for _output, code in outcomes] == [0, 0, 0], outcomes
+    assert [code for _output, code in outcomes] == [0] * 5, outcomes
 
 
 @pytest.mark.parametrize(
