@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Final
 
 from server.sources.base import SourceContext
 from server.sources.csv.options import CsvOptions
 from server.sources.csv.reader import open_csv
 from server.sources.head import FIELDS_MAX, SourceHead
+
+# What `fields` says, and what is told of every file.
+_LONG: Final = frozenset({"header", "formats", "files"})
 
 
 async def csv_head(identifier: str, options: CsvOptions, context: SourceContext, rows_max: int) -> SourceHead:
@@ -28,7 +32,7 @@ async def csv_head(identifier: str, options: CsvOptions, context: SourceContext,
         detected = {
             name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
             for name, value in reader.info.detected.items()
-            if name != "files"
+            if name not in _LONG
         }
         return SourceHead(
             columns=reader.info.columns,
