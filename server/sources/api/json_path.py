@@ -90,6 +90,12 @@ class JsonPath:
             raise TooManyNodes(f"finds more than {NODES_MAX} values")
         return found
 
+    def first(self, document: Any) -> tuple[bool, Any]:
+        """Whether the path finds anything, and the first value that it finds."""
+        for match in self._path.finditer(document):
+            return True, match.obj
+        return False, None
+
     def may_be_empty(self, document: Any) -> bool:
         """Whether the document has a place for what the path looks for, where it finds nothing.
 

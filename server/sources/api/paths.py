@@ -90,8 +90,7 @@ def find(value: Any, path: str) -> tuple[bool, Any]:
     if path.startswith("$"):
         from server.sources.api.json_path import json_path
 
-        nodes = json_path(path).nodes(value)
-        return bool(nodes), nodes[0] if nodes else None
+        return json_path(path).first(value)
     if isinstance(value, dict) and path in value:
         return True, value[path]
     *before, last = _steps(path)

@@ -175,11 +175,11 @@ class PageWalk:
         has_more = signals.more or (signals.total or 0) > after.items
         if self._options.pagination.enabled:
             check_total(after)
-        elif has_more and self._options.mode == "mirror":
+        elif has_more and (self._options.mode == "mirror" or self._options.incremental is not None):
             raise Fatal(
                 "SOURCE_MALFORMED",
-                "the source says that it has more items than this page, and mode mirror would switch them off; set "
-                "options.pagination to read them",
+                "the source says that it has more items than this page, which mode mirror would switch off and incremental "
+                "never look at again; set options.pagination to read them",
                 category="validation",
             )
         elif has_more:

@@ -222,6 +222,13 @@ async def test_items_without_the_field_leave_a_notice_and_none_with_it_is_an_err
     assert "cursorField" in error.message
 
 
+async def test_a_page_that_is_not_all_is_refused_for_the_rest_would_never_be_seen(serve, api, read_from):
+    app = api(lambda request: {"data": [{"id": 1, "changed": "2024-01-01"}], "has_more": True})
+    positions, error, _ = await read_from(await serve(app), {"incremental": BY_TIME})
+    assert positions == []
+    assert (error.reason, "options.pagination" in error.message) == ("SOURCE_MALFORMED", True)
+
+
 async def test_a_run_without_items_has_no_mark(serve, api, read_from):
     positions, error, _ = await read_from(await serve(api(lambda request: [])), {"incremental": BY_TIME}, "2024-01-01")
     assert (positions, error) == ([], None)
