@@ -85,15 +85,15 @@ class JsonPath:
         Raises:
             TooManyNodes
         """
-        found = [match.obj for match in islice(self._path.finditer(document), NODES_MAX + 1)]
+        found = list(islice(_found(self._path, document), NODES_MAX + 1))
         if len(found) > NODES_MAX:
             raise TooManyNodes(f"finds more than {NODES_MAX} values")
         return found
 
     def first(self, document: Any) -> tuple[bool, Any]:
         """Whether the path finds anything, and the first value that it finds."""
-        for match in self._path.finditer(document):
-            return True, match.obj
+        for value in _found(self._path, document):
+            return True, value
         return False, None
 
     def may_be_empty(self, document: Any) -> bool:
@@ -103,7 +103,7 @@ class JsonPath:
         """
         for length in reversed(range(len(self._path.segments))):
             shorter = JSONPath(env=_ENVIRONMENT, segments=self._path.segments[:length])
-            if any(True for _ in islice(shorter.finditer(document), 1)):
+            if any(isinstance(value, dict | list) for value in _found(shorter, document)):
                 taken = self._path.segments[length]
                 is_named = all(isinstance(one, NameSelector | IndexSelector) for one in taken.selectors)
                 return not is_named and not isinstance(taken, JSONPathRecursiveDescentSegment)
@@ -114,6 +114,15 @@ class JsonPath:
 def json_path(text: str) -> JsonPath:
     """The path of a text, compiled once."""
     return JsonPath(text)
+
+
+def _found(path: JSONPath, document: Any) -> Iterator[Any]:
+    if isinstance(document, dict | list):
+        for match in path.finditer(document):
+            yield match.obj
+    elif path.empty():
+        # The library would take a text for a document of its own, and parse it.
+        yield document
 
 
 def _number(value: object) -> object:

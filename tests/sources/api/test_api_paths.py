@@ -149,6 +149,13 @@ def test_a_data_path_that_leads_nowhere_is_never_an_empty_page(path):
     assert caught.value.kind == "no_array"
 
 
+@pytest.mark.parametrize("path", ["$[*]", "$[0].a", "$..a"])
+def test_a_text_that_looks_like_json_stays_a_text(path):
+    with pytest.raises(JsonRefused) as caught:
+        items('"[{\\"a\\": []}]"', path)
+    assert caught.value.kind == "no_array"
+
+
 @pytest.mark.parametrize("path", ["$.n", "albums[0]", "$.albums[0]"])
 def test_a_data_path_to_one_place_must_lead_to_an_array(path):
     with pytest.raises(JsonRefused, match="not to an array"):
