@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -112,7 +113,7 @@ def read_from(context, reveal):
 
     async def run(url: str, document: Any, stored: str | None = None, after: Any = None) -> Any:
         made = context(http_retry_attempts_max=1, http_batch_rows=10)
-        made = type(made)(made.settings, made.clock, stored)
+        made = replace(made, watermark=stored)
         reader = await open_api(url, parse_options(document), made, reveal)
         positions, error = [], None
         try:
