@@ -106,8 +106,10 @@ async def count_among(connection: AsyncConnection, run_ids: Sequence[int]) -> di
 
 
 async def pending_ids(connection: AsyncConnection, limit: int) -> list[int]:
-    """Ids of pending runs, oldest first."""
-    rows = await connection.execute(select(_R.id).where(_R.status == PENDING).order_by(_R.id).limit(limit))
+    """Ids of pending runs that nobody has paused, oldest first."""
+    rows = await connection.execute(
+        select(_R.id).where(_R.status == PENDING, _R.paused.is_(False)).order_by(_R.id).limit(limit)
+    )
     return [int(run_id) for (run_id,) in rows]
 
 
@@ -248,11 +250,10 @@ async def set_paused(connection: AsyncConnection, run_id: int, paused: bool) -> 
     return str(row.status), bool(row.paused)
 
 
-async def make_due(connection: AsyncConnection) -> None:
-    """Let pending runs that wait for their time start now."""
-    await connection.execute(
-        update(sync_runs).where(_R.status == PENDING, _R.not_before_ms.is_not(None)).values(not_before_ms=None)
-    )
+async def make_due(connection: AsyncConnection, run_id: int | None = None) -> None:
+    """Let pending runs that wait for their time start now: one, or all."""
+    waiting = update(sync_runs).where(_R.status == PENDING, _R.not_before_ms.is_not(None))
+    await connection.execute((waiting if run_id is None else waiting.where(_R.id == run_id)).values(not_before_ms=None))
 
 
 async def requeue_failed(

@@ -73,7 +73,7 @@ class Settings(BaseSettings):
     lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")
     heartbeat_interval_seconds: float = Field(2.0, gt=0, le=600, description="how often an owner renews its lease")
     control_interval_seconds: float = Field(
-        0.3, gt=0, le=60, description="how often an owner looks whether a run is to be cancelled or paused"
+        0.2, gt=0, le=60, description="how often an owner looks whether a run is to be cancelled or paused"
     )
     stop_batch_seconds: float = Field(
         0.5,
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
 
     progress_interval_seconds: float = Field(0.25, gt=0, le=60, description="least time between two progress messages")
     follow_interval_seconds: float = Field(
-        0.5, gt=0, le=60, description="how often a run that executes elsewhere is looked at"
+        0.4, gt=0, le=60, description="how often a run that executes elsewhere is looked at"
     )
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")

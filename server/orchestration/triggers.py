@@ -108,7 +108,11 @@ class Triggers:
                 async with self._database.write() as connection:
                     await lock_source(connection, request.source_key)
                     live = await live_runs(connection, request.source_key, request.options_digest)
-                    return live[0][0] if live else await insert(connection, request)
+                    if not live:
+                        return await insert(connection, request)
+                    # A nightly retry that still waits for its moment: somebody wants it now.
+                    await runs.make_due(connection, live[0][0])
+                    return live[0][0]
             except TransientDatabaseError:
                 decision = decide(
                     _STORING,

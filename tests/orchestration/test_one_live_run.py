@@ -8,11 +8,13 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, select, text, update
 
 from db.engine import Database
+from db.migrate import migrate
 from db.records import Lease, Ledger
 from db.repositories import leases
+from db.repositories.dialect import minutes_before_now, now_ms
 from db.repositories.runs import set_paused
 from db.schema import sync_runs
 from server.core.clock import SystemClock
@@ -21,6 +23,7 @@ from server.core.secret_box import SecretBox
 from server.orchestration.identity import SourceKeys
 from server.orchestration.leases import claim
 from server.orchestration.triggers import Triggers
+from tests.support.mariadb import MariaDb
 from tests.support.service import TEST_KEY
 
 NAMES = ("a.csv", "./a.csv", "sub/.././a.csv")
@@ -194,3 +197,41 @@ async def test_a_source_that_is_not_there_yet_has_the_key_that_it_will_have(name
     there = keys.source_key("csv", name)
     (settings.data_root_paths[0] / "a.csv").unlink()
     assert keys.source_key("csv", name) == there
+
+
+async def test_a_trigger_does_not_wait_for_the_moment_of_a_nightly_retry(
+    database: Database, settings: Settings
+) -> None:
+    replica = Replica(database, settings)
+    run_id = await replica.trigger("a.csv")
+    async with database.write() as connection:
+        await connection.execute(update(sync_runs).values(not_before_ms=now_ms() + 300_000))
+    assert await replica.claim() is None
+    assert await replica.trigger("a.csv") == run_id
+    assert await replica.claim() is not None
+
+
+async def test_a_row_that_the_old_service_left_in_progress_is_taken_over_after_its_grace_time(
+    mariadb: MariaDb, settings: Settings
+) -> None:
+    """In a table whose updated_at changes itself with every update, as the bot's may."""
+    database = Database(mariadb.url(mariadb.new_database()))
+    await migrate(database)
+    replica = Replica(database, settings)
+    async with database.write() as connection:
+        await connection.execute(
+            text(
+                "ALTER TABLE sync_runs MODIFY updated_at TIMESTAMP NULL DEFAULT CURRENT_TIMESTAMP "
+                "ON UPDATE CURRENT_TIMESTAMP"
+            )
+        )
+        for name, minutes in (("a.csv", 16), ("b.csv", 14)):
+            await connection.execute(
+                insert(sync_runs).values(
+                    source_type="csv", source_identifier=name, status="in_progress",
+                    updated_at=minutes_before_now(minutes),
+                )
+            )  # fmt: skip
+    leases_taken = [await replica.claim(), await replica.claim()]
+    assert [lease.run_id if lease else None for lease in leases_taken] == [1, None]
+    await database.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 import time
@@ -21,6 +22,8 @@ class ItemsApi:
     failing_pages: set[int] = field(default_factory=set)
     asked_pages: list[int] = field(default_factory=list)
     hold: threading.Event | None = None
+    # Set as soon as a request waits for `hold`.
+    holds: threading.Event = field(default_factory=threading.Event)
     # A slow API: so long between two pieces of a body, of which there are forty.
     pause_seconds: float = 0.0
     url: str = ""
@@ -34,6 +37,7 @@ class ItemsApi:
         page, limit = int(query.get("page", ["1"])[0]), int(query.get("limit", ["100"])[0])
         self.asked_pages.append(page)
         if self.hold is not None and page > 1:
+            self.holds.set()
             self.hold.wait(30)
         if page in self.failing_pages:
             return 503, {}
@@ -60,9 +64,11 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             piece = max(1, len(raw) // 40) if api.pause_seconds else len(raw)
-            for start in range(0, len(raw), piece):
-                self.wfile.write(raw[start : start + piece])
-                time.sleep(api.pause_seconds)
+            # A run that is stopped hangs up.
+            with contextlib.suppress(ConnectionError):
+                for start in range(0, len(raw), piece):
+                    self.wfile.write(raw[start : start + piece])
+                    time.sleep(api.pause_seconds)
 
         def log_message(self, *_args: object) -> None:
             return None
