@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    import polars as pl
+    pass
 
 PENDING: Final = "pending"
 IN_PROGRESS: Final = "in_progress"
@@ -196,8 +196,9 @@ class LoadSpec:
         availability_column: boolean that a mirror switches off for rows that are gone; None when there is none.
         conflict_policy: who wins where a row was edited in the table; see db/loaders/conflicts.py.
         source_modified_at: when the source last changed (UTC, naive), for newest_wins; None when unknown.
-        column_hash: the share of a row hash that a column's values have (name, String) -> UInt64; None: conflicts are
-            not looked for.
+        marked_columns: every column of the table that a source may fill and that is no part of the key, whether written
+            now or not, in an order that never changes; see db/loaders/marks.py.
+        ordered: groups of columns that must not fall from left to right.
         seen_by: run id and restart number under which the rows are noted as seen (mirror); None for not.
     """
 
@@ -211,5 +212,6 @@ class LoadSpec:
     availability_column: str | None = None
     conflict_policy: str = "source_wins"
     source_modified_at: datetime | None = None
-    column_hash: Callable[[str, pl.Series], pl.Series] | None = None
+    marked_columns: tuple[str, ...] = ()
+    ordered: tuple[tuple[str, ...], ...] = ()
     seen_by: tuple[int, int] | None = None

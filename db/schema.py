@@ -123,6 +123,8 @@ sync_runs = Table(
     Column("notices", JSON(none_as_null=True)),
     Column("detected", JSON(none_as_null=True)),
     Column("rows_deactivated", _BIG, nullable=False, server_default=text("0")),
+    # With mode mirror: rows that were switched on before the run wrote any.
+    Column("active_before", _BIG),
     # Of the whole content, so that a file that was only touched, or copied, is known again.
     Column("source_digest", String(64)),
     # The run whose reading this one repeats, because the source was the same: nothing was read.
@@ -184,6 +186,8 @@ content_index = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
+    # What the last sync left in each column; see db/loaders/marks.py.
+    Column("column_marks", String(255)),
     # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
     Column("deactivated_by_run", _ID),
     UniqueConstraint("source_type", "source_identifier", "external_id", name="uq_content_index_source_external"),
@@ -217,6 +221,8 @@ catalog_items = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
+    # What the last sync left in each column; see db/loaders/marks.py.
+    Column("column_marks", String(255)),
     # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
     Column("deactivated_by_run", _ID),
     UniqueConstraint("category_id", "capacity", name="uq_catalog_items_category_capacity"),

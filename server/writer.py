@@ -251,17 +251,18 @@ def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorR
         )
         for index, column in sorted(result.damaged.items())
     ]
-    if spec.conflict_policy == "report":
-        errors += [
-            _error(
-                job,
-                conflict.row_no,
-                "conflict",
-                f"edited in the table since the last sync: {', '.join(conflict.columns)}; the table's values were kept",
-                conflict.columns[0],
-            )
-            for conflict in result.conflicts
-        ]
+    errors += [
+        _error(
+            job,
+            conflict.row_no,
+            "conflict",
+            f"edited in the table since the last sync: {', '.join(conflict.columns)}; "
+            f"{conflict.note or 'the values of the table were kept'}",
+            conflict.columns[0],
+        )
+        for conflict in result.conflicts
+        if conflict.note or spec.conflict_policy == "report"
+    ]
     return errors
 
 

@@ -23,11 +23,13 @@ from sqlalchemy import (
     func,
     insert,
     literal,
+    literal_column,
     or_,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.loaders.marks import UNMARKED, marked_value, marks
 from db.loaders.staging import changes_clause, staging_clause
 from db.records import LoadSpec
 from db.repositories.dialect import as_integer, minutes_before_now
@@ -63,6 +65,17 @@ class BatchTables:
     def value(self, batch: TableClause, name: str) -> ColumnElement[Any]:
         """The batch's value of a column: staged, or the same for all rows."""
         return batch.c[name] if name in self.spec.columns else literal(self.spec.constants[name])
+
+    def marks_of(self, batch: TableClause) -> ColumnElement[str]:
+        """The marks of a row as the batch has it; see marks.py."""
+        names, filled = self.spec.marked_columns, self.value_names
+        values = [self.value(batch, name) if name in filled else literal_column(f"'{UNMARKED}'") for name in names]
+        return marks(
+            *(
+                marked_value(self.target, name, value, is_sqlite=not self.is_mysql) if name in filled else value
+                for name, value in zip(names, values, strict=True)
+            )
+        )
 
     def same_key(self, batch: TableClause) -> ColumnElement[bool]:
         """Target row and batch row have the same key, as the target's unique index sees it."""
@@ -122,14 +135,13 @@ async def find_differences(tables: BatchTables) -> Differences:
         select(
             *(staging.c[name] for name in names),
             target.c["id"],
-            target.c["row_hash"],
             *(case((flag, 1), else_=0) for flag in flags.values()),
         )
         .select_from(staging)
         .outerjoin(target, tables.same_key(staging))
         .where(or_(target.c["id"].is_(None), flags["differs"], flags["is_due"], flags["is_inexact"]))
     )
-    statement = insert(changes).from_select([*names, "target_id", "target_hash", *flags], query, include_defaults=False)
+    statement = insert(changes).from_select([*names, "target_id", *flags], query, include_defaults=False)
     result = await tables.connection.execute(statement)
     return Differences() if result.rowcount == 0 else await count_differences(tables)
 

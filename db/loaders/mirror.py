@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.audit import log_deactivations
@@ -20,20 +20,51 @@ _SEEN_IDS_PER_STATEMENT: Final = 50_000
 
 @dataclass(frozen=True, slots=True)
 class GoneRows:
-    """Rows of the source that are switched on in the target: all, and those that the reading has not seen."""
+    """Rows of the source that are switched on in the target.
+
+    Args:
+        active: before the run wrote any: what it adds must not make what is gone look like less.
+        gone: those that the reading has not seen.
+    """
 
     active: int
     gone: int
 
 
+async def note_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
+    """Note how many rows of the source were switched on when it last completed a run, or now, before this run writes any.
+
+    So neither what this run adds nor what a run added that then failed makes what is gone look like less. A resumed run
+    keeps its first count.
+    """
+    run = sync_runs.alias("run")
+    last = (
+        select(func.max(sync_runs.c.completed_at))
+        .where(
+            sync_runs.c.source_key == run.c.source_key,
+            sync_runs.c.status == COMPLETED,
+            sync_runs.c.id != run.c.id,
+        )
+        .correlate(run)
+        .scalar_subquery()
+    )
+    known, last_completed_at = (
+        await connection.execute(select(run.c.active_before, last).where(run.c.id == run_id))
+    ).one()
+    if known is None:
+        query = _active(spec)
+        if last_completed_at is not None:
+            created_at = metadata.tables[spec.table].c["created_at"]
+            query = query.where(or_(created_at.is_(None), created_at <= last_completed_at))
+        count = int((await connection.execute(query)).scalar_one())
+        await connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(active_before=count))
+
+
 async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> GoneRows:
     """Count before anything is switched off."""
-    target = metadata.tables[spec.table]
-    is_active = and_(of_source(target, spec), _is_on(spec))
-    query = select(func.count()).select_from(target).where(is_active)
-    active = (await connection.execute(query)).scalar_one()
-    gone = (await connection.execute(query.where(_unseen(spec, run_id, restart_no)))).scalar_one()
-    return GoneRows(int(active), int(gone))
+    before = (await connection.execute(select(sync_runs.c.active_before).where(sync_runs.c.id == run_id))).scalar_one()
+    gone = (await connection.execute(_active(spec).where(_unseen(spec, run_id, restart_no)))).scalar_one()
+    return GoneRows(int(before or 0), int(gone))
 
 
 async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> int:
@@ -77,6 +108,11 @@ async def forget_seen(connection: AsyncConnection) -> bool:
         delete(sync_seen_rows).where(of_run if end is None else and_(of_run, sync_seen_rows.c.target_id < end))
     )
     return True
+
+
+def _active(spec: LoadSpec) -> Select[int]:
+    target = metadata.tables[spec.table]
+    return select(func.count()).select_from(target).where(of_source(target, spec), _is_on(spec))
 
 
 def _is_on(spec: LoadSpec) -> ColumnElement[bool]:

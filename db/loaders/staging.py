@@ -26,7 +26,7 @@ _ROWS_PER_STATEMENT_MAX: Final = 500
 # What sync_changes has beside the columns of sync_staging, with an expression over the target that gives the type.
 _CHANGE_COLUMNS: Final = {
     "target_id": "NULLIF(id, id)",
-    "target_hash": "row_hash",
+    "kept_marks": "column_marks",
     "differs": "0",
     "is_due": "0",
     "is_inexact": "0",
@@ -45,14 +45,17 @@ def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
 
 
 def changes_clause(target: Table, spec: LoadSpec) -> TableClause:
-    """sync_changes: as sync_staging, with the target row's id (NULL when there is none), its row_hash, and flags."""
+    """sync_changes: as sync_staging, with the target row's id (NULL when there is none), flags and `kept_marks`.
+
+    Those are the marks of a row of which values of the table are kept; NULL for others.
+    """
     return table(
         CHANGES_NAME,
         *(column(name, target.c[name].type) for name in spec.columns),
         column("row_hash", target.c["row_hash"].type),
         column("row_no", Integer()),
         column("target_id", Integer()),
-        column("target_hash", target.c["row_hash"].type),
+        column("kept_marks", target.c["column_marks"].type),
         *(column(name, Integer()) for name in ("differs", "is_due", "is_inexact", "is_back")),
     )
 

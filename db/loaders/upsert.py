@@ -77,7 +77,7 @@ async def load(
         )
         collided = await _remove(tables, [int(row_no) for (row_no,) in inexact])
         found = await count_differences(tables)
-    conflicts = await resolve_conflicts(tables, rows) if found.differing else ()
+    conflicts = await resolve_conflicts(tables) if found.differing else ()
     updated = inserted = 0
     if found.differing:
         if spec.audit_reason is not None:
@@ -102,6 +102,7 @@ async def _update(tables: BatchTables) -> int:
     target, changes, spec = tables.target, tables.changes, tables.spec
     values: dict[Any, Any] = {target.c[name]: tables.value(changes, name) for name in tables.value_names}
     values[target.c["row_hash"]] = changes.c["row_hash"]
+    values[target.c["column_marks"]] = func.coalesce(changes.c["kept_marks"], tables.marks_of(changes))
     values[target.c["updated_at"]] = now()
     if spec.synced_at_column is not None:
         values[target.c[spec.synced_at_column]] = now()
@@ -119,7 +120,10 @@ async def _update(tables: BatchTables) -> int:
 async def _refresh(tables: BatchTables) -> None:
     """Rows with the same values: a fresh last_synced_at where it is due, and the hash of what the source says."""
     target, changes, spec = tables.target, tables.changes, tables.spec
-    values: dict[Any, Any] = {target.c["row_hash"]: changes.c["row_hash"]}
+    values: dict[Any, Any] = {
+        target.c["row_hash"]: changes.c["row_hash"],
+        target.c["column_marks"]: func.coalesce(changes.c["kept_marks"], tables.marks_of(changes)),
+    }
     if spec.synced_at_column is not None:
         values[target.c[spec.synced_at_column]] = now()
     # Named, so that a table made with ON UPDATE CURRENT_TIMESTAMP does not take the refresh for a change.
@@ -135,9 +139,9 @@ async def _insert(tables: BatchTables) -> tuple[int, list[int]]:
     """Insert rows that have no target row; the second value are rows that collide with each other."""
     target, changes, spec = tables.target, tables.changes, tables.spec
     names = [*spec.columns, *spec.constants]
-    columns = [*names, "row_hash", "created_at", "updated_at"]
+    columns = [*names, "row_hash", "column_marks", "created_at", "updated_at"]
     values: list[Any] = [tables.value(changes, name) for name in names]
-    values += [changes.c["row_hash"], now(), now()]
+    values += [changes.c["row_hash"], tables.marks_of(changes), now(), now()]
     if spec.synced_at_column is not None:
         columns.append(spec.synced_at_column)
         values.append(now())

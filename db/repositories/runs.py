@@ -149,7 +149,8 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     Args:
         minutes: how long ago that run may have ended.
     """
-    of_source = and_(_R.source_type == run.source_type, _R.source_identifier == run.source_identifier)
+    own = sync_runs.alias("own")
+    of_source = _R.source_key == select(own.c.source_key).where(own.c.id == run.id).scalar_subquery()
     # A run that nobody ever claimed has written nothing; of the others the last one counts, however it ended.
     last = (
         await connection.execute(

@@ -11,13 +11,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import IN_PROGRESS, PENDING
 from db.repositories.dialect import minutes_before_now, now
-from db.schema import sync_runs, sync_sources
+from db.schema import content_index, sync_runs, sync_sources
 
 _R = sync_runs.c
 _S = sync_sources.c
@@ -68,6 +68,26 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
         .order_by(_R.id)
     )
     return [(int(row.id), str(row.status)) for row in rows]
+
+
+async def row_identifier(connection: AsyncConnection, run_id: int) -> str:
+    """The spelling of the run's source under which its rows stand in content_index, else the run's own.
+
+    One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each.
+    """
+    own = sync_runs.alias("own")
+    rows = content_index.alias("stored")
+    has_rows = (
+        select(rows.c.id)
+        .where(rows.c.source_type == _R.source_type, rows.c.source_identifier == _R.source_identifier)
+        .exists()
+    )
+    same_source = or_(_R.id == own.c.id, _R.source_key == own.c.source_key)
+    query = select(_R.source_identifier).select_from(sync_runs.join(own, same_source)).where(own.c.id == run_id)
+    found = (await connection.execute(query.where(has_rows).order_by(_R.id).limit(1))).scalar_one_or_none()
+    if found is not None:
+        return str(found)
+    return str((await connection.execute(query.where(_R.id == run_id))).scalar_one())
 
 
 async def is_busy(connection: AsyncConnection, source_key: str) -> bool:

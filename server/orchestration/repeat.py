@@ -1,6 +1,6 @@
 """A source that is the same as when it was last synced is not written again.
 
-That holds when the last run of the source completed with the same options, without a rejected row or a conflict, and
+That holds for a target whose rows belong to one source each, when the last run of the source completed with the same options, without a rejected row or a conflict, and
 the target still has at least as many rows as that run wrote. The source is the same when its fingerprint is (for a file:
 size, time of change, place on the disk and a sample), or, where only the time says otherwise, when a digest of its whole
 content is: a file that was touched, or copied again, is read through but neither mapped nor compared.
@@ -29,6 +29,9 @@ async def same_reading(database: Database, run: Run, spec: LoadSpec, reader: Sou
         Retryable: the source changed while it was looked at.
     """
     info = reader.info
+    if not any(name in spec.constants for name in spec.key):
+        # The table is not this source's alone: another one may have written the same rows since.
+        return None
     async with database.read() as connection:
         last = await runs.last_reading(connection, run, minutes=round(spec.touch_after_hours * 60))
         if last is None or not info.fingerprint or await count_rows(connection, spec) < last.ledger.written:

@@ -17,12 +17,14 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
+from db.loaders.mirror import note_active_before
 from db.loaders.staging import local_infile_allowed
 from db.records import Batch, Lease, LoadSpec, Run
 from db.repositories import runs, watermarks
 from db.repositories.batches import last_batch, read_totals
 from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
+from db.repositories.sources import row_identifier
 from server.core.errors import Fatal
 from server.core.retry import RetryPolicy
 from server.orchestration import planning
@@ -122,6 +124,9 @@ class RunLoop:
     async def _plan(self, reader: SourceReader) -> MappingPlan:
         request = self._source.mapping
         async with self._context.database.read() as connection:
+            identifier = await row_identifier(connection, self._run.id)
+            if identifier != self._run.source_identifier:
+                self._run = replace(self._run, source_identifier=identifier)
             base = await planning.row_number_base(connection, request, self._run)
         plan = planning.plan_for(
             request,
@@ -194,6 +199,9 @@ class RunLoop:
             self._rejected_count = (await read_totals(connection, self._run.id)).ledger.rejected
             if not await local_infile_allowed(connection):
                 await self._add_notices((planning.LOCAL_INFILE_NOTICE,))
+        if spec.seen_by is not None:
+            async with database.write() as connection:
+                await note_active_before(connection, spec, self._run.id)
         first_batch_no = checkpoint.batch_no + 1 if checkpoint else 1
         writer = BatchWriter(
             database,

@@ -55,11 +55,6 @@ def row_hash_expr(columns: Mapping[str, pl.Expr]) -> pl.Expr:
     return total.reinterpret(signed=True)
 
 
-def column_hash(name: str, values: pl.Series) -> pl.Series:
-    """The share (UInt64) that String values of one column have in the row hash: the row hash is their XOR."""
-    return values.to_frame("value").select(_column_hash_expr(name, pl.col("value"))).to_series()
-
-
 def _column_hash_expr(name: str, value: pl.Expr) -> pl.Expr:
     hashed = NonCryptographicHashingNameSpace(value).xxh3_64(seed=_seed("value", name))
     return hashed.fill_null(pl.lit(_seed("null", name), dtype=pl.UInt64))

@@ -24,6 +24,7 @@ CONTENT = LoadSpec(
     synced_at_column="last_synced_at",
     touch_after_hours=12,
     audit_reason=None,
+    marked_columns=("content_type", "title", "artist", "genre", "metadata", "is_available"),
 )
 CATALOG = LoadSpec(
     table="catalog_items",
@@ -33,6 +34,7 @@ CATALOG = LoadSpec(
     synced_at_column=None,
     touch_after_hours=12,
     audit_reason="sync of prices.csv",
+    marked_columns=("capacity_gb", "price", "content_count", "content_unit", "is_active", "is_popular"),
 )
 
 

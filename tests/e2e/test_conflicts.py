@@ -72,15 +72,28 @@ def test_report_keeps_it_and_lists_it(service: Service, file: str) -> None:
 
 def test_newest_wins_goes_by_the_times_of_the_file_and_of_the_row(service: Service, file: str) -> None:
     path = service.data_root / file
-    edited = "UPDATE content_index SET updated_at = '2020-06-01 00:00:00' WHERE source_identifier = :name"
-    assert change(service, edited, name=file) == 3
-    for modified_at, artist in ((1_577_836_800, "Edited"), (1_609_459_200, "A")):  # 2020-01-01, then 2021-01-01
+    times = (
+        "UPDATE content_index SET last_synced_at = '2020-05-01 00:00:00', updated_at = '2020-06-01 00:00:00' "
+        "WHERE source_identifier = :name"
+    )
+    for modified_at, artist in ((1_589_500_800, "Edited"), (1_593_561_600, "A")):  # 2020-05-15, then 2020-07-01
+        assert change(service, times, name=file) >= 3
         path.write_text(AFTER + f"9,{artist},,,\n")
         os.utime(path, (modified_at, modified_at))
         run = service.run("csv", file, {"conflictPolicy": "newest_wins"})
         assert run["conflicts"] >= 1
+        assert run["errors"] == []
         assert stored(service, file)[0] == ("One", artist, "Pop")
-        change(service, edited, name=file)
+
+
+def test_newest_wins_keeps_and_lists_an_edit_whose_time_is_not_known(service: Service, file: str) -> None:
+    path = service.data_root / file
+    path.write_text(AFTER)
+    os.utime(path, (4_102_444_800, 4_102_444_800))
+    run = service.run("csv", file, {"conflictPolicy": "newest_wins"})
+    assert stored(service, file)[:2] == [("One", "Edited", "Pop"), ("Two", "Edited", "Metal")]
+    assert (run["conflicts"], len(run["errors"])) == (2, 2)
+    assert "updated_at" in run["errors"][0]["message"]
 
 
 def test_a_row_that_both_sides_changed_alike_is_no_conflict(service: Service, file: str) -> None:
@@ -92,6 +105,39 @@ def test_a_column_that_both_sides_changed_is_one(service: Service, file: str) ->
     run = sync(service, file, "keep_local", BEFORE.replace("One,A", "One,Theirs"))
     assert run["conflicts"] == 2
     assert stored(service, file)[0] == ("One", "Edited", "Pop")
+
+
+def test_the_columns_that_only_the_source_changed_are_taken(service: Service, file: str) -> None:
+    content = BEFORE.replace("1,One,A,Pop", "1,Uno,Theirs,Folk")
+    run = sync(service, file, "keep_local", content)
+    assert stored(service, file)[0] == ("Uno", "Edited", "Folk")
+    assert run["conflicts"] == 2
+    sync(service, file, "keep_local", content.replace("Folk", "Jazz"))
+    assert stored(service, file)[0] == ("Uno", "Edited", "Jazz")
+
+
+def test_another_mapping_makes_no_conflict(service: Service) -> None:
+    path = service.data_root / "mapping.csv"
+    path.write_text("external_id,title,style\n1,One,Pop\n")
+    service.run("csv", path.name)
+    run = service.run("csv", path.name, {"conflictPolicy": "keep_local", "columnMapping": {"genre": "style"}})
+    assert (run["ledger"]["updated"], run["conflicts"]) == (1, 0)
+    assert stored(service, path.name) == [("One", None, "Pop")]
+
+
+def test_an_edit_and_a_change_that_break_the_order_of_prices_together_leave_the_row_alone(service: Service) -> None:
+    head = "category_id,capacity,capacity_gb,price,content_count,content_unit,max_price\n"
+    path = service.data_root / "order.csv"
+    options = {"targetTable": "catalog_items", "conflictPolicy": "keep_local"}
+    path.write_text(head + "order,16GB,16,60000,3000,canciones,80000\n")
+    assert service.run("csv", path.name, options)["ledger"]["inserted"] == 1
+    change(service, "UPDATE catalog_items SET price = 70000.5 WHERE category_id = 'order'")
+    path.write_text(head + "order,16GB,16,60000,3000,canciones,65000\n")
+    run = service.run("csv", path.name, options)
+    assert (run["ledger"]["updated"], run["ledger"]["skipped"], run["conflicts"]) == (0, 1, 1)
+    assert "not be in order" in run["errors"][0]["message"]
+    query = "SELECT price, max_price FROM catalog_items WHERE category_id = 'order'"
+    assert [(float(low), float(high)) for low, high in select(service, query)] == [(70000.5, 80000)]
 
 
 def test_prices_are_compared_as_numbers(service: Service) -> None:

@@ -72,6 +72,24 @@ def test_too_many_gone_rows_stop_the_run_before_anything_is_switched_off(service
     assert (allowed["status"], allowed["deactivated"]) == ("completed", 3)
 
 
+def test_new_rows_do_not_make_what_is_gone_look_like_less(service: Service, file: str) -> None:
+    put(service, file, range(1000, 1041))
+    run = service.run("csv", file, MIRROR)
+    assert (run["status"], run["failure"]["reason"]) == ("failed", "MIRROR_GUARD")
+    assert "10 of 10" in run["failure"]["message"]
+    assert len(available(service, file)) == 51
+    # Nor do the rows that the failed run has left, when it was long ago that the source completed one.
+    is_sqlite = "sqlite" in service.environ["TECHAURA_SYNC_DATABASE_URL"]
+    moment = "datetime('now', '-1 hours')" if is_sqlite else "NOW() - INTERVAL 1 HOUR"
+    of_file = "WHERE source_identifier = :name"
+    change(service, f"UPDATE sync_runs SET completed_at = {moment} {of_file} AND status = 'completed'", name=file)
+    change(service, f"UPDATE content_index SET created_at = {moment} {of_file} AND LENGTH(external_id) = 1", name=file)
+    put(service, file, range(1000, 1042))
+    assert service.run("csv", file, MIRROR)["failure"]["reason"] == "MIRROR_GUARD"
+    allowed = service.run("csv", file, MIRROR | {"mirrorGoneRatioMax": 1.0})
+    assert (allowed["status"], allowed["deactivated"]) == ("completed", 10)
+
+
 def test_an_empty_source_switches_nothing_off_unless_the_request_allows_it(service: Service, file: str) -> None:
     put(service, file, [])
     run = service.run("csv", file, MIRROR | {"mirrorGoneRatioMax": 1.0})

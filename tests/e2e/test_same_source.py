@@ -47,6 +47,39 @@ def test_a_file_of_the_same_size_with_other_content_is_read(service: Service, fi
     assert (run["ledger"]["updated"], run["ledger"]["unchanged"], run["sameAsSyncRunId"]) == (1, 2, None)
 
 
+def test_a_change_in_place_with_its_time_set_back_is_read(service: Service) -> None:
+    path = service.data_root / "in-place.csv"
+    path.write_text("external_id,title\n" + "".join(f"{n},Title {n:06d}\n" for n in range(20_000)))
+    service.run("csv", path.name)
+    before = path.stat()
+    with path.open("r+b") as stream:
+        stream.seek(before.st_size // 2)
+        at = stream.read(4096).index(b"Title")
+        stream.seek(before.st_size // 2 + at)
+        stream.write(b"Novum")
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    run = service.run("csv", path.name)
+    assert (run["ledger"]["updated"], run["sameAsSyncRunId"]) == (1, None)
+
+
+def test_a_table_that_sources_share_is_always_compared(service: Service) -> None:
+    head = "category_id,capacity,capacity_gb,price,content_count,content_unit\n"
+    for name, price in (("shared-a.csv", 100), ("shared-b.csv", 200), ("shared-a.csv", 100)):
+        (service.data_root / name).write_text(head + f"shared,8GB,8,{price},3000,canciones\n")
+        assert service.run("csv", name, {"targetTable": "catalog_items"})["status"] == "completed"
+        found = select(service, "SELECT price FROM catalog_items WHERE category_id = 'shared'")
+        assert [float(value) for (value,) in found] == [price]
+
+
+def test_another_spelling_of_a_file_is_the_same_source(service: Service, file: str) -> None:
+    for spelling in (f"./{file}", str(service.data_root / file)):
+        assert service.run("csv", spelling)["ledger"]["unchanged"] == 3
+    (service.data_root / file).write_text(CONTENT + "4,Four\n")
+    assert service.run("csv", f"./{file}")["ledger"]["inserted"] == 1
+    query = "SELECT COUNT(*), COUNT(DISTINCT source_identifier) FROM content_index WHERE source_identifier LIKE :name"
+    assert select(service, query, name=f"%{file}") == [(4, 1)]
+
+
 def test_other_options_are_another_sync(service: Service, file: str) -> None:
     assert service.run("csv", file, {"contentType": "video"})["ledger"]["updated"] == 3
     # And the first options are, after that, another sync again.

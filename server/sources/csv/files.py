@@ -38,6 +38,7 @@ class FileState:
 
     size_bytes: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
     device: int
 
@@ -70,10 +71,15 @@ class OpenedFile:
             raise changed(self.name)
 
     def fingerprint(self) -> str:
-        """Changes when the content does: size, time of change, inode, and a digest of both ends."""
+        """Changes when the content does: size, times of change, inode, and a digest of both ends.
+
+        The second time is the kernel's own, which nobody can set back.
+        """
         size = self.state.size_bytes
         digest = hashlib.blake2b(digest_size=16)
-        digest.update(repr((self.state.size_bytes, self.state.mtime_ns, self.state.inode)).encode())
+        digest.update(
+            repr((self.state.size_bytes, self.state.mtime_ns, self.state.ctime_ns, self.state.inode)).encode()
+        )
         digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, 0))
         digest.update(os.pread(self.descriptor, _SAMPLE_BYTES, max(0, size - _SAMPLE_BYTES)))
         return digest.hexdigest()
@@ -96,7 +102,7 @@ class OpenedFile:
 def state_of(descriptor: int) -> FileState:
     """The state of an open file."""
     found = os.fstat(descriptor)
-    return FileState(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev)
+    return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
 def changed(name: str) -> Retryable:
