@@ -19,7 +19,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.errors import RefusedDatabaseError, translated
-from db.loaders.marks import SQLITE_FUNCTION, sqlite_marks
 
 _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 
@@ -170,7 +169,6 @@ def _sqlite_engine(url: URL, pool_size_max: int) -> AsyncEngine:
         for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
-        connection.create_function(SQLITE_FUNCTION, -1, sqlite_marks, deterministic=True)
 
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Any) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    pass
+    import polars as pl
 
 PENDING: Final = "pending"
 IN_PROGRESS: Final = "in_progress"
@@ -198,6 +198,7 @@ class LoadSpec:
         source_modified_at: when the source last changed (UTC, naive), for newest_wins; None when unknown.
         marked_columns: every column of the table that a source may fill and that is no part of the key, whether written
             now or not, in an order that never changes; see db/loaders/marks.py.
+        mark_values: the marks of values (name, String) -> texts, as the rows bring them.
         ordered: groups of columns that must not fall from left to right.
         seen_by: run id and restart number under which the rows are noted as seen (mirror); None for not.
     """
@@ -209,9 +210,10 @@ class LoadSpec:
     synced_at_column: str | None
     touch_after_hours: float
     audit_reason: str | None
+    marked_columns: tuple[str, ...]
+    mark_values: Callable[[str, pl.Series], list[str]]
     availability_column: str | None = None
     conflict_policy: str = "source_wins"
     source_modified_at: datetime | None = None
-    marked_columns: tuple[str, ...] = ()
     ordered: tuple[tuple[str, ...], ...] = ()
     seen_by: tuple[int, int] | None = None

@@ -7,17 +7,19 @@ source wins, and nothing counts as a conflict. A column that is kept keeps its m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any, Final
 
-from sqlalchemy import Row, case, or_, select, update
+import polars as pl
+from sqlalchemy import JSON, Row, Text, case, cast, or_, select, update
 
 from db.loaders.differences import BatchTables
-from db.loaders.marks import UNMARKED, marked_value, marks, parse_marks
+from db.loaders.marks import UNMARKED, canonical, parse_marks
 
 _ROWS_PER_STATEMENT_MAX: Final = 500
+_OUT_OF_ORDER: Final = "with what was edited, the prices would not be in order; the row was left alone"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,34 +41,29 @@ class Conflict:
     note: str = ""
 
 
-async def resolve_conflicts(tables: BatchTables) -> tuple[Conflict, ...]:
-    """Find the edited rows among sync_changes; where the table wins, put its values into sync_changes."""
+async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[Conflict, ...]:
+    """Find the edited rows among sync_changes; where the table wins, put its values into sync_changes.
+
+    Args:
+        rows: the batch.
+    """
+    names = tables.spec.marked_columns
     found = (await tables.connection.execute(_query(tables))).all()
     conflicts = []
-    for row in found:
-        differing = [name for index, name in enumerate(tables.value_names) if getattr(row, f"differs_{index}")]
-        if row.is_back and tables.spec.availability_column in differing:
-            # What a mirror switched off was not edited by anyone.
-            differing.remove(tables.spec.availability_column)
-        known = parse_marks(row.old_marks, tables.spec.marked_columns)
-        now = parse_marks(row.marks_there, tables.spec.marked_columns)
+    for row, now in zip(found, _marks_now(tables, found), strict=True):
+        known = parse_marks(row.old_marks, names)
+        differing = list(now)
         edited = tuple(name for name in differing if known.get(name, UNMARKED) not in (UNMARKED, now[name]))
-        if edited:
+        if edited and not _is_native_json_change(tables, row, edited):
             kept, note = _table_wins(tables, row)
             whole = kept and len(edited) == len(differing) and not row.is_back
             conflict = Conflict(int(row.row_no), edited, kept, whole, note)
             conflicts.append(conflict)
             if kept:
-                await _keep(tables, conflict, known, parse_marks(row.marks_source, tables.spec.marked_columns))
+                source = parse_marks(rows["column_marks"][conflict.row_no], names)
+                await _keep(tables, conflict, source | {name: known[name] for name in edited})
     refused = await _out_of_order(tables, [c.row_no for c in conflicts if c.kept and not c.kept_whole])
-    conflicts = [
-        replace(
-            c, kept_whole=True, note="with what was edited, the prices would not be in order; the row was left alone"
-        )
-        if c.row_no in refused
-        else c
-        for c in conflicts
-    ]
+    conflicts = [replace(c, kept_whole=True, note=_OUT_OF_ORDER) if c.row_no in refused else c for c in conflicts]
     for some in _slices([c.row_no for c in conflicts if c.kept_whole]):
         values = {"differs": 0, "is_due": 1}
         await tables.connection.execute(
@@ -77,19 +74,19 @@ async def resolve_conflicts(tables: BatchTables) -> tuple[Conflict, ...]:
 
 def _query(tables: BatchTables) -> Any:
     changes, target, spec = tables.changes, tables.target, tables.spec
-    shown = [
-        case((tables.differs(changes, name), 1), else_=0).label(f"differs_{index}")
-        for index, name in enumerate(tables.value_names)
-    ]
-    there = [marked_value(target, name, target.c[name], is_sqlite=not tables.is_mysql) for name in spec.marked_columns]
+    shown = []
+    for index, name in enumerate(tables.value_names):
+        differs = tables.differs(changes, name)
+        shown += [
+            case((differs, 1), else_=0).label(f"differs_{index}"),
+            case((differs, cast(target.c[name], Text()))).label(f"value_{index}"),
+        ]
     synced_at = target.c[spec.synced_at_column] if spec.synced_at_column else target.c["updated_at"]
     return (
         select(
             changes.c["row_no"],
             changes.c["is_back"],
             target.c["column_marks"].label("old_marks"),
-            marks(*there).label("marks_there"),
-            tables.marks_of(changes).label("marks_source"),
             target.c["updated_at"].label("edited_at"),
             synced_at.label("synced_at"),
             *shown,
@@ -99,6 +96,30 @@ def _query(tables: BatchTables) -> Any:
         .where(changes.c["differs"] == 1, target.c["column_marks"].is_not(None))
         .order_by(changes.c["row_no"])
     )
+
+
+def _marks_now(tables: BatchTables, found: Sequence[Row[Any]]) -> list[dict[str, str]]:
+    """Per row, the marks of the table's values in the columns that differ from the source."""
+    now: list[dict[str, str]] = [{} for _ in found]
+    for index, name in enumerate(tables.value_names):
+        values = [canonical(tables.target, name, getattr(row, f"value_{index}")) for row in found]
+        marked = tables.spec.mark_values(name, pl.Series(values, dtype=pl.String))
+        for at, row in enumerate(found):
+            # What a mirror switched off was not edited by anyone.
+            switched_off = row.is_back and name == tables.spec.availability_column
+            if getattr(row, f"differs_{index}") and not switched_off:
+                now[at][name] = marked[at]
+    return now
+
+
+def _is_native_json_change(tables: BatchTables, row: Row[Any], edited: tuple[str, ...]) -> bool:
+    """Whether JSON alone seems edited on MySQL, and the row's times say that nobody edited it.
+
+    MySQL (not MariaDB, not SQLite) stores JSON in a form of its own, whose mark is never that of the source's text.
+    """
+    is_native = tables.is_mysql and not getattr(tables.connection.dialect, "is_mariadb", False)
+    only_json = all(isinstance(tables.target.c[name].type, JSON) for name in edited)
+    return is_native and only_json and (row.synced_at is None or row.edited_at <= row.synced_at)
 
 
 def _table_wins(tables: BatchTables, row: Row[Any]) -> tuple[bool, str]:
@@ -119,7 +140,7 @@ def _table_wins(tables: BatchTables, row: Row[Any]) -> tuple[bool, str]:
             return False, ""
 
 
-async def _keep(tables: BatchTables, conflict: Conflict, known: Mapping[str, str], source: Mapping[str, str]) -> None:
+async def _keep(tables: BatchTables, conflict: Conflict, merged: Mapping[str, str]) -> None:
     """Put the table's values where the source's stood, and the marks that go with them."""
     changes, target = tables.changes, tables.target
     values: dict[Any, Any] = {
@@ -130,8 +151,7 @@ async def _keep(tables: BatchTables, conflict: Conflict, known: Mapping[str, str
         for name in conflict.columns
         if name in tables.spec.columns
     }
-    merged = {name: known[name] if name in conflict.columns else source[name] for name in tables.spec.marked_columns}
-    values[changes.c["kept_marks"]] = ",".join(merged.values())
+    values[changes.c["column_marks"]] = ",".join(merged[name] for name in tables.spec.marked_columns)
     await tables.connection.execute(update(changes).values(values).where(changes.c["row_no"] == conflict.row_no))
 
 

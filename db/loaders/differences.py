@@ -23,13 +23,11 @@ from sqlalchemy import (
     func,
     insert,
     literal,
-    literal_column,
     or_,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.marks import UNMARKED, marked_value, marks
 from db.loaders.staging import changes_clause, staging_clause
 from db.records import LoadSpec
 from db.repositories.dialect import as_integer, minutes_before_now
@@ -65,17 +63,6 @@ class BatchTables:
     def value(self, batch: TableClause, name: str) -> ColumnElement[Any]:
         """The batch's value of a column: staged, or the same for all rows."""
         return batch.c[name] if name in self.spec.columns else literal(self.spec.constants[name])
-
-    def marks_of(self, batch: TableClause) -> ColumnElement[str]:
-        """The marks of a row as the batch has it; see marks.py."""
-        names, filled = self.spec.marked_columns, self.value_names
-        values = [self.value(batch, name) if name in filled else literal_column(f"'{UNMARKED}'") for name in names]
-        return marks(
-            *(
-                marked_value(self.target, name, value, is_sqlite=not self.is_mysql) if name in filled else value
-                for name, value in zip(names, values, strict=True)
-            )
-        )
 
     def same_key(self, batch: TableClause) -> ColumnElement[bool]:
         """Target row and batch row have the same key, as the target's unique index sees it."""
@@ -130,7 +117,7 @@ async def find_differences(tables: BatchTables) -> Differences:
         "is_inexact": and_(there, or_(false(), *inexact)),
         "is_back": and_(there, is_back),
     }
-    names = [*spec.columns, "row_hash", "row_no"]
+    names = [*spec.columns, "row_hash", "column_marks", "row_no"]
     query = (
         select(
             *(staging.c[name] for name in names),

@@ -14,21 +14,22 @@ holds those bytes) and sql_mode (without NO_BACKSLASH_ESCAPES).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from sqlalchemy import ColumnElement, Table, literal_column
+from sqlalchemy import Table
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.local_infile import DAMAGE_NOTE
-from db.loaders.marks import UNMARKED, marked_value, marks
 from db.records import LoadSpec
 
 # A statement's text at the most; the server's max_allowed_packet is 16 MB at the least (1 MB on very old ones).
 _STATEMENT_BYTES_MAX: Final = 768 * 1024
+# Columns of ours that come with the rows.
+_OURS: Final = ("row_hash", "column_marks")
 # Rows that stand in memory as SQL at once.
 _ROWS_PER_SLICE: Final = 8192
 
@@ -70,15 +71,13 @@ async def _insert_on_mysql(connection: AsyncConnection, target: Table, spec: Loa
 async def _insert_on_sqlite(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
     fixed = _fixed_columns(spec)
     quote = connection.dialect.identifier_preparer.quote
-    names = [*spec.columns, *spec.constants, "row_hash"]
-    columns = ", ".join(quote(name) for name in (*names, *fixed, "column_marks"))
-    given = [f"?{index + 1}" for index in range(len(names))]
-    marked = _marks_text(connection, target, spec, lambda name: literal_column(given[names.index(name)]))
+    columns = ", ".join(quote(name) for name in (*spec.columns, *_OURS, *spec.constants, *fixed))
+    given = ["?"] * (len(spec.columns) + len(_OURS) + len(spec.constants))
     values: list[Any] = rows.select(
-        *spec.columns, *(pl.lit(value).alias(name) for name, value in spec.constants.items()), "row_hash"
+        *spec.columns, *_OURS, *(pl.lit(value).alias(name) for name, value in spec.constants.items())
     ).rows()
     await connection.exec_driver_sql(
-        f"INSERT INTO {quote(target.name)} ({columns}) VALUES ({', '.join([*given, *fixed.values(), marked])})", values
+        f"INSERT INTO {quote(target.name)} ({columns}) VALUES ({', '.join([*given, *fixed.values()])})", values
     )
 
 
@@ -91,14 +90,13 @@ def _template(connection: AsyncConnection, target: Table, spec: LoadSpec) -> tup
     """What every statement begins with, and a row as the text of its values."""
     quote = connection.dialect.identifier_preparer.quote
     fixed = _fixed_columns(spec)
-    columns = ", ".join(quote(name) for name in (*spec.columns, "row_hash", *spec.constants, *fixed, "column_marks"))
-    # The names stand for the values as the table holds them, because their columns come first in the list.
-    marked = _marks_text(connection, target, spec, lambda name: literal_column(quote(name)))
-    tail = ",".join([*(_escaped_text(value) for value in spec.constants.values()), *fixed.values(), marked])
+    columns = ", ".join(quote(name) for name in (*spec.columns, *_OURS, *spec.constants, *fixed))
+    tail = ",".join([*(_escaped_text(value) for value in spec.constants.values()), *fixed.values()])
     parts: list[pl.Expr] = [pl.lit("(")]
     for name in spec.columns:
         parts += [_escaped(pl.col(name)), pl.lit(",")]
-    parts += [pl.col("row_hash").cast(pl.String).fill_null("NULL"), pl.lit(f",{tail})")]
+    parts += [pl.col("row_hash").cast(pl.String).fill_null("NULL"), pl.lit(",")]
+    parts += [_escaped(pl.col("column_marks")), pl.lit(f",{tail})")]
     return f"INSERT INTO {quote(target.name)} ({columns}) VALUES ", pl.concat_str(parts)
 
 
@@ -120,20 +118,6 @@ def _statements(head: str, texts: pl.Series) -> list[str]:
         statements.append(head + ",".join(texts[start:end].to_list()))
         start = end
     return statements
-
-
-def _marks_text(
-    connection: AsyncConnection, target: Table, spec: LoadSpec, value_of: Callable[[str], ColumnElement[Any]]
-) -> str:
-    is_sqlite = connection.dialect.name == "sqlite"
-    written = {*spec.columns, *spec.constants}
-    values = [
-        marked_value(target, name, value_of(name), is_sqlite=is_sqlite)
-        if name in written
-        else literal_column(f"'{UNMARKED}'")
-        for name in spec.marked_columns
-    ]
-    return str(marks(*values).compile(dialect=connection.dialect))
 
 
 def _escaped(value: pl.Expr) -> pl.Expr:

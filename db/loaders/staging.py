@@ -26,7 +26,6 @@ _ROWS_PER_STATEMENT_MAX: Final = 500
 # What sync_changes has beside the columns of sync_staging, with an expression over the target that gives the type.
 _CHANGE_COLUMNS: Final = {
     "target_id": "NULLIF(id, id)",
-    "kept_marks": "column_marks",
     "differs": "0",
     "is_due": "0",
     "is_inexact": "0",
@@ -35,27 +34,25 @@ _CHANGE_COLUMNS: Final = {
 
 
 def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
-    """sync_staging as it appears in statements: the written columns, row_hash and row_no."""
+    """sync_staging as it appears in statements: the written columns, row_hash, column_marks and row_no."""
     return table(
         STAGING_NAME,
         *(column(name, target.c[name].type) for name in spec.columns),
         column("row_hash", target.c["row_hash"].type),
+        column("column_marks", target.c["column_marks"].type),
         column("row_no", Integer()),
     )
 
 
 def changes_clause(target: Table, spec: LoadSpec) -> TableClause:
-    """sync_changes: as sync_staging, with the target row's id (NULL when there is none), flags and `kept_marks`.
-
-    Those are the marks of a row of which values of the table are kept; NULL for others.
-    """
+    """sync_changes: as sync_staging, with the target row's id (NULL when there is none), and flags."""
     return table(
         CHANGES_NAME,
         *(column(name, target.c[name].type) for name in spec.columns),
         column("row_hash", target.c["row_hash"].type),
+        column("column_marks", target.c["column_marks"].type),
         column("row_no", Integer()),
         column("target_id", Integer()),
-        column("kept_marks", target.c["column_marks"].type),
         *(column(name, Integer()) for name in ("differs", "is_due", "is_inexact", "is_back")),
     )
 
@@ -73,7 +70,7 @@ async def fill_staging(
         DatabaseError: by way of the connection's context.
     """
     quote = connection.dialect.identifier_preparer.quote
-    names = [*spec.columns, "row_hash"]
+    names = [*spec.columns, "row_hash", "column_marks"]
     listed = ", ".join([*(quote(name) for name in names), "id AS row_no"])
     added = ", ".join(f"{expression} AS {name}" for name, expression in _CHANGE_COLUMNS.items())
     engine = await _staging_engine(connection)

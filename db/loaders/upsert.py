@@ -53,7 +53,7 @@ class LoadResult:
 async def load(
     connection: AsyncConnection, spec: LoadSpec, rows: pl.DataFrame, *, expect_new: bool = False
 ) -> LoadResult:
-    """Write `rows` (canonical text columns and row_hash, see LoadSpec) into the target.
+    """Write `rows` (canonical text columns, row_hash and column_marks, see LoadSpec) into the target.
 
     Args:
         expect_new: the rows are probably not in the target; a wrong guess costs time and nothing else.
@@ -77,7 +77,7 @@ async def load(
         )
         collided = await _remove(tables, [int(row_no) for (row_no,) in inexact])
         found = await count_differences(tables)
-    conflicts = await resolve_conflicts(tables) if found.differing else ()
+    conflicts = await resolve_conflicts(tables, rows) if found.differing else ()
     updated = inserted = 0
     if found.differing:
         if spec.audit_reason is not None:
@@ -102,7 +102,7 @@ async def _update(tables: BatchTables) -> int:
     target, changes, spec = tables.target, tables.changes, tables.spec
     values: dict[Any, Any] = {target.c[name]: tables.value(changes, name) for name in tables.value_names}
     values[target.c["row_hash"]] = changes.c["row_hash"]
-    values[target.c["column_marks"]] = func.coalesce(changes.c["kept_marks"], tables.marks_of(changes))
+    values[target.c["column_marks"]] = changes.c["column_marks"]
     values[target.c["updated_at"]] = now()
     if spec.synced_at_column is not None:
         values[target.c[spec.synced_at_column]] = now()
@@ -122,7 +122,7 @@ async def _refresh(tables: BatchTables) -> None:
     target, changes, spec = tables.target, tables.changes, tables.spec
     values: dict[Any, Any] = {
         target.c["row_hash"]: changes.c["row_hash"],
-        target.c["column_marks"]: func.coalesce(changes.c["kept_marks"], tables.marks_of(changes)),
+        target.c["column_marks"]: changes.c["column_marks"],
     }
     if spec.synced_at_column is not None:
         values[target.c[spec.synced_at_column]] = now()
@@ -141,7 +141,7 @@ async def _insert(tables: BatchTables) -> tuple[int, list[int]]:
     names = [*spec.columns, *spec.constants]
     columns = [*names, "row_hash", "column_marks", "created_at", "updated_at"]
     values: list[Any] = [tables.value(changes, name) for name in names]
-    values += [changes.c["row_hash"], tables.marks_of(changes), now(), now()]
+    values += [changes.c["row_hash"], changes.c["column_marks"], now(), now()]
     if spec.synced_at_column is not None:
         columns.append(spec.synced_at_column)
         values.append(now())

@@ -13,6 +13,7 @@ from db.repositories.content import first_row_number
 from server.core.config import Settings
 from server.core.errors import Invalid
 from server.pipeline.contract import IdentityRule, MappingPlan
+from server.pipeline.hashing import mark_values
 from server.pipeline.mapping import plan_mapping
 from server.sources.registry import MappingRequest
 from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
@@ -121,7 +122,8 @@ def load_spec(
         availability_column=target.availability_column,
         conflict_policy=write.conflict_policy,
         source_modified_at=source_modified_at,
-        marked_columns=tuple(column.name for column in target.columns if column.name not in target.key),
+        marked_columns=target.marked_columns,
+        mark_values=mark_values,
         ordered=target.ordered,
         seen_by=seen_by,
     )

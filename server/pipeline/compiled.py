@@ -18,7 +18,7 @@ from server.pipeline.checks import Cast, Check
 from server.pipeline.clean import BYTE_OFFSET, LINE, RECORD_NO, clean_expr, extra_name, value_expr
 from server.pipeline.contract import MappingPlan
 from server.pipeline.extras import Named
-from server.pipeline.hashing import digest_halves, row_hash_expr
+from server.pipeline.hashing import digest_halves, marks_expr, row_hash_expr
 from server.pipeline.keys import DIGEST, identity_expr, key_digest_expr
 from server.pipeline.validate import any_fault, ordered_checks, required_check
 
@@ -116,11 +116,13 @@ def compile_rows(plan: MappingPlan, *, with_content: bool) -> RowStage:
     record_no = pl.col(RECORD_NO).alias("record_no")
     # A generated identity stays out of the row hash: an ordinal added to it later must not change the hash.
     row_hash = row_hash_expr(written).alias("row_hash")
+    marks = marks_expr(target.marked_columns, written).alias("column_marks")
     return RowStage(
         digest=key_digest_expr(plan, with_content=with_content).alias(DIGEST),
         rows=(
             *shown,
             row_hash,
+            marks,
             *halves,
             pl.col(LINE).alias("line"),
             record_no,

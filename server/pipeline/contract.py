@@ -64,7 +64,7 @@ class PreparedBatch:
         rows: String columns in canonical text (booleans 0/1, decimals with all their digits, JSON valid), or null:
             the target's constants and columns, in that order, without the columns that are neither mapped, nor in
             `constants`, nor the identity or the extras column in use;
-            then `row_hash` (Int64, stable across versions, over the filled columns), `key_high` and `key_low` (UInt64,
+            then `row_hash` (Int64, stable across versions, over the filled columns), `column_marks` (see hashing.marks_expr), `key_high` and `key_low` (UInt64,
             the 128-bit digest of the key, before ordinals), `line`, `record_no` and `byte_offset` (UInt64; the last
             is null for a source without bytes).
         rejects: the batch's own rejects and those that validation added, in source order.

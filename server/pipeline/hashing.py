@@ -55,6 +55,21 @@ def row_hash_expr(columns: Mapping[str, pl.Expr]) -> pl.Expr:
     return total.reinterpret(signed=True)
 
 
+def marks_expr(names: Sequence[str], columns: Mapping[str, pl.Expr]) -> pl.Expr:
+    """The marks of rows: a number for each of `names`, `-` for one that `columns` lacks; see db/loaders/marks.py."""
+    marks = [_mark_expr(name, columns[name]) if name in columns else pl.lit("-") for name in names]
+    return pl.concat_str(marks, separator=",")
+
+
+def mark_values(name: str, values: pl.Series) -> list[str]:
+    """The marks of String values of one column."""
+    return values.to_frame("value").select(_mark_expr(name, pl.col("value"))).to_series().to_list()
+
+
+def _mark_expr(name: str, value: pl.Expr) -> pl.Expr:
+    return (_column_hash_expr(name, value) & 0xFFFFFFFF).cast(pl.String)
+
+
 def _column_hash_expr(name: str, value: pl.Expr) -> pl.Expr:
     hashed = NonCryptographicHashingNameSpace(value).xxh3_64(seed=_seed("value", name))
     return hashed.fill_null(pl.lit(_seed("null", name), dtype=pl.UInt64))

@@ -75,6 +75,11 @@ class Target:
         return self.by_name[name]
 
     @property
+    def marked_columns(self) -> tuple[str, ...]:
+        """Columns that a source may fill and that are no part of the key, in table order; see db/loaders/marks.py."""
+        return tuple(column.name for column in self.columns if column.name not in self.key)
+
+    @property
     def by_name(self) -> Mapping[str, TargetColumn]:
         """Columns by name, in table order."""
         return {column.name: column for column in self.columns}

@@ -13,6 +13,7 @@ from db.loaders.upsert import LoadResult, load
 from db.migrate import migrate
 from db.records import LoadCounts, LoadSpec
 from db.schema import catalog_change_log, catalog_items, content_index
+from server.pipeline.hashing import mark_values, marks_expr
 from tests.db.test_migrate import CONTRACT_TABLES, execute
 from tests.support.mariadb import MariaDb
 
@@ -25,6 +26,7 @@ CONTENT = LoadSpec(
     touch_after_hours=12,
     audit_reason=None,
     marked_columns=("content_type", "title", "artist", "genre", "metadata", "is_available"),
+    mark_values=mark_values,
 )
 CATALOG = LoadSpec(
     table="catalog_items",
@@ -35,13 +37,15 @@ CATALOG = LoadSpec(
     touch_after_hours=12,
     audit_reason="sync of prices.csv",
     marked_columns=("capacity_gb", "price", "content_count", "content_unit", "is_active", "is_popular"),
+    mark_values=mark_values,
 )
 
 
 def songs(*rows: dict[str, str | None]) -> pl.DataFrame:
     base = {"content_type": "music", "title": "t", "artist": None, "external_id": "1", "metadata": None}
     made = pl.DataFrame([base | row for row in rows], schema=dict.fromkeys(base, pl.String))
-    return made.with_columns(pl.struct(pl.all()).hash(1).reinterpret(signed=True).alias("row_hash"))
+    marks = marks_expr(CONTENT.marked_columns, {name: pl.col(name) for name in base}).alias("column_marks")
+    return made.with_columns(pl.struct(pl.all()).hash(1).reinterpret(signed=True).alias("row_hash"), marks)
 
 
 def item(**values: str) -> pl.DataFrame:
@@ -49,7 +53,8 @@ def item(**values: str) -> pl.DataFrame:
         "category_id": "music", "capacity": "16GB", "capacity_gb": "16", "price": "69900.00",
         "content_count": "3000", "content_unit": "canciones", "is_active": "1",
     }  # fmt: skip
-    return pl.DataFrame([base | values]).with_columns(pl.lit(7, pl.Int64).alias("row_hash"))
+    marks = marks_expr(CATALOG.marked_columns, {name: pl.col(name) for name in base}).alias("column_marks")
+    return pl.DataFrame([base | values]).with_columns(pl.lit(7, pl.Int64).alias("row_hash"), marks)
 
 
 async def write(database: Database, rows: pl.DataFrame, spec: LoadSpec = CONTENT) -> LoadResult:

@@ -49,9 +49,10 @@ def test_rows_have_constants_then_columns_in_table_order_then_hash_key_and_place
         **dict.fromkeys(("source_type", "source_identifier", "content_type", "title", "genre"), pl.String),
         **dict.fromkeys(("external_id", "metadata"), pl.String),
         "row_hash": pl.Int64,
+        "column_marks": pl.String,
         **dict.fromkeys(("key_high", "key_low", "line", "record_no", "byte_offset"), pl.UInt64),
     }
-    shown = rows.select(pl.exclude("external_id", "row_hash", "key_high", "key_low"))
+    shown = rows.select(pl.exclude("external_id", "row_hash", "column_marks", "key_high", "key_low"))
     assert shown.row(0) == ("csv", "/data/catalog.csv", "music", "Idilio", "salsa", '{"year":"1993"}', 2, 1, 100)
 
 
@@ -70,7 +71,7 @@ def test_a_column_that_nothing_fills_is_left_to_the_table() -> None:
 def test_a_catalog_row_is_canonical() -> None:
     rows, rejects = prepare_items(is_active="SÍ", is_popular=None, min_price="60000.5", extra="x")
     assert rejects == ()
-    assert rows.drop("row_hash", "key_high", "key_low", "line", "record_no", "byte_offset").row(0) == (
+    assert rows.drop("row_hash", "column_marks", "key_high", "key_low", "line", "record_no", "byte_offset").row(0) == (
         *("music", "64GB", "64", "69900.00", "5000", "canciones", "1", "0", "60000.50"),
         '{"extra":"x"}',
     )
