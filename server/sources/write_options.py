@@ -23,8 +23,9 @@ class WriteOptions(BaseModel):
     conflict_policy: ConflictPolicy = Field(
         "source_wins",
         description="Who wins where someone edited a column in the table since the last sync: `source_wins`; `keep_local` "
-        "keeps what was edited; `newest_wins` keeps it when it was edited after the file was last modified (an API's items "
-        "count as new); `report` keeps it and lists it among the run's errors. Each is counted as a conflict.",
+        "keeps what was edited; `newest_wins` keeps it when the row's updated_at is later than the file's time of change "
+        "(an API's items count as new), or when the edit left updated_at as it was (then it is listed too); `report` keeps "
+        "it and lists it among the run's errors. Each is counted as a conflict.",
     )
     mirror_gone_ratio_max: float = Field(
         0.2,
