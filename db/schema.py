@@ -340,3 +340,13 @@ sync_watermarks = Table(
     Column("updated_at", _TIME, nullable=False, server_default=_NOW),
     **_TABLE_OPTIONS,
 )
+
+# What sources keep from one run to the next; keys are digests, contents are sealed by the service.
+sync_source_memory = Table(
+    "sync_source_memory",
+    metadata,
+    Column("memory_key", String(64), primary_key=True),
+    Column("content", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
+    Column("kept_at", _TIME, nullable=False, server_default=_NOW),
+    **_TABLE_OPTIONS,
+)

@@ -172,6 +172,7 @@ def api_options() -> Schema:
         _auth("basic", username=TEXT, password=secret),
         _auth("apikey", apiKeyHeader=TEXT, apiKeyValue=secret),
         _auth("apikey", apiKeyParam=TEXT, apiKeyValue=secret),
+        _oauth2(secret),
     ]
     pagination = _options(
         enabled=FLAG,
@@ -208,6 +209,7 @@ def api_options() -> Schema:
         format={"enum": ["auto", "json", "ndjson", "csv"]},
         csvDelimiter=TEXT,
         incremental=incremental | {"required": ["cursorField", "param"]},
+        requestsPerSecond={"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
     )
 
 
@@ -314,6 +316,20 @@ def _options(**properties: Schema) -> Schema:
 def _auth(kind: str, **properties: Schema) -> Schema:
     schema = _options(type={"const": kind}, **properties)
     return schema | {"required": list(schema["properties"])}
+
+
+def _oauth2(secret: Schema) -> Schema:
+    schema = _options(
+        type={"const": "oauth2"},
+        grant={"enum": ["clientCredentials", "refreshToken"]},
+        tokenUrl=TEXT,
+        clientId=TEXT,
+        clientSecret=secret,
+        refreshToken=secret,
+        scope=TEXT,
+        clientAuth={"enum": ["basic", "body"]},
+    )
+    return schema | {"required": ["type", "tokenUrl", "clientId"]}
 
 
 def _nullable(schema: Schema) -> Schema:

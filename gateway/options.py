@@ -161,8 +161,12 @@ def _auth(message: sources_pb2.ApiOptions, value: Any, path: str) -> None:
         message.auth.bearer.CopyFrom(_complete(sources_pb2.BearerAuth(), fields, path, _BEARER))
     elif kind == "basic":
         message.auth.basic.CopyFrom(_complete(sources_pb2.BasicAuth(), fields, path, _BASIC))
+    elif kind == "oauth2":
+        for name in ("tokenUrl", "clientId"):
+            _require(fields.get(name) is not None, f"{path}.{name}", "is required")
+        message.auth.oauth2.CopyFrom(_fill(sources_pb2.OAuth2Auth(), fields, path, _OAUTH2))
     else:
-        _require(kind == "apikey", f"{path}.type", "must be one of bearer, basic, apikey")
+        _require(kind == "apikey", f"{path}.type", "must be one of bearer, basic, apikey, oauth2")
         places = [name for name in ("apiKeyHeader", "apiKeyParam") if fields.get(name) is not None]
         _require(len(places) == 1, f"{path}.apiKeyHeader", "or apiKeyParam is required, one of the two")
         _require(fields.get("apiKeyValue") is not None, f"{path}.apiKeyValue", "is required")
@@ -232,6 +236,7 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "format": _text("format"),
     "csvDelimiter": _text("csv_delimiter"),
     "incremental": _incremental,
+    "requestsPerSecond": _number("requests_per_second"),
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {
@@ -250,6 +255,21 @@ _INCREMENTAL: Final[dict[str, Setter[sources_pb2.ApiIncremental]]] = {
     "lookbackSeconds": _whole_number("lookback_seconds"),
     "initial": _text("initial"),
     "fullAfterDays": _whole_number("full_after_days"),
+}
+_OAUTH2: Final[dict[str, Setter[sources_pb2.OAuth2Auth]]] = {
+    "grant": _one_of(
+        "grant",
+        {
+            "clientCredentials": sources_pb2.O_AUTH2_GRANT_CLIENT_CREDENTIALS,
+            "refreshToken": sources_pb2.O_AUTH2_GRANT_REFRESH_TOKEN,
+        },
+    ),
+    "tokenUrl": _text("token_url"),
+    "clientId": _text("client_id"),
+    "clientSecret": _secret("client_secret"),
+    "refreshToken": _secret("refresh_token"),
+    "scope": _text("scope"),
+    "clientAuth": _text("client_auth"),
 }
 _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
     "enabled": _flag("enabled"),

@@ -34,8 +34,10 @@ from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
 from server.orchestration.schedules import Schedules
 from server.orchestration.signals import StopReason
+from server.orchestration.source_memory import SealedMemory
 from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
+from server.sources.pace import HostPaces
 
 log = structlog.get_logger()
 
@@ -121,11 +123,11 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
 
         keys = SourceKeys(settings, box)
         runs = Runs(database, settings, clock, box, keys, wake, stop_here)
-        context = RunContext(database, settings, clock, keys, reveal, runs.changed)
+        memory, paces = SealedMemory(database, box), HostPaces()
+        context = RunContext(database, settings, clock, keys, reveal, runs.changed, memory=memory, paces=paces)
         worker = Worker(context, runs.load_source, runs.changed)
-        grpc_server = GrpcServer(
-            settings, runs, Schedules(database, settings, clock, box, keys, runs), Previews(settings, clock, reveal)
-        )
+        previews = Previews(settings, clock, reveal, memory, paces)
+        grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs), previews)
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
         stack.push_async_callback(worker.stop)

@@ -24,6 +24,13 @@ _COUNTED: Final = "SOURCE_UNAVAILABLE"
 _PROBE_SECONDS: Final = 1.0
 
 
+class Busy(Retryable):
+    """A host answered that it is asked too often. It is there, so this is no failure; but what it asks for holds.
+
+    How fast such a host is asked is the affair of sources/pace.py: a circuit would end the runs of its other sources.
+    """
+
+
 @dataclass(slots=True)
 class _Host:
     """A troubled host.
@@ -78,7 +85,8 @@ class Circuits:
         try:
             yield
         except SyncError as error:
-            if isinstance(error, Retryable) and error.reason == _COUNTED:
+            is_answer = isinstance(error, Busy) and error.retry_after_seconds is None
+            if isinstance(error, Retryable) and error.reason == _COUNTED and not is_answer:
                 self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:
                 # Any other answer is an answer: the host is there.

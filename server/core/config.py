@@ -125,8 +125,22 @@ class Settings(BaseSettings):
     )
     batch_rows_max: int = Field(131_072, ge=1, le=10_000_000, description="rows written in one transaction")
 
-    http_timeout_seconds: float = Field(30.0, gt=0, le=3600, description="one request to a source API")
-    http_page_bytes_max: int = Field(32 * 1024 * 1024, ge=1024, le=1 << 30, description="largest page of a source API")
+    http_timeout_seconds: float = Field(
+        30.0, gt=0, le=3600, description="one page of a source API, redirects and body included"
+    )
+    http_connect_timeout_seconds: float = Field(
+        10.0, gt=0, le=600, description="looking a source API's host up and connecting to it"
+    )
+    http_read_timeout_seconds: float = Field(
+        20.0, gt=0, le=3600, description="a source API may send nothing, or take nothing, for this long"
+    )
+    http_host_requests_per_second_max: float = Field(
+        0.0, ge=0, le=100_000, description="requests to one host, of all runs of a replica together; 0: no limit"
+    )
+    http_header_bytes_max: int = Field(
+        64 * 1024, ge=1024, le=64 * 1024, description="headers of one answer of a source API"
+    )
+    http_page_bytes_max: int = Field(20 * 1024 * 1024, ge=1024, le=1 << 30, description="largest page of a source API")
     http_retry_attempts_max: int = Field(4, ge=1, le=100, description="tries of one page on passing faults")
     http_retry_wait_seconds_max: float = Field(30.0, ge=0, le=600, description="longest wait between those tries")
     http_retry_elapsed_seconds_max: float = Field(180.0, gt=0, le=3600, description="time for all tries of one page")
@@ -134,7 +148,7 @@ class Settings(BaseSettings):
     http_items_max: int = Field(50_000_000, ge=1, description="items of one API run; more fail it")
     http_bytes_max: int = Field(64 << 30, ge=1024, description="bytes of one API run; more fail it")
     http_run_seconds_max: float = Field(86_400.0, gt=0, description="time for one attempt of an API run; more fails it")
-    http_batch_rows: int = Field(2_000, ge=1, le=1_000_000, description="items of an API that are written at once")
+    http_batch_rows: int = Field(5_000, ge=1, le=1_000_000, description="items of an API that are written at once")
     http_ca_file: str = Field("", description="PEM file of further certificate authorities for source APIs")
     allow_private_addresses: bool = Field(
         False, description="whether source APIs may have private, loopback or other non-public addresses"

@@ -11,7 +11,8 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
-from server.sources.base import SourceContext
+from server.sources.base import ForgetfulMemory, SourceContext, SourceMemory
+from server.sources.pace import HostPaces
 from server.sources.registry import Reveal
 
 
@@ -24,6 +25,8 @@ class RunContext:
         reveal: opens a secret.
         circuits: what this replica knows of the hosts of sources.
         progressed: told the id of a run each time one of its batches is committed.
+        memory: what sources keep from one run to the next.
+        paces: how fast requests go to each host.
     """
 
     database: Database
@@ -33,7 +36,17 @@ class RunContext:
     reveal: Reveal
     progressed: Callable[[int], None]
     circuits: Circuits = field(default_factory=Circuits)
+    memory: SourceMemory = field(default_factory=ForgetfulMemory)
+    paces: HostPaces = field(default_factory=HostPaces)
 
-    def source_context(self, signals: RunSignals) -> SourceContext:
+    def source_context(self, signals: RunSignals, *, watermark: str | None) -> SourceContext:
         """What the source of one run is given."""
-        return SourceContext(self.settings, self.clock, signals.moved, self.circuits)
+        return SourceContext(
+            self.settings,
+            self.clock,
+            moved=signals.moved,
+            circuits=self.circuits,
+            watermark=watermark,
+            memory=self.memory,
+            paces=self.paces,
+        )

@@ -78,6 +78,7 @@ def plan_for(
             null_tokens=request.null_tokens,
             strip_text=request.strip_text,
             aliases=request.aliases,
+            checked_json=request.checked_json,
         )
 
     made = plan(None)

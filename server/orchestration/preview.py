@@ -17,7 +17,8 @@ from server.core.errors import Retryable
 from server.core.secret_box import SecretValue
 from server.orchestration.checks import checked_source
 from server.orchestration.planning import plan_for
-from server.sources.base import Reject, SourceBatch, SourceContext
+from server.sources.base import Reject, SourceBatch, SourceContext, SourceMemory
+from server.sources.pace import HostPaces
 from server.sources.registry import Reveal
 
 ROWS_MAX: Final = 5
@@ -55,11 +56,16 @@ class Previews:
 
     Args:
         reveal: opens a secret.
+        memory, paces: those of runs; a refresh token that a test renews must not be lost.
     """
 
-    def __init__(self, settings: Settings, clock: Clock, reveal: Reveal) -> None:
+    def __init__(
+        self, settings: Settings, clock: Clock, reveal: Reveal, memory: SourceMemory, paces: HostPaces
+    ) -> None:
         self._settings = settings
         self._clock = clock
+        self._memory = memory
+        self._paces = paces
         self._reveal = reveal
         self._free = asyncio.Semaphore(settings.source_tests_concurrent_max)
 
@@ -92,7 +98,8 @@ class Previews:
         from server.sources.api.json_values import to_text
         from server.sources.head import shown_text
 
-        head = await source.head(SourceContext(_for_a_look(self._settings), self._clock), reveal, ROWS_MAX)
+        context = SourceContext(_for_a_look(self._settings), self._clock, memory=self._memory, paces=self._paces)
+        head = await source.head(context, reveal, ROWS_MAX)
         plan = plan_for(source.mapping, head.columns, source_type=kind, source_identifier=source_identifier)
         rows: tuple[Mapping[str, str], ...] = ()
         rejects: tuple[Reject, ...] = ()

@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from server.pipeline.checks import Cast, Check
-from server.pipeline.json_text import invalid_json
+from server.pipeline.json_text import invalid_json, unstorable_json
 from server.pipeline.numeric import cast_decimal, cast_integer
 from server.pipeline.timestamps import cast_timestamp
 from server.targets.base import TargetColumn
@@ -22,8 +22,11 @@ _FALSE_WORDS: Final = ("false", "f", "0", "no", "n", "falso")
 _BOOLEANS: Final = {**dict.fromkeys(_TRUE_WORDS, "1"), **dict.fromkeys(_FALSE_WORDS, "0")}
 
 
-def cast_column(column: TargetColumn, *, decimal_comma: bool) -> Cast:
+def cast_column(column: TargetColumn, *, decimal_comma: bool, is_checked: bool = False) -> Cast:
     """The cast of one column, over a frame whose column of that name holds cleaned text.
+
+    Args:
+        is_checked: see MappingPlan.checked_json.
 
     Raises:
         ValueError: a decimal column asks for more digits than exact arithmetic holds.
@@ -40,7 +43,7 @@ def cast_column(column: TargetColumn, *, decimal_comma: bool) -> Cast:
         case "timestamp":
             return cast_timestamp(column)
         case "json":
-            return _cast_json(column)
+            return _cast_json(column, is_checked=is_checked)
 
 
 def _cast_text(column: TargetColumn) -> Cast:
@@ -65,8 +68,9 @@ def _cast_boolean(column: TargetColumn) -> Cast:
     return Cast(value, (Check("bad_cast", name, message, pl.col(name).is_not_null() & value.is_null()),))
 
 
-def _cast_json(column: TargetColumn) -> Cast:
-    mask = pl.col(column.name).map_batches(invalid_json, return_dtype=pl.Boolean, is_elementwise=True)
+def _cast_json(column: TargetColumn, *, is_checked: bool) -> Cast:
+    judge = unstorable_json if is_checked else invalid_json
+    mask = pl.col(column.name).map_batches(judge, return_dtype=pl.Boolean, is_elementwise=True)
     return Cast(
         pl.col(column.name),
         (Check("bad_cast", column.name, f"{column.name} is not JSON that the database can hold", mask),),

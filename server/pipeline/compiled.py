@@ -76,7 +76,9 @@ def compile_casts(plan: MappingPlan, mapped: tuple[str, ...], *, extras: bool) -
     checks: list[Check] = []
     values: list[pl.Expr] = []
     for column in columns:
-        cast = casts[column.name] = cast_column(column, decimal_comma=plan.decimal_comma)
+        cast = casts[column.name] = cast_column(
+            column, decimal_comma=plan.decimal_comma, is_checked=column.name in plan.checked_json
+        )
         fallback = plan.constants.get(column.name, column.default)
         identifies = column.name == target.identity_column and not target.content_key
         if fallback is None and (column.required or identifies):

@@ -38,6 +38,8 @@ class MappingPlan:
         decimal_comma: whether numbers are written 1.234,50.
         null_tokens: values that mean "no value", beside the empty one; compared after stripping, exact case.
         strip_text: whether text loses its surrounding white space; False keeps text and extras as they stand.
+        checked_json: target columns whose texts the source made of parsed JSON, strictly by RFC 8259; of these only
+            the limits of the databases are left to check.
     """
 
     target: Target
@@ -49,6 +51,7 @@ class MappingPlan:
     decimal_comma: bool = False
     null_tokens: frozenset[str] = field(default_factory=frozenset)
     strip_text: bool = True
+    checked_json: frozenset[str] = frozenset()
 
     def __hash__(self) -> int:
         """A hash that agrees with equality, so that what is compiled from a plan can be kept per plan."""

@@ -18,12 +18,26 @@ import polars as pl
 NESTING_MAX: Final = 31
 # MySQL keeps a number that is no 64-bit integer as a double, and refuses one that no double can hold.
 _WHOLE_DIGITS_MAX: Final = 308
+_LONG_NUMBER: Final = "[0-9]{300}"
 _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
 def invalid_json(texts: pl.Series) -> pl.Series:
     """True for each text that no JSON column can hold; false for null."""
     flags = [text is not None and not is_storable_json(text) for text in texts]
+    return pl.Series(texts.name, flags, dtype=pl.Boolean)
+
+
+def unstorable_json(texts: pl.Series) -> pl.Series:
+    """True for each text, known to be JSON by RFC 8259, that the databases refuse all the same; false for null.
+
+    Only texts with very many brackets, or with very many digits in a row, are looked at one by one.
+    """
+    brackets = texts.str.count_matches("[", literal=True) + texts.str.count_matches("{", literal=True)
+    suspects = ((brackets > NESTING_MAX) | texts.str.contains(_LONG_NUMBER)).fill_null(False)
+    if not suspects.any():
+        return suspects.rename(texts.name)
+    flags = [suspect and not is_storable_json(text) for suspect, text in zip(suspects, texts, strict=True)]
     return pl.Series(texts.name, flags, dtype=pl.Boolean)
 
 

@@ -29,6 +29,7 @@ def plan_mapping(
     null_tokens: frozenset[str] = frozenset(),
     aliases: Mapping[str, Sequence[str]] | None = None,
     strip_text: bool = True,
+    checked_json: frozenset[str] = frozenset(),
 ) -> MappingPlan:
     """Match what the request asks for with the columns that there are.
 
@@ -47,6 +48,7 @@ def plan_mapping(
         null_tokens: see `MappingPlan`.
         aliases: target column -> other names that it goes by in sources.
         strip_text: see `MappingPlan`.
+        checked_json: see `MappingPlan`.
 
     Raises:
         Invalid: INVALID_MAPPING, when a name is unknown or ambiguous or a required column stays empty;
@@ -75,6 +77,7 @@ def plan_mapping(
         decimal_comma=decimal_comma,
         null_tokens=null_tokens,
         strip_text=strip_text,
+        checked_json=checked_json,
     )
 
 

@@ -39,6 +39,10 @@ _WRITE_NAMES: Final = {
     "mirror_gone_ratio_max": "mirrorGoneRatioMax",
     "mirror_allow_empty": "mirrorAllowEmpty",
 }
+_GRANTS: Final = {
+    sources_pb2.O_AUTH2_GRANT_CLIENT_CREDENTIALS: "clientCredentials",
+    sources_pb2.O_AUTH2_GRANT_REFRESH_TOKEN: "refreshToken",
+}
 _METHODS: Final = {sources_pb2.HTTP_METHOD_GET: "GET", sources_pb2.HTTP_METHOD_POST: "POST"}
 
 
@@ -99,6 +103,7 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
         "content_type": "contentType",
         "format": "format",
         "csv_delimiter": "csvDelimiter",
+        "requests_per_second": "requestsPerSecond",
     }
     document |= _set_fields(options, names)
     if options.field_mapping:
@@ -122,8 +127,22 @@ def _auth(auth: sources_pb2.ApiAuth) -> dict[str, Any]:
             key = {"type": "apikey", "apiKeyValue": _secret(auth.api_key.value)}
             places = {"apiKeyHeader": auth.api_key.header, "apiKeyParam": auth.api_key.param}
             return key | {name: place for name, place in places.items() if place}
+        case "oauth2":
+            return _oauth2(auth.oauth2)
         case _:
-            raise Invalid("INVALID_OPTION", "auth names no method: bearer, basic or apikey", field="options.auth")
+            raise Invalid(
+                "INVALID_OPTION", "auth names no method: bearer, basic, apikey or oauth2", field="options.auth"
+            )
+
+
+def _oauth2(auth: sources_pb2.OAuth2Auth) -> dict[str, Any]:
+    document: dict[str, Any] = {"type": "oauth2", "tokenUrl": auth.token_url, "clientId": auth.client_id}
+    if auth.grant:
+        document["grant"] = _GRANTS.get(auth.grant, str(auth.grant))
+    for name, key in (("client_secret", "clientSecret"), ("refresh_token", "refreshToken")):
+        if auth.HasField(name):  # type: ignore[arg-type] # both are its fields
+            document[key] = _secret(getattr(auth, name))
+    return document | _set_fields(auth, {"scope": "scope", "client_auth": "clientAuth"})
 
 
 def _secret(secret: sources_pb2.SecretText) -> str | dict[str, str]:

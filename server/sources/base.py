@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from server.core.circuit import Circuits
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.sources.pace import HostPaces
 
 if TYPE_CHECKING:
     import polars as pl
@@ -103,6 +104,33 @@ def _nobody_asks() -> None:
     pass
 
 
+class SourceMemory(Protocol):
+    """What sources keep from one run to the next; sealed where it is stored."""
+
+    async def recall(self, key: str) -> str | None:
+        """The text that was kept under a key, or None."""
+        ...
+
+    async def keep(self, key: str, text: str) -> None:
+        """Keep a text in place of what was kept under the key."""
+        ...
+
+
+class ForgetfulMemory:
+    """Keeps texts as long as it lives."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    async def recall(self, key: str) -> str | None:
+        """The text that was kept under a key, or None."""
+        return self._texts.get(key)
+
+    async def keep(self, key: str, text: str) -> None:
+        """Keep a text in place of what was kept under the key."""
+        self._texts[key] = text
+
+
 @dataclass(frozen=True, slots=True)
 class SourceContext:
     """What every source is given beside its own options.
@@ -112,6 +140,8 @@ class SourceContext:
         circuits: what this replica knows of the hosts of sources.
         watermark: how far the completed runs of an incremental source have seen it, as the source wrote it; None when
             everything is to be read. A run that goes on keeps to the one that it began with, by its checkpoint.
+        memory: what sources keep from one run to the next.
+        paces: how fast requests go to each host, shared by all runs of the replica.
     """
 
     settings: Settings
@@ -119,6 +149,8 @@ class SourceContext:
     moved: Callable[[], None] = _nobody_asks
     circuits: Circuits = field(default_factory=Circuits)
     watermark: str | None = None
+    memory: SourceMemory = field(default_factory=ForgetfulMemory)
+    paces: HostPaces = field(default_factory=HostPaces)
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,7 +30,7 @@ class MappingRequest:
         columns: target column -> source column, as requested.
         constants: target column -> canonical text.
         aliases: target column -> other names that its source column may have.
-        decimal_comma, null_tokens, strip_text: see pipeline/contract.py.
+        decimal_comma, null_tokens, strip_text, checked_json: see pipeline/contract.py.
         write: what becomes of rows that are edited in the table, or gone from the source.
     """
 
@@ -41,6 +41,7 @@ class MappingRequest:
     decimal_comma: bool = False
     null_tokens: frozenset[str] = frozenset()
     strip_text: bool = True
+    checked_json: frozenset[str] = frozenset()
     write: WriteOptions = DEFAULT_WRITE_OPTIONS
 
 

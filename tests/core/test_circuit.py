@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from server.core.circuit import Circuits
+from server.core.circuit import Busy, Circuits
 from server.core.errors import Fatal, Retryable
 from tests.support.clock import FakeClock
 
@@ -44,6 +44,16 @@ async def test_a_success_between_failures_keeps_it_closed() -> None:
     circuits, clock = Circuits(failures_max=3), FakeClock()
     answers = [DOWN, DOWN, None, DOWN, DOWN, Fatal("SOURCE_REFUSED", "404"), DOWN, DOWN]
     assert "refused" not in [await ask(circuits, clock, answer) for answer in answers]
+
+
+async def test_a_host_that_is_asked_too_often_is_there() -> None:
+    circuits, clock = Circuits(failures_max=2), FakeClock()
+    busy = Busy("SOURCE_UNAVAILABLE", "429")
+    assert "refused" not in [
+        await ask(circuits, clock, answer) for answer in (busy, busy, busy, DOWN, busy, DOWN, busy)
+    ]
+    assert await ask(circuits, clock, Busy("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)) == "failed"
+    assert await ask(circuits, clock) == "refused"
 
 
 async def test_what_a_source_asks_for_holds_for_every_run() -> None:

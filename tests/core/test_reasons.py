@@ -21,7 +21,7 @@ from server.orchestration.ending import failure_of
 PROJECT = Path(__file__).parents[2]
 CLASSES = {
     "Retryable": "network", "Fatal": "processing", "Invalid": "validation", "NotFound": "validation",
-    "Conflict": "validation", "PageMissing": "processing",
+    "Conflict": "validation", "PageMissing": "processing", "Busy": "network",
 }  # fmt: skip
 # The same reason where the fault lies elsewhere than usual.
 OTHER_CATEGORIES = {
@@ -29,6 +29,7 @@ OTHER_CATEGORIES = {
     ("SOURCE_MALFORMED", "validation"),
     ("SOURCE_UNAVAILABLE", "system"),  # a file on a disk that fails
     ("SOURCE_FORBIDDEN", "processing"),
+    ("SOURCE_REFUSED", "network"),  # a certificate that proves nothing
     ("RUN_NOT_FOUND", "system"),  # deleted while it was executed
     ("INTERNAL", "processing"),
 }

@@ -31,6 +31,7 @@ API: dict[str, Any] = {
         "fullAfterDays": 7,
     },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
+    "requestsPerSecond": 2.5,
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",
@@ -50,6 +51,8 @@ def test_options_arrive_as_they_were_written(source_type: str, options: dict[str
     {"type": "bearer", "token": "t"},
     {"type": "basic", "username": "u", "password": {"env": "SOURCE_P"}},
     {"type": "apikey", "apiKeyHeader": "X-Key", "apiKeyValue": "k"},
+    {"type": "oauth2", "tokenUrl": "https://t.example/token", "clientId": "c", "grant": "refreshToken",
+     "clientSecret": "s", "refreshToken": {"env": "SOURCE_R"}, "scope": "a b", "clientAuth": "body"},
 ], ids=lambda auth: auth["type"])  # fmt: skip
 def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
     request = sync_service_pb2.TriggerSyncRequest(source_type="api")

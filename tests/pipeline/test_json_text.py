@@ -7,6 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.pipeline.json_text import NESTING_MAX, is_storable_json
+from server.pipeline.prepare import prepare
+from server.targets.base import TargetColumn
+from tests.pipeline.builders import make_batch, make_plan, make_target
 
 VALUES = st.recursive(
     st.none()
@@ -90,3 +93,16 @@ def test_nothing_is_kept_that_the_standard_parser_refuses(text: str) -> None:
         json.loads(text)
     except ValueError:
         assert not is_storable_json(text)
+
+
+def test_of_checked_texts_those_that_a_database_refuses_are_refused_all_the_same():
+    column = TargetColumn("extra", "json")
+    target = make_target(TargetColumn("title", "text"), column)
+    deep, long = "[" * 32 + "]" * 32, "1" * 309
+    batch = make_batch(
+        {"title": list("abcdef"), "extra": ['{"a":1}', deep, f"[{long}]", None, "[[]]", "[" + "{}," * 40 + "{}]"]}
+    )
+    plan = make_plan(target, ["title", "extra"], checked_json=frozenset({"extra"}))
+    prepared = prepare(batch, plan)
+    assert [reject.column for reject in prepared.rejects] == ["extra", "extra"]
+    assert list(prepared.rows["title"]) == ["a", "d", "e", "f"]

@@ -8,12 +8,15 @@ from dataclasses import dataclass, field
 
 from server.core.errors import Fatal
 from server.core.secret_box import SecretValue
+from server.sources.api.oauth import OAuthGrant
 from server.sources.api.options import (
     ApiKeyAuth,
     ApiOptions,
     BasicAuth,
     BearerAuth,
+    OAuth2Auth,
     header_value_is_sendable,
+    username_is_sendable,
 )
 
 Reveal = Callable[[SecretValue], str]
@@ -26,12 +29,14 @@ class Credentials:
     Args:
         headers: name to value, secrets in clear.
         query: parameters that are added to each URL as it goes out, and stand in no other.
+        grant: what a token for Authorization is asked for with; None where nothing is to be asked.
         hint: what to check when the source refuses them.
     """
 
     headers: dict[str, str] = field(repr=False)
     hint: str
     query: dict[str, str] = field(default_factory=dict, repr=False)
+    grant: OAuthGrant | None = None
 
 
 def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
@@ -49,11 +54,15 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
         _put(headers, "Authorization", f"Bearer {token}")
         return Credentials(headers, f"check the token in {auth.token.origin or 'options.auth.token'}")
     if isinstance(auth, BasicAuth):
-        pair = f"{auth.username}:{reveal(auth.password)}".encode()
+        username = reveal(auth.username)
+        if not username_is_sendable(username):
+            raise _not_sendable("options.auth.username", auth.username, "it has a colon or control characters")
+        pair = f"{username}:{reveal(auth.password)}".encode()
         _put(headers, "Authorization", f"Basic {base64.b64encode(pair).decode('ascii')}")
         return Credentials(
             headers,
-            f"check options.auth.username and the password in {auth.password.origin or 'options.auth.password'}",
+            f"check the user name in {auth.username.origin or 'options.auth.username'} and the password in "
+            f"{auth.password.origin or 'options.auth.password'}",
         )
     if isinstance(auth, ApiKeyAuth):
         secret = auth.api_key_value
@@ -68,7 +77,18 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
             headers,
             f"check the header {auth.api_key_header} and the key in {secret.origin or 'options.auth.apiKeyValue'}",
         )
-    return Credentials(headers, "it wants credentials; set options.auth (bearer, basic or apikey)")
+    if isinstance(auth, OAuth2Auth):
+        grant = OAuthGrant(
+            auth.token_url,
+            auth.client_id,
+            reveal(auth.client_secret) if auth.client_secret else "",
+            reveal(auth.refresh_token) if auth.refresh_token else "",
+            auth.scope or "",
+            in_body=auth.client_auth == "body",
+        )
+        hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
+        return Credentials(headers, hint, grant=grant)
+    return Credentials(headers, "it wants credentials; set options.auth (bearer, basic, apikey or oauth2)")
 
 
 def _put(headers: dict[str, str], name: str, value: str) -> None:
@@ -81,11 +101,11 @@ def _put(headers: dict[str, str], name: str, value: str) -> None:
 def _sendable(value: str, place: str, secret: SecretValue) -> str:
     """The value, if a header can carry it: a line break in a variable would else add headers of its own."""
     if not value or not header_value_is_sendable(value):
-        where = f" ({secret.origin})" if secret.origin else ""
-        raise Fatal(
-            "SECRET_UNAVAILABLE",
-            f"{place}{where} cannot be sent in a header: it is empty, has control characters or outer spaces, or is "
-            "not ISO 8859-1",
-            category="authentication",
-        )
+        why = "it is empty, has control characters or outer spaces, or is not ISO 8859-1"
+        raise _not_sendable(place, secret, why)
     return value
+
+
+def _not_sendable(place: str, secret: SecretValue, why: str) -> Fatal:
+    where = f" ({secret.origin})" if secret.origin else ""
+    return Fatal("SECRET_UNAVAILABLE", f"{place}{where} cannot be sent: {why}", category="authentication")

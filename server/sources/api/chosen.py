@@ -97,6 +97,10 @@ class AutoPaging:
         paging = self._found(found)
         return self._wrapped(found, paging.next(paging.first(), page))
 
+    def guess(self, place: Place) -> Place | None:
+        """Guess as the found paging does."""
+        return self._wrapped(place, self._found(place).guess(_inner(place))) if "as" in place else None
+
     def ends_when_missing(self, place: Place) -> bool:
         """Decide as the found paging does."""
         return "as" in place and self._found(place).ends_when_missing(_inner(place))

@@ -78,7 +78,7 @@ class AddressGuard:
         hosts = (part.strip().lower().rstrip(".") for part in settings.allowed_hosts.split(","))
         return cls(settings.allow_private_addresses, tuple(host for host in hosts if host))
 
-    def check_url(self, url: str) -> None:
+    def check_url(self, url: str, *, field: str = "sourceIdentifier") -> None:
         """Check what can be checked without the network: the list of hosts, and hosts that are addresses.
 
         Raises:
@@ -91,7 +91,7 @@ class AddressGuard:
         if not problem and literal is not None:
             problem = self._address_problem(host, port, literal)
         if problem:
-            raise Invalid("SOURCE_FORBIDDEN", problem, field="sourceIdentifier")
+            raise Invalid("SOURCE_FORBIDDEN", problem, field=field)
 
     def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
         """The addresses of a host, all of them allowed.

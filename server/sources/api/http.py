@@ -1,47 +1,51 @@
 """The HTTP client of one run: bounded, patient within limits, and telling secrets to one origin only.
 
-Each request has a limit on its whole time, on its phases and on its body. Passing faults (timeouts, broken
-connections, 408, 425, 429, 5xx) are tried again with capped exponential backoff and full jitter; a Retry-After is
-obeyed, and when it asks for more than the longest wait, the run is given back to the nightly retry rather than asking
-again too early. Redirects are followed by hand, within the source's own origin. Nothing of the environment (proxies,
-certificates, netrc) is used. A failure leaves nothing behind; `close` lets go of the connections.
+Each request has a limit on its whole time, on its phases, on its headers and on its body. Passing faults (timeouts,
+broken connections, 408, 425, 429, 5xx) are tried again with capped exponential backoff and full jitter; a Retry-After
+and a used-up RateLimit window are obeyed, and when they ask for more than the longest wait, the run is given back to
+the nightly retry rather than asking again too early. All runs share the pace of a host (sources/pace.py) and its
+circuit (core/circuit.py). A 401 renews an OAuth token once; after that, and with any other credentials, it is an
+authentication error. Redirects are followed by hand, within the source's own origin. A failure leaves nothing behind;
+`close` lets go of the connections.
 
-It stands on httpcore, which is httpx without its models: those took more than half of the time of a page, and httpx
-takes no network backend, which the guard needs. Texts show scheme, host and path: the query may hold secrets.
+Texts show scheme, host and path: the query may hold secrets.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.message import Message
-from pathlib import Path
 from typing import Final
 
-import certifi
-import httpcore
+import httpx
 
+from server.core.circuit import Busy
 from server.core.errors import Fatal, Retryable
 from server.sources.api import urls
 from server.sources.api.auth import Credentials
 from server.sources.api.backoff import Backoff, retry_after_seconds
-from server.sources.api.body import ACCEPT_ENCODING, read_body
-from server.sources.api.guard import AddressGuard, GuardedBackend
+from server.sources.api.body import read_body
+from server.sources.api.decompress import ACCEPT_ENCODING
+from server.sources.api.limits import pause_seconds
+from server.sources.api.oauth import TokenSource
+from server.sources.api.transport import open_client, request_to
 from server.sources.base import SourceContext
 
 _REDIRECTS_MAX: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _RETRIED: Final = frozenset({408, 425, 429})
-_CONNECT_SECONDS_MAX: Final = 10.0
-_CONNECTIONS_MAX: Final = 4
 _USER_AGENT: Final = "techaura-sync/0.1"
 
 
 class PageMissing(Fatal):
     """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
+
+
+class _Unauthorized(Fatal):
+    """The source answered 401."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +54,13 @@ class PageRequest:
 
     Args:
         content: JSON that is sent as the body; None for no body.
+        conditions: headers that let the source answer 304, unchanged.
     """
 
     method: str
     url: str
     content: bytes | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class Answer:
     """A whole response.
 
     Args:
-        status: 200 to 299.
+        status: 200 to 299, or 304 where the request had conditions.
         headers: names in lower case; values of a repeated one joined by commas.
         body: decompressed.
     """
@@ -88,16 +94,20 @@ class ApiClient:
     """Fetches pages of one source.
 
     Args:
-        url: the source; its origin is the only one that is ever asked.
+        url: the source; its origin is the only one that is ever asked, beside the endpoint of an OAuth grant.
         credentials: what every request carries, secrets included.
+        requests_per_second: a budget of the source's own; 0 for none.
 
     Raises:
         Fatal: SOURCE_FORBIDDEN, the file of authorities cannot be read.
     """
 
-    def __init__(self, url: str, credentials: Credentials, context: SourceContext) -> None:
-        # The library logs headers, which may hold secrets.
-        logging.getLogger("httpcore").setLevel(logging.WARNING)
+    def __init__(
+        self, url: str, credentials: Credentials, context: SourceContext, *, requests_per_second: float = 0.0
+    ) -> None:
+        # The libraries log headers, which may hold secrets, and whole URLs.
+        for name in ("httpx", "httpcore", "hpack", "h2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
         self._settings = context.settings
         self._clock = context.clock
         self._moved = context.moved
@@ -107,17 +117,13 @@ class ApiClient:
         self._credentials = credentials
         own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json, */*;q=0.5"}
         last = {"Accept-Encoding": ACCEPT_ENCODING}
-        self._headers = _encoded([own, credentials.headers, last])
-        self._body_headers = _encoded([own, {"Content-Type": "application/json"}, credentials.headers, last])
-        seconds = self._settings.http_timeout_seconds
-        connect_seconds = min(seconds, _CONNECT_SECONDS_MAX)
-        self._timeouts = {"connect": connect_seconds, "read": seconds, "write": seconds, "pool": seconds}
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls_context(self._settings.http_ca_file) if self._origin[0] == "https" else None,
-            max_connections=_CONNECTIONS_MAX,
-            keepalive_expiry=30.0,
-            network_backend=GuardedBackend(AddressGuard.from_settings(self._settings)),
-        )
+        self._headers = _merged([own, credentials.headers, last])
+        self._body_headers = _merged([own, {"Content-Type": "application/json"}, credentials.headers, last])
+        self._http = open_client(context.settings)
+        self._tokens = TokenSource(credentials.grant, self._http, context) if credentials.grant else None
+        self._pace = context.paces.of(*self._origin[1:])
+        budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
+        self._per_second_max = min(budgets, default=0.0)
 
     async def fetch(self, request: PageRequest, label: str) -> Answer:
         """Fetch one page, however often it takes within the limits.
@@ -136,49 +142,134 @@ class ApiClient:
             wait_seconds_max=self._settings.http_retry_wait_seconds_max,
             elapsed_seconds_max=self._settings.http_retry_elapsed_seconds_max,
         )
+        token: str | None = None
+        refused: str | None = None
         while True:
             try:
+                if self._tokens is not None:
+                    token = await self._tokens.access_token(refused)
+                await self._turn(label, request.url)
                 async with self._circuits.passing(self._host, self._clock):
-                    return await self._once(request, label)
+                    return await self._once(request, label, token)
             except Retryable as fault:
                 await backoff.wait_or_raise(fault)
+            except _Unauthorized:
+                if token is None or refused is not None:
+                    raise
+                refused = token
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
-        await self._pool.aclose()
+        await self._http.aclose()
 
-    async def _once(self, request: PageRequest, label: str) -> Answer:
+    async def _turn(self, label: str, url: str) -> None:
+        """Wait until the host may be asked again; a wait that is too long is the retry's."""
+        wait_seconds = self._pace.held_seconds(self._clock)
+        if wait_seconds > self._settings.http_retry_wait_seconds_max:
+            raise Retryable(
+                "SOURCE_UNAVAILABLE",
+                f"{label} of {urls.shown(url)}: the host's rate limit is used up for {wait_seconds:.0f} seconds",
+                retry_after_seconds=wait_seconds,
+            )
+        await self._pace.take_turn(self._clock, self._per_second_max)
+
+    async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
         source = f"{label} of {urls.shown(request.url)}"
         try:
             async with asyncio.timeout(self._settings.http_timeout_seconds):
-                return await self._follow(request, label)
-        except (TimeoutError, httpcore.TimeoutException) as error:
+                return await self._follow(request, label, token)
+        except (TimeoutError, httpx.TimeoutException) as error:
             seconds = self._settings.http_timeout_seconds
+            if isinstance(error, httpx.ConnectTimeout):
+                seconds = min(seconds, self._settings.http_connect_timeout_seconds)
+            elif isinstance(error, httpx.ReadTimeout):
+                seconds = min(seconds, self._settings.http_read_timeout_seconds)
             raise Retryable("SOURCE_UNAVAILABLE", f"{source} did not answer within {seconds:g} seconds") from error
-        except httpcore.ProtocolError as error:
+        except httpx.RemoteProtocolError as error:
             raise Retryable("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
-        except httpcore.NetworkError as error:
+        except httpx.TransportError as error:
             raise Retryable("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
 
-    async def _follow(self, request: PageRequest, label: str) -> Answer:
+    async def _follow(self, request: PageRequest, label: str, token: str | None) -> Answer:
         method, url, content = request.method, request.url, request.content
         for _ in range(_REDIRECTS_MAX + 1):
             if urls.origin(url) != self._origin:
                 raise _elsewhere(self._origin, url)
-            extensions = {"timeout": self._timeouts}
-            wire_url = urls.to_wire(urls.with_parameters(url, self._credentials.query))
-            headers = self._headers if content is None else self._body_headers
-            async with self._pool.stream(
-                method, wire_url, headers=headers, content=content, extensions=extensions
-            ) as response:
-                answered = _decoded(response.headers)
-                if response.status not in _REDIRECTS:
-                    return await self._read(response, answered, f"{label} of {urls.shown(url)}")
-                # 303 asks for GET, the others keep the method (RFC 9110, 15.4).
-                if response.status == 303:
-                    method, content = "GET", None
-                url = urls.followed(url, answered.get("location", ""), self._credentials.query)
+            response = await self._http.send(self._built(method, url, content, token, request.conditions), stream=True)
+            try:
+                answered = self._headers_of(response, f"{label} of {urls.shown(url)}")
+                if response.status_code not in _REDIRECTS:
+                    return await self._read(response, answered, f"{label} of {urls.shown(url)}", request)
+            finally:
+                await response.aclose()
+            # 303 asks for GET, the others keep the method (RFC 9110, 15.4).
+            if response.status_code == 303:
+                method, content = "GET", None
+            url = urls.followed(url, answered.get("location", ""), self._credentials.query)
         raise Fatal("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
+
+    def _built(
+        self, method: str, url: str, content: bytes | None, token: str | None, conditions: Mapping[str, str]
+    ) -> httpx.Request:
+        headers = self._headers if content is None else self._body_headers
+        if token is not None or conditions or content is not None:
+            headers = headers | {name.lower(): (name, value) for name, value in conditions.items()}
+            if token is not None:
+                headers["authorization"] = ("Authorization", f"Bearer {token}")
+            if content is not None:
+                headers["content-length"] = ("Content-Length", str(len(content)))
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.values()]
+        return request_to(method, urls.with_parameters(url, self._credentials.query), raw, content)
+
+    def _headers_of(self, response: httpx.Response, source: str) -> dict[str, str]:
+        decoded: dict[str, str] = {}
+        size_bytes = 0
+        for raw_name, raw_value in [*response.headers.raw, *response.extensions["location"]]:
+            size_bytes += len(raw_name) + len(raw_value)
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
+        if size_bytes > self._settings.http_header_bytes_max:
+            raise Fatal(
+                "SOURCE_MALFORMED",
+                f"{source} answered more than {self._settings.http_header_bytes_max} bytes of headers "
+                "(TECHAURA_SYNC_HTTP_HEADER_BYTES_MAX)",
+                category="parsing",
+            )
+        return decoded
+
+    async def _read(
+        self, response: httpx.Response, headers: Mapping[str, str], source: str, request: PageRequest
+    ) -> Answer:
+        status = response.status_code
+        self._note_pace(status, headers)
+        if status in _RETRIED or status >= 500:
+            fault = Busy if status == 429 else Retryable
+            raise fault(
+                "SOURCE_UNAVAILABLE",
+                f"{source} answered {status}",
+                retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
+            )
+        if status in (401, 403):
+            kind = _Unauthorized if status == 401 else Fatal
+            text = f"{source} answered {status}: {self._credentials.hint}"
+            raise kind("AUTHENTICATION_FAILED", text, category="authentication", next_step=self._credentials.hint)
+        if status == 404:
+            raise PageMissing("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
+        if status == 304 and request.conditions:
+            return Answer(status, headers, b"")
+        if not 200 <= status < 300:
+            raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
+        body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
+        return Answer(status, headers, body)
+
+    def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
+        if status == 429:
+            self._pace.slow_down(self._settings.http_retry_wait_seconds_max)
+        elif status < 400:
+            self._pace.speed_up()
+        pause = pause_seconds(headers, self._clock.now())
+        if pause:
+            self._pace.hold(self._clock, pause)
 
     async def _noted(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         """The chunks of a body, each a sign that the source is slow and not hung."""
@@ -186,57 +277,10 @@ class ApiClient:
             self._moved()
             yield chunk
 
-    async def _read(self, response: httpcore.Response, headers: Mapping[str, str], source: str) -> Answer:
-        status = response.status
-        if status in _RETRIED or status >= 500:
-            raise Retryable(
-                "SOURCE_UNAVAILABLE",
-                f"{source} answered {status}",
-                retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
-            )
-        if status in (401, 403):
-            raise Fatal(
-                "AUTHENTICATION_FAILED",
-                f"{source} answered {status}: {self._credentials.hint}",
-                category="authentication",
-                next_step=self._credentials.hint,
-            )
-        if status == 404:
-            raise PageMissing("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
-        if not 200 <= status < 300:
-            raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
-        body = await read_body(
-            self._noted(response.aiter_stream()), headers, self._settings.http_page_bytes_max, source
-        )
-        return Answer(status, headers, body)
 
-
-def _tls_context(ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=certifi.where())
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if ca_file:
-        try:
-            context.load_verify_locations(cafile=str(Path(ca_file)))
-        except OSError as error:
-            raise Fatal("SOURCE_FORBIDDEN", "the file of TECHAURA_SYNC_HTTP_CA_FILE cannot be read") from error
-    return context
-
-
-def _encoded(groups: list[Mapping[str, str]]) -> list[tuple[bytes, bytes]]:
-    """Headers as bytes; a later group wins over an earlier one, whatever the case of the names."""
-    merged: dict[str, tuple[str, str]] = {}
-    for group in groups:
-        for name, value in group.items():
-            merged[name.lower()] = (name, value)
-    return [(name.encode("ascii"), value.encode("latin-1")) for name, value in merged.values()]
-
-
-def _decoded(headers: list[tuple[bytes, bytes]]) -> dict[str, str]:
-    decoded: dict[str, str] = {}
-    for raw_name, raw_value in headers:
-        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
-        decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
-    return decoded
+def _merged(groups: list[Mapping[str, str]]) -> dict[str, tuple[str, str]]:
+    """Headers by their name in lower case; a later group wins over an earlier one."""
+    return {name.lower(): (name, value) for group in groups for name, value in group.items()}
 
 
 def _elsewhere(origin: tuple[str, str, int], url: str) -> Fatal:

@@ -3,7 +3,8 @@
 Each item keeps its text as it stands in the page, less the white space outside of strings, so numbers keep every digit
 whatever their size. An item that is JSON but cannot be kept exactly (NaN, 1e999, a key twice, half a surrogate pair) is
 refused by itself; a page that is no JSON, or is nested deeper than 64, is refused whole. The page is walked once: the
-way to the array by this module, everything else by the C scanner of the standard library.
+way to the array by this module, the array by a compiled parser (fast_json.py), and all that this one leaves to a
+stricter judge by the C scanner of the standard library.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from server.sources.api.fast_json import FastArrays
 from server.sources.api.json_values import NumberText, type_name
 from server.sources.api.layout import Layout
 
@@ -77,6 +79,7 @@ def _constant(name: str) -> Any:
 
 
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+_FAST: Final = FastArrays(_float)
 # Finds the end of an item that the strict one refuses.
 _LENIENT: Final = json.JSONDecoder(parse_int=len, parse_float=len)
 
@@ -194,6 +197,10 @@ def _walk(layout: Layout, text: str, at: int, paths: list[tuple[str, ...]]) -> t
 
 def _walk_array(layout: Layout, text: str, at: int) -> tuple[Page, int]:
     """The array that begins at a position: parsed at once, or item by item when one of them is refused."""
+    fast_end = layout.array_end(at)
+    fast = _FAST.decode(text[at:fast_end], layout.names(at, fast_end)) if fast_end else None
+    if fast is not None and fast_end is not None:
+        return Page(fast, layout.elements(at, fast_end), {}, layout.compact(at, fast_end)), fast_end
     refused: dict[int, JsonRefused] = {}
     try:
         values, end = _STRICT.raw_decode(text, at)

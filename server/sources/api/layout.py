@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 _ESCAPE: Final = re.compile(r"\\.", re.DOTALL)
-_QUOTE, _OPEN, _CLOSE, _COMMA, _SPACE = 1, 2, 3, 4, 5
+_QUOTE, _OPEN, _CLOSE, _COMMA, _SPACE, _COLON = 1, 2, 3, 4, 5, 6
 _KINDS: Final = np.zeros(256, dtype=np.uint8)
-for _chars, _kind in (('"', _QUOTE), ("[{", _OPEN), ("]}", _CLOSE), (",", _COMMA), (" \t\n\r", _SPACE)):
+for _chars, _kind in (('"', _QUOTE), ("[{", _OPEN), ("]}", _CLOSE), (",", _COMMA), (" \t\n\r", _SPACE), (":", _COLON)):
     for _char in _chars:
         _KINDS[ord(_char)] = _kind
 
@@ -32,6 +32,7 @@ class Layout:
         kinds = kinds[marks]
         outside = np.cumsum(kinds == _QUOTE, dtype=np.uint32) & 1 == 0
         spaces = marks[(kinds == _SPACE) & outside]
+        self._colons = marks[(kinds == _COLON) & outside]
         kept = outside & (kinds >= _OPEN) & (kinds <= _COMMA)
         self._marks, self._kinds = marks[kept], kinds[kept]
         steps = (self._kinds == _OPEN).astype(np.int32) - (self._kinds == _CLOSE)
@@ -45,6 +46,17 @@ class Layout:
     def parts(self) -> int:
         """Brackets and commas outside of strings; there is at most one value more than these."""
         return len(self._marks)
+
+    def array_end(self, start: int) -> int | None:
+        """Where the array that begins at `start` ends (behind its bracket), or None when it does not."""
+        first = int(np.searchsorted(self._marks, start))
+        closed = np.flatnonzero(self._levels[first + 1 :] < self._levels[first])
+        return int(self._marks[first + 1 + int(closed[0])]) + 1 if len(closed) else None
+
+    def names(self, start: int, end: int) -> int:
+        """How many names of object members stand in text[start:end]."""
+        first, last = np.searchsorted(self._colons, (start, end)).tolist()
+        return int(last - first)
 
     def elements(self, start: int, end: int) -> list[str]:
         """The elements of the array in text[start:end], each without white space outside of strings."""

@@ -79,6 +79,10 @@ class CursorPaging:
             return {"url": urls.followed(page.url, cursor, self.secret_params)}
         return {"cursor": cursor}
 
+    def guess(self, place: Place) -> Place | None:
+        """Make none: the page names the next one."""
+        return None
+
     def ends_when_missing(self, place: Place) -> bool:
         """Never: the source gave this cursor itself."""
         return False
@@ -113,6 +117,10 @@ class LinkPaging:
             check_end(place, page, self.page_items, stated=stated, where=("the Link header", *self.paths))
             return None
         return {"url": urls.followed(page.url, target, self.secret_params)}
+
+    def guess(self, place: Place) -> Place | None:
+        """Make none: the page names the next one."""
+        return None
 
     def ends_when_missing(self, place: Place) -> bool:
         """Never: the source gave this URL itself."""

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-import polars as pl
-
 from server.core.errors import Fatal
 from server.sources.api.json_text import Page
 from server.sources.api.json_values import text_of, type_name
@@ -47,19 +45,14 @@ class ItemMapper:
         """The target columns that are filled, in table order."""
         return tuple(self._extracts)
 
-    def frame(self, values: Sequence[Any], texts: Sequence[str]) -> pl.DataFrame:
-        """One String column for each target column, one row for each item.
+    def texts(self, values: Sequence[Any], texts: Sequence[str]) -> dict[str, list[str | None]]:
+        """For each target column the text of each item, or None.
 
         Args:
             values: the items, all of them objects.
             texts: their JSON.
         """
-        return pl.DataFrame(
-            {
-                column: pl.Series(column, extract(values, texts), dtype=pl.String)
-                for column, extract in self._extracts.items()
-            }
-        )
+        return {column: extract(values, texts) for column, extract in self._extracts.items()}
 
 
 def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:

@@ -27,6 +27,7 @@ from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.incremental import Incremental
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.secret_names import secret_name
+from server.sources.api.urls import problem_of
 from server.sources.write_options import WriteOptions
 
 # What a mapping may fill; the table itself is server/targets/content_index.py, and a test keeps the two alike.
@@ -73,7 +74,14 @@ _FORBIDDEN_HEADERS: Final = frozenset(
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
 
 SECRET_PLACES: Final = SecretPlaces(
-    values=("auth.token", "auth.password", "auth.apiKeyValue"),
+    values=(
+        "auth.token",
+        "auth.username",
+        "auth.password",
+        "auth.apiKeyValue",
+        "auth.clientSecret",
+        "auth.refreshToken",
+    ),
     maps=("headers",),
     public_names=PUBLIC_HEADERS,
 )
@@ -82,6 +90,17 @@ SECRET_PLACES: Final = SecretPlaces(
 def header_value_is_sendable(value: str) -> bool:
     """Whether a text can be a header's value: printable, no line break, ISO 8859-1."""
     return all((" " <= char <= "\xff" and char != "\x7f") or char == "\t" for char in value) and value == value.strip()
+
+
+def username_is_sendable(username: str) -> bool:
+    """Whether a text can be the user's name of basic credentials (RFC 7617)."""
+    return not any(char == ":" or char < " " or char == "\x7f" for char in username)
+
+
+def _username(secret: SecretValue) -> SecretValue:
+    if secret.kind == "inline" and (len(secret.text) > 1024 or not username_is_sendable(secret.text)):
+        raise ValueError("has characters that it may not have, or is too long")
+    return secret
 
 
 def _secret(document: object) -> SecretValue:
@@ -105,11 +124,19 @@ def _header_name(name: str) -> str:
     return name
 
 
+def _token_url(url: str) -> str:
+    if found := problem_of(url):
+        raise ValueError(found)
+    return url
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
 
 Secret = Annotated[SecretValue, PlainValidator(_secret)]
+MaybeEmptySecret = Annotated[SecretValue, PlainValidator(SecretValue.parse)]
+Username = Annotated[SecretValue, PlainValidator(SecretValue.parse), AfterValidator(_username)]
 HeaderSecret = Annotated[SecretValue, PlainValidator(_secret), AfterValidator(_sendable)]
 HeaderName = Annotated[str, AfterValidator(_header_name)]
 
@@ -127,10 +154,10 @@ class BasicAuth(OptionModel):
     """Authorization: Basic (RFC 7617, UTF-8)."""
 
     type: Literal["basic"] = Field(description="`basic`: Authorization: Basic with a name and a password.")
-    username: Annotated[str, Field(max_length=1024, pattern="^[^:\x00-\x1f\x7f]*$")] = Field(
-        description="The user's name, without a colon; at most 1024 characters."
+    username: Username = Field(
+        description="The user's name, without a colon; at most 1024 characters. Stored encrypted, since it may be a key."
     )
-    password: Secret = Field(description="The password, in the forms of `auth.token`.")
+    password: MaybeEmptySecret = Field(description="The password, in the forms of `auth.token`; may be empty.")
 
 
 class ApiKeyAuth(OptionModel):
@@ -147,6 +174,41 @@ class ApiKeyAuth(OptionModel):
     def _one_place(self) -> Self:
         if (self.api_key_header is None) == (self.api_key_param is None):
             raise ValueError("must name either apiKeyHeader or apiKeyParam")
+        return self
+
+
+class OAuth2Auth(OptionModel):
+    """An access token of an OAuth 2.0 endpoint (RFC 6749)."""
+
+    type: Literal["oauth2"] = Field(
+        description="`oauth2`: Authorization: Bearer with a token of an OAuth 2.0 endpoint."
+    )
+    grant: Literal["clientCredentials", "refreshToken"] = Field(
+        "clientCredentials", description="How the token is asked for: `clientCredentials` or `refreshToken`."
+    )
+    token_url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_token_url)] = Field(
+        description="The token endpoint. It gets the secrets of this object, and no other host does."
+    )
+    client_id: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="The client's id.")
+    client_secret: Secret | None = Field(
+        None, description="The client's secret, in the forms of `auth.token`. Required with `clientCredentials`."
+    )
+    refresh_token: Secret | None = Field(
+        None,
+        description="With `refreshToken`: the first one, in the forms of `auth.token`. Those that the endpoint hands out "
+        "in its place are stored encrypted and used from then on.",
+    )
+    scope: Annotated[str, Field(max_length=2048)] | None = Field(None, description="Scopes, separated by spaces.")
+    client_auth: Literal["basic", "body"] = Field(
+        "basic", description="Where id and secret go: `basic` (Authorization header) or `body` (form)."
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if self.grant == "clientCredentials" and (self.client_secret is None or self.refresh_token is not None):
+            raise ValueError("with grant clientCredentials needs clientSecret, and takes no refreshToken")
+        if self.grant == "refreshToken" and self.refresh_token is None:
+            raise ValueError("with grant refreshToken needs refreshToken")
         return self
 
 
@@ -193,7 +255,7 @@ class ApiOptions(OptionModel, WriteOptions):
         default_factory=dict,
         description="Headers of every request, at most 64; values are secrets in the forms of `auth.token`.",
     )
-    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth, Field(discriminator="type")] | None = Field(
+    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth | OAuth2Auth, Field(discriminator="type")] | None = Field(
         None, description="How requests prove who sends them. Sent to the source's own scheme, host and port only."
     )
     format: Literal["auto", "json", "ndjson", "csv"] = Field(
@@ -220,6 +282,11 @@ class ApiOptions(OptionModel, WriteOptions):
         "external_id or uuid; metadata: the whole item.",
     )
     body: dict[str, Any] | None = Field(None, description="With POST: the JSON body of every request.")
+    requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+        None,
+        description="Requests a second to the source's host at the most, up to 1000; other runs on that host count too. "
+        "Unset: the service's own limit, if it has one.",
+    )
     pagination: Pagination = Field(Pagination(enabled=False), description="How the API is paged. Unset: one request.")
     incremental: Incremental | None = Field(
         None, description="Read only what changed since the last completed run. Unset: every run reads everything."
@@ -305,7 +372,7 @@ def _without_nulls(value: Any) -> Any:
 
 
 # Places in pydantic's error locations that are no part of the document: tags of a union, "the key of a mapping".
-_UNION_TAGS: Final = frozenset({"bearer", "basic", "apikey", "[key]"})
+_UNION_TAGS: Final = frozenset({"bearer", "basic", "apikey", "oauth2", "[key]"})
 
 
 def _invalid(error: ErrorDetails) -> Invalid:
@@ -317,7 +384,7 @@ def _invalid(error: ErrorDetails) -> Invalid:
         "missing": "is required",
         "extra_forbidden": "is no known option",
         "union_tag_invalid": f"has a type that does not exist; there are {context.get('expected_tags')}",
-        "union_tag_not_found": "lacks its type: bearer, basic or apikey",
+        "union_tag_not_found": "lacks its type: bearer, basic, apikey or oauth2",
         "string_pattern_mismatch": "has characters that it may not have",
         "assertion_error": "is wrong",
         "value_error": str(context.get("error", "")),

@@ -74,6 +74,10 @@ class Paging(Protocol):
         """
         ...
 
+    def guess(self, place: Place) -> Place | None:
+        """Where the next page is, should this one be full and not the last; None where only the page can say."""
+        ...
+
     def ends_when_missing(self, place: Place) -> bool:
         """Whether a 404 at a place means that the page before was the last."""
         ...
@@ -106,6 +110,10 @@ class OnePage:
         """There is none, whatever the page says: the caller asked for one page."""
         return None
 
+    def guess(self, place: Place) -> Place | None:
+        """Make none: there is no next page."""
+        return None
+
     def ends_when_missing(self, place: Place) -> bool:
         """Never."""
         return False
@@ -134,6 +142,10 @@ class NumberPaging:
             return None
         return {"page": number + 1, "short": page.count < self.page_items}
 
+    def guess(self, place: Place) -> Place | None:
+        """Count on."""
+        return {"page": int(place["page"]) + 1}
+
     def ends_when_missing(self, place: Place) -> bool:
         """After a short page."""
         return bool(place.get("short"))
@@ -160,6 +172,10 @@ class OffsetPaging:
         if not goes_on(page, self.page_items, None):
             return None
         return {"offset": int(place["offset"]) + page.count, "short": page.count < self.page_items}
+
+    def guess(self, place: Place) -> Place | None:
+        """Go past the items that were asked for."""
+        return {"offset": int(place["offset"]) + self.page_items}
 
     def ends_when_missing(self, place: Place) -> bool:
         """After a short page."""

@@ -13,33 +13,35 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-import polars as pl
-
 from server.core.errors import Fatal, SyncError
 from server.sources.api import urls
 from server.sources.api.auth import Reveal, credentials
 from server.sources.api.chosen import choose_paging
+from server.sources.api.gather import PageGatherer
 from server.sources.api.guard import AddressGuard
 from server.sources.api.http import ApiClient
-from server.sources.api.mapping import ItemMapper, rejects_of
-from server.sources.api.options import ApiOptions
+from server.sources.api.mapping import ItemMapper
+from server.sources.api.options import ApiOptions, OAuth2Auth
 from server.sources.api.position import Position
-from server.sources.api.walk import PageWalk, WalkedPage
-from server.sources.base import Reject, SourceBatch, SourceContext, SourceInfo
+from server.sources.api.walk import PageWalk
+from server.sources.base import SourceBatch, SourceContext, SourceInfo
 
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 5.0
 _BATCHES_WAITING_MAX: Final = 1
 
 
-async def check_api(identifier: str, _options: ApiOptions, context: SourceContext) -> None:
+async def check_api(identifier: str, options: ApiOptions, context: SourceContext) -> None:
     """Check a request without the network, before it is stored.
 
     Raises:
         Invalid: INVALID_REQUEST or SOURCE_FORBIDDEN, with the reason.
     """
     urls.check_url(identifier)
-    AddressGuard.from_settings(context.settings).check_url(identifier)
+    guard = AddressGuard.from_settings(context.settings)
+    guard.check_url(identifier)
+    if isinstance(options.auth, OAuth2Auth):
+        guard.check_url(options.auth.token_url, field="options.auth.tokenUrl")
 
 
 async def open_api(identifier: str, options: ApiOptions, context: SourceContext, reveal: Reveal) -> ApiReader:
@@ -55,7 +57,7 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     """
     await check_api(identifier, options, context)
     opened = credentials(options, reveal)
-    client = ApiClient(identifier, opened, context)
+    client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     walk = PageWalk(identifier, options, choose_paging(options, identifier), client, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 
@@ -126,16 +128,16 @@ class ApiReader:
         self, start: Position, batch_no: int, queue: asyncio.Queue[SourceBatch | Exception | None]
     ) -> None:
         """Fill the queue; the last thing put is None (the end) or the error that ended the walk."""
-        pages: list[WalkedPage] = []
+        pages = PageGatherer(self._mapper)
         ending: Exception | None = None
         began_seconds = self._context.clock.monotonic_seconds()
         try:
             async with aclosing(self._walk.pages(start)) as walk:
                 async for page in walk:
-                    pages.append(page)
+                    pages.add(page)
                     if self._is_full(pages, began_seconds):
-                        await queue.put(self._batch(pages, batch_no))
-                        pages, batch_no = [], batch_no + 1
+                        await queue.put(pages.batch(batch_no))
+                        pages, batch_no = PageGatherer(self._mapper), batch_no + 1
                         began_seconds = self._context.clock.monotonic_seconds()
         except SyncError as error:
             ending = error
@@ -143,44 +145,17 @@ class ApiReader:
             ending = error
         # Pages without items change nothing: a resume asks for the last one again.
         try:
-            if any(walked.page.values for walked in pages):
-                await queue.put(self._batch(pages, batch_no))
+            if pages.items:
+                await queue.put(pages.batch(batch_no))
         except Exception as error:  # noqa: BLE001 - as above; what ended the walk comes first
             ending = ending or error
         await queue.put(ending)
 
-    def _is_full(self, pages: list[WalkedPage], began_seconds: float) -> bool:
-        rows = sum(len(walked.page.values) for walked in pages)
-        return rows > 0 and (
-            rows >= self._context.settings.http_batch_rows
-            or sum(walked.size_bytes for walked in pages) >= _BATCH_BYTES
+    def _is_full(self, pages: PageGatherer, began_seconds: float) -> bool:
+        return pages.items > 0 and (
+            pages.items >= self._context.settings.http_batch_rows
+            or pages.size_bytes >= _BATCH_BYTES
             or self._context.clock.monotonic_seconds() - began_seconds >= _BATCH_SECONDS
-        )
-
-    def _batch(self, pages: list[WalkedPage], batch_no: int) -> SourceBatch:
-        values: list[Any] = []
-        texts: list[str] = []
-        numbers: list[int] = []
-        rejects: list[Reject] = []
-        for walked in pages:
-            page, first = walked.page, walked.first_number
-            refused = rejects_of(page, first)
-            kept = [index for index in range(len(page.values)) if index not in refused]
-            values.extend(page.values[index] for index in kept)
-            texts.extend(page.texts[index] for index in kept)
-            numbers.extend(first + index for index in kept)
-            rejects.extend(refused.values())
-        record_nos = pl.Series("record_no", numbers, dtype=pl.UInt64)
-        return SourceBatch(
-            batch_no=batch_no,
-            frame=self._mapper.frame(values, texts),
-            lines=record_nos.alias("line"),
-            record_nos=record_nos,
-            byte_offsets=pl.Series("byte_offset", [], dtype=pl.UInt64),
-            rejects=tuple(rejects),
-            position=pages[-1].after.to_json(),
-            raw_text=texts.__getitem__,
-            bytes_done=pages[-1].after.bytes_read,
         )
 
 

@@ -35,11 +35,14 @@ class ApiSource:
     @property
     def mapping(self) -> MappingRequest:
         """The frame's columns are the target's; only the content type comes from the options."""
+        # The whole item, kept in metadata, is JSON that the reader has parsed.
+        checked = frozenset() if "metadata" in self.options.field_mapping else frozenset({"metadata"})
         return MappingRequest(
             target="content_index",
             columns={},
             constants={"content_type": self.options.content_type},
             write=self.options,
+            checked_json=checked,
         )
 
     @property
@@ -48,7 +51,7 @@ class ApiSource:
         options = self.options
         if options.incremental is None:
             return None
-        how = {"auth", "headers", "pagination", "incremental"}
+        how = {"auth", "headers", "pagination", "incremental", "requests_per_second"}
         what = options.model_dump(mode="json", exclude=how, exclude_defaults=True)
         what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
         text = json.dumps([self.identifier, what], sort_keys=True)

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus, urljoin, urlsplit
 import httpcore
 import idna
 
-from server.core.errors import Invalid
+from server.core.errors import Fatal, Invalid
 from server.sources.api.secret_names import means_secret
 
 URL_CHARS_MAX: Final = 255
@@ -26,12 +26,13 @@ def check_url(url: str) -> None:
     Raises:
         Invalid: INVALID_REQUEST, with the reason and what to do instead.
     """
-    problem = _problem(url)
+    problem = problem_of(url)
     if problem:
         raise Invalid("INVALID_REQUEST", f"sourceIdentifier {problem}", field="sourceIdentifier")
 
 
-def _problem(url: str) -> str:
+def problem_of(url: str) -> str:
+    """Why a URL is not acceptable, as the end of a sentence; empty when it is."""
     if len(url) > URL_CHARS_MAX:
         return f"is longer than {URL_CHARS_MAX} characters"
     if any(char <= " " or char in "\x7f\\" for char in url):
@@ -110,10 +111,18 @@ def followed(url: str, target: str, without: Collection[str] = ()) -> str:
         without: query parameters that are left out, because they are secrets that the source says back.
 
     A source behind a proxy often says http for itself although it was asked by https: the answer is https again.
+
+    Raises:
+        Fatal: SOURCE_REFUSED, it names no URL.
     """
-    joined = urljoin(url, target.strip())
-    if origin(joined)[:2] == ("http", origin(url)[1]) and origin(url)[0] == "https" and urlsplit(joined).port is None:
-        joined = "https" + joined[len("http") :]
+    try:
+        joined = urljoin(url, target.strip())
+        named = origin(joined)
+        is_downgrade = named[:2] == ("http", origin(url)[1]) and origin(url)[0] == "https"
+        if is_downgrade and urlsplit(joined).port is None:
+            joined = "https" + joined[len("http") :]
+    except ValueError as error:
+        raise Fatal("SOURCE_REFUSED", f"the next address that {shown(url)} names is no URL") from error
     base, _, query = joined.partition("#")[0].partition("?")
     kept = [piece for piece in query.split("&") if piece and unquote_plus(piece.partition("=")[0]) not in without]
     return f"{base}?{'&'.join(kept)}" if kept else base

@@ -2,7 +2,7 @@
 
 Each page is fetched, parsed, checked against the guards and handed over with the position after it. The walk ends
 without an error only where the source said so, or at the number of pages that the request asked for, which leaves a
-notice. After an error the pages handed over before it are whole, and their last position leads to the failed page.
+notice. The next page is under way while a page is parsed and written (ahead.py). After an error the pages handed over before it are whole, and their last position leads to the failed page.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any
 
 from server.core.errors import Fatal
 from server.sources.api import urls
+from server.sources.api.ahead import PageAhead
 from server.sources.api.chosen import paging_seen
 from server.sources.api.formats import format_of, read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
@@ -53,7 +54,7 @@ class PageWalk:
         self._url = url
         self._options = options
         self._paging = paging
-        self._client = client
+        self._ahead = PageAhead(client)
         self._context = context
         self._notices: dict[str, None] = {}
         self._marks = MarkTaker(options.incremental, context.clock.now()) if options.incremental else None
@@ -81,18 +82,28 @@ class PageWalk:
         position = start
         loops = LoopGuard(start)
         limits = LimitGuard(self._context.settings, self._context.clock, start)
-        while not position.done:
-            pages_max = self._options.pagination.max_pages
-            if pages_max is not None and position.pages >= pages_max:
-                self._notice(f"stopped after {position.pages} pages as asked for by maxPages; the source may have more")
-                return
-            limits.check(position)
-            loops.check_token(token_of(position.place), position.pages + 1)
-            page = await self._page(position)
-            if page.page.values:
-                loops.check_page(page.after.digest, page.after.pages)
-            yield page
-            position = page.after
+        try:
+            while not position.done:
+                if self._is_enough(position.pages):
+                    self._notice(
+                        f"stopped after {position.pages} pages as asked for by maxPages; the source may have more"
+                    )
+                    return
+                limits.check(position)
+                loops.check_token(token_of(position.place), position.pages + 1)
+                page = await self._page(position)
+                if page.page.values:
+                    loops.check_page(page.after.digest, page.after.pages)
+                position = page.after
+                if not position.done and not self._is_enough(position.pages):
+                    self._ahead.begin(self._request(position), f"page {position.pages + 1}")
+                yield page
+        finally:
+            await self._ahead.close()
+
+    def _is_enough(self, pages: int) -> bool:
+        pages_max = self._options.pagination.max_pages
+        return pages_max is not None and pages >= pages_max
 
     async def _page(self, position: Position) -> WalkedPage:
         number = position.pages + 1
@@ -100,11 +111,12 @@ class PageWalk:
         page, signals, size_bytes = Page(), Signals(), 0
         headers: Mapping[str, str] = {}
         try:
-            answer = await self._client.fetch(request, f"page {number}")
+            answer = await self._ahead.take(request, f"page {number}")
         except PageMissing:
             if not self._paging.ends_when_missing(position.place):
                 raise
         else:
+            self._guess(position)
             page, headers = await self._parse(answer, request.url, number), answer.headers
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
@@ -122,6 +134,15 @@ class PageWalk:
         if after.done:
             self._check_end(after, signals)
         return WalkedPage(page, position.items + 1, size_bytes, after)
+
+    def _guess(self, position: Position) -> None:
+        """Ask for the page after the one at hand before that one is parsed, where it is most likely known."""
+        was_full = 0 < position.page_items_max <= position.last_count
+        is_last = position.total is not None and position.items + position.last_count >= position.total
+        place = self._paging.guess(position.place) if was_full and not is_last else None
+        if place is not None and not self._is_enough(position.pages + 1):
+            request = self._request(replace(position, place=place))
+            self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
 
     def _request(self, position: Position) -> PageRequest:
         options, place = self._options, position.place

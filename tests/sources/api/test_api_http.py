@@ -10,11 +10,20 @@ import logging
 import zlib
 from typing import Any
 
+import brotli
 import pytest
+import zstandard
 from starlette.responses import JSONResponse, RedirectResponse, Response, StreamingResponse
 
 ITEMS = [{"id": 1, "title": "Song"}]
 CANARY = "canary-7f3a"
+
+
+def wide_frame() -> bytes:
+    """A zstd frame that asks its reader for 128 MiB of memory."""
+    parameters = zstandard.ZstdCompressionParameters.from_level(3, window_log=27)
+    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    return packer.compress(b"[]") + packer.flush()
 
 
 def headers_of(app: Any) -> dict[str, str]:
@@ -37,6 +46,43 @@ async def test_basic_credentials_are_sent_as_utf_8(serve, api, read):
     app = api(lambda request: ITEMS)
     await read(await serve(app), {"auth": {"type": "basic", "username": "josé", "password": "contraseña:1"}})
     assert base64.b64decode(headers_of(app)["authorization"].removeprefix("Basic ")).decode() == "josé:contraseña:1"
+
+
+@pytest.mark.parametrize(("username", "password"), [("key", ""), ("", "token"), ({"env": "SOURCE_TOKEN"}, "x")])
+async def test_basic_credentials_may_lack_one_half_or_come_from_the_environment(serve, api, read, username, password):
+    app = api(lambda request: ITEMS)
+    await read(await serve(app), {"auth": {"type": "basic", "username": username, "password": password}})
+    sent = base64.b64decode(headers_of(app)["authorization"].removeprefix("Basic ")).decode()
+    assert sent == f"{username if isinstance(username, str) else 'token-of-the-environment'}:{password}"
+
+
+async def test_cookies_are_not_kept(serve, api, read):
+    app = api(
+        lambda request: JSONResponse(
+            {"data": ITEMS, "has_more": len(app.requests) < 2}, headers={"Set-Cookie": "session=1; Path=/"}
+        )
+    )
+    await read(await serve(app), {"pagination": {"enabled": True, "type": "cursor"}})
+    assert all("cookie" not in request.headers for request in app.requests)
+
+
+async def test_headers_over_the_limit_are_refused(serve, api, read):
+    app = api(lambda request: JSONResponse(ITEMS, headers={"X-Large": "a" * 4000}))
+    outcome = await read(await serve(app), http_header_bytes_max=2048)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_MALFORMED"
+    assert "HTTP_HEADER_BYTES_MAX" in outcome.error.message
+
+
+async def test_a_source_that_goes_silent_is_given_up_before_the_whole_time_is_over(serve, api, read):
+    async def half() -> Any:
+        yield b"["
+        await asyncio.Event().wait()
+
+    app = api(lambda request: StreamingResponse(half()))
+    outcome = await read(await serve(app), http_read_timeout_seconds=0.1, http_retry_attempts_max=1)
+    assert outcome.error is not None
+    assert "0.1 seconds" in outcome.error.message
 
 
 async def test_an_api_key_is_sent_in_its_header_in_place_of_a_header_of_that_name(serve, api, read):
@@ -197,6 +243,26 @@ async def test_a_redirect_elsewhere_is_refused_and_nothing_is_sent_there(serve, 
     assert other.requests == []
 
 
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http:127.0.0.1:1/",
+        "http://[::1",
+        "http://host:99999999/",
+        "http://a:b/",
+        "\\\\\\\\host",
+        "",
+        "http://\\x00/",
+        "//",
+    ],
+)
+async def test_a_redirect_to_what_is_no_url_is_refused(serve, api, read, location):
+    app = api(lambda request: Response(status_code=302, headers={"Location": location}))
+    outcome = await read(await serve(app), http_retry_attempts_max=1)
+    assert outcome.error is not None
+    assert outcome.error.reason == "SOURCE_REFUSED"
+
+
 async def test_endless_redirects_are_refused(serve, api, read):
     app = api(lambda request: RedirectResponse("/again"))
     outcome = await read(await serve(app))
@@ -205,7 +271,9 @@ async def test_endless_redirects_are_refused(serve, api, read):
     assert len(app.requests) == 6
 
 
-@pytest.mark.parametrize("encoding", ["gzip", "deflate", "raw deflate", "two gzip members", "identity"])
+@pytest.mark.parametrize(
+    "encoding", ["gzip", "deflate", "raw deflate", "two gzip members", "identity", "br", "zstd", "two zstd frames"]
+)
 async def test_compressed_answers_are_read(serve, api, read, encoding):
     body = json.dumps(ITEMS * 500).encode()
     raw = zlib.compressobj(wbits=-15)
@@ -215,8 +283,11 @@ async def test_compressed_answers_are_read(serve, api, read, encoding):
         "raw deflate": raw.compress(body) + raw.flush(),
         "two gzip members": gzip.compress(body[:100]) + gzip.compress(body[100:]),
         "identity": body,
+        "br": brotli.compress(body),
+        "zstd": zstandard.compress(body),
+        "two zstd frames": zstandard.compress(body[:100]) + zstandard.compress(body[100:]),
     }[encoding]
-    name = {"raw deflate": "deflate", "two gzip members": "gzip"}.get(encoding, encoding)
+    name = {"raw deflate": "deflate", "two gzip members": "gzip", "two zstd frames": "zstd"}.get(encoding, encoding)
     app = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
     outcome = await read(await serve(app))
     assert outcome.error is None
@@ -238,8 +309,26 @@ def bomb(layers: int, size_bytes: int = 64 * 1024 * 1024) -> bytes:
         (gzip.compress(b"[1]")[:-4] + b"\0\0\0\0", "gzip"),
         (b"not gzip at all", "gzip"),
         (b"[]", "br-of-some-kind"),
+        (brotli.compress(b"[" + b" " * 64_000_000 + b"]"), "br"),
+        (zstandard.compress(b"[" + b" " * 64_000_000 + b"]"), "zstd"),
+        (wide_frame(), "zstd"),
+        (b"not packed", "br"),
+        (b"not packed", "zstd"),
+        (brotli.compress(b"[]") + b"more", "br"),
     ],
-    ids=["bomb", "nested bomb", "bad length", "not packed", "unknown"],
+    ids=[
+        "bomb",
+        "nested bomb",
+        "bad length",
+        "not packed",
+        "unknown",
+        "br bomb",
+        "zstd bomb",
+        "zstd window",
+        "no br",
+        "no zstd",
+        "more behind br",
+    ],
 )
 async def test_bad_compression_is_refused(serve, api, read, body, encoding):
     app = api(lambda request: Response(body, headers={"Content-Encoding": encoding}))
@@ -248,9 +337,12 @@ async def test_bad_compression_is_refused(serve, api, read, body, encoding):
     assert (outcome.error.reason, outcome.error.category) == ("SOURCE_MALFORMED", "parsing")
 
 
-async def test_compressed_data_that_ends_early_is_retryable(serve, api, read):
-    packed = gzip.compress(json.dumps(ITEMS * 100).encode())[:-20]
-    app = api(lambda request: Response(packed, headers={"Content-Encoding": "gzip"}))
+@pytest.mark.parametrize(
+    ("compress", "name"), [(gzip.compress, "gzip"), (brotli.compress, "br"), (zstandard.compress, "zstd")]
+)
+async def test_compressed_data_that_ends_early_is_retryable(serve, api, read, compress, name):
+    packed = compress(json.dumps(ITEMS * 100).encode())[:-12]
+    app = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
     outcome = await read(await serve(app), http_retry_attempts_max=2)
     assert outcome.error is not None
     assert outcome.error.retryable

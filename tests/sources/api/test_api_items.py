@@ -26,7 +26,7 @@ def items(body: Any, data_path: str | None = None) -> list[Any]:
 
 def row(item: str, mapping: dict[str, str] | None = None) -> dict[str, Any]:
     page = read_json(f"[{item}]".encode(), None, None)
-    return dict(ItemMapper(mapping or {}).frame(page.values, page.texts).to_dicts()[0])
+    return {name: column[0] for name, column in ItemMapper(mapping or {}).texts(page.values, page.texts).items()}
 
 
 def refusal(body: bytes | str, data_path: str | None = None) -> JsonRefused:

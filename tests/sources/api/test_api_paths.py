@@ -28,7 +28,7 @@ ITEM = (
 def value(path: str, item: str = ITEM, column: str = "title") -> Any:
     parse_options({"fieldMapping": {column: path}})
     page = read_json(f"[{item}]".encode(), None, None)
-    return ItemMapper({column: path}).frame(page.values, page.texts).to_dicts()[0][column]
+    return ItemMapper({column: path}).texts(page.values, page.texts)[column][0]
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,30 @@ HTTP_METHOD_POST: HttpMethod.ValueType  # 2
 """POST, page parameters in the query string."""
 Global___HttpMethod: _TypeAlias = HttpMethod  # noqa: Y015
 
+class _OAuth2Grant:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OAuth2GrantEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OAuth2Grant.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    O_AUTH2_GRANT_UNSPECIFIED: _OAuth2Grant.ValueType  # 0
+    """Not set: client credentials."""
+    O_AUTH2_GRANT_CLIENT_CREDENTIALS: _OAuth2Grant.ValueType  # 1
+    """By the client's own secret."""
+    O_AUTH2_GRANT_REFRESH_TOKEN: _OAuth2Grant.ValueType  # 2
+    """By a refresh token."""
+
+class OAuth2Grant(_OAuth2Grant, metaclass=_OAuth2GrantEnumTypeWrapper):
+    """How an OAuth 2.0 token is asked for."""
+
+O_AUTH2_GRANT_UNSPECIFIED: OAuth2Grant.ValueType  # 0
+"""Not set: client credentials."""
+O_AUTH2_GRANT_CLIENT_CREDENTIALS: OAuth2Grant.ValueType  # 1
+"""By the client's own secret."""
+O_AUTH2_GRANT_REFRESH_TOKEN: OAuth2Grant.ValueType  # 2
+"""By a refresh token."""
+Global___OAuth2Grant: _TypeAlias = OAuth2Grant  # noqa: Y015
+
 class _PaginationType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -408,6 +432,7 @@ class ApiOptions(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     CSV_DELIMITER_FIELD_NUMBER: _builtins.int
     INCREMENTAL_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
@@ -439,6 +464,10 @@ class ApiOptions(_message.Message):
     """
     csv_delimiter: _builtins.str
     """Optional. Between two fields of a CSV answer, 1 to 8 characters. Default: `,`."""
+    requests_per_second: _builtins.float
+    """Optional. Requests a second to the source's host at the most, up to 1000; other
+    runs on that host count too. Default: the service's own limit, if it has one.
+    """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
         """Optional. Sent with every request. Values may be secrets."""
@@ -486,10 +515,11 @@ class ApiOptions(_message.Message):
         format: _builtins.str | None = ...,
         csv_delimiter: _builtins.str | None = ...,
         incremental: Global___ApiIncremental | None = ...,
+        requests_per_second: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
     _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
@@ -507,6 +537,8 @@ class ApiOptions(_message.Message):
     _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
     _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
     _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
+    _WhichOneofReturnType__requests_per_second: _TypeAlias = _typing.Literal["requests_per_second"]  # noqa: Y015
+    _WhichOneofArgType__requests_per_second: _TypeAlias = _typing.Literal["_requests_per_second", b"_requests_per_second"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
     @_typing.overload
@@ -523,6 +555,8 @@ class ApiOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_second) -> _WhichOneofReturnType__requests_per_second | None: ...
 
 Global___ApiOptions: _TypeAlias = ApiOptions  # noqa: Y015
 
@@ -634,6 +668,7 @@ class ApiAuth(_message.Message):
     BEARER_FIELD_NUMBER: _builtins.int
     BASIC_FIELD_NUMBER: _builtins.int
     API_KEY_FIELD_NUMBER: _builtins.int
+    OAUTH2_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def bearer(self) -> Global___BearerAuth:
         """Authorization: Bearer."""
@@ -646,18 +681,23 @@ class ApiAuth(_message.Message):
     def api_key(self) -> Global___ApiKeyAuth:
         """A header of the API's own."""
 
+    @_builtins.property
+    def oauth2(self) -> Global___OAuth2Auth:
+        """Authorization: Bearer with a token of an OAuth 2.0 endpoint."""
+
     def __init__(
         self,
         *,
         bearer: Global___BearerAuth | None = ...,
         basic: Global___BasicAuth | None = ...,
         api_key: Global___ApiKeyAuth | None = ...,
+        oauth2: Global___OAuth2Auth | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "basic", b"basic", "bearer", b"bearer", "method", b"method"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "basic", b"basic", "bearer", b"bearer", "method", b"method", "oauth2", b"oauth2"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "basic", b"basic", "bearer", b"bearer", "method", b"method"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["api_key", b"api_key", "basic", b"basic", "bearer", b"bearer", "method", b"method", "oauth2", b"oauth2"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["bearer", "basic", "api_key"]  # noqa: Y015
+    _WhichOneofReturnType_method: _TypeAlias = _typing.Literal["bearer", "basic", "api_key", "oauth2"]  # noqa: Y015
     _WhichOneofArgType_method: _TypeAlias = _typing.Literal["method", b"method"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_method) -> _WhichOneofReturnType_method | None: ...
 
@@ -746,6 +786,67 @@ class ApiKeyAuth(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ApiKeyAuth: _TypeAlias = ApiKeyAuth  # noqa: Y015
+
+@_typing.final
+class OAuth2Auth(_message.Message):
+    """An access token of an OAuth 2.0 endpoint (RFC 6749)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_FIELD_NUMBER: _builtins.int
+    TOKEN_URL_FIELD_NUMBER: _builtins.int
+    CLIENT_ID_FIELD_NUMBER: _builtins.int
+    CLIENT_SECRET_FIELD_NUMBER: _builtins.int
+    REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    CLIENT_AUTH_FIELD_NUMBER: _builtins.int
+    grant: Global___OAuth2Grant.ValueType
+    """Optional. Default: client credentials."""
+    token_url: _builtins.str
+    """Required. The token endpoint; it gets the secrets below, and no other host does."""
+    client_id: _builtins.str
+    """Required."""
+    scope: _builtins.str
+    """Optional. Scopes, separated by spaces."""
+    client_auth: _builtins.str
+    """Optional. Where id and secret go: `basic` (Authorization header) or `body` (form).
+    Default: basic.
+    """
+    @_builtins.property
+    def client_secret(self) -> Global___SecretText:
+        """Optional. Required with client credentials."""
+
+    @_builtins.property
+    def refresh_token(self) -> Global___SecretText:
+        """Optional. Required with a refresh token: the first one. Those that the endpoint
+        hands out in its place are stored encrypted and used from then on.
+        """
+
+    def __init__(
+        self,
+        *,
+        grant: Global___OAuth2Grant.ValueType = ...,
+        token_url: _builtins.str = ...,
+        client_id: _builtins.str = ...,
+        client_secret: Global___SecretText | None = ...,
+        refresh_token: Global___SecretText | None = ...,
+        scope: _builtins.str | None = ...,
+        client_auth: _builtins.str | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth", "_scope", b"_scope", "client_auth", b"client_auth", "client_secret", b"client_secret", "refresh_token", b"refresh_token", "scope", b"scope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth", "_scope", b"_scope", "client_auth", b"client_auth", "client_id", b"client_id", "client_secret", b"client_secret", "grant", b"grant", "refresh_token", b"refresh_token", "scope", b"scope", "token_url", b"token_url"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__client_auth: _TypeAlias = _typing.Literal["client_auth"]  # noqa: Y015
+    _WhichOneofArgType__client_auth: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth"]  # noqa: Y015
+    _WhichOneofReturnType__scope: _TypeAlias = _typing.Literal["scope"]  # noqa: Y015
+    _WhichOneofArgType__scope: _TypeAlias = _typing.Literal["_scope", b"_scope"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__client_auth) -> _WhichOneofReturnType__client_auth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scope) -> _WhichOneofReturnType__scope | None: ...
+
+Global___OAuth2Auth: _TypeAlias = OAuth2Auth  # noqa: Y015
 
 @_typing.final
 class ApiPagination(_message.Message):

@@ -11,7 +11,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sources.proto.
  */
 export const file_techaura_sync_v1_sources: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimAgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSFwoKc3RyaXBfdGV4dBgUIAEoCEgMiAEBEhEKBG1vZGUYECABKAlIDYgBARIcCg9jb25mbGljdF9wb2xpY3kYESABKAlIDogBARIiChVtaXJyb3JfZ29uZV9yYXRpb19tYXgYEiABKAFID4gBARIfChJtaXJyb3JfYWxsb3dfZW1wdHkYEyABKAhIEIgBARo0ChJDb2x1bW5NYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChJDb2x1bW5BbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgLMh0udGVjaGF1cmEuc3luYy52MS5Db2x1bW5OYW1lczoCOAFCDwoNX3RhcmdldF90YWJsZUIPCg1fY29udGVudF90eXBlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCCwoJX2VuY29kaW5nQg8KDV9oZWFkZXJfbGluZXNCCAoGX3F1b3RlQgkKB19lc2NhcGVCDwoNX3N0cmF5X3F1b3Rlc0IRCg9fcHJlYW1ibGVfbGluZXNCEQoPX2NvbW1lbnRfcHJlZml4QhAKDl9kZWNpbWFsX2NvbW1hQg0KC19zdHJpcF90ZXh0QgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJIuAGCgpBcGlPcHRpb25zEiwKBm1ldGhvZBgBIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuSHR0cE1ldGhvZBI6CgdoZWFkZXJzGAIgAygLMikudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkhlYWRlcnNFbnRyeRInCgRhdXRoGAMgASgLMhkudGVjaGF1cmEuc3luYy52MS5BcGlBdXRoEhYKCWRhdGFfcGF0aBgEIAEoCUgAiAEBEhkKDGNvbnRlbnRfdHlwZRgFIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYBiADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgHIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhIlCgRib2R5GAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIRCgRtb2RlGBAgASgJSAKIAQESHAoPY29uZmxpY3RfcG9saWN5GBEgASgJSAOIAQESIgoVbWlycm9yX2dvbmVfcmF0aW9fbWF4GBIgASgBSASIAQESHwoSbWlycm9yX2FsbG93X2VtcHR5GBMgASgISAWIAQESEwoGZm9ybWF0GBQgASgJSAaIAQESGgoNY3N2X2RlbGltaXRlchgVIAEoCUgHiAEBEjUKC2luY3JlbWVudGFsGBYgASgLMiAudGVjaGF1cmEuc3luYy52MS5BcGlJbmNyZW1lbnRhbBpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9kYXRhX3BhdGhCDwoNX2NvbnRlbnRfdHlwZUIHCgVfbW9kZUISChBfY29uZmxpY3RfcG9saWN5QhgKFl9taXJyb3JfZ29uZV9yYXRpb19tYXhCFQoTX21pcnJvcl9hbGxvd19lbXB0eUIJCgdfZm9ybWF0QhAKDl9jc3ZfZGVsaW1pdGVyIt0BCg5BcGlJbmNyZW1lbnRhbBIUCgxjdXJzb3JfZmllbGQYASABKAkSDQoFcGFyYW0YAiABKAkSEwoGZm9ybWF0GAMgASgJSACIAQESHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgBiAEBEhQKB2luaXRpYWwYBSABKAlIAogBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIA4gBAUIJCgdfZm9ybWF0QhMKEV9sb29rYmFja19zZWNvbmRzQgoKCF9pbml0aWFsQhIKEF9mdWxsX2FmdGVyX2RheXMiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2UiogEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEi8KB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAEIICgZtZXRob2QiOQoKQmVhcmVyQXV0aBIrCgV0b2tlbhgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dCJNCglCYXNpY0F1dGgSEAoIdXNlcm5hbWUYASABKAkSLgoIcGFzc3dvcmQYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiWAoKQXBpS2V5QXV0aBIOCgZoZWFkZXIYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSDQoFcGFyYW0YAyABKAki8gMKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIYCgtsaW1pdF9wYXJhbRgDIAEoCUgAiAEBEhkKDG9mZnNldF9wYXJhbRgEIAEoCUgBiAEBEhcKCnBhZ2VfcGFyYW0YBSABKAlIAogBARIZCgxjdXJzb3JfcGFyYW0YBiABKAlIA4gBARIWCgltYXhfcGFnZXMYByABKAVIBIgBARIWCglwYWdlX3NpemUYCCABKAVIBYgBARIWCglwYXJhbXNfaW4YCSABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgKIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYCyABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGAwgASgJSAmIAQFCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIMCgpfbWF4X3BhZ2VzQgwKCl9wYWdlX3NpemVCDAoKX3BhcmFtc19pbkIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGgqVAoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhMKD0hUVFBfTUVUSE9EX0dFVBABEhQKEEhUVFBfTUVUSE9EX1BPU1QQAiq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimAgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSFwoKc3RyaXBfdGV4dBgUIAEoCEgMiAEBEhEKBG1vZGUYECABKAlIDYgBARIcCg9jb25mbGljdF9wb2xpY3kYESABKAlIDogBARIiChVtaXJyb3JfZ29uZV9yYXRpb19tYXgYEiABKAFID4gBARIfChJtaXJyb3JfYWxsb3dfZW1wdHkYEyABKAhIEIgBARo0ChJDb2x1bW5NYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChJDb2x1bW5BbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgLMh0udGVjaGF1cmEuc3luYy52MS5Db2x1bW5OYW1lczoCOAFCDwoNX3RhcmdldF90YWJsZUIPCg1fY29udGVudF90eXBlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCCwoJX2VuY29kaW5nQg8KDV9oZWFkZXJfbGluZXNCCAoGX3F1b3RlQgkKB19lc2NhcGVCDwoNX3N0cmF5X3F1b3Rlc0IRCg9fcHJlYW1ibGVfbGluZXNCEQoPX2NvbW1lbnRfcHJlZml4QhAKDl9kZWNpbWFsX2NvbW1hQg0KC19zdHJpcF90ZXh0QgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJIpoHCgpBcGlPcHRpb25zEiwKBm1ldGhvZBgBIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuSHR0cE1ldGhvZBI6CgdoZWFkZXJzGAIgAygLMikudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkhlYWRlcnNFbnRyeRInCgRhdXRoGAMgASgLMhkudGVjaGF1cmEuc3luYy52MS5BcGlBdXRoEhYKCWRhdGFfcGF0aBgEIAEoCUgAiAEBEhkKDGNvbnRlbnRfdHlwZRgFIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYBiADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgHIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhIlCgRib2R5GAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIRCgRtb2RlGBAgASgJSAKIAQESHAoPY29uZmxpY3RfcG9saWN5GBEgASgJSAOIAQESIgoVbWlycm9yX2dvbmVfcmF0aW9fbWF4GBIgASgBSASIAQESHwoSbWlycm9yX2FsbG93X2VtcHR5GBMgASgISAWIAQESEwoGZm9ybWF0GBQgASgJSAaIAQESGgoNY3N2X2RlbGltaXRlchgVIAEoCUgHiAEBEjUKC2luY3JlbWVudGFsGBYgASgLMiAudGVjaGF1cmEuc3luYy52MS5BcGlJbmNyZW1lbnRhbBIgChNyZXF1ZXN0c19wZXJfc2Vjb25kGB4gASgBSAiIAQEaTAoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAEaMwoRRmllbGRNYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIMCgpfZGF0YV9wYXRoQg8KDV9jb250ZW50X3R5cGVCBwoFX21vZGVCEgoQX2NvbmZsaWN0X3BvbGljeUIYChZfbWlycm9yX2dvbmVfcmF0aW9fbWF4QhUKE19taXJyb3JfYWxsb3dfZW1wdHlCCQoHX2Zvcm1hdEIQCg5fY3N2X2RlbGltaXRlckIWChRfcmVxdWVzdHNfcGVyX3NlY29uZCLdAQoOQXBpSW5jcmVtZW50YWwSFAoMY3Vyc29yX2ZpZWxkGAEgASgJEg0KBXBhcmFtGAIgASgJEhMKBmZvcm1hdBgDIAEoCUgAiAEBEh0KEGxvb2tiYWNrX3NlY29uZHMYBCABKAVIAYgBARIUCgdpbml0aWFsGAUgASgJSAKIAQESHAoPZnVsbF9hZnRlcl9kYXlzGAYgASgFSAOIAQFCCQoHX2Zvcm1hdEITChFfbG9va2JhY2tfc2Vjb25kc0IKCghfaW5pdGlhbEISChBfZnVsbF9hZnRlcl9kYXlzIkYKClNlY3JldFRleHQSDwoFdmFsdWUYASABKAlIABINCgNlbnYYAiABKAlIABIOCgRmaWxlGAMgASgJSABCCAoGc291cmNlItIBCgdBcGlBdXRoEi4KBmJlYXJlchgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQmVhcmVyQXV0aEgAEiwKBWJhc2ljGAIgASgLMhsudGVjaGF1cmEuc3luYy52MS5CYXNpY0F1dGhIABIvCgdhcGlfa2V5GAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5BcGlLZXlBdXRoSAASLgoGb2F1dGgyGAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5PQXV0aDJBdXRoSABCCAoGbWV0aG9kIjkKCkJlYXJlckF1dGgSKwoFdG9rZW4YASABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiTQoJQmFzaWNBdXRoEhAKCHVzZXJuYW1lGAEgASgJEi4KCHBhc3N3b3JkGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0IlgKCkFwaUtleUF1dGgSDgoGaGVhZGVyGAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0Eg0KBXBhcmFtGAMgASgJIpICCgpPQXV0aDJBdXRoEiwKBWdyYW50GAEgASgOMh0udGVjaGF1cmEuc3luYy52MS5PQXV0aDJHcmFudBIRCgl0b2tlbl91cmwYAiABKAkSEQoJY2xpZW50X2lkGAMgASgJEjMKDWNsaWVudF9zZWNyZXQYBCABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSMwoNcmVmcmVzaF90b2tlbhgFIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dBISCgVzY29wZRgGIAEoCUgAiAEBEhgKC2NsaWVudF9hdXRoGAcgASgJSAGIAQFCCAoGX3Njb3BlQg4KDF9jbGllbnRfYXV0aCLyAwoNQXBpUGFnaW5hdGlvbhIPCgdlbmFibGVkGAEgASgIEi4KBHR5cGUYAiABKA4yIC50ZWNoYXVyYS5zeW5jLnYxLlBhZ2luYXRpb25UeXBlEhgKC2xpbWl0X3BhcmFtGAMgASgJSACIAQESGQoMb2Zmc2V0X3BhcmFtGAQgASgJSAGIAQESFwoKcGFnZV9wYXJhbRgFIAEoCUgCiAEBEhkKDGN1cnNvcl9wYXJhbRgGIAEoCUgDiAEBEhYKCW1heF9wYWdlcxgHIAEoBUgEiAEBEhYKCXBhZ2Vfc2l6ZRgIIAEoBUgFiAEBEhYKCXBhcmFtc19pbhgJIAEoCUgGiAEBEhgKC2N1cnNvcl9wYXRoGAogASgJSAeIAQESGgoNY3Vyc29yX2hlYWRlchgLIAEoCUgIiAEBEhoKDW5leHRfdXJsX3BhdGgYDCABKAlICYgBAUIOCgxfbGltaXRfcGFyYW1CDwoNX29mZnNldF9wYXJhbUINCgtfcGFnZV9wYXJhbUIPCg1fY3Vyc29yX3BhcmFtQgwKCl9tYXhfcGFnZXNCDAoKX3BhZ2Vfc2l6ZUIMCgpfcGFyYW1zX2luQg4KDF9jdXJzb3JfcGF0aEIQCg5fY3Vyc29yX2hlYWRlckIQCg5fbmV4dF91cmxfcGF0aCpUCgpIdHRwTWV0aG9kEhsKF0hUVFBfTUVUSE9EX1VOU1BFQ0lGSUVEEAASEwoPSFRUUF9NRVRIT0RfR0VUEAESFAoQSFRUUF9NRVRIT0RfUE9TVBACKnMKC09BdXRoMkdyYW50Eh0KGU9fQVVUSDJfR1JBTlRfVU5TUEVDSUZJRUQQABIkCiBPX0FVVEgyX0dSQU5UX0NMSUVOVF9DUkVERU5USUFMUxABEh8KG09fQVVUSDJfR1JBTlRfUkVGUkVTSF9UT0tFThACKrcBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEAMSGAoUUEFHSU5BVElPTl9UWVBFX0xJTksQBBIYChRQQUdJTkFUSU9OX1RZUEVfQVVUTxAFYgZwcm90bzM", [file_google_protobuf_struct]);
 
 /**
  * Options of source type csv.
@@ -321,6 +321,14 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * @generated from field: techaura.sync.v1.ApiIncremental incremental = 22;
    */
   incremental?: ApiIncremental | undefined;
+
+  /**
+   * Optional. Requests a second to the source's host at the most, up to 1000; other
+   * runs on that host count too. Default: the service's own limit, if it has one.
+   *
+   * @generated from field: optional double requests_per_second = 30;
+   */
+  requestsPerSecond?: number | undefined;
 };
 
 /**
@@ -471,6 +479,14 @@ export type ApiAuth = Message<"techaura.sync.v1.ApiAuth"> & {
      */
     value: ApiKeyAuth;
     case: "apiKey";
+  } | {
+    /**
+     * Authorization: Bearer with a token of an OAuth 2.0 endpoint.
+     *
+     * @generated from field: techaura.sync.v1.OAuth2Auth oauth2 = 4;
+     */
+    value: OAuth2Auth;
+    case: "oauth2";
   } | { case: undefined; value?: undefined };
 };
 
@@ -564,6 +580,71 @@ export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
  */
 export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sources, 8);
+
+/**
+ * An access token of an OAuth 2.0 endpoint (RFC 6749).
+ *
+ * @generated from message techaura.sync.v1.OAuth2Auth
+ */
+export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
+  /**
+   * Optional. Default: client credentials.
+   *
+   * @generated from field: techaura.sync.v1.OAuth2Grant grant = 1;
+   */
+  grant: OAuth2Grant;
+
+  /**
+   * Required. The token endpoint; it gets the secrets below, and no other host does.
+   *
+   * @generated from field: string token_url = 2;
+   */
+  tokenUrl: string;
+
+  /**
+   * Required.
+   *
+   * @generated from field: string client_id = 3;
+   */
+  clientId: string;
+
+  /**
+   * Optional. Required with client credentials.
+   *
+   * @generated from field: techaura.sync.v1.SecretText client_secret = 4;
+   */
+  clientSecret?: SecretText | undefined;
+
+  /**
+   * Optional. Required with a refresh token: the first one. Those that the endpoint
+   * hands out in its place are stored encrypted and used from then on.
+   *
+   * @generated from field: techaura.sync.v1.SecretText refresh_token = 5;
+   */
+  refreshToken?: SecretText | undefined;
+
+  /**
+   * Optional. Scopes, separated by spaces.
+   *
+   * @generated from field: optional string scope = 6;
+   */
+  scope?: string | undefined;
+
+  /**
+   * Optional. Where id and secret go: `basic` (Authorization header) or `body` (form).
+   * Default: basic.
+   *
+   * @generated from field: optional string client_auth = 7;
+   */
+  clientAuth?: string | undefined;
+};
+
+/**
+ * Describes the message techaura.sync.v1.OAuth2Auth.
+ * Use `create(OAuth2AuthSchema)` to create a new message.
+ */
+export const OAuth2AuthSchema: GenMessage<OAuth2Auth> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sources, 9);
 
 /**
  * How the API is paged. A page holds 100 items, pages count from 1.
@@ -663,7 +744,7 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
  * Use `create(ApiPaginationSchema)` to create a new message.
  */
 export const ApiPaginationSchema: GenMessage<ApiPagination> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 9);
+  messageDesc(file_techaura_sync_v1_sources, 10);
 
 /**
  * The method of every request.
@@ -698,6 +779,40 @@ export enum HttpMethod {
  */
 export const HttpMethodSchema: GenEnum<HttpMethod> = /*@__PURE__*/
   enumDesc(file_techaura_sync_v1_sources, 0);
+
+/**
+ * How an OAuth 2.0 token is asked for.
+ *
+ * @generated from enum techaura.sync.v1.OAuth2Grant
+ */
+export enum OAuth2Grant {
+  /**
+   * Not set: client credentials.
+   *
+   * @generated from enum value: O_AUTH2_GRANT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By the client's own secret.
+   *
+   * @generated from enum value: O_AUTH2_GRANT_CLIENT_CREDENTIALS = 1;
+   */
+  CLIENT_CREDENTIALS = 1,
+
+  /**
+   * By a refresh token.
+   *
+   * @generated from enum value: O_AUTH2_GRANT_REFRESH_TOKEN = 2;
+   */
+  REFRESH_TOKEN = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.OAuth2Grant.
+ */
+export const OAuth2GrantSchema: GenEnum<OAuth2Grant> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 1);
 
 /**
  * How the next page is named.
@@ -753,5 +868,5 @@ export enum PaginationType {
  * Describes the enum techaura.sync.v1.PaginationType.
  */
 export const PaginationTypeSchema: GenEnum<PaginationType> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_sources, 1);
+  enumDesc(file_techaura_sync_v1_sources, 2);
 

@@ -1,0 +1,54 @@
+"""Fetches the next page while the last one is read and written: one request ahead, never more.
+
+A page is asked for early in two cases: where the request for it is known (every kind of paging, once the page before
+was understood), and where it can be guessed before that (page numbers and offsets). A guess that turns out wrong is
+dropped, and after the first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for
+is not asked twice for each. Closing drops what is under way; a page that nobody took is not read at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+from server.sources.api.http import Answer, ApiClient, PageRequest
+
+
+class PageAhead:
+    """The pages of one walk, fetched in order."""
+
+    def __init__(self, client: ApiClient) -> None:
+        self._client = client
+        self._request: PageRequest | None = None
+        self._task: asyncio.Task[Answer] | None = None
+        self._guesses = True
+
+    async def take(self, request: PageRequest, label: str) -> Answer:
+        """The answer to a request, whether it is under way or not.
+
+        Raises:
+            Retryable, Fatal: see ApiClient.fetch.
+        """
+        if self._task is not None and self._request != request:
+            self._guesses = False
+            await self.close()
+        task, self._task = self._task, None
+        if task is None:
+            return await self._client.fetch(request, label)
+        try:
+            return await task
+        finally:
+            task.cancel()
+
+    def begin(self, request: PageRequest, label: str, *, is_guess: bool = False) -> None:
+        """Ask for a page, unless one is under way."""
+        if self._task is None and (self._guesses or not is_guess):
+            self._request = request
+            self._task = asyncio.create_task(self._client.fetch(request, label), name=f"fetch {label}")
+
+    async def close(self) -> None:
+        """Drop the request that is under way. Safe to call twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            # Its outcome, whatever it is, is nobody's business any more.
+            await asyncio.gather(task, return_exceptions=True)
