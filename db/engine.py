@@ -27,8 +27,13 @@ _SESSION_SQL = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait_seconds}, "
     # Warnings of a load name the rows that the server would damage; every one is needed, in one language.
-    "max_error_count = 65535, lc_messages = 'en_US'"
+    "max_error_count = 65535, lc_messages = 'en_US' "
+    # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours. MySQL
+    # has no such limit for transactions only; there connections that wait in the pool are ended and made anew as well.
+    "/*M!100300 , idle_transaction_timeout = {idle_transaction_seconds} */"
+    "/*!80000 , wait_timeout = {idle_connection_seconds} */"
 )
+_IDLE_CONNECTION_SECONDS_MIN = 30
 
 
 def parse_url(text: str) -> URL:
@@ -58,10 +63,17 @@ class Database:
         pool_size_max: connections at the most.
         timeout_seconds: one transaction may take this long.
         lock_wait_seconds: one statement may wait this long for a row that another transaction holds.
+        idle_transaction_seconds: the server ends a transaction in which nothing happens for this long.
     """
 
     def __init__(
-        self, url: str, *, pool_size_max: int = 10, timeout_seconds: float = 60.0, lock_wait_seconds: int = 10
+        self,
+        url: str,
+        *,
+        pool_size_max: int = 10,
+        timeout_seconds: float = 60.0,
+        lock_wait_seconds: int = 10,
+        idle_transaction_seconds: int = 8,
     ) -> None:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
@@ -69,7 +81,7 @@ class Database:
         self.engine: AsyncEngine = (
             _sqlite_engine(self.url, pool_size_max)
             if self.is_sqlite
-            else _mysql_engine(self.url, pool_size_max, lock_wait_seconds)
+            else _mysql_engine(self.url, pool_size_max, lock_wait_seconds, idle_transaction_seconds)
         )
 
     @property
@@ -126,7 +138,12 @@ class Database:
         await self.engine.dispose()
 
 
-def _mysql_engine(url: URL, pool_size_max: int, lock_wait_seconds: int) -> AsyncEngine:
+def _mysql_engine(url: URL, pool_size_max: int, lock_wait_seconds: int, idle_transaction_seconds: int) -> AsyncEngine:
+    session_sql = _SESSION_SQL.format(
+        lock_wait_seconds=lock_wait_seconds,
+        idle_transaction_seconds=idle_transaction_seconds,
+        idle_connection_seconds=max(_IDLE_CONNECTION_SECONDS_MIN, idle_transaction_seconds),
+    )
     return create_async_engine(
         url,
         pool_size=pool_size_max,
@@ -136,7 +153,7 @@ def _mysql_engine(url: URL, pool_size_max: int, lock_wait_seconds: int) -> Async
         pool_recycle=1800,
         isolation_level="READ COMMITTED",
         connect_args={
-            "init_command": _SESSION_SQL.format(lock_wait_seconds=lock_wait_seconds),
+            "init_command": session_sql,
             "connect_timeout": 10,
             "local_infile": True,
         },

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib
+import math
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -42,6 +43,7 @@ from server.sources.pace import HostPaces
 log = structlog.get_logger()
 
 KEY_FILE_NAME: Final = "secret.key"
+_IDLE_TRANSACTION_SECONDS_MIN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,8 @@ def open_database(settings: Settings) -> Database:
         settings.database_url.get_secret_value(),
         pool_size_max=settings.database_pool_size_max,
         timeout_seconds=settings.database_timeout_seconds,
+        # Whoever stands still for longer has lost its lease; what it has locked goes to the next owner.
+        idle_transaction_seconds=max(_IDLE_TRANSACTION_SECONDS_MIN, math.ceil(settings.lease_ttl_seconds)),
     )
 
 

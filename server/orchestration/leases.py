@@ -23,7 +23,10 @@ What each failure leaves behind
     Worker killed, machine lost      the run in_progress with a lease that expires; any replica claims it and goes on
                                      after the last committed batch. Time to takeover: at most the lease's time to live
                                      and one poll interval.
-    Worker stopped and continued     its next write or renewal finds a newer epoch and does nothing.
+    Worker stopped and continued     its next write or renewal finds a newer epoch and does nothing. Stopped inside a
+                                     transaction it holds locks that keep a takeover out; the database ends a
+                                     transaction that stands still for as long as a lease (db/engine.py). So too when
+                                     the worker's machine or network is lost without a word.
     Killed inside a batch            the transaction is rolled back by the database; the batch is read again.
     Killed between COMMIT and answer the checkpoint stands; the next owner skips the batch.
     Database restarted               transactions roll back; renewals fail until it is back; the owner goes on when its
