@@ -29,12 +29,14 @@ class Strike:
         error: answer this error and forward nothing; the transaction stays open on the server, as ours must undo it.
         is_cut: end the connection; after the server has answered, when `is_after`.
         is_after: the statement is executed, its answer is swallowed.
+        late_seconds: the client is cut at once, the statement arrives so much later.
         act: called at that moment (a kill, say).
     """
 
     error: tuple[int, str] | None = None
     is_cut: bool = True
     is_after: bool = False
+    late_seconds: float = 0.0
     act: Callable[[], None] | None = None
 
 
@@ -181,6 +183,8 @@ class _Link:
                 if head[3] == 0 and payload[:1] == bytes([_COM_QUERY]):
                     strike = self._proxy.judged(self._statements.read(payload[1:]))
                     if strike is not None and not await self._strike(strike):
+                        if strike.late_seconds:
+                            await self._arrive_late(head + payload, strike.late_seconds)
                         return
                     if strike is not None and strike.error is not None:
                         continue
@@ -202,6 +206,13 @@ class _Link:
         if strike.is_cut:
             _reset(self._writer)
         return not strike.is_cut
+
+    async def _arrive_late(self, packet: bytes, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        self._server_writer.write(packet)
+        await self._server_writer.drain()
+        # Time for it to be executed before the connection ends.
+        await asyncio.sleep(0.5)
 
     async def down(self) -> None:
         """From the server to the client."""
