@@ -221,6 +221,7 @@ class RunLoop:
             await transfer.finish()
 
     def _written(self, batch: Batch) -> None:
+        self._signals.wrote()
         self._context.progressed(self._run.id)
         self._rejected_count += batch.ledger.rejected
         limit = self._context.settings.error_count_max

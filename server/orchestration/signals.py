@@ -41,6 +41,7 @@ class RunSignals:
         self._event = asyncio.Event()
         self._stall_timeout_seconds = stall_timeout_seconds
         self._moves = 0
+        self.batches_written = 0
 
     @property
     def reason(self) -> StopReason | None:
@@ -60,6 +61,10 @@ class RunSignals:
     def moved(self) -> None:
         """The source delivered something: bytes, a row, a page."""
         self._moves += 1
+
+    def wrote(self) -> None:
+        """A batch was committed."""
+        self.batches_written += 1
 
     def check(self) -> None:
         """Raise RunStopped when the run is to stop."""

@@ -13,7 +13,7 @@ import os
 import socket
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -21,6 +21,7 @@ from db.errors import DatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLost, SyncError
+from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.context import RunContext
 from server.orchestration.control import ControlWatch
 from server.orchestration.ending import store_ending
@@ -31,6 +32,9 @@ from server.sources.base import WatermarkRule
 from server.sources.registry import Source
 
 log = structlog.get_logger()
+
+# Time is what limits the waiting for a database.
+_AWAY_TRIES_MAX: Final = 1_000_000
 
 
 class Worker:
@@ -140,7 +144,37 @@ class Worker:
             await asyncio.gather(renewing, return_exceptions=True)
 
     async def _outcome(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
-        """Execute the run; answer what ended it, or None at the end of its source, and where its watermark is kept."""
+        """Execute the run; answer what ended it, or None at the end of its source, and where its watermark is kept.
+
+        A database that is away ends no run: it goes on from its checkpoint once the database is back. If that takes
+        longer than the lease, the lease is lost, and whoever claims the run first goes on.
+        """
+        settings, clock = self._context.settings, self._context.clock
+        policy = RetryPolicy(_AWAY_TRIES_MAX, settings.batch_retry_elapsed_seconds_max)
+        attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
+        while True:
+            error, rule = await self._outcome_once(lease, signals)
+            if getattr(error, "reason", None) != "DATABASE_UNAVAILABLE":
+                return error, rule
+            if signals.batches_written > reached:
+                attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
+            attempt += 1
+            decision = decide(
+                policy,
+                retryable=True,
+                attempt=attempt,
+                elapsed_seconds=clock.monotonic_seconds() - started,
+                randomness=clock.random(),
+            )
+            if isinstance(decision, GiveUp):
+                return error, rule
+            log.warning("run_waits_for_database", action="run", run_id=lease.run_id, attempt=attempt)
+            try:
+                await signals.guard(clock.sleep(decision.seconds))
+            except RunStopped as stopped:
+                return stopped, rule
+
+    async def _outcome_once(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
         # Polars and numpy come with it: a third of a second that the start of the server should not pay.
         from server.orchestration.run_loop import RunLoop
 

@@ -55,6 +55,7 @@ class ProxyThread:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        self.servers: list[asyncio.Server] = []
         self._thread = threading.Thread(target=self.loop.run_forever, name="fault-proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -68,6 +69,8 @@ class ProxyThread:
         self.loop.close()
 
     async def _end(self) -> None:
+        for server in self.servers:
+            server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
@@ -103,6 +106,7 @@ class FaultProxy:
 
     async def _listen(self) -> None:
         server = await asyncio.start_server(self._accepted, "127.0.0.1", 0)
+        self._thread.servers.append(server)
         self.port = server.sockets[0].getsockname()[1]
 
     def reset_all(self) -> None:
