@@ -99,8 +99,8 @@ class Run:
 
     @property
     def sequence(self) -> int:
-        """Grows with every change of status and with every committed batch; the same on every replica."""
-        return self.revision + self.batch_count
+        """Grows with every change of status and with every committed batch; the same on every replica. From 1."""
+        return 1 + self.revision + self.batch_count
 
 
 @dataclass(frozen=True, slots=True)

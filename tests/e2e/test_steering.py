@@ -115,3 +115,16 @@ def test_a_source_that_hangs_ends_its_run_and_one_that_is_slow_does_not(tmp_path
         with items_api(pause_seconds=0.05, count=20) as api:
             run = service.run("api", api.url, options())
         assert (run["status"], run["ledger"]["inserted"]) == ("completed", 20)
+
+
+def test_a_run_that_waits_behind_another_is_shown_to_its_watcher_at_once(pair: tuple[Service, Service]) -> None:
+    first, second = pair
+    with items_api(hold=threading.Event()) as api, SyncClient(second.grpc_target) as client:
+        in_progress(first, api)
+        waiting = first.trigger("api", api.url, options() | {"contentType": "video"})
+        watching = client.watch(waiting)
+        assert next(iter(watching)).run.status == PENDING
+        watching.close()
+        assert api.hold is not None
+        api.hold.set()
+        assert first.finished(waiting)["status"] == "completed"
