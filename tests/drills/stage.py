@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymysql
+from techaura.sync.v1 import sources_pb2
 from techaura_sync import SyncClient, SyncServiceError
 
 from tests.drills.catalogue import Catalogue
@@ -155,7 +156,7 @@ class Stage:
         part.write_bytes(catalogue.content())
         part.replace(self.data_root / catalogue.name)
 
-    def trigger(self, name: str, source_type: str = "csv", options: dict[str, Any] | None = None) -> int:
+    def trigger(self, name: str, source_type: str = "csv", options: sources_pb2.ApiOptions | None = None) -> int:
         """Trigger a source on some replica; one that dies meanwhile is no fault of the drill."""
         ((before,),) = self.query("SELECT COALESCE(MAX(id), 0) FROM sync_runs")
         deadline = time.monotonic() + _END_SECONDS_MAX
