@@ -23,7 +23,7 @@ from tests.drills.stage import Stage, stage_set
 from tests.support.items_api import ItemsApi, items_api
 
 FAULTS: Final = ("black hole", "reset", "1 KB/s", "2 s delay")
-_ROWS: Final = 10_000
+_ROWS: Final = 20_000
 _ITEMS: Final = 1_500
 _POOL_SIZE_MAX: Final = 6
 _DEADLINE_SECONDS: Final = 90.0
@@ -50,16 +50,17 @@ def clear(proxy: FaultProxy, fault: str) -> None:
     proxy.weather.is_black_hole, proxy.weather.bytes_per_second, proxy.weather.delay_seconds = False, 0, 0.0
 
 
-def on_database(stage: Stage, fault: str, chance: random.Random, outcome: Outcome) -> float:
-    """A bad line between a run's owner and the database; the seconds until the run was completed."""
-    catalogue = Catalogue(f"catalogue-{outcome.done}.csv", _ROWS)
+def on_database(stage: Stage, fault: str, chance: random.Random, outcome: Outcome) -> float | None:
+    """A bad line between a run's owner and the database; the seconds until the run was completed; None: too late."""
+    catalogue = Catalogue(f"catalogue-{time.monotonic_ns()}.csv", _ROWS)
     stage.put(catalogue)
     run_id = stage.trigger(catalogue.name)
     _status, _epoch, owner = stage.wait(run_id, lambda status, _epoch: status == "in_progress")
-    time.sleep(chance.random())
+    time.sleep(chance.random() * 0.5)
     proxy = stage.proxies[owner or 0]
     began = time.monotonic()
     worsen(proxy.weather, fault)
+    is_late = stage.owner(run_id)[0] == "completed"
     for _ in range(_RESETS if fault == "reset" else 0):
         proxy.reset_all()
         time.sleep(0.2)
@@ -70,12 +71,13 @@ def on_database(stage: Stage, fault: str, chance: random.Random, outcome: Outcom
         raise Violation(f"database, {fault}: run {run_id} ended as {status}")
     check_completed(stage.eye, run_id, catalogue)
     _check_health(stage, owner or 0, fault)
-    return seconds
+    return None if is_late else seconds
 
 
-def on_source(stage: Stage, api: ItemsApi, proxy: FaultProxy, fault: str, outcome: Outcome) -> float:
-    """A bad line to the source; the seconds until the run had ended."""
-    url = f"http://127.0.0.1:{proxy.port}/items?drill={outcome.done}"
+def on_source(stage: Stage, api: ItemsApi, proxy: FaultProxy, fault: str, outcome: Outcome) -> float | None:
+    """A bad line to the source; the seconds until the run had ended; None: too late."""
+    name = f"drill={time.monotonic_ns()}"
+    url = f"http://127.0.0.1:{proxy.port}/items?{name}"
     run_id = stage.trigger(url, "api", _SOURCE_OPTIONS)
     while not stage.query("SELECT 1 FROM sync_batches WHERE sync_run_id = %s LIMIT 1", run_id):
         if stage.owner(run_id)[0] in ("completed", "failed"):
@@ -86,6 +88,7 @@ def on_source(stage: Stage, api: ItemsApi, proxy: FaultProxy, fault: str, outcom
     worsen(proxy.weather, fault)
     if fault == "reset":
         proxy.reset_all()
+    is_late = stage.owner(run_id)[0] == "completed"
     status = stage.end(run_id, seconds=_DEADLINE_SECONDS)
     seconds = time.monotonic() - began
     clear(proxy, fault)
@@ -93,18 +96,18 @@ def on_source(stage: Stage, api: ItemsApi, proxy: FaultProxy, fault: str, outcom
     ((reason, message),) = stage.query("SELECT error_reason, error_message FROM sync_runs WHERE id = %s", run_id)
     if status == "failed" and (not str(reason).startswith("SOURCE_") or not message):
         raise Violation(f"source, {fault}: run {run_id} failed with {reason}")
-    outcome.figures[f"source {fault}"] = f"{status}{' ' + reason if reason else ''}"
+    outcome.figures[f"source {fault} ended"] = f"{status}{' ' + reason if reason else ''}"
     again = stage.trigger(url, "api", _SOURCE_OPTIONS)
     if stage.end(again, seconds=_DEADLINE_SECONDS) != "completed":
         raise Violation(f"source, {fault}: run {again} with a good line ended as {stage.owner(again)[0]}")
     rows = query(
         stage.eye,
         "SELECT external_id, title FROM content_index WHERE source_identifier LIKE %s",
-        f"%drill={outcome.done}",
+        f"%{name}",
     )
     if sorted(rows) != sorted((str(n), f"song {n}") for n in range(_ITEMS)):
         raise Violation(f"source, {fault}: the target has {len(rows)} rows of {_ITEMS}, or others")
-    return seconds
+    return None if is_late else seconds
 
 
 def _check_health(stage: Stage, index: int, fault: str) -> None:
@@ -129,6 +132,8 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
     """Each fault on both lines, `count` times."""
     chance = random.Random(seed)
     settings = {
+        "CSV_BLOCK_BYTES": 4096,
+        "HTTP_BATCH_ROWS": 100,
         "DATABASE_POOL_SIZE_MAX": _POOL_SIZE_MAX,
         "DATABASE_TIMEOUT_SECONDS": 15,
         "HTTP_TIMEOUT_SECONDS": 5,
@@ -137,7 +142,11 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
         "STALL_TIMEOUT_SECONDS": 10,
     }
     longest: dict[str, float] = {}
-    with stage_set(2, **settings) as stage, ProxyThread() as thread, items_api(count=_ITEMS) as api:
+    with (
+        stage_set(2, **settings) as stage,
+        ProxyThread() as thread,
+        items_api(count=_ITEMS, pause_seconds=0.005) as api,
+    ):
         source = FaultProxy(thread, int(api.url.split(":")[2].split("/")[0]))
         for _ in range(count):
             for fault in FAULTS:
@@ -152,6 +161,9 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
                         for proxy in (*stage.proxies, source):
                             clear(proxy, fault)
                     else:
+                        if seconds is None:
+                            outcome.add("too late")
+                            continue
                         name = f"{place} {fault} s"
                         longest[name] = round(max(longest.get(name, 0.0), seconds), 1)
                     outcome.done += 1

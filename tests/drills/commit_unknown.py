@@ -46,7 +46,7 @@ class Cutter:
 def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """Runs until so many cuts were made."""
     chance = random.Random(seed)
-    catalogue = Catalogue("catalogue.csv", _ROWS)
+    catalogue = Catalogue("unknown.csv", _ROWS)
     while outcome.done < count:
         stage.put(catalogue)
         stage.judge = Cutter(chance, outcome, count)
@@ -55,7 +55,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
         check_completed(stage.eye, run_id, catalogue)
         outcome.add("runs")
         if chance.random() < 0.4:
-            catalogue = Catalogue(f"catalogue-{run_id}.csv", _ROWS)
+            catalogue = Catalogue(f"unknown-{run_id}.csv", _ROWS)
         else:
             catalogue.advance()
 

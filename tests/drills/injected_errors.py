@@ -52,7 +52,7 @@ class Injector:
 def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """Runs until each code was injected `count` times."""
     chance = random.Random(seed)
-    catalogue = Catalogue("catalogue.csv", _ROWS)
+    catalogue = Catalogue("injected.csv", _ROWS)
     while outcome.done < count * len(_CODES):
         stage.put(catalogue)
         stage.judge = Injector(chance, outcome, count * len(_CODES))
@@ -62,7 +62,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
         check_completed(stage.eye, run_id, catalogue)
         outcome.add("runs")
         if chance.random() < 0.4:
-            catalogue = Catalogue(f"catalogue-{run_id}.csv", _ROWS)
+            catalogue = Catalogue(f"injected-{run_id}.csv", _ROWS)
         else:
             catalogue.advance()
 

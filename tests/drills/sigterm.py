@@ -109,7 +109,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     chance = random.Random(seed)
     waits: list[float] = []
     for number in range(count):
-        catalogues = [Catalogue(f"catalogue-{number}-{part}.csv", _ROWS) for part in range(2)]
+        catalogues = [Catalogue(f"stop-{number}-{part}.csv", _ROWS) for part in range(2)]
         for catalogue in catalogues:
             stage.put(catalogue)
         waits.append(_stop_once(stage, 0, catalogues, chance, outcome))

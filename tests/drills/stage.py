@@ -205,7 +205,12 @@ class Stage:
 
 
 @contextmanager
-def stage_set(replicas: int = 2, *, mariadb: MariaDb | None = None, **settings: object) -> Iterator[Stage]:
+def stage_set(
+    replicas: int = 2,
+    *,
+    mariadb: MariaDb | None = None,
+    **settings: object,
+) -> Iterator[Stage]:
     """A stage with its replicas started, and taken down whatever happens.
 
     Args:

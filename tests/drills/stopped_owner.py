@@ -112,7 +112,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """
     chance = random.Random(seed)
     waits: list[float] = []
-    catalogue = Catalogue("catalogue.csv", _ROWS)
+    catalogue = Catalogue("stopped.csv", _ROWS)
     idle = 0
     while len(waits) < count:
         stage.put(catalogue)
@@ -128,7 +128,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
             outcome.figures["went on p50 s"] = round(quantile(waits, 0.5), 1)
             outcome.figures["max s"] = round(max(waits), 1)
         if chance.random() < 0.4:
-            catalogue = Catalogue(f"catalogue-{outcome.figures['runs']}.csv", _ROWS)
+            catalogue = Catalogue(f"stopped-{outcome.figures['runs']}.csv", _ROWS)
         else:
             catalogue.advance()
 
