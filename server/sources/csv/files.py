@@ -15,7 +15,7 @@ import hashlib
 import os
 import stat
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -38,7 +38,8 @@ class FileState:
 
     size_bytes: int
     mtime_ns: int
-    ctime_ns: int
+    # Not compared: it moves when an open file is replaced by another one, which does not touch what is being read.
+    ctime_ns: int = field(compare=False)
     inode: int
     device: int
 
