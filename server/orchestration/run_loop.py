@@ -167,8 +167,10 @@ class RunLoop:
                 async for batch in self._read(reader, None, 1):
                     log.add(await asyncio.to_thread(key_digests, batch, plan))
                 repeats = await asyncio.to_thread(log.repeats)
+            # Waited for before the transaction begins: on SQLite that one keeps every other writer out.
+            content_digest = await self._signals.guard(_result(digest))
             async with self._context.database.write() as connection:
-                await runs.note_digest(connection, self._run.id, await self._signals.guard(_result(digest)))
+                await runs.note_digest(connection, self._run.id, content_digest)
         finally:
             digest.cancel()
             await asyncio.gather(digest, return_exceptions=True)
@@ -197,8 +199,9 @@ class RunLoop:
         async with database.read() as connection:
             errors_stored = await count_errors(connection, self._run.id, self._restart_no)
             self._rejected_count = (await read_totals(connection, self._run.id)).ledger.rejected
-            if not await local_infile_allowed(connection):
-                await self._add_notices((planning.LOCAL_INFILE_NOTICE,))
+            is_local_infile_allowed = await local_infile_allowed(connection)
+        if not is_local_infile_allowed:
+            await self._add_notices((planning.LOCAL_INFILE_NOTICE,))
         if spec.seen_by is not None:
             async with database.write() as connection:
                 await note_active_before(connection, spec, self._run.id)
