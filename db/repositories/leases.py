@@ -7,6 +7,7 @@ owner and epoch in its WHERE clause: a worker whose lease was taken over changes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Final
 
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
@@ -60,7 +61,9 @@ async def claim_next(
     return None
 
 
+@cache
 def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
+    # Made once: an idle replica asks each second, and to make it takes longer than to ask.
     other = sync_runs.alias("other")
     others = select(other.c.id).where(other.c.source_key == _R.source_key, other.c.id != _R.id)
     in_progress = other.c.status == IN_PROGRESS

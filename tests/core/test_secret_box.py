@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from cryptography.fernet import Fernet
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.core.errors import Fatal
@@ -62,6 +62,8 @@ JUNK = st.recursive(
 )
 
 
+# How fast examples are made says nothing about the box, only about the machine.
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.dictionaries(st.sampled_from(["auth", "headers", "top", "other"]), JUNK))
 def test_any_document_can_be_sealed_and_sealing_is_idempotent(document):
     box = SecretBox(KEY)

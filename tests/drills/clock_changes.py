@@ -1,6 +1,6 @@
 """Crash drill 14: the 3 AM retry through ten years of clock changes in twenty zones, with three replicas and restarts.
 
-usage: python -m tests.drills.clock_changes [--seed N] [--count ZONES] [--years N]
+usage: python -m tests.drills.clock_changes [--seed N] [--count ZONES] [--years N] [--processes N]
 
 In each zone three replicas, each with a clock a bit off, look for due fires at moments of their own, are restarted, and
 now and then all of them are down over 3 AM. The service's own scheduler fires on a database whose clock is the world's.
@@ -13,9 +13,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import random
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -29,6 +31,7 @@ from db.repositories.fires import try_fire
 from db.schema import sync_schedule_fires
 from server.core.config import Settings
 from server.orchestration.scheduler import RetryScheduler
+from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, simulated_database
 
 ZONES: Final = (
@@ -124,14 +127,20 @@ async def drill_zone(database: Database, world: World, name: str, seed: int, day
             figures.failures.append(f"{name} {day}: {count} fires (outage {outage}, 3 AM at {instant})")
 
 
-async def drill(seed: int, zones: int, years: int) -> Figures:
-    """Go through every zone."""
+async def drill(seed: int, names: Sequence[str], years: int) -> Figures:
+    """Go through some zones."""
     figures, world = Figures(), World(_FIRST)
     async with simulated_database(world) as database:
-        for name in ZONES[:zones]:
+        for name in names:
             world.begin(seed, _FIRST)
             await drill_zone(database, world, name, seed, years * 365 + years // 4, figures)
     return figures
+
+
+def _part(seed: int, name: str, years: int) -> Figures:
+    """One zone, in a process of its own."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    return asyncio.run(drill(seed, [name], years))
 
 
 def main() -> int:
@@ -140,12 +149,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=len(ZONES), help="zones")
     parser.add_argument("--years", type=int, default=10)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     began = time.monotonic()
-    figures = asyncio.run(drill(given.seed, given.count, given.years))
+    names = ZONES[: given.count]
+    figures = added(Figures(), spread(_part, [(given.seed, name, given.years) for name in names], given.processes))
     print(
-        f"clock_changes: {min(given.count, len(ZONES))} zones, {given.years} years, {figures.days} days, {figures.fires} fires "
+        f"clock_changes: {len(names)} zones, {given.years} years, {figures.days} days, {figures.fires} fires "
         f"({figures.caught_up} caught up, {figures.missed} beyond the window), {len(figures.failures)} violations, "
         f"{time.monotonic() - began:.0f} s"
     )

@@ -1,6 +1,6 @@
 """Crash drill 18: leases, scheduler and retry of three replicas under a simulated clock, one seed after the other.
 
-usage: python -m tests.drills.simulation [--seed N] [--count N] [--steps N]
+usage: python -m tests.drills.simulation [--seed N] [--count N] [--steps N] [--processes N]
 
 Each seed is a story: callers trigger, pause, continue and cancel runs of a few sources, the bot writes rows of its own,
 workers claim, renew, write batches, fail, stop for a while or die, an answer to a COMMIT is lost, days go by. Then all
@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import logging
+import os
 import sys
 import time
 import traceback
@@ -44,6 +45,7 @@ from server.orchestration.schedules import ScheduleDraft, Schedules
 from server.orchestration.signals import RunStopped
 from server.orchestration.triggers import RunRequest, Triggers
 from tests.drills.oracle import Oracle, Violation
+from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, emptied, simulated_database
 from tests.support.service import TEST_KEY
 
@@ -52,6 +54,7 @@ SOURCES: Final = ("a.csv", "b.csv", "c.csv")
 BATCHES: Final = 4
 START: Final = datetime(2026, 10, 24, 20, tzinfo=UTC)  # the night in which Helsinki has 03:00 twice
 _DRAIN_STEPS_MAX: Final = 3000
+_PART_SEEDS: Final = 50
 
 
 @dataclass(slots=True)
@@ -337,16 +340,26 @@ async def simulate(seed: int, count: int, steps: int) -> Figures:
     return figures
 
 
+def _part(seed: int, count: int, steps: int) -> Figures:
+    """A part of the seeds, in a process of its own."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
+    return asyncio.run(simulate(seed, count, steps))
+
+
 def main() -> int:
     """Simulate, print one line, and one for each failure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
     given = parser.parse_args()
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     began = time.monotonic()
-    figures = asyncio.run(simulate(given.seed, given.count, given.steps))
+    parts = [
+        (first, min(_PART_SEEDS, given.seed + given.count - first), given.steps)
+        for first in range(given.seed, given.seed + given.count, _PART_SEEDS)
+    ]
+    figures = added(Figures(), spread(_part, parts, given.processes))
     print(
         f"simulation: {figures.stories} seeds from {given.seed}, {figures.steps} steps, {figures.takeovers} takeovers, "
         f"{figures.stale_writes_refused} stale writes refused, {figures.fires} fires, {figures.retries} nightly retries, {len(figures.failures)} violations, "

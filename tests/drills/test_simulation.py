@@ -35,7 +35,7 @@ async def test_some_stories_end_well() -> None:
 
 
 async def test_a_year_in_helsinki_has_one_fire_a_night() -> None:
-    figures = await drill(seed=0, zones=1, years=1)
+    figures = await drill(seed=0, names=["Europe/Helsinki"], years=1)
     assert figures.failures == []
     assert figures.caught_up > 0
 
