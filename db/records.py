@@ -18,6 +18,18 @@ CANCELLED: Final = "cancelled"
 TERMINAL_STATUSES: Final = frozenset({COMPLETED, FAILED, CANCELLED})
 STATUSES: Final = (PENDING, IN_PROGRESS, COMPLETED, FAILED, CANCELLED)
 
+# What may become of a run, and what makes it so; no other change of status is made (repositories/transitions.py).
+TRANSITIONS: Final[Mapping[tuple[str, str], str]] = {
+    (PENDING, IN_PROGRESS): "a worker claims the run",
+    (PENDING, CANCELLED): "a caller cancels it before it is claimed",
+    (IN_PROGRESS, IN_PROGRESS): "its owner was silent past the lease, and another worker takes it over",
+    (IN_PROGRESS, PENDING): "the worker stops, or a caller pauses it (not an attempt)",
+    (IN_PROGRESS, COMPLETED): "its source was read to the end and the ledger adds up",
+    (IN_PROGRESS, FAILED): "something ended it; its reason says what",
+    (IN_PROGRESS, CANCELLED): "a caller cancels it",
+    (FAILED, PENDING): "the nightly retry takes it up, a limited number of times",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Ledger:

@@ -22,6 +22,7 @@ import structlog
 from db.engine import Database
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 from db.migrate import HEAD_REVISION, migrate
+from server.core.circuit import Circuits
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import Fatal
@@ -128,7 +129,17 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         keys = SourceKeys(settings, box)
         runs = Runs(database, settings, clock, box, keys, wake, stop_here)
         memory, paces = SealedMemory(database, box), HostPaces()
-        context = RunContext(database, settings, clock, keys, reveal, runs.changed, memory=memory, paces=paces)
+        context = RunContext(
+            database,
+            settings,
+            clock,
+            keys,
+            reveal,
+            runs.changed,
+            circuits=Circuits.from_settings(settings),
+            memory=memory,
+            paces=paces,
+        )
         worker = Worker(context, runs.load_source, runs.changed)
         previews = Previews(settings, clock, reveal, memory, paces)
         grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs), previews)

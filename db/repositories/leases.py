@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
 from db.repositories.dialect import minutes_before_now, now, now_ms
 from db.repositories.sources import lock_source
+from db.repositories.transitions import move_to
 from db.schema import sync_runs
 
 _R = sync_runs.c
@@ -92,17 +93,14 @@ def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
 async def _take(connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
-        update(sync_runs)
+        move_to(IN_PROGRESS)
         .where(_R.id == run_id, _R.lease_epoch == epoch)
         .values(
-            status=IN_PROGRESS,
             lease_owner=owner,
             lease_epoch=epoch + 1,
             lease_expires_at_ms=now_ms() + ttl_ms,
             not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
-            revision=_R.revision + 1,
-            updated_at=now(),
         )
     )
     return Lease(run_id, owner, epoch + 1) if _changed(result) else None
@@ -162,14 +160,11 @@ async def cancel(connection: AsyncConnection, lease: Lease, ledger: Ledger, byte
 async def release(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
     """Give the run back, pending, with its checkpoint: the worker stops. Not an attempt."""
     result = await connection.execute(
-        update(sync_runs)
+        move_to(PENDING)
         .where(_held(lease))
         .values(
-            status=PENDING,
             lease_owner=None,
             lease_expires_at_ms=None,
-            revision=_R.revision + 1,
-            updated_at=now(),
             **_counts(ledger, bytes_done),
         )
     )
@@ -185,12 +180,10 @@ async def _end(
     failure: RunFailure | None,
 ) -> bool:
     result = await connection.execute(
-        update(sync_runs)
+        move_to(status)
         .where(_held(lease))
         .values(
-            status=status,
             completed_at=now(),
-            updated_at=now(),
             lease_owner=None,
             lease_expires_at_ms=None,
             error_message=failure.message if failure else None,
@@ -199,7 +192,6 @@ async def _end(
             error_retryable=failure.retryable if failure else None,
             error_next_step=failure.next_step[:500] if failure else None,
             paused=False,
-            revision=_R.revision + 1,
             **_counts(ledger, bytes_done),
         )
     )

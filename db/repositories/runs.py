@@ -26,6 +26,7 @@ from db.records import (
 from db.repositories.batches import read_totals
 from db.repositories.dialect import minutes_before_now, now, now_ms
 from db.repositories.sources import key_of
+from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
 
 _R = sync_runs.c
@@ -220,11 +221,7 @@ async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None
     """Cancel a pending run at once, ask the owner of a running one to stop; answer the status before, or None."""
     status = (await connection.execute(select(_R.status).where(_R.id == run_id).with_for_update())).scalar_one_or_none()
     if status == PENDING:
-        await connection.execute(
-            update(sync_runs)
-            .where(_R.id == run_id)
-            .values(status=CANCELLED, paused=False, completed_at=now(), updated_at=now(), revision=_R.revision + 1)
-        )
+        await connection.execute(move_to(CANCELLED).where(_R.id == run_id).values(paused=False, completed_at=now()))
     elif status == IN_PROGRESS:
         await connection.execute(
             update(sync_runs).where(_R.id == run_id).values(cancel_requested=True, revision=_R.revision + 1)
@@ -302,10 +299,9 @@ async def requeue_failed(
     ids = [int(run_id) for (run_id,) in rows]
     if ids:
         await connection.execute(
-            update(sync_runs)
+            move_to(PENDING)
             .where(_R.id.in_(ids), _R.status == FAILED)
             .values(
-                status=PENDING,
                 retry_count=_R.retry_count + 1,
                 completed_at=None,
                 error_message=None,
@@ -315,8 +311,6 @@ async def requeue_failed(
                 error_next_step=None,
                 # A multiple of a prime spreads neighbouring ids over the whole time.
                 not_before_ms=now_ms() + (_R.id * _SPREAD_PRIME) % spread_ms if spread_ms else None,
-                revision=_R.revision + 1,
-                updated_at=now(),
             )
         )
     return ids

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.core.clock import Clock
+from server.core.config import Settings
 from server.core.errors import Retryable, SyncError
 
 _COUNTED: Final = "SOURCE_UNAVAILABLE"
@@ -70,6 +71,16 @@ class Circuits:
         self._open_seconds_max = open_seconds_max
         self._hosts_max = hosts_max
         self._hosts: OrderedDict[str, _Host] = OrderedDict()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Circuits:
+        """The circuits that the settings ask for."""
+        return cls(
+            failures_max=settings.http_circuit_failures_max,
+            open_seconds=settings.http_circuit_open_seconds,
+            open_seconds_max=settings.http_circuit_open_seconds_max,
+            hosts_max=settings.http_circuit_hosts_max,
+        )
 
     def __len__(self) -> int:
         return len(self._hosts)

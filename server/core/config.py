@@ -144,6 +144,18 @@ class Settings(BaseSettings):
     http_retry_attempts_max: int = Field(4, ge=1, le=100, description="tries of one page on passing faults")
     http_retry_wait_seconds_max: float = Field(30.0, ge=0, le=600, description="longest wait between those tries")
     http_retry_elapsed_seconds_max: float = Field(180.0, gt=0, le=3600, description="time for all tries of one page")
+    http_circuit_failures_max: int = Field(
+        6, ge=1, le=1000, description="failures in a row, of all runs of a replica, after which a host is left alone"
+    )
+    http_circuit_open_seconds: float = Field(
+        10.0, gt=0, le=3600, description="a host is left alone for this long; each further failure doubles it"
+    )
+    http_circuit_open_seconds_max: float = Field(
+        300.0, gt=0, le=86_400, description="a host is left alone for no longer than this, also where it asks for more"
+    )
+    http_circuit_hosts_max: int = Field(
+        1000, ge=1, le=1_000_000, description="failing hosts that a replica remembers at the most"
+    )
     http_pages_max: int = Field(100_000, ge=1, le=100_000_000, description="pages of one API run; more fail it")
     http_items_max: int = Field(50_000_000, ge=1, description="items of one API run; more fail it")
     http_bytes_max: int = Field(64 << 30, ge=1024, description="bytes of one API run; more fail it")

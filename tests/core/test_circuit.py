@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from server.core.circuit import Busy, Circuits
+from server.core.config import Settings
 from server.core.errors import Fatal, Retryable
 from tests.support.clock import FakeClock
 
@@ -97,3 +98,13 @@ async def test_the_table_of_hosts_is_bounded() -> None:
     assert len(circuits) == 10
     assert await ask(circuits, clock, host="h99:443") == "refused"
     assert await ask(circuits, clock, host="h0:443") == "answered"
+
+
+async def test_the_settings_decide_when_a_circuit_opens() -> None:
+    circuits = Circuits.from_settings(Settings(http_circuit_failures_max=2, http_circuit_open_seconds=40))
+    clock = FakeClock()
+    assert [await ask(circuits, clock, DOWN) for _ in range(3)] == ["failed", "failed", "refused"]
+    clock.move(39)
+    assert await ask(circuits, clock) == "refused"
+    clock.move(2)
+    assert await ask(circuits, clock) == "answered"
