@@ -21,6 +21,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     Numeric,
     String,
@@ -348,5 +349,22 @@ sync_source_memory = Table(
     Column("memory_key", String(64), primary_key=True),
     Column("content", Text().with_variant(mysql.MEDIUMTEXT(), "mysql", "mariadb"), nullable=False),
     Column("kept_at", _TIME, nullable=False, server_default=_NOW),
+    **_TABLE_OPTIONS,
+)
+
+# Pages of APIs as they were sent, compressed, to be asked for only if they have changed.
+sync_kept_pages = Table(
+    "sync_kept_pages",
+    metadata,
+    Column("source_key", _digest(), primary_key=True),
+    Column("options_digest", _digest(), primary_key=True),
+    Column("page_key", _digest(), primary_key=True),
+    Column("etag", _key_text(500), nullable=False),
+    Column("last_modified", _key_text(500), nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("content", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
+    Column("content_bytes", Integer, nullable=False),
+    Column("kept_at", _TIME, nullable=False, server_default=_NOW),
+    Index("idx_sync_kept_pages_kept_at", "kept_at"),
     **_TABLE_OPTIONS,
 )

@@ -210,6 +210,7 @@ def api_options() -> Schema:
         csvDelimiter=TEXT,
         incremental=incremental | {"required": ["cursorField", "param"]},
         requestsPerSecond={"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
+        conditional=FLAG,
     )
 
 

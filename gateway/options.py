@@ -237,6 +237,7 @@ _API: Final[dict[str, Setter[sources_pb2.ApiOptions]]] = {
     "csvDelimiter": _text("csv_delimiter"),
     "incremental": _incremental,
     "requestsPerSecond": _number("requests_per_second"),
+    "conditional": _flag("conditional"),
 }
 _BEARER: Final[dict[str, Setter[sources_pb2.BearerAuth]]] = {"token": _secret("token")}
 _BASIC: Final[dict[str, Setter[sources_pb2.BasicAuth]]] = {

@@ -6,7 +6,7 @@ from sqlalchemy import delete, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.repositories.dialect import minutes_before_now
+from db.repositories.dialect import minutes_before_now, now
 from db.schema import sync_schedule_fires
 
 _F = sync_schedule_fires.c
@@ -26,7 +26,7 @@ async def try_fire(connection: AsyncConnection, schedule_name: str, fire_at_loca
         return False
     try:
         await connection.execute(
-            insert(sync_schedule_fires).values(schedule_name=schedule_name, fire_at_local=fire_at_local)
+            insert(sync_schedule_fires).values(schedule_name=schedule_name, fire_at_local=fire_at_local, fired_at=now())
         )
     except IntegrityError:
         return False

@@ -156,11 +156,24 @@ class Settings(BaseSettings):
     http_circuit_hosts_max: int = Field(
         1000, ge=1, le=1_000_000, description="failing hosts that a replica remembers at the most"
     )
+    http_page_items_max: int = Field(
+        100_000, ge=1, le=10_000_000, description="items of one page of a source API; more fail the run"
+    )
     http_pages_max: int = Field(100_000, ge=1, le=100_000_000, description="pages of one API run; more fail it")
     http_items_max: int = Field(50_000_000, ge=1, description="items of one API run; more fail it")
     http_bytes_max: int = Field(64 << 30, ge=1024, description="bytes of one API run; more fail it")
     http_run_seconds_max: float = Field(86_400.0, gt=0, description="time for one attempt of an API run; more fails it")
     http_batch_rows: int = Field(5_000, ge=1, le=1_000_000, description="items of an API that are written at once")
+    http_kept_bytes_max: int = Field(
+        64 * 1024 * 1024,
+        ge=0,
+        le=1 << 40,
+        description="pages of one API source that are kept to be asked for only if they have changed, compressed; 0: none",
+    )
+    http_kept_pages_max: int = Field(10_000, ge=0, le=1_000_000, description="such pages of one API source at the most")
+    http_kept_page_days_max: int = Field(
+        7, ge=1, le=365, description="a page that was kept for longer is asked for in full, whatever its source says"
+    )
     http_ca_file: str = Field("", description="PEM file of further certificate authorities for source APIs")
     allow_private_addresses: bool = Field(
         False, description="whether source APIs may have private, loopback or other non-public addresses"

@@ -39,8 +39,11 @@ class RunContext:
     memory: SourceMemory = field(default_factory=ForgetfulMemory)
     paces: HostPaces = field(default_factory=HostPaces)
 
-    def source_context(self, signals: RunSignals, *, watermark: str | None) -> SourceContext:
+    def source_context(self, run_id: int, signals: RunSignals, *, watermark: str | None) -> SourceContext:
         """What the source of one run is given."""
+        # Imported here, since it comes with the first run: zstd is not needed to start.
+        from server.orchestration.kept_pages import StoredPages
+
         return SourceContext(
             self.settings,
             self.clock,
@@ -49,4 +52,5 @@ class RunContext:
             watermark=watermark,
             memory=self.memory,
             paces=self.paces,
+            kept_pages=StoredPages(self.database, self.settings, run_id),
         )

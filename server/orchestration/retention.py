@@ -16,6 +16,7 @@ import structlog
 
 from db.engine import Database
 from db.errors import DatabaseError
+from db.repositories import kept_pages
 from db.repositories.fires import try_fire
 from db.repositories.retention import old_runs, remove_batches, remove_errors, remove_run
 from db.repositories.sources import forget_sources
@@ -98,6 +99,11 @@ class Retention:
             await forget_sources(
                 connection,
                 age_minutes=settings.retention_days * 24 * 60,
+                limit=settings.retention_rows_per_transaction,
+            )
+            await kept_pages.forget_before(
+                connection,
+                age_minutes=settings.http_kept_page_days_max * 24 * 60,
                 limit=settings.retention_rows_per_transaction,
             )
         removed = Removed(runs, errors, batches, settings.retention_transactions_max - left)

@@ -71,7 +71,7 @@ class RunLoop:
             SyncError, DatabaseError: the run cannot go on now.
         """
         context = self._context
-        source_context = context.source_context(self._signals, watermark=await self._watermark())
+        source_context = context.source_context(self._run.id, self._signals, watermark=await self._watermark())
         reader = await self._signals.guard(self._source.open(source_context, context.reveal), is_source=True)
         try:
             checkpoint = await self._checkpoint(reader)

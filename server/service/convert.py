@@ -104,6 +104,7 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
         "format": "format",
         "csv_delimiter": "csvDelimiter",
         "requests_per_second": "requestsPerSecond",
+        "conditional": "conditional",
     }
     document |= _set_fields(options, names)
     if options.field_mapping:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from server.core.circuit import Circuits
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.sources.kept_pages import KeptPages, NoPages
 from server.sources.pace import HostPaces
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ class SourceContext:
             everything is to be read. A run that goes on keeps to the one that it began with, by its checkpoint.
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host, shared by all runs of the replica.
+        kept_pages: what earlier runs of the same source and options have kept of its pages.
     """
 
     settings: Settings
@@ -151,6 +153,7 @@ class SourceContext:
     watermark: str | None = None
     memory: SourceMemory = field(default_factory=ForgetfulMemory)
     paces: HostPaces = field(default_factory=HostPaces)
+    kept_pages: KeptPages = field(default_factory=NoPages)
 
 
 @dataclass(frozen=True, slots=True)

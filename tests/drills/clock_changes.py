@@ -40,7 +40,7 @@ ZONES: Final = (
     "Europe/Dublin", "Asia/Gaza", "America/Havana", "Antarctica/Troll", "Asia/Kathmandu", "America/Sao_Paulo",
     "Pacific/Easter", "Europe/Chisinau",
 )  # fmt: skip
-_FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
+FIRST: Final = datetime(2020, 1, 1, tzinfo=UTC)
 _CATCH_UP: Final = timedelta(hours=6)
 _SKEW_SECONDS_MAX: Final = 2.0
 
@@ -84,11 +84,13 @@ def due_instants(zone: ZoneInfo, first: date, days: int) -> dict[date, datetime]
     return found
 
 
-async def drill_zone(database: Database, world: World, name: str, seed: int, days: int, figures: Figures) -> None:
+async def drill_zone(
+    database: Database, world: World, name: str, seed: int, first: datetime, days: int, figures: Figures
+) -> None:
     """Go through the days of one zone."""
     zone, chance = ZoneInfo(name), random.Random(f"{seed} {name}")
     settings = Settings(time_zone=name, retry_catch_up_seconds=int(_CATCH_UP.total_seconds()))
-    expected = due_instants(zone, _FIRST.date() + timedelta(days=2), days)
+    expected = due_instants(zone, first.date() + timedelta(days=2), days)
     fired: dict[str, int] = {}
     async with database.write() as connection:
         await connection.execute(delete(sync_schedule_fires))
@@ -127,13 +129,13 @@ async def drill_zone(database: Database, world: World, name: str, seed: int, day
             figures.failures.append(f"{name} {day}: {count} fires (outage {outage}, 3 AM at {instant})")
 
 
-async def drill(seed: int, names: Sequence[str], years: int) -> Figures:
+async def drill(seed: int, names: Sequence[str], years: int, first: datetime = FIRST) -> Figures:
     """Go through some zones."""
-    figures, world = Figures(), World(_FIRST)
+    figures, world = Figures(), World(first)
     async with simulated_database(world) as database:
         for name in names:
-            world.begin(seed, _FIRST)
-            await drill_zone(database, world, name, seed, years * 365 + years // 4, figures)
+            world.begin(seed, first)
+            await drill_zone(database, world, name, seed, first, years * 365 + years // 4, figures)
     return figures
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import pytest
 from sqlalchemy import update
 
 from db.engine import Database
 from db.schema import sync_batches, sync_runs
-from tests.drills.clock_changes import drill
+from tests.drills.clock_changes import FIRST, drill
 from tests.drills.oracle import Oracle, Violation
 from tests.drills.simulation import START, Story, simulate
 from tests.drills.world import World, simulated_database
@@ -34,8 +35,9 @@ async def test_some_stories_end_well() -> None:
     assert figures.takeovers > 0
 
 
-async def test_a_year_in_helsinki_has_one_fire_a_night() -> None:
-    figures = await drill(seed=0, names=["Europe/Helsinki"], years=1)
+@pytest.mark.parametrize("first", [FIRST, datetime(2040, 1, 1, tzinfo=UTC)], ids=["past", "future"])
+async def test_a_year_in_helsinki_has_one_fire_a_night(first: datetime) -> None:
+    figures = await drill(seed=0, names=["Europe/Helsinki"], years=1, first=first)
     assert figures.failures == []
     assert figures.caught_up > 0
 

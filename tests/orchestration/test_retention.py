@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select
 
 from db.engine import Database
 from db.repositories.dialect import minutes_before_now
-from db.schema import sync_batches, sync_errors, sync_runs, sync_sources
+from db.schema import sync_batches, sync_errors, sync_kept_pages, sync_runs, sync_sources
 from server.core.config import Settings
 from server.orchestration.retention import Removed, Retention
 from tests.support.clock import FakeClock
@@ -100,3 +100,22 @@ async def test_the_lock_of_a_source_that_is_used_no_more_goes_too(database: Data
         await connection.execute(insert(sync_sources).values(source_key="k", locked_at=moment))
     await retention(database).clean()
     assert await count(database, sync_sources) == stays
+
+
+@pytest.mark.parametrize(("days", "stays"), [(6, 1), (8, 0)])
+async def test_pages_that_are_too_old_to_be_asked_for_go_too(database: Database, days: int, stays: int) -> None:
+    values = {
+        "source_key": "s",
+        "options_digest": "o",
+        "page_key": "p",
+        "etag": "e",
+        "last_modified": "",
+        "headers": {},
+    }
+    async with database.write() as connection:
+        moment = minutes_before_now(days * DAY_MINUTES)
+        await connection.execute(
+            insert(sync_kept_pages).values(**values, content=b"x", content_bytes=1, kept_at=moment)
+        )
+    await retention(database).clean()
+    assert await count(database, sync_kept_pages) == stays

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
 
@@ -28,6 +30,21 @@ class ItemsApi:
     pause_seconds: float = 0.0
     url: str = ""
     extra: dict[str, object] = field(default_factory=dict)
+    # Fields of single items, by their number.
+    changed: dict[int, dict[str, object]] = field(default_factory=dict)
+    # Headers of every answer; `ETag: *` stands for the digest of its body.
+    headers: dict[str, str] = field(default_factory=dict)
+    unchanged_pages: list[int] = field(default_factory=list)
+
+    def is_unchanged(self, path: str, asked: Message, etag: str) -> bool:
+        """Whether a request is answered 304: it has a condition that holds."""
+        if "If-None-Match" in asked:
+            unchanged = asked["If-None-Match"] == etag
+        else:
+            unchanged = "Last-Modified" in self.headers and asked["If-Modified-Since"] == self.headers["Last-Modified"]
+        if unchanged:
+            self.unchanged_pages.append(int(parse_qs(urlparse(path).query).get("page", ["1"])[0]))
+        return unchanged
 
     def answer(self, path: str, authorization: str) -> tuple[int, object]:
         """Status and body of one request."""
@@ -44,7 +61,12 @@ class ItemsApi:
         first = (page - 1) * limit
         numbers = range(first, min(first + limit, self.count))
         return 200, {
-            "data": [{"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10} | self.extra for n in numbers]
+            "data": [
+                {"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10}
+                | self.extra
+                | self.changed.get(n, {})
+                for n in numbers
+            ]
         }
 
 
@@ -59,7 +81,14 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
         def do_GET(self) -> None:
             status, body = api.answer(self.path, self.headers.get("Authorization", ""))
             raw = json.dumps(body).encode()
-            self.send_response(status)
+            headers = api.headers
+            if "ETag" in headers:
+                headers = headers | {"ETag": f'"{hashlib.sha256(raw).hexdigest()}"'}
+            if status == 200 and api.is_unchanged(self.path, self.headers, headers.get("ETag", "")):
+                status, raw = 304, b""
+            self.send_response_only(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()

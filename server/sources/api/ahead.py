@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import asyncio
 
-from server.sources.api.http import Answer, ApiClient, PageRequest
+from server.sources.api.conditional import ConditionalPages
+from server.sources.api.http import Answer, PageRequest
 
 
 class PageAhead:
     """The pages of one walk, fetched in order."""
 
-    def __init__(self, client: ApiClient) -> None:
-        self._client = client
+    def __init__(self, pages: ConditionalPages) -> None:
+        self._pages = pages
         self._request: PageRequest | None = None
         self._task: asyncio.Task[Answer] | None = None
         self._guesses = True
@@ -26,14 +27,14 @@ class PageAhead:
         """The answer to a request, whether it is under way or not.
 
         Raises:
-            Retryable, Fatal: see ApiClient.fetch.
+            Retryable, Fatal: see ConditionalPages.fetch.
         """
         if self._task is not None and self._request != request:
             self._guesses = False
             await self.close()
         task, self._task = self._task, None
         if task is None:
-            return await self._client.fetch(request, label)
+            return await self._pages.fetch(request, label)
         try:
             return await task
         finally:
@@ -43,7 +44,7 @@ class PageAhead:
         """Ask for a page, unless one is under way."""
         if self._task is None and (self._guesses or not is_guess):
             self._request = request
-            self._task = asyncio.create_task(self._client.fetch(request, label), name=f"fetch {label}")
+            self._task = asyncio.create_task(self._pages.fetch(request, label), name=f"fetch {label}")
 
     async def close(self) -> None:
         """Drop the request that is under way. Safe to call twice."""

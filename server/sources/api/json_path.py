@@ -40,6 +40,10 @@ class _Environment(JSONPathEnvironment):
         self.function_extensions["count"] = function_extensions.Count()
         self.function_extensions["value"] = function_extensions.Value()
 
+    def getitem(self, obj: Any, key: Any) -> Any:
+        # A slice of a text is no value of the document: in the standard only arrays have slices.
+        return [] if isinstance(key, slice) and not isinstance(obj, list) else super().getitem(obj, key)
+
     def compare(self, left: object, operator: str, right: object) -> bool:
         return super().compare(_number(left), operator, _number(right))
 

@@ -287,6 +287,11 @@ class ApiOptions(OptionModel, WriteOptions):
         description="Requests a second to the source's host at the most, up to 1000; other runs on that host count too. "
         "Unset: the service's own limit, if it has one.",
     )
+    conditional: bool = Field(
+        True,
+        description="Whether pages that a run was sent before are asked for only if they have changed (ETag, "
+        "Last-Modified). What has not changed is read from what the service kept of it.",
+    )
     pagination: Pagination = Field(Pagination(enabled=False), description="How the API is paged. Unset: one request.")
     incremental: Incremental | None = Field(
         None, description="Read only what changed since the last completed run. Unset: every run reads everything."

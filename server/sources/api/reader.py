@@ -17,6 +17,7 @@ from server.core.errors import Fatal, SyncError
 from server.sources.api import urls
 from server.sources.api.auth import Reveal, credentials
 from server.sources.api.chosen import choose_paging
+from server.sources.api.conditional import ConditionalPages
 from server.sources.api.gather import PageGatherer
 from server.sources.api.guard import AddressGuard
 from server.sources.api.http import ApiClient
@@ -25,6 +26,7 @@ from server.sources.api.options import ApiOptions, OAuth2Auth
 from server.sources.api.position import Position
 from server.sources.api.walk import PageWalk
 from server.sources.base import SourceBatch, SourceContext, SourceInfo
+from server.sources.kept_pages import NoPages
 
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 5.0
@@ -58,7 +60,9 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     await check_api(identifier, options, context)
     opened = credentials(options, reveal)
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
-    walk = PageWalk(identifier, options, choose_paging(options, identifier), client, context)
+    kept = context.kept_pages if options.conditional else NoPages()
+    pages = ConditionalPages(client, kept, options.pagination.cursor_header or "")
+    walk = PageWalk(identifier, options, choose_paging(options, identifier), pages, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 
 

@@ -51,7 +51,7 @@ class ApiSource:
         options = self.options
         if options.incremental is None:
             return None
-        how = {"auth", "headers", "pagination", "incremental", "requests_per_second"}
+        how = {"auth", "headers", "pagination", "incremental", "requests_per_second", "conditional"}
         what = options.model_dump(mode="json", exclude=how, exclude_defaults=True)
         what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
         text = json.dumps([self.identifier, what], sort_keys=True)

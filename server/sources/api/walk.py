@@ -10,15 +10,16 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from server.core.errors import Fatal
+from server.core.errors import Fatal, Retryable, SyncError
 from server.sources.api import urls
 from server.sources.api.ahead import PageAhead
 from server.sources.api.chosen import paging_seen
+from server.sources.api.conditional import ConditionalPages
 from server.sources.api.formats import format_of, read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
-from server.sources.api.http import Answer, ApiClient, PageMissing, PageRequest
+from server.sources.api.http import Answer, PageMissing, PageRequest
 from server.sources.api.incremental import Mark, MarkTaker, first_value
 from server.sources.api.json_text import JsonRefused, Page
 from server.sources.api.options import ApiOptions
@@ -26,6 +27,17 @@ from server.sources.api.paging import PageFacts, Paging, token_of
 from server.sources.api.position import Position
 from server.sources.api.signals import Signals, read_signals
 from server.sources.base import SourceContext
+
+# Faults that say nothing about what was sent before them.
+_PASSING: Final = frozenset(
+    {
+        "SOURCE_UNAVAILABLE",
+        "SOURCE_LIMIT_REACHED",
+        "AUTHENTICATION_FAILED",
+        "SECRET_UNAVAILABLE",
+        "DATABASE_UNAVAILABLE",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +61,13 @@ class PageWalk:
     """The pages of one source."""
 
     def __init__(
-        self, url: str, options: ApiOptions, paging: Paging, client: ApiClient, context: SourceContext
+        self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages, context: SourceContext
     ) -> None:
         self._url = url
         self._options = options
         self._paging = paging
-        self._ahead = PageAhead(client)
+        self._pages = pages
+        self._ahead = PageAhead(pages)
         self._context = context
         self._notices: dict[str, None] = {}
         self._marks = MarkTaker(options.incremental, context.clock.now()) if options.incremental else None
@@ -64,7 +77,9 @@ class PageWalk:
     @property
     def notices(self) -> tuple[str, ...]:
         """What a person should know, each once."""
-        return (*self._notices, *(self._marks.notices if self._marks else ()))
+        unchanged = self._pages.unchanged_count
+        kept = [f"{unchanged} pages had not changed and were not sent again"] if unchanged else []
+        return (*self._notices, *(self._marks.notices if self._marks else ()), *kept)
 
     def start(self) -> Position:
         """The position before the first page."""
@@ -88,6 +103,7 @@ class PageWalk:
                     self._notice(
                         f"stopped after {position.pages} pages as asked for by maxPages; the source may have more"
                     )
+                    await self._pages.finish(is_whole=False)
                     return
                 limits.check(position)
                 loops.check_token(token_of(position.place), position.pages + 1)
@@ -98,6 +114,11 @@ class PageWalk:
                 if not position.done and not self._is_enough(position.pages):
                     self._ahead.begin(self._request(position), f"page {position.pages + 1}")
                 yield page
+            await self._pages.finish(is_whole=start.pages == 0)
+        except SyncError as error:
+            if error.reason not in _PASSING:
+                await self._pages.forget()
+            raise
         finally:
             await self._ahead.close()
 
@@ -118,6 +139,7 @@ class PageWalk:
         else:
             self._guess(position)
             page, headers = await self._parse(answer, request.url, number), answer.headers
+            await self._pages.good(request, answer)
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
         self.detected["pagination"] = paging_seen(self._options, self._url, facts)
@@ -172,6 +194,14 @@ class PageWalk:
                 f"the answer to page {number} of {urls.shown(url)} cannot be read: {error.message}",
                 category="parsing",
             ) from error
+        items_max = self._context.settings.http_page_items_max
+        if len(page.values) > items_max:
+            raise Retryable(
+                "SOURCE_LIMIT_REACHED",
+                f"page {number} of {urls.shown(url)} has {len(page.values)} items, more than "
+                f"TECHAURA_SYNC_HTTP_PAGE_ITEMS_MAX ({items_max}) allows; ask for smaller pages, or raise the limit",
+                category="processing",
+            )
         for notice in page.notices:
             self._notice(notice)
         return page

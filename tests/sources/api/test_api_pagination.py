@@ -407,3 +407,13 @@ async def test_batches_end_at_pages_and_are_numbered(serve, api, read):
     assert [batch.frame.height for batch in outcome.batches] == [300, 300, 300, 50]
     assert [batch.batch_no for batch in outcome.batches] == [1, 2, 3, 4]
     assert [list(batch.record_nos)[:1] for batch in outcome.batches] == [[1], [301], [601], [901]]
+
+
+async def test_a_page_of_more_items_than_may_be_ends_the_run_before_it(serve, api, read):
+    url = await serve(api(paged(350)))
+    outcome = await read(url, PAGE, http_page_items_max=100)
+    assert (outcome.error, outcome.ids) == (None, ids(350))
+    outcome = await read(url, {"pagination": {"enabled": True, "pageSize": 101}}, http_page_items_max=100)
+    assert outcome.error is not None
+    assert (outcome.error.reason, outcome.error.retryable, outcome.ids) == ("SOURCE_LIMIT_REACHED", True, [])
+    assert "HTTP_PAGE_ITEMS_MAX (100)" in outcome.error.message

@@ -249,7 +249,13 @@ DOCUMENTS = st.recursive(
 )
 
 
-@settings(max_examples=300)
+@pytest.mark.parametrize("text", ["1.50", NumberText("1.50")])
+def test_a_slice_of_a_text_finds_nothing(text):
+    assert json_path.JsonPath("$[0][1:3]").nodes([text]) == []
+    assert json_path.JsonPath("$[*][:]").nodes([text, ["a"]]) == ["a"]
+
+
+@settings(max_examples=300, deadline=None)
 @given(st.lists(FRAGMENTS, max_size=5).map(lambda parts: "$" + "".join(parts)), DOCUMENTS)
 def test_any_json_path_is_refused_or_finds_what_the_document_has(path, document):
     try:

@@ -433,6 +433,7 @@ class ApiOptions(_message.Message):
     CSV_DELIMITER_FIELD_NUMBER: _builtins.int
     INCREMENTAL_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. Default: GET."""
     data_path: _builtins.str
@@ -467,6 +468,11 @@ class ApiOptions(_message.Message):
     requests_per_second: _builtins.float
     """Optional. Requests a second to the source's host at the most, up to 1000; other
     runs on that host count too. Default: the service's own limit, if it has one.
+    """
+    conditional: _builtins.bool
+    """Optional. Whether pages that a run was sent before are asked for only if they have
+    changed (ETag, Last-Modified). What has not changed is read from what the service
+    kept of it. Default: true.
     """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
@@ -516,11 +522,14 @@ class ApiOptions(_message.Message):
         csv_delimiter: _builtins.str | None = ...,
         incremental: Global___ApiIncremental | None = ...,
         requests_per_second: _builtins.float | None = ...,
+        conditional: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
+    _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015
     _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
     _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
     _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
@@ -539,6 +548,8 @@ class ApiOptions(_message.Message):
     _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_second: _TypeAlias = _typing.Literal["requests_per_second"]  # noqa: Y015
     _WhichOneofArgType__requests_per_second: _TypeAlias = _typing.Literal["_requests_per_second", b"_requests_per_second"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__conditional) -> _WhichOneofReturnType__conditional | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
     @_typing.overload

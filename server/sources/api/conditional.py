@@ -1,0 +1,159 @@
+"""Asks for pages only if they have changed (RFC 9110, 13), and reads a page that has not from what was kept of it.
+
+A page that the source calls unchanged (304) goes the way of every page, from its kept body on: its rows are compared
+with the table, mirrored and refreshed like any others, and nothing rests on what an earlier run has written. What is
+saved is the source's work, its rate limit and the network; rows that are as they should be cost no write in any case.
+
+A page is kept once it was read without a fault, and only where its validators can be trusted: with an ETag, or with a
+Last-Modified at least a minute before the answer (RFC 9110, 8.8.2.2: one second may see two changes). Pages are
+forgotten when a whole walk does not come by them, when a run finds fault with what its source sends, and after some
+days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong validators is read in full again and again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Final
+
+from server.sources.api.http import Answer, ApiClient, PageRequest
+from server.sources.kept_pages import KeptPage, KeptPages, Validators
+
+_VALIDATOR_CHARS_MAX: Final = 500
+_READ_HEADERS: Final = frozenset({"content-type", "link", "x-total-count", "x-total", "x-total-pages"})
+_LAST_MODIFIED_AGE_MIN: Final = timedelta(seconds=60)
+# Kept together in one transaction: few enough to be held in memory, many enough not to pay for one per page.
+_TOGETHER_PAGES_MAX: Final = 50
+_TOGETHER_BYTES_MAX: Final = 4 * 1024 * 1024
+
+
+class ConditionalPages:
+    """The pages of one walk.
+
+    Args:
+        client: fetches them.
+        kept: what earlier walks have kept, and where this one keeps.
+        cursor_header: a header that names the next page, beside those that are always kept; empty for none.
+    """
+
+    def __init__(self, client: ApiClient, kept: KeptPages, cursor_header: str = "") -> None:
+        self._client = client
+        self._kept = kept
+        self._headers = _READ_HEADERS | ({cursor_header.lower()} if cursor_header else set())
+        self._known: Mapping[str, Validators] | None = None
+        self._unchanged: set[str] = set()
+        self._met: set[str] = set()
+        self._new: dict[str, KeptPage] = {}
+        self._new_bytes = 0
+
+    @property
+    def unchanged_count(self) -> int:
+        """Pages so far that the source did not send again."""
+        return len(self._unchanged)
+
+    async def fetch(self, request: PageRequest, label: str) -> Answer:
+        """A page, sent or kept.
+
+        Raises:
+            Retryable, Fatal: see ApiClient.fetch.
+            DatabaseError: what is kept cannot be read.
+        """
+        if request.method != "GET":
+            return await self._client.fetch(request, label)
+        if self._known is None:
+            self._known = await self._kept.known()
+        key = _key(request)
+        validators = self._known.get(key)
+        if validators is not None:
+            answer = await self._client.fetch(replace(request, conditions=_conditions(validators)), label)
+            page = await self._kept.recall(key) if answer.status == 304 else None
+            if page is not None:
+                self._unchanged.add(key)
+                headers = {**page.headers, **self._read_headers(answer.headers)}
+                return Answer(200, headers, page.body)
+            if answer.status != 304:
+                return answer
+        return await self._client.fetch(request, label)
+
+    async def good(self, request: PageRequest, answer: Answer) -> None:
+        """Say that a page was read without a fault; keep it, if it may be.
+
+        Raises:
+            DatabaseError
+        """
+        key = _key(request)
+        self._met.add(key)
+        if request.method != "GET" or key in self._unchanged:
+            return
+        validators = _validators(answer)
+        if validators is None:
+            return
+        self._new[key] = KeptPage(validators, self._read_headers(answer.headers), answer.body)
+        self._new_bytes += len(answer.body)
+        if len(self._new) >= _TOGETHER_PAGES_MAX or self._new_bytes >= _TOGETHER_BYTES_MAX:
+            await self._flush()
+
+    async def finish(self, *, is_whole: bool) -> None:
+        """The walk has ended well.
+
+        Args:
+            is_whole: it went from the first page to the source's last, so that what it did not come by is no more.
+
+        Raises:
+            DatabaseError
+        """
+        await self._flush()
+        gone = set(self._known or ()) - self._met if is_whole else set()
+        if gone:
+            await self._kept.forget(gone)
+
+    async def forget(self) -> None:
+        """What the source sends is wrong: the next walk asks for everything.
+
+        Raises:
+            DatabaseError
+        """
+        self._new.clear()
+        await self._kept.forget()
+
+    async def _flush(self) -> None:
+        pages, self._new, self._new_bytes = self._new, {}, 0
+        if pages:
+            await self._kept.keep(pages)
+
+    def _read_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        return {name: value for name, value in headers.items() if name in self._headers}
+
+
+def _key(request: PageRequest) -> str:
+    return hashlib.blake2b(request.url.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
+
+
+def _conditions(validators: Validators) -> dict[str, str]:
+    found = {"If-None-Match": validators.etag, "If-Modified-Since": validators.last_modified}
+    return {name: value for name, value in found.items() if value}
+
+
+def _validators(answer: Answer) -> Validators | None:
+    """What the page may be asked for by; None where it must not be kept."""
+    headers = answer.headers
+    directives = {part.strip().lower() for part in headers.get("cache-control", "").split(",")}
+    if answer.status != 200 or "no-store" in directives or "*" in headers.get("vary", ""):
+        return None
+    etag, last_modified = headers.get("etag", ""), headers.get("last-modified", "")
+    if max(len(etag), len(last_modified)) > _VALIDATOR_CHARS_MAX:
+        return None
+    if not etag and not _is_settled(last_modified, headers.get("date", "")):
+        return None
+    return Validators(etag, last_modified)
+
+
+def _is_settled(last_modified: str, date: str) -> bool:
+    """Whether the last change lies so far back that another one would have got another time."""
+    try:
+        return parsedate_to_datetime(date) - parsedate_to_datetime(last_modified) >= _LAST_MODIFIED_AGE_MIN
+    except (ValueError, TypeError):
+        return False

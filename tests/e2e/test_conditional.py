@@ -1,0 +1,140 @@
+"""Conditional requests through the real program: pages that have not changed are not sent again, and count like any."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_api_to_table import options
+from tests.e2e.test_csv_to_table import rows
+from tests.e2e.test_incremental import execute
+from tests.support.items_api import ItemsApi, items_api
+from tests.support.service import Service
+
+ETAGS = {"ETag": "*"}
+OLD = {"Last-Modified": "Sat, 01 Aug 2026 10:00:00 GMT", "Date": "Sat, 01 Aug 2026 10:01:00 GMT"}
+FRESH = {"Last-Modified": "Sat, 01 Aug 2026 10:00:01 GMT", "Date": "Sat, 01 Aug 2026 10:01:00 GMT"}
+
+
+def counts(run: dict[str, Any]) -> tuple[Any, ...]:
+    ledger = run["ledger"]
+    return run["status"], ledger["rowsRead"], ledger["inserted"], ledger["updated"], ledger["unchanged"]
+
+
+def asked_again(service: Service, api: ItemsApi, **more: Any) -> tuple[dict[str, Any], list[int], list[int]]:
+    """One more run; what became of it, the pages that it asked for, and those of them that were not sent."""
+    api.asked_pages.clear()
+    api.unchanged_pages.clear()
+    run = service.run("api", api.url, options() | more)
+    return run, sorted(api.asked_pages), sorted(api.unchanged_pages)
+
+
+def kept(service: Service) -> int:
+    return int(rows(service, "SELECT COUNT(*) FROM sync_kept_pages")[0][0])
+
+
+@pytest.mark.parametrize("headers", [ETAGS, OLD], ids=["ETag", "Last-Modified"])
+def test_only_changed_pages_are_sent_again(service: Service, headers: dict[str, str]) -> None:
+    with items_api(count=350, headers=headers) as api:
+        assert counts(service.run("api", api.url, options())) == ("completed", 350, 350, 0, 0)
+        run, asked, unchanged = asked_again(service, api)
+        assert counts(run) == ("completed", 350, 0, 0, 350)
+        assert (asked, unchanged) == ([1, 2, 3, 4, 5], [1, 2, 3, 4, 5])
+        assert any("5 pages had not changed" in notice for notice in run["notices"])
+        api.changed[120] = {"name": "another name"}
+        if headers is not ETAGS:
+            api.headers = headers | {
+                "Last-Modified": "Sat, 01 Aug 2026 10:00:30 GMT",
+                "Date": "Sat, 01 Aug 2026 11:00:00 GMT",
+            }
+        run, asked, unchanged = asked_again(service, api)
+        assert counts(run) == ("completed", 350, 0, 1, 349)
+        assert (asked, unchanged) == ([1, 2, 3, 4, 5], [1, 3, 4, 5] if headers is ETAGS else [])
+        title = "SELECT title FROM content_index WHERE source_identifier = :url AND external_id = '120'"
+        assert rows(service, title, url=api.url) == [("another name",)]
+
+
+def test_rows_of_a_page_that_is_not_sent_are_mended_and_mirrored_like_any(service: Service) -> None:
+    with items_api(count=250, headers=ETAGS) as api:
+        service.run("api", api.url, options() | {"mode": "mirror"})
+        execute(
+            service, f"UPDATE content_index SET title = 'x' WHERE source_identifier = '{api.url}' AND external_id = '7'"
+        )
+        execute(service, f"DELETE FROM content_index WHERE source_identifier = '{api.url}' AND external_id = '8'")
+        api.count = 240
+        run, _asked, unchanged = asked_again(service, api, mode="mirror")
+        assert (counts(run), run["deactivated"]) == (("completed", 240, 1, 1, 238), 10)
+        assert unchanged == [1, 2, 4]
+        found = (
+            "SELECT external_id, title FROM content_index WHERE source_identifier = :url AND external_id IN ('7', '8')"
+        )
+        assert sorted(rows(service, found, url=api.url)) == [("7", "song 7"), ("8", "song 8")]
+
+
+def test_a_last_change_of_just_now_proves_nothing(service: Service) -> None:
+    with items_api(count=50, headers=FRESH) as api:
+        service.run("api", api.url, options())
+        assert asked_again(service, api)[2] == []
+
+
+@pytest.mark.parametrize("headers", [ETAGS | {"Cache-Control": "private, No-Store"}, ETAGS | {"Vary": "*"}])
+def test_what_must_not_be_kept_is_not(service: Service, headers: dict[str, str]) -> None:
+    with items_api(count=50, headers=headers) as api:
+        before = kept(service)
+        service.run("api", api.url, options())
+        assert kept(service) == before
+        assert asked_again(service, api)[2] == []
+
+
+def test_it_can_be_switched_off_and_other_options_share_nothing(service: Service) -> None:
+    with items_api(count=50, headers=ETAGS) as api:
+        service.run("api", api.url, options())
+        assert asked_again(service, api, conditional=False)[2] == []
+        assert asked_again(service, api, contentType="video")[2] == []
+        assert asked_again(service, api)[2] == [1, 2]
+
+
+def test_pages_that_are_no_more_or_too_old_are_forgotten(service: Service) -> None:
+    with items_api(count=350, headers=ETAGS) as api:
+        before = kept(service)
+        service.run("api", api.url, options())
+        assert kept(service) == before + 5
+        api.count = 150
+        assert asked_again(service, api)[2] == [1]
+        assert kept(service) == before + 3
+        execute(service, "UPDATE sync_kept_pages SET kept_at = '2020-01-01 00:00:00'")
+        assert asked_again(service, api)[2] == []
+        assert asked_again(service, api)[2] == [1, 2, 3]
+
+
+def test_a_run_that_finds_fault_with_its_source_makes_the_next_one_ask_for_everything(service: Service) -> None:
+    with items_api(count=350, headers=ETAGS) as api:
+        service.run("api", api.url, options())
+        # The second page repeats the first.
+        api.changed = {n: {"id": n - 100, "name": f"song {n - 100}"} for n in range(100, 200)}
+        failed, _asked, unchanged = asked_again(service, api)
+        assert (failed["status"], failed["failure"]["reason"]) == ("failed", "PAGINATION_LOOP")
+        assert 1 in unchanged
+        api.changed = {}
+        run, _asked, unchanged = asked_again(service, api)
+        assert (counts(run), unchanged) == (("completed", 350, 0, 0, 350), [])
+
+
+def test_a_page_that_is_lost_from_the_store_is_asked_for_again(service: Service) -> None:
+    hold = threading.Event()
+    hold.set()
+    with items_api(count=250, headers=ETAGS, hold=hold) as api:
+        service.run("api", api.url, options())
+        # The page is removed when it is known already: while the run waits for its second page.
+        hold.clear()
+        api.holds.clear()
+        api.asked_pages.clear()
+        run_id = service.trigger("api", api.url, options())
+        assert api.holds.wait(30)
+        execute(service, "DELETE FROM sync_kept_pages")
+        hold.set()
+        run = service.finished(run_id)
+        assert counts(run) == ("completed", 250, 0, 0, 250)
+        assert api.asked_pages.count(2) == 2

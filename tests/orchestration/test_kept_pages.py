@@ -1,0 +1,59 @@
+"""Kept pages: whole again when they come back, within their bounds, and apart for each source and its options."""
+
+from __future__ import annotations
+
+import os
+
+from db.engine import Database
+from db.repositories.runs import insert_run
+from server.core.config import Settings
+from server.orchestration.kept_pages import StoredPages
+from server.sources.kept_pages import KeptPage, Validators
+
+
+def page(number: int, body: bytes) -> KeptPage:
+    return KeptPage(Validators(f'"{number}"', ""), {"link": "<x>; rel=next"}, body)
+
+
+async def pages_of(database: Database, options_digest: str = "o", **settings: int) -> StoredPages:
+    async with database.write() as connection:
+        run_id = await insert_run(
+            connection, source_type="api", source_identifier="u", options={}, options_digest=options_digest
+        )
+    return StoredPages(database, Settings(**settings), run_id)  # type: ignore[arg-type]
+
+
+async def test_a_page_comes_back_as_it_was_also_in_place_of_an_older_one(database: Database) -> None:
+    pages = await pages_of(database)
+    for version in (1, 2):
+        content = {key: page(version, f"{version} {key}".encode() * 1000) for key in ("a", "b")}
+        await pages.keep(content)
+        assert {key: await pages.recall(key) for key in ("a", "b")} == content
+    assert await (await pages_of(database)).known() == {"a": Validators('"2"', ""), "b": Validators('"2"', "")}
+    assert await (await pages_of(database, "other options")).known() == {}
+    await pages.forget({"a"})
+    assert (await pages.recall("a"), list(await pages.known())) == (None, ["b"])
+    await pages.forget()
+    assert await pages.known() == {}
+
+
+async def test_pages_beyond_the_bounds_are_not_kept(database: Database) -> None:
+    few = await pages_of(database, http_kept_pages_max=3)
+    await few.keep({"1": page(1, b"x"), "2": page(1, b"x")})
+    await few.keep({"3": page(1, b"x"), "4": page(1, b"x")})
+    assert sorted(await few.known()) == ["1", "2"]
+    small = await pages_of(database, "small", http_kept_bytes_max=3000)
+    await small.keep({"1": page(1, os.urandom(2000))})
+    await small.keep({"2": page(1, os.urandom(2000))})
+    assert list(await small.known()) == ["1"]
+    none = await pages_of(database, "none", http_kept_bytes_max=0)
+    await none.keep({"1": page(1, b"x")})
+    assert await none.known() == {}
+
+
+async def test_many_large_pages_take_several_statements_and_a_huge_one_is_left_out(database: Database) -> None:
+    pages = await pages_of(database)
+    content = {str(n): page(n, os.urandom(600_000)) for n in range(5)} | {"huge": page(9, os.urandom(5_000_000))}
+    await pages.keep(content)
+    assert sorted(await pages.known()) == [str(n) for n in range(5)]
+    assert await pages.recall("4") == content["4"]
