@@ -40,6 +40,11 @@ def item(number: int) -> dict[str, Any]:
     }
 
 
+def flat(one: dict[str, Any]) -> dict[str, Any]:
+    """An item as a row of a plain table."""
+    return {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in one.items()}
+
+
 def pages(items: int) -> list[bytes]:
     """The bodies of all pages, and of the empty one after the last; without white space, as most servers write JSON."""
     made = []
@@ -56,7 +61,7 @@ def table(items: int) -> sqlite3.Connection:
         "CREATE TABLE tracks (n INTEGER PRIMARY KEY, id, name, artist, album, genres, durationMs, price, url)"
     )
     found = (item(number) for number in range(items))
-    rows = ([json.dumps(value) if isinstance(value, dict | list) else value for value in one.values()] for one in found)
+    rows = (list(flat(one).values()) for one in found)
     connection.executemany(
         "INSERT INTO tracks (id, name, artist, album, genres, durationMs, price, url) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         rows,

@@ -116,6 +116,8 @@ def extract_of(text: str, *, as_json: bool = False) -> Extract:
     if text.startswith("$"):
         return _by_json_path(text, as_json=as_json)
     steps = _steps(text)
+    if steps == (text,):
+        return lambda item: text_of(item.get(text))
 
     def by_steps(item: Any) -> str | None:
         whole = item.get(text)

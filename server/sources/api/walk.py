@@ -71,6 +71,9 @@ class PageWalk:
         self._context = context
         self._notices: dict[str, None] = {}
         self._marks = MarkTaker(options.incremental, context.clock.now()) if options.incremental else None
+        # Whether the pages so far left it open if there are more.
+        self._says_nothing = False
+        self._last_bytes = 0
         self.at_end = False
         self.detected: dict[str, str] = {}
 
@@ -113,6 +116,7 @@ class PageWalk:
                 position = page.after
                 if not position.done and not self._is_enough(position.pages):
                     self._ahead.begin(self._request(position), f"page {position.pages + 1}")
+                    await self._ahead.let_go()
                 yield page
             await self._pages.finish(is_whole=start.pages == 0)
         except SyncError as error:
@@ -138,13 +142,17 @@ class PageWalk:
                 raise
         else:
             self._guess(position)
+            if self._is_surely_not_last(position, answer):
+                await self._ahead.let_go()
             page, headers = await self._parse(answer, request.url, number), answer.headers
             await self._pages.good(request, answer)
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
-        self.detected["pagination"] = paging_seen(self._options, self._url, facts)
+        if position.pages == 0 or not self._options.pagination.enabled:
+            self.detected["pagination"] = paging_seen(self._options, self._url, facts)
         if signals.total is not None:
             self.detected["total"] = str(signals.total)
+        self._says_nothing = signals.more is None and signals.pages is None
         place = self._paging.next(position.place, facts)
         self.at_end = place is None and (self._options.pagination.enabled or self.detected["pagination"] == "none")
         after = self._after(position, facts, size_bytes, digest_of(page.text))
@@ -165,6 +173,15 @@ class PageWalk:
         if place is not None and not self._is_enough(position.pages + 1):
             request = self._request(replace(position, place=place))
             self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
+
+    def _is_surely_not_last(self, position: Position, answer: Answer) -> bool:
+        """Whether a guess may be sent before the page at hand is read: another page will be asked for in any case.
+
+        So it is where the total says so (a guess is made only then), and where pages say nothing of others, as long as
+        they are about as large as the one before: there only an empty page is the last.
+        """
+        before, self._last_bytes = self._last_bytes, len(answer.body)
+        return position.total is not None or (self._says_nothing and 2 * len(answer.body) > before)
 
     def _request(self, position: Position) -> PageRequest:
         options, place = self._options, position.place
