@@ -52,5 +52,5 @@ class RunContext:
             watermark=watermark,
             memory=self.memory,
             paces=self.paces,
-            kept_pages=StoredPages(self.database, self.settings, run_id),
+            kept_pages=StoredPages(self.database, self.settings, run_id, self.keys.options_digest),
         )

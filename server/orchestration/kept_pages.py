@@ -7,7 +7,7 @@ there is no room, and nothing is kept together with anything else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import zstandard
@@ -26,13 +26,24 @@ _LEVEL: Final = 3
 
 
 class StoredPages:
-    """The kept pages of the source and the options of a run."""
+    """The kept pages of the source and the options of a run.
 
-    def __init__(self, database: Database, settings: Settings, run_id: int) -> None:
+    Args:
+        digest: a keyed digest of a document.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, run_id: int, digest: Callable[[Mapping[str, str]], str]
+    ) -> None:
         self._database = database
         self._settings = settings
         self._run_id = run_id
+        self._digest = digest
         self._found: PageScope | None = None
+
+    def key_of(self, asked: Mapping[str, str]) -> str:
+        """A keyed digest."""
+        return self._digest(asked)
 
     async def known(self) -> Mapping[str, Validators]:
         """Every kept page that is not too old.

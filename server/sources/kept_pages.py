@@ -37,6 +37,14 @@ class KeptPage:
 class KeptPages(Protocol):
     """The kept pages of one source with one set of options; a page is named by a key of at most 64 characters."""
 
+    def key_of(self, asked: Mapping[str, str]) -> str:
+        """The key of a page: a digest, from which nothing of what asks for the page can be guessed.
+
+        Args:
+            asked: the URL, and the secrets that go with it: what one may see, another may not.
+        """
+        ...
+
     async def known(self) -> Mapping[str, Validators]:
         """What may be asked for by validators: every kept page that is not too old."""
         ...
@@ -56,6 +64,10 @@ class KeptPages(Protocol):
 
 class NoPages:
     """Keeps nothing."""
+
+    def key_of(self, _asked: Mapping[str, str]) -> str:
+        """The same for every page."""
+        return ""
 
     async def known(self) -> Mapping[str, Validators]:
         """None."""

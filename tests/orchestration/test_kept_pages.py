@@ -7,8 +7,10 @@ import os
 from db.engine import Database
 from db.repositories.runs import insert_run
 from server.core.config import Settings
+from server.core.secret_box import SecretBox
 from server.orchestration.kept_pages import StoredPages
 from server.sources.kept_pages import KeptPage, Validators
+from tests.support.service import TEST_KEY
 
 
 def page(number: int, body: bytes) -> KeptPage:
@@ -20,7 +22,7 @@ async def pages_of(database: Database, options_digest: str = "o", **settings: in
         run_id = await insert_run(
             connection, source_type="api", source_identifier="u", options={}, options_digest=options_digest
         )
-    return StoredPages(database, Settings(**settings), run_id)  # type: ignore[arg-type]
+    return StoredPages(database, Settings(**settings), run_id, SecretBox(TEST_KEY).digest)  # type: ignore[arg-type]
 
 
 async def test_a_page_comes_back_as_it_was_also_in_place_of_an_older_one(database: Database) -> None:
@@ -57,3 +59,11 @@ async def test_many_large_pages_take_several_statements_and_a_huge_one_is_left_o
     await pages.keep(content)
     assert sorted(await pages.known()) == [str(n) for n in range(5)]
     assert await pages.recall("4") == content["4"]
+
+
+async def test_a_page_is_kept_for_whoever_it_was_sent_to(database: Database) -> None:
+    pages = await pages_of(database)
+    keys = {pages.key_of(asked) for asked in ({"url": "u", "key": "a"}, {"url": "u", "key": "b"}, {"url": "u"})}
+    assert len(keys) == 3
+    assert all(len(key) == 64 for key in keys)
+    assert (await pages_of(database)).key_of({"url": "u"}) in keys

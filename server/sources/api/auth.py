@@ -38,6 +38,12 @@ class Credentials:
     query: dict[str, str] = field(default_factory=dict, repr=False)
     grant: OAuthGrant | None = None
 
+    @property
+    def shown(self) -> dict[str, str]:
+        """All that requests prove themselves with, beside the tokens of a grant."""
+        headers = {f"header {name.lower()}": value for name, value in self.headers.items()}
+        return headers | {f"query {name}": value for name, value in self.query.items()}
+
 
 def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
     """Open the secrets of a run.

@@ -12,7 +12,6 @@ days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong valida
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -36,12 +35,14 @@ class ConditionalPages:
     Args:
         client: fetches them.
         kept: what earlier walks have kept, and where this one keeps.
+        shown: the secrets that requests carry: a page is kept for those only.
         cursor_header: a header that names the next page, beside those that are always kept; empty for none.
     """
 
-    def __init__(self, client: ApiClient, kept: KeptPages, cursor_header: str = "") -> None:
+    def __init__(self, client: ApiClient, kept: KeptPages, shown: Mapping[str, str], cursor_header: str = "") -> None:
         self._client = client
         self._kept = kept
+        self._shown = dict(shown)
         self._headers = _READ_HEADERS | ({cursor_header.lower()} if cursor_header else set())
         self._known: Mapping[str, Validators] | None = None
         self._unchanged: set[str] = set()
@@ -65,7 +66,7 @@ class ConditionalPages:
             return await self._client.fetch(request, label)
         if self._known is None:
             self._known = await self._kept.known()
-        key = _key(request)
+        key = self._key(request)
         validators = self._known.get(key)
         if validators is not None:
             answer = await self._client.fetch(replace(request, conditions=_conditions(validators)), label)
@@ -84,7 +85,7 @@ class ConditionalPages:
         Raises:
             DatabaseError
         """
-        key = _key(request)
+        key = self._key(request)
         self._met.add(key)
         if request.method != "GET" or key in self._unchanged:
             return
@@ -124,12 +125,11 @@ class ConditionalPages:
         if pages:
             await self._kept.keep(pages)
 
+    def _key(self, request: PageRequest) -> str:
+        return self._kept.key_of({**self._shown, "url": request.url})
+
     def _read_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
         return {name: value for name, value in headers.items() if name in self._headers}
-
-
-def _key(request: PageRequest) -> str:
-    return hashlib.blake2b(request.url.encode("utf-8", "surrogatepass"), digest_size=32).hexdigest()
 
 
 def _conditions(validators: Validators) -> dict[str, str]:

@@ -61,7 +61,7 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     opened = credentials(options, reveal)
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     kept = context.kept_pages if options.conditional else NoPages()
-    pages = ConditionalPages(client, kept, options.pagination.cursor_header or "")
+    pages = ConditionalPages(client, kept, opened.shown, options.pagination.cursor_header or "")
     walk = PageWalk(identifier, options, choose_paging(options, identifier), pages, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 
