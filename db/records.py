@@ -15,6 +15,7 @@ IN_PROGRESS: Final = "in_progress"
 COMPLETED: Final = "completed"
 FAILED: Final = "failed"
 CANCELLED: Final = "cancelled"
+LIVE_STATUSES: Final = frozenset({PENDING, IN_PROGRESS})
 TERMINAL_STATUSES: Final = frozenset({COMPLETED, FAILED, CANCELLED})
 STATUSES: Final = (PENDING, IN_PROGRESS, COMPLETED, FAILED, CANCELLED)
 
@@ -23,7 +24,7 @@ TRANSITIONS: Final[Mapping[tuple[str, str], str]] = {
     (PENDING, IN_PROGRESS): "a worker claims the run",
     (PENDING, CANCELLED): "a caller cancels it before it is claimed",
     (IN_PROGRESS, IN_PROGRESS): "its owner was silent past the lease, and another worker takes it over",
-    (IN_PROGRESS, PENDING): "the worker stops, or a caller pauses it (not an attempt)",
+    (IN_PROGRESS, PENDING): "the worker stops, a caller pauses it, or its host is not to be asked now (not an attempt)",
     (IN_PROGRESS, COMPLETED): "its source was read to the end and the ledger adds up",
     (IN_PROGRESS, FAILED): "something ended it; its reason says what",
     (IN_PROGRESS, CANCELLED): "a caller cancels it",

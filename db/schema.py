@@ -10,6 +10,7 @@ Times of day are UTC. Columns that end in `_ms` hold milliseconds since 1970 in 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import (
@@ -55,18 +56,32 @@ def _digest() -> String:
     return String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
 
 
-class _BotJson(TypeDecorator[Any]):
-    """JSON that another program may have written.
+def _read_json(value: Any) -> Any:
+    """JSON as what it says; a text that is none, or more than Python takes, as the text itself."""
+    if not isinstance(value, str | bytes):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value if isinstance(value, str) else value.decode("utf-8", "replace")
 
-    SQLite takes any text for JSON: what is none is read as a text, and judged by whoever needs it.
-    """
+
+class _LenientJson(mysql.JSON):
+    """The database's JSON, read by `_read_json`: its own rules are not Python's, and an adopted column may have none."""
+
+    def result_processor(self, _dialect: Dialect, _coltype: object) -> Callable[[Any], Any]:
+        return _read_json
+
+
+class _BotJson(TypeDecorator[Any]):
+    """JSON that another program may have written: what is none is judged by whoever needs it."""
 
     impl = JSON
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Text on SQLite; elsewhere the database keeps it valid."""
-        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else mysql.JSON(none_as_null=True))
+        """Text on SQLite, which takes any text for JSON."""
+        return dialect.type_descriptor(Text() if dialect.name == "sqlite" else _LenientJson(none_as_null=True))
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
         """To text, where the database has no JSON."""
@@ -75,12 +90,7 @@ class _BotJson(TypeDecorator[Any]):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """From text, where the database has no JSON."""
-        if dialect.name != "sqlite" or not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
+        return _read_json(value) if dialect.name == "sqlite" else value
 
 
 metadata = MetaData()

@@ -32,6 +32,8 @@ class RequestFault(Exception):
         field: the part of the body that is at fault; empty for the whole.
     """
 
+    next_step = "correct what the error names, and send the request again; docs/reference.md and /openapi.json say how"
+
     def __init__(self, status: HTTPStatus, text: str, *, reason: str = "INVALID_REQUEST", field: str = "") -> None:
         super().__init__(text)
         self.status = status
@@ -105,12 +107,14 @@ async def service_failed(_: Request, error: SyncServiceError) -> Response:
 
 async def request_refused(_: Request, error: RequestFault) -> Response:
     """Answer for a `RequestFault`."""
-    return JSONResponse(failure_body(error.text, reason=error.reason, field=error.field), error.status)
+    body = failure_body(error.text, reason=error.reason, field=error.field, next_step=error.next_step)
+    return JSONResponse(body, error.status)
 
 
 async def route_refused(_: Request, error: HTTPException) -> Response:
     """Answer for what Starlette refuses by itself: unknown routes and methods."""
-    return JSONResponse(failure_body(error.detail), error.status_code, error.headers)
+    body = failure_body(error.detail, reason="INVALID_REQUEST", next_step="compare method and path with /openapi.json")
+    return JSONResponse(body, error.status_code, error.headers)
 
 
 async def gateway_failed(_: Request, error: Exception) -> Response:

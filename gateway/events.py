@@ -3,7 +3,6 @@
 Each event's id is the snapshot's sequence, so a browser that reconnects names it in Last-Event-ID and gets what came
 after. One that names the terminal snapshot's own id has seen everything and is told to stop (204). A stream that
 cannot go on ends with an event `failure`; a caller that hangs up ends its stream and never the run.
-.
 """
 
 from __future__ import annotations
@@ -55,7 +54,12 @@ async def _events(
             while (response := await _next_unless(stopping, responses)) is not None:
                 yield ServerSentEvent(_json(views.status_view(response)), id=str(response.sequence))
         if stopping.is_set():
-            yield ServerSentEvent(_json(failure_body("The gateway is stopping")), event="failure")
+            body = failure_body(
+                "The gateway is stopping",
+                reason="SHUTTING_DOWN",
+                next_step="open the stream again in a few seconds, with its last id in Last-Event-ID",
+            )
+            yield ServerSentEvent(_json(body), event="failure")
     except SyncServiceError as error:
         _, body = http_answer(error)
         yield ServerSentEvent(_json(body), event="failure")

@@ -1,7 +1,7 @@
 """Composition root: builds everything, starts it, and stops it last in, first out.
 
-Order of a stop: no new claims, batches in hand finish and their runs are given back, open streams get their end, the
-port closes, then the database.
+Order of a stop: no new claims, batches in hand finish and their runs are given back, open streams get the last snapshot
+and their end (SHUTTING_DOWN), the port closes, then the database.
 """
 
 from __future__ import annotations
@@ -145,6 +145,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs), previews)
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
+        stack.push_async_callback(runs.end_watches)
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(grpc_server.drain)
         loops = (

@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, TypeVar
 
-from db.errors import TransientDatabaseError
+from db.errors import DatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 
 T = TypeVar("T")
@@ -67,6 +67,7 @@ class ProgressHub(Generic[T]):
         self._follow_interval_seconds = follow_interval_seconds
         self._patience_seconds = patience_seconds
         self._topics: dict[int, _Topic[T]] = {}
+        self._closed: Exception | None = None
 
     def poke(self, subject: int) -> None:
         """Say that the subject has changed. Costs nothing when nobody watches."""
@@ -74,12 +75,25 @@ class ProgressHub(Generic[T]):
         if topic is not None:
             topic.poked.set()
 
+    async def close(self, error: Exception) -> None:
+        """Give every watcher the value as it stands, then the error, and no one who comes later anything else."""
+        self._closed = error
+        for subject, topic in list(self._topics.items()):
+            if topic.follower is not None:
+                topic.follower.cancel()
+            with contextlib.suppress(DatabaseError):
+                topic.offer(await self._fetch(subject))
+            self._give_up(subject, topic, error)
+
     async def watch(self, subject: int) -> AsyncGenerator[T]:
         """Yield the present value, then each later one (latest wins), until the caller stops.
 
         Raises:
             whatever `fetch` raised, when it goes on raising it.
+            whatever `close` was given.
         """
+        if self._closed is not None:
+            raise self._closed
         topic = self._topics.setdefault(subject, _Topic())
         topic.watchers += 1
         if topic.follower is None:
@@ -88,12 +102,12 @@ class ProgressHub(Generic[T]):
         try:
             while True:
                 changed = topic.changed
-                if topic.error is not None:
-                    raise topic.error
                 if topic.version > seen and topic.value is not None:
                     seen = topic.version
                     yield topic.value
                     continue
+                if topic.error is not None:
+                    raise topic.error
                 await changed.wait()
         finally:
             topic.watchers -= 1

@@ -74,3 +74,8 @@ def now() -> ColumnElement[Any]:
 def as_integer(column: ColumnElement[Any]) -> ColumnElement[int]:
     """A sum or count as a whole number (MySQL sums are decimals)."""
     return cast(func.coalesce(column, 0), BigInteger)
+
+
+def as_text(value: Any) -> str:
+    """A value of a text column; SQLite may hold anything there."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -33,6 +33,11 @@ async def try_fire(connection: AsyncConnection, schedule_name: str, fire_at_loca
     return True
 
 
-async def forget_before(connection: AsyncConnection, age_minutes: int) -> None:
-    """Remove fires that are older; they can no longer be caught up."""
-    await connection.execute(delete(sync_schedule_fires).where(_F.fired_at < minutes_before_now(age_minutes)))
+async def forget_before(connection: AsyncConnection, age_minutes: int, limit: int) -> int:
+    """Remove fires that are older, which can no longer be caught up; answer how many."""
+    keys = (_F.schedule_name, _F.fire_at_local)
+    old = select(*keys).where(_F.fired_at < minutes_before_now(age_minutes)).limit(limit)
+    found = [tuple(row) for row in await connection.execute(old)]
+    if found:
+        await connection.execute(delete(sync_schedule_fires).where(tuple_(*keys).in_(found)))
+    return len(found)

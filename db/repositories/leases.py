@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
+from db.repositories.batches import read_totals
 from db.repositories.dialect import minutes_before_now, now, now_ms
 from db.repositories.sources import lock_source
 from db.repositories.transitions import move_to
@@ -112,10 +113,46 @@ async def orders(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[in
     return {int(row.id): (bool(row.cancel_requested), bool(row.paused)) for row in rows}
 
 
-async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool:
-    """Lock the run alone, so that a batch of it that still commits is counted in its end; False without the lease."""
-    row = (await connection.execute(select(_R.id).where(_held(lease)).with_for_update())).one_or_none()
-    return row is not None
+async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool | None:
+    """Lock the run alone, so that a batch of it that still commits is counted in its end.
+
+    Returns:
+        Whether a caller asked to cancel it, which nobody can do any more from here on; None without the lease.
+    """
+    row = (await connection.execute(select(_R.cancel_requested).where(_held(lease)).with_for_update())).one_or_none()
+    return None if row is None else bool(row.cancel_requested)
+
+
+async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
+    """Do what callers ask of runs that are in progress without an owner, since nobody else will; answer their ids.
+
+    Such a run has a lease that is over, or none (the old service's). One that is to be cancelled is, one that is to be
+    paused is pending. An owner that was only slow finds its run taken from it, as after a takeover.
+    """
+    rows = (
+        await connection.execute(
+            select(_R.id, _R.cancel_requested)
+            .where(
+                _R.status == IN_PROGRESS,
+                or_(_R.cancel_requested.is_(True), _R.paused.is_(True)),
+                or_(_R.lease_expires_at_ms.is_(None), _R.lease_expires_at_ms < now_ms()),
+            )
+            .order_by(_R.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+    ).all()
+    for row in rows:
+        totals = await read_totals(connection, row.id)
+        ended = {"paused": False, "completed_at": now()} if row.cancel_requested else {}
+        # A row of the old service keeps the counts that it has.
+        counts = _counts(totals.ledger, totals.bytes_done) if totals.batch_count else {}
+        await connection.execute(
+            move_to(CANCELLED if row.cancel_requested else PENDING)
+            .where(_R.id == row.id, _R.status == IN_PROGRESS)
+            .values(lease_owner=None, lease_expires_at_ms=None, **ended, **counts)
+        )
+    return [int(row.id) for row in rows]
 
 
 async def renew(
@@ -157,14 +194,21 @@ async def cancel(connection: AsyncConnection, lease: Lease, ledger: Ledger, byte
     return await _end(connection, lease, CANCELLED, ledger, bytes_done, None)
 
 
-async def release(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
-    """Give the run back, pending, with its checkpoint: the worker stops. Not an attempt."""
+async def release(
+    connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int, *, delay_ms: int = 0
+) -> bool:
+    """Give the run back, pending, with its checkpoint. Not an attempt.
+
+    Args:
+        delay_ms: nobody claims it before that.
+    """
     result = await connection.execute(
         move_to(PENDING)
         .where(_held(lease))
         .values(
             lease_owner=None,
             lease_expires_at_ms=None,
+            not_before_ms=now_ms() + delay_ms if delay_ms else None,
             **_counts(ledger, bytes_done),
         )
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Table, and_, delete, func, or_, select
@@ -41,26 +42,26 @@ async def old_runs(connection: AsyncConnection, *, age_days: int, after_id: int,
     return [int(run_id) for (run_id,) in rows]
 
 
-async def remove_errors(connection: AsyncConnection, run_id: int, limit: int) -> int:
-    """Remove errors of a run; answer how many."""
-    return await _remove_some(connection, sync_errors, run_id, limit)
+async def remove_errors(connection: AsyncConnection, run_ids: Sequence[int], limit: int) -> int:
+    """Remove errors of some runs; answer how many."""
+    return await _remove_some(connection, sync_errors, run_ids, limit)
 
 
-async def remove_batches(connection: AsyncConnection, run_id: int, limit: int) -> int:
-    """Remove checkpoints of a run; answer how many."""
-    return await _remove_some(connection, sync_batches, run_id, limit)
+async def remove_batches(connection: AsyncConnection, run_ids: Sequence[int], limit: int) -> int:
+    """Remove checkpoints of some runs; answer how many."""
+    return await _remove_some(connection, sync_batches, run_ids, limit)
 
 
-async def remove_run(connection: AsyncConnection, run_id: int) -> bool:
-    """Remove a run whose errors and checkpoints are gone; False when it is no longer ended (a retry took it up)."""
-    result = await connection.execute(delete(sync_runs).where(_R.id == run_id, _R.status.in_(TERMINAL_STATUSES)))
-    return result.rowcount == 1
+async def remove_runs(connection: AsyncConnection, run_ids: Sequence[int]) -> int:
+    """Remove runs whose errors and checkpoints are gone; answer how many. One that a retry took up meanwhile stays."""
+    result = await connection.execute(delete(sync_runs).where(_R.id.in_(run_ids), _R.status.in_(TERMINAL_STATUSES)))
+    return result.rowcount
 
 
-async def _remove_some(connection: AsyncConnection, table: Table, run_id: int, limit: int) -> int:
+async def _remove_some(connection: AsyncConnection, table: Table, run_ids: Sequence[int], limit: int) -> int:
     # Looked up first: DELETE ... LIMIT is not known to every SQLite, and a subquery on its own table not to MySQL.
     columns: Any = table.c
-    rows = await connection.execute(select(columns.id).where(columns.sync_run_id == run_id).limit(limit))
+    rows = await connection.execute(select(columns.id).where(columns.sync_run_id.in_(run_ids)).limit(limit))
     ids = [row.id for row in rows]
     if ids:
         await connection.execute(delete(table).where(columns.id.in_(ids)))

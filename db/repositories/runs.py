@@ -16,6 +16,7 @@ from db.records import (
     COMPLETED,
     FAILED,
     IN_PROGRESS,
+    LIVE_STATUSES,
     PENDING,
     STATUSES,
     TERMINAL_STATUSES,
@@ -24,7 +25,7 @@ from db.records import (
     RunFailure,
 )
 from db.repositories.batches import read_totals
-from db.repositories.dialect import minutes_before_now, now, now_ms
+from db.repositories.dialect import as_text, minutes_before_now, now, now_ms
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
@@ -239,7 +240,7 @@ async def set_paused(connection: AsyncConnection, run_id: int, paused: bool) -> 
     ).one_or_none()
     if row is None:
         return None
-    if row.status not in TERMINAL_STATUSES and bool(row.paused) != paused:
+    if row.status in LIVE_STATUSES and bool(row.paused) != paused:
         await connection.execute(
             update(sync_runs)
             .where(_R.id == run_id)
@@ -350,9 +351,10 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         )
     return Run(
         id=row.id,
-        source_type=row.source_type,
-        source_identifier=row.source_identifier,
-        status=row.status,
+        # SQLite keeps whatever another program has put there.
+        source_type=as_text(row.source_type),
+        source_identifier=as_text(row.source_identifier),
+        status=as_text(row.status),
         options=row.sync_metadata,
         ledger=ledger,
         revision=row.revision,

@@ -16,7 +16,7 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import IN_PROGRESS, PENDING
-from db.repositories.dialect import minutes_before_now, now
+from db.repositories.dialect import as_text, minutes_before_now, now
 from db.schema import content_index, sync_runs, sync_sources
 
 _R = sync_runs.c
@@ -104,7 +104,9 @@ async def unkeyed_runs(connection: AsyncConnection, limit: int) -> list[UnkeyedR
         .order_by(_R.id)
         .limit(limit)
     )
-    return [UnkeyedRun(row.id, row.source_type, row.source_identifier, row.sync_metadata) for row in rows]
+    return [
+        UnkeyedRun(row.id, as_text(row.source_type), as_text(row.source_identifier), row.sync_metadata) for row in rows
+    ]
 
 
 async def set_keys(connection: AsyncConnection, run_id: int, source_key: str, options_digest: str) -> None:

@@ -32,6 +32,10 @@ class Busy(Retryable):
     """
 
 
+class NotAsked(Retryable):
+    """Nothing was asked, because the host has just said no to others. Says nothing of the run that wanted to ask."""
+
+
 @dataclass(slots=True)
 class _Host:
     """A troubled host.
@@ -90,7 +94,7 @@ class Circuits:
         """One request to a host; how the block ends tells how the host fares.
 
         Raises:
-            Retryable: SOURCE_UNAVAILABLE, the circuit is open; nothing was asked.
+            NotAsked: SOURCE_UNAVAILABLE, the circuit is open.
         """
         is_probe = self._admit(host, clock.monotonic_seconds())
         try:
@@ -117,10 +121,9 @@ class Circuits:
         left_seconds = state.open_until_seconds - now_seconds
         if left_seconds > 0 or state.probing:
             wait_seconds = max(left_seconds, _PROBE_SECONDS)
-            raise Retryable(
+            raise NotAsked(
                 _COUNTED,
-                f"{host} was not asked: it failed or asked for patience just now; it is asked again in "
-                f"{wait_seconds:.0f} seconds",
+                f"{host} was not asked, since it failed or asked for patience just now",
                 retry_after_seconds=wait_seconds,
             )
         state.probing = True

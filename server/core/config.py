@@ -7,8 +7,9 @@ a test keeps the two alike.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.core.cron import cron_problem, time_zone_problem
@@ -126,7 +127,7 @@ class Settings(BaseSettings):
     batch_rows_max: int = Field(131_072, ge=1, le=10_000_000, description="rows written in one transaction")
 
     http_timeout_seconds: float = Field(
-        30.0, gt=0, le=3600, description="one page of a source API, redirects and body included"
+        300.0, gt=0, le=3600, description="one page of a source API, redirects and body included"
     )
     http_connect_timeout_seconds: float = Field(
         10.0, gt=0, le=600, description="looking a source API's host up and connecting to it"
@@ -191,6 +192,15 @@ class Settings(BaseSettings):
     )
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+
+    @model_validator(mode="after")
+    def _leases_outlive_heartbeats(self) -> Self:
+        if self.heartbeat_interval_seconds * 2 > self.lease_ttl_seconds:
+            raise ValueError(
+                "TECHAURA_SYNC_HEARTBEAT_INTERVAL_SECONDS must be at most half of TECHAURA_SYNC_LEASE_TTL_SECONDS, or "
+                "runs are taken from owners that are well"
+            )
+        return self
 
     @field_validator("time_zone")
     @classmethod

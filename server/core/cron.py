@@ -8,20 +8,32 @@ goes back (croniter 7, 03:00 in Helsinki).
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from croniter import CroniterBadDateError, croniter
 
 CRON_CHARS_MAX: Final = 100
+# Numbers, names of months and days, and what joins them. croniter knows more: H and R are taken by chance, each time anew.
+_FIELD: Final = re.compile(
+    r"(?:[0-9*/,?#-]|L|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC|MON|TUE|WED|THU|FRI|SAT|SUN)+", re.IGNORECASE
+)
+# The finest that five fields can say.
+_ON_TIME_SECONDS: Final = 60.0
+# Zones in name only: what they stand for is up to the machine, and replicas would differ.
+_NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 # Longer than any step of a clock: where the clock has gone back, the search for the last fire begins this far ahead.
 _CLOCK_STEP_MAX: Final = timedelta(hours=3)
 
 
+@lru_cache(maxsize=4096)
 def cron_problem(cron: str) -> str:
     """What is wrong with a cron expression; empty when it is right."""
-    if len(cron) > CRON_CHARS_MAX or len(cron.split()) != 5 or not croniter.is_valid(cron):
+    fields = cron.split() if len(cron) <= CRON_CHARS_MAX else []
+    if len(fields) != 5 or not all(map(_FIELD.fullmatch, fields)) or not croniter.is_valid(cron):
         return f"{cron[:CRON_CHARS_MAX]!r} is no cron expression of five fields, such as 0 3 * * *"
     try:
         croniter(cron, datetime(2000, 1, 1)).get_next(datetime)  # noqa: DTZ001 - local times are naive here
@@ -30,9 +42,12 @@ def cron_problem(cron: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=4096)
 def time_zone_problem(name: str) -> str:
     """What is wrong with the name of a time zone; empty when it is right."""
     try:
+        if name.lower() in _NO_ZONES:
+            raise KeyError(name)
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return f"{name[:100]!r} is no IANA time zone, such as America/Bogota"
@@ -67,6 +82,11 @@ def next_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> datetime:
         instant = _instant(times.get_next(datetime), time_zone)
         if instant > now:
             return instant
+
+
+def is_missed(instant: datetime, now: datetime, catch_up_seconds: float) -> bool:
+    """Whether a fire is too late to happen any more. One that is found within its own minute is on time, not caught up."""
+    return (now - instant).total_seconds() > max(catch_up_seconds, _ON_TIME_SECONDS)
 
 
 def fire_name(fire: datetime) -> str:

@@ -8,16 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-import structlog
-
 from db.engine import Database
-from db.errors import DatabaseError
 from db.repositories.leases import orders
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.orchestration.loops import repeated
 from server.orchestration.signals import RunSignals
-
-log = structlog.get_logger()
 
 
 class ControlWatch:
@@ -37,12 +33,7 @@ class ControlWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await self._clock.sleep(self._settings.control_interval_seconds)
-            try:
-                await self.look()
-            except DatabaseError as error:
-                log.warning("control_not_read", action="control", error=error.message)
+        await repeated(self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), action="control")
 
     async def look(self) -> None:
         """Pass on what is asked.

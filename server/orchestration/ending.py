@@ -12,6 +12,7 @@ from db.records import ErrorRow, Lease, Ledger, RunFailure
 from db.repositories import leases, runs, watermarks
 from db.repositories.batches import last_batch, read_totals
 from db.repositories.errors import insert_errors
+from server.core.circuit import NotAsked
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
@@ -86,7 +87,7 @@ async def store_ending(
         watermark: where that of an incremental source is kept; it moves only with a run that is completed.
 
     Returns:
-        completed, failed, cancelled, paused, released, or lost when another worker owns the run by now.
+        completed, failed, cancelled, paused, released, postponed, or lost when another worker owns the run by now.
 
     Raises:
         DatabaseError: it could not be stored; the lease expires and another worker takes the run up.
@@ -119,8 +120,12 @@ async def _store_once(
         return "lost"
     async with database.write() as connection:
         # Held before the batches are summed: one that was cut short may still be committing.
-        if not await leases.hold_for_end(connection, lease):
+        is_cancelled = await leases.hold_for_end(connection, lease)
+        if is_cancelled is None:
             return "lost"
+        if is_cancelled and error is not None:
+            # It came after whatever else stopped the run, and the caller was told that it counts.
+            error = RunStopped("cancel")
         totals = await read_totals(connection, lease.run_id)
         ledger, bytes_done = totals.ledger, totals.bytes_done
         if isinstance(error, RunStopped):
@@ -128,6 +133,12 @@ async def _store_once(
                 stored = "released" if error.reason == "release" else "paused"
                 return stored if await leases.release(connection, lease, ledger, bytes_done) else "lost"
             return "cancelled" if await leases.cancel(connection, lease, ledger, bytes_done) else "lost"
+        if isinstance(error, NotAsked):
+            # No failure of this run, and none of its retries: it waits for its host, which others have asked too often.
+            delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
+            await runs.add_notices(connection, lease.run_id, (f"waited: {error.message}",))
+            is_ours = await leases.release(connection, lease, ledger, bytes_done, delay_ms=delay_ms)
+            return "postponed" if is_ours else "lost"
         if error is None:
             try:
                 check_ledger(ledger, settings)

@@ -8,14 +8,18 @@ claims and before a trigger looks for a live run.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
+
+import structlog
 
 from db.engine import Database
 from db.repositories.sources import UnkeyedRun, key_of, set_keys, unkeyed_runs
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
 from server.sources.registry import SOURCE_TYPES
+
+log = structlog.get_logger()
 
 _UNKEYED_AT_ONCE_MAX: Final = 500
 
@@ -50,11 +54,15 @@ class SourceKeys:
         async with database.read() as connection:
             found = await unkeyed_runs(connection, _UNKEYED_AT_ONCE_MAX)
         if found:
-            keys = await asyncio.to_thread(_keys, self.source_key, found)
+            keys = await asyncio.to_thread(lambda: [(run.id, *self._keys_of(run)) for run in found])
             async with database.write() as connection:
-                for run in found:
-                    await set_keys(connection, run.id, keys[run.id], self.options_digest(run.options))
+                for run_id, source_key, digest in keys:
+                    await set_keys(connection, run_id, source_key, digest)
 
-
-def _keys(source_key: Callable[[str, str], str], found: list[UnkeyedRun]) -> dict[int, str]:
-    return {run.id: source_key(run.source_type, run.source_identifier) for run in found}
+    def _keys_of(self, run: UnkeyedRun) -> tuple[str, str]:
+        """Keys of any row, however strange: one that had none would keep all others from being claimed."""
+        try:
+            return self.source_key(run.source_type, run.source_identifier), self.options_digest(run.options)
+        except Exception as error:  # noqa: BLE001 - the run itself fails by what is wrong with it, once it is claimed
+            log.warning("row_without_meaning", action="claim", run_id=run.id, error=type(error).__name__)
+            return key_of(run.source_type, f"run {run.id}"), ""

@@ -15,8 +15,9 @@ The protocol
     Write     Each batch transaction ends by locking the run's row (shared) WHERE owner and epoch are its own. A
               takeover needs that row exclusively: either it came before, and the batch finds nothing and rolls back;
               or it waits until the batch is committed, and the new owner sees its checkpoint.
-    Orders    Cancel and pause are columns that the owner reads (control.py); only it acts on a run in progress. Pause gives
-              the run back, pending and paused; nobody claims it until it is continued.
+    Orders    Cancel and pause are columns that the owner reads (control.py), and acts on; where there is none any more,
+              whoever looks next does (settle). Pause gives the run back, pending and paused; nobody claims it until it
+              is continued. An accepted cancel wins over whatever else stops the run: the end looks for it under the lock.
     End       completed, failed, cancelled and release change the row WHERE owner and epoch are the worker's own.
 
 What each failure leaves behind
@@ -38,6 +39,8 @@ GET_LOCK is not used: it is per node and dies with its session.
 
 from __future__ import annotations
 
+from typing import Final
+
 from db.engine import Database
 from db.errors import DatabaseError
 from db.records import Lease
@@ -47,6 +50,8 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
+
+_SETTLED_AT_ONCE_MAX: Final = 100
 
 
 async def claim(database: Database, settings: Settings, owner: str, keys: SourceKeys | None = None) -> Lease | None:
@@ -67,6 +72,16 @@ async def claim(database: Database, settings: Settings, owner: str, keys: Source
             ttl_ms=round(settings.lease_ttl_seconds * 1000),
             legacy_grace_minutes=max(1, round(settings.legacy_grace_seconds / 60)),
         )
+
+
+async def settle(database: Database) -> list[int]:
+    """Cancel or pause, as was asked, the runs in progress that have no owner any more; answer their ids.
+
+    Raises:
+        DatabaseError
+    """
+    async with database.write() as connection:
+        return await leases.settle_orphans(connection, _SETTLED_AT_ONCE_MAX)
 
 
 class LeaseKeeper:

@@ -15,14 +15,14 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from db.engine import Database
-from db.errors import DatabaseError
 from db.records import Schedule
 from db.repositories.fires import try_fire
 from db.repositories.schedules import enabled_schedules, hold_for_fire, note_fire
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.cron import last_fire
+from server.core.cron import cron_problem, is_missed, last_fire, time_zone_problem
 from server.orchestration.identity import SourceKeys
+from server.orchestration.loops import repeated
 from server.orchestration.triggers import insert_for_schedule, schedule_request
 
 log = structlog.get_logger()
@@ -51,12 +51,9 @@ class RecurringSyncs:
 
     async def run(self) -> None:
         """Fire whatever is due, until cancelled."""
-        while True:
-            try:
-                await self.fire_due()
-            except DatabaseError as error:
-                log.warning("schedules_not_fired", action="schedule", error=error.message)
-            await self._clock.sleep(self._settings.schedule_interval_seconds)
+        await repeated(
+            self.fire_due, lambda: self._clock.sleep(self._settings.schedule_interval_seconds), action="schedule"
+        )
 
     async def fire_due(self) -> list[tuple[int, str, int | None]]:
         """Fire the schedules that are due and that nobody has fired; answer schedule, outcome and run of each.
@@ -70,6 +67,12 @@ class RecurringSyncs:
         self._settled = {row.id: self._settled[row.id] for row in schedules if row.id in self._settled}
         done = []
         for schedule in schedules:
+            if problem := cron_problem(schedule.cron) or time_zone_problem(schedule.time_zone):
+                # Another replica, with other time zones, has taken it; the others must not stand still for it.
+                if self._settled.get(schedule.id) != (schedule.revision, problem):
+                    log.warning("schedule_not_usable", action="schedule", schedule_id=schedule.id, problem=problem)
+                self._settled[schedule.id] = (schedule.revision, problem)
+                continue
             fire, instant = last_fire(schedule.cron, ZoneInfo(schedule.time_zone), now)
             if self._settled.get(schedule.id) == (schedule.revision, fire):
                 continue
@@ -98,5 +101,5 @@ class RecurringSyncs:
 
 
 def _counts(schedule: Schedule, instant: datetime, now: datetime) -> bool:
-    late_seconds = (now - instant).total_seconds()
-    return instant.timestamp() * 1000 >= schedule.starts_at_ms and late_seconds <= schedule.catch_up_seconds
+    starts = instant.timestamp() * 1000 >= schedule.starts_at_ms
+    return starts and not is_missed(instant, now, schedule.catch_up_seconds)

@@ -15,19 +15,20 @@ from typing import Final
 import structlog
 
 from db.engine import Database
-from db.errors import DatabaseError
 from db.repositories import kept_pages
-from db.repositories.fires import try_fire
-from db.repositories.retention import old_runs, remove_batches, remove_errors, remove_run
+from db.repositories.fires import forget_before, try_fire
+from db.repositories.retention import old_runs, remove_batches, remove_errors, remove_runs
 from db.repositories.sources import forget_sources
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.orchestration.loops import repeated
 
 log = structlog.get_logger()
 
 RETENTION_SCHEDULE: Final = "retention"
 _LOOK_AGAIN_SECONDS: Final = 60.0
 _RUNS_AT_ONCE: Final = 100
+_FIRES_KEPT_DAYS: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,7 @@ class Retention:
 
     async def run(self) -> None:
         """Clean up once an hour, until cancelled."""
-        while True:
-            try:
-                await self.clean_if_due()
-            except DatabaseError as error:
-                log.warning("retention_failed", action="retention", error=error.message)
-            await self._clock.sleep(_LOOK_AGAIN_SECONDS)
+        await repeated(self.clean_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS), action="retention")
 
     async def clean_if_due(self) -> Removed | None:
         """Clean up unless some replica has in this hour; answer what was removed.
@@ -88,13 +84,15 @@ class Retention:
                 )
             if not ids:
                 break
-            for run_id in ids:
-                found = await self._remove(run_id, left)
-                left -= found.transactions
-                runs, errors, batches = runs + found.runs, errors + found.errors, batches + found.batches
-                if left <= 0:
-                    break
+            found = await self._remove(ids, left)
+            left -= found.transactions
+            runs, errors, batches = runs + found.runs, errors + found.errors, batches + found.batches
             after_id = ids[-1]
+        rows_max, count = settings.retention_rows_per_transaction, settings.retention_rows_per_transaction
+        while left > 0 and count == rows_max:
+            async with self._database.write() as connection:
+                count = await forget_before(connection, _FIRES_KEPT_DAYS * 24 * 60, rows_max)
+            left -= count > 0
         async with self._database.write() as connection:
             await forget_sources(
                 connection,
@@ -111,8 +109,8 @@ class Retention:
             log.info("cleaned_up", action="retention", runs=runs, errors=errors, batches=batches)
         return removed
 
-    async def _remove(self, run_id: int, transactions_max: int) -> Removed:
-        """Remove one run, or as much of what hangs on it as the transactions allow."""
+    async def _remove(self, run_ids: list[int], transactions_max: int) -> Removed:
+        """Remove some runs, or as much of what hangs on them as the transactions allow."""
         limit = self._settings.retention_rows_per_transaction
         counts = [0, 0]
         transactions = 0
@@ -122,9 +120,9 @@ class Retention:
                 if transactions >= transactions_max:
                     return Removed(0, counts[0], counts[1], transactions)
                 async with self._database.write() as connection:
-                    count = await remove(connection, run_id, limit)
+                    count = await remove(connection, run_ids, limit)
                 counts[place] += count
                 transactions += 1
         async with self._database.write() as connection:
-            is_gone = await remove_run(connection, run_id)
-        return Removed(int(is_gone), counts[0], counts[1], transactions + 1)
+            gone = await remove_runs(connection, run_ids)
+        return Removed(gone, counts[0], counts[1], transactions + 1)

@@ -7,12 +7,12 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from db.engine import Database
-from db.records import PENDING, TERMINAL_STATUSES, ErrorRow, Run
+from db.records import LIVE_STATUSES, PENDING, TERMINAL_STATUSES, ErrorRow, Run
 from db.repositories import runs
 from db.repositories.errors import list_errors
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Conflict, Invalid, NotFound
+from server.core.errors import Conflict, Invalid, NotFound, Retryable
 from server.core.secret_box import SecretBox
 from server.events import ProgressHub
 from server.orchestration.identity import SourceKeys
@@ -193,7 +193,7 @@ class Runs:
         await self.get(run_id)
         async with self._database.write() as connection:
             status = await runs.request_cancel(connection, run_id)
-        if status in TERMINAL_STATUSES:
+        if status is not None and status not in LIVE_STATUSES:
             raise _ended(run_id, status)
         if status != PENDING:
             self._stop_here(run_id, "cancel")
@@ -224,7 +224,7 @@ class Runs:
         await self.get(run_id)
         async with self._database.write() as connection:
             before = await runs.set_paused(connection, run_id, paused)
-        if before is not None and before[0] in TERMINAL_STATUSES:
+        if before is not None and before[0] not in LIVE_STATUSES:
             raise _ended(run_id, before[0])
         if paused:
             self._stop_here(run_id, "pause")
@@ -232,6 +232,14 @@ class Runs:
             self._wake()
         self.changed(run_id)
         return await self.get(run_id)
+
+    async def end_watches(self) -> None:
+        """Give every stream the last that there is to say, and end it: the service stops."""
+        stopping = Retryable(
+            "SHUTTING_DOWN", "the service is stopping; the run goes on when it is back", category="system"
+        )
+        await self._runs_hub.close(stopping)
+        await self._stats_hub.close(stopping)
 
     def changed(self, run_id: int) -> None:
         """A run changed here: those who watch it look now."""
@@ -244,4 +252,9 @@ class Runs:
 
 
 def _ended(run_id: int, status: str) -> Conflict:
+    if status not in TERMINAL_STATUSES:
+        text = (
+            f"run {run_id} has the status {status[:50]!r}, which another program gave it and this service does not know"
+        )
+        return Conflict("RUN_ENDED", text, field="syncRunId")
     return Conflict("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")

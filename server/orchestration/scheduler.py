@@ -15,19 +15,18 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from db.engine import Database
-from db.errors import DatabaseError
 from db.repositories import runs
-from db.repositories.fires import forget_before, try_fire
+from db.repositories.fires import try_fire
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.cron import last_fire
+from server.core.cron import is_missed, last_fire
+from server.orchestration.loops import repeated
 
 log = structlog.get_logger()
 
 RETRY_SCHEDULE: Final = "retry-failed-runs"
 _LOOK_AGAIN_SECONDS_MAX: Final = 30.0
 _RUNS_PER_FIRE_MAX: Final = 10_000
-_FIRES_KEPT_DAYS: Final = 30
 
 
 class RetryScheduler:
@@ -47,12 +46,7 @@ class RetryScheduler:
 
     async def run(self) -> None:
         """Fire whenever it is due, until cancelled."""
-        while True:
-            try:
-                await self.fire_if_due()
-            except DatabaseError as error:
-                log.warning("retry_not_fired", action="retry", error=error.message)
-            await self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX)
+        await repeated(self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), action="retry")
 
     async def fire_if_due(self) -> list[int] | None:
         """Fire when a fire is due that nobody has taken; answer the ids of the runs made pending, None without a fire.
@@ -63,7 +57,7 @@ class RetryScheduler:
         settings = self._settings
         now = self._clock.now()
         fire, instant = last_fire(settings.retry_cron, self._time_zone, now)
-        if fire == self._last_seen or (now - instant).total_seconds() > settings.retry_catch_up_seconds:
+        if fire == self._last_seen or is_missed(instant, now, settings.retry_catch_up_seconds):
             return None
         async with self._database.write() as connection:
             if not await try_fire(connection, RETRY_SCHEDULE, fire):
@@ -76,7 +70,6 @@ class RetryScheduler:
                 limit=_RUNS_PER_FIRE_MAX,
                 spread_ms=settings.retry_spread_seconds * 1000,
             )
-            await forget_before(connection, _FIRES_KEPT_DAYS * 24 * 60)
         self._last_seen = fire
         log.info("retry_fired", action="retry", fire=fire, time_zone=settings.time_zone, runs=len(ids))
         self._wake()

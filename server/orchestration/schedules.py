@@ -121,6 +121,8 @@ class Schedules:
         """
         present = await self.get(schedule_id)
         changed = self._changed(present, draft)
+        if changed == present and revision in (None, present.revision):
+            return present
         if _times(changed) != _times(present):
             changed = replace(changed, starts_at_ms=self._now_ms())
         async with self._database.write() as connection:
@@ -151,8 +153,8 @@ class Schedules:
         return await self._runs.start(await schedule_request(schedule, self._keys))
 
     def next_fire_at(self, schedule: Schedule) -> datetime | None:
-        """When the schedule fires next, in UTC; None while it is switched off."""
-        if not schedule.enabled:
+        """When the schedule fires next, in UTC; None while it is switched off, or cannot be used here."""
+        if not schedule.enabled or cron_problem(schedule.cron) or time_zone_problem(schedule.time_zone):
             return None
         return next_fire(schedule.cron, ZoneInfo(schedule.time_zone), self._clock.now())
 
@@ -167,6 +169,13 @@ class Schedules:
         kind = source_type(changed.source_type)
         if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
             raise Invalid("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
+        is_elsewhere = kind.secrets_go_to(changed.source_identifier) != kind.secrets_go_to(schedule.source_identifier)
+        if is_elsewhere and schedule.source_identifier and draft.options is None and _has_secret(schedule.options):
+            raise Invalid(
+                "INVALID_REQUEST",
+                "the options hold secrets for another scheme, host or port; send options with the new sourceIdentifier",
+                field="options",
+            )
         source = kind.load(changed.source_identifier, changed.options, draft.options is not None)
         find_target(source.mapping.target)
         if draft.options is None:
@@ -179,6 +188,13 @@ class Schedules:
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)
+
+
+def _has_secret(value: Any) -> bool:
+    """Whether stored options hold a secret, in whatever form."""
+    if isinstance(value, Mapping):
+        return value.keys() in ({"encrypted"}, {"env"}, {"file"}) or any(map(_has_secret, value.values()))
+    return isinstance(value, list) and any(map(_has_secret, value))
 
 
 def _times(schedule: Schedule) -> tuple[str, str, bool]:

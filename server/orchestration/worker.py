@@ -1,8 +1,8 @@
 """The worker pool of one replica: claims runs, executes at most `runs_concurrent_max` at once, drains on stop.
 
 It looks for work when it is woken (a run was triggered here, a run ended) and every poll interval (a run was stored
-elsewhere, or a lease expired). A database fault while looking is logged and the next look comes one interval later; it
-never ends the pool. A run whose ending cannot be stored keeps its lease until it expires; then any replica goes on.
+elsewhere, or a lease expired). A fault while looking is logged and the next look comes one interval later; it never ends
+the pool. A run whose ending cannot be stored keeps its lease until it expires; then any replica goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.context import RunContext
 from server.orchestration.control import ControlWatch
 from server.orchestration.ending import store_ending
-from server.orchestration.leases import LeaseKeeper, claim
+from server.orchestration.leases import LeaseKeeper, claim, settle
+from server.orchestration.loops import repeated
 from server.orchestration.mirror import forget_ended
 from server.orchestration.signals import RunSignals, RunStopped, StopReason
 from server.sources.base import WatermarkRule
@@ -64,7 +65,7 @@ class Worker:
     def start(self) -> None:
         """Begin to look for work."""
         self._looking = [
-            asyncio.create_task(self._poll(), name="worker-poll"),
+            asyncio.create_task(repeated(self._look, self._wait, action="claim"), name="worker-poll"),
             asyncio.create_task(self._control.run(), name="worker-control"),
         ]
 
@@ -97,21 +98,23 @@ class Worker:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
 
-    async def _poll(self) -> None:
-        settings = self._context.settings
-        while True:
-            self._wake.clear()
-            try:
-                while len(self._running) < settings.runs_concurrent_max:
-                    lease = await claim(self._context.database, settings, self._owner, self._context.keys)
-                    if lease is None:
-                        break
-                    self._start(lease)
-            except DatabaseError as error:
-                log.warning("claim_failed", action="claim", error=error.message)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(settings.poll_interval_seconds):
-                    await self._wake.wait()
+    async def _look(self) -> None:
+        """Settle what nobody owns, and claim as many runs as there is room for."""
+        database, settings = self._context.database, self._context.settings
+        self._wake.clear()
+        for run_id in await settle(database):
+            log.info("run_settled", action="settle", run_id=run_id)
+            self._changed(run_id)
+        while len(self._running) < settings.runs_concurrent_max:
+            lease = await claim(database, settings, self._owner, self._context.keys)
+            if lease is None:
+                return
+            self._start(lease)
+
+    async def _wait(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._context.settings.poll_interval_seconds):
+                await self._wake.wait()
 
     def _start(self, lease: Lease) -> None:
         signals = RunSignals(self._context.settings.stall_timeout_seconds)

@@ -94,12 +94,14 @@ class SourceType:
             database may hold, such as sealed secrets. Raises Invalid.
         secret_places: answers where an options document holds secrets.
         identity: what an identifier means, the same for each of its spellings. May look at the disk; never raises.
+        secrets_go_to: where the secrets of the options are sent, such as scheme, host and port; never raises.
     """
 
     name: str
     load: Callable[[str, Mapping[str, Any], bool], Source]
     secret_places: Callable[[], SecretPlaces]
     identity: Callable[[str, Settings], str]
+    secrets_go_to: Callable[[str], str]
 
 
 def _csv(identifier: str, options: Mapping[str, Any], _from_caller: bool) -> Source:
@@ -126,6 +128,15 @@ def _api_identity(identifier: str, _settings: Settings) -> str:
     return identity(identifier)
 
 
+def _api_secrets_go_to(identifier: str) -> str:
+    from server.sources.api.urls import origin
+
+    try:
+        return str(origin(identifier))
+    except ValueError:
+        return identifier
+
+
 def _api_secrets() -> SecretPlaces:
     from server.sources.api.options import SECRET_PLACES
 
@@ -133,8 +144,8 @@ def _api_secrets() -> SecretPlaces:
 
 
 SOURCE_TYPES: Final[dict[str, SourceType]] = {
-    "csv": SourceType("csv", _csv, SecretPlaces, _csv_identity),
-    "api": SourceType("api", _api, _api_secrets, _api_identity),
+    "csv": SourceType("csv", _csv, SecretPlaces, _csv_identity, lambda _identifier: ""),
+    "api": SourceType("api", _api, _api_secrets, _api_identity, _api_secrets_go_to),
 }
 
 

@@ -13,6 +13,7 @@ from gateway.serving import gateway_running
 from tests.clients.scripted_service import Refusal, Script
 from tests.gateway.conftest import settings
 
+NO_ROUTE = {"reason": "INVALID_REQUEST", "nextStep": "compare method and path with /openapi.json"}
 BODY = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"}
 
 
@@ -113,7 +114,7 @@ async def test_an_unknown_route_is_a_404_in_the_same_shape(http: httpx.AsyncClie
     answer = await http.get(path)
 
     assert answer.status_code == 404
-    assert answer.json() == {"success": False, "error": "Not Found"}
+    assert answer.json() == {"success": False, "error": "Not Found"} | NO_ROUTE
 
 
 @pytest.mark.parametrize(
@@ -134,7 +135,7 @@ async def test_a_wrong_method_is_a_405_that_names_the_right_one(
     answer = await http.request(method, path)
 
     assert answer.status_code == 405
-    assert answer.json() == {"success": False, "error": "Method Not Allowed"}
+    assert answer.json() == {"success": False, "error": "Method Not Allowed"} | NO_ROUTE
     assert allowed in answer.headers["allow"]
     assert script.requests == []
 

@@ -90,6 +90,45 @@ async def test_where_the_clock_goes_back_the_hour_that_comes_twice_fires_once(re
     assert fires == [0]
 
 
+async def test_without_a_window_a_fire_happens_in_its_own_minute_only(replica: Replica) -> None:
+    await replica.create(catch_up_seconds=0)
+    at(replica, NIGHT)
+    replica.clock.move(55)
+    assert await replica.fired() == ["started"]
+    replica.clock.move(86_400 + 10)
+    assert await replica.fired() == []
+
+
+async def test_a_schedule_that_this_replica_cannot_use_holds_up_no_other(database: Database, replica: Replica) -> None:
+    other = await replica.create(source_identifier="b.csv")
+    await replica.create()
+    async with database.write() as connection:
+        which = update(sync_schedules).where(sync_schedules.c.id == other.id)
+        await connection.execute(which.values(time_zone="America/New_Zone"))
+    at(replica, NIGHT)
+    assert await replica.fired() == ["started"]
+    assert replica.schedules.next_fire_at((await replica.schedules.page(None, 10))[1]) is None
+
+
+async def test_a_change_that_changes_nothing_leaves_the_revision(replica: Replica) -> None:
+    schedule = await replica.create()
+    same = await replica.schedules.update(schedule.id, ScheduleDraft(cron="0 3 * * *"), None)
+    assert same.revision == schedule.revision
+
+
+async def test_secrets_do_not_follow_a_schedule_to_another_host(replica: Replica) -> None:
+    bearer = {"auth": {"type": "bearer", "token": "t"}}
+    schedule = await replica.create(source_type="api", source_identifier="https://a.example/songs", options=bearer)
+    for elsewhere in ("https://b.example/songs", "http://a.example/songs", "https://a.example:8443/songs"):
+        with pytest.raises(Invalid) as caught:
+            await replica.schedules.update(schedule.id, ScheduleDraft(source_identifier=elsewhere), None)
+        assert caught.value.field == "options"
+    moved = ScheduleDraft(source_identifier="https://a.example/others")
+    assert (await replica.schedules.update(schedule.id, moved, None)).options == schedule.options
+    again = ScheduleDraft(source_identifier="https://b.example/songs", options=bearer)
+    assert (await replica.schedules.update(schedule.id, again, None)).source_identifier == "https://b.example/songs"
+
+
 @pytest.mark.parametrize(("minutes_late", "outcomes"), [(0, ["started"]), (59, ["started"]), (61, [])])
 async def test_a_missed_fire_is_caught_up_once_within_its_window(
     replica: Replica, minutes_late: int, outcomes: list[str]
@@ -172,6 +211,9 @@ async def test_a_change_that_another_caller_was_faster_with_is_refused(replica: 
     [
         ({"cron": "0 3 * *"}, "cron"),
         ({"cron": "0 0 30 2 *"}, "cron"),
+        ({"cron": "R * * * *"}, "cron"),
+        ({"cron": "H 3 * * *"}, "cron"),
+        ({"time_zone": "localtime"}, "timeZone"),
         ({"time_zone": "Mars/Olympus"}, "timeZone"),
         ({"overlap_policy": "twice"}, "overlapPolicy"),
         ({"catch_up_seconds": -1}, "catchUpSeconds"),

@@ -9,7 +9,7 @@ from sqlalchemy import func, insert, select
 
 from db.engine import Database
 from db.repositories.dialect import minutes_before_now
-from db.schema import sync_batches, sync_errors, sync_kept_pages, sync_runs, sync_sources
+from db.schema import sync_batches, sync_errors, sync_kept_pages, sync_runs, sync_schedule_fires, sync_sources
 from server.core.config import Settings
 from server.orchestration.retention import Removed, Retention
 from tests.support.clock import FakeClock
@@ -119,3 +119,21 @@ async def test_pages_that_are_too_old_to_be_asked_for_go_too(database: Database,
         )
     await retention(database).clean()
     assert await count(database, sync_kept_pages) == stays
+
+
+async def test_many_runs_go_in_few_transactions(database: Database) -> None:
+    for number in range(250):
+        await ended(database, "failed", 31, source=str(number))
+    removed = await retention(database, retention_transactions_max=20).clean()
+    assert (removed.runs, await left(database)) == (250, [])
+
+
+@pytest.mark.parametrize(("days", "stays"), [(29, 5), (31, 0)])
+async def test_old_fires_go_a_few_at_a_time(database: Database, days: int, stays: int) -> None:
+    moment = minutes_before_now(days * DAY_MINUTES)
+    async with database.write() as connection:
+        for number in range(5):
+            values = {"schedule_name": "s", "fire_at_local": str(number), "fired_at": moment}
+            await connection.execute(insert(sync_schedule_fires).values(values))
+    await retention(database, retention_rows_per_transaction=2).clean()
+    assert await count(database, sync_schedule_fires) == stays

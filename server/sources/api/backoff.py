@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from server.core.circuit import NotAsked
 from server.core.clock import Clock
 from server.core.errors import Retryable
 
@@ -35,26 +36,32 @@ class Backoff:
         self._wait_seconds_max = wait_seconds_max
         self._deadline_seconds = clock.monotonic_seconds() + elapsed_seconds_max
         self._failures = 0
+        self._fault: Retryable | None = None
 
     async def wait_or_raise(self, fault: Retryable) -> None:
         """Wait before the next try.
 
         Raises:
             Retryable: no try is left, or the wait would be too long; the text tells how many tries there were.
+            NotAsked: as before, and the source was not asked once.
         """
         self._failures += 1
+        if not isinstance(fault, NotAsked):
+            self._fault = fault
         wait_seconds = self._next_wait_seconds(fault.retry_after_seconds)
         if (
             self._failures >= self._attempts_max
             or wait_seconds > self._wait_seconds_max * (1 + _JITTER_SHARE)
             or self._clock.monotonic_seconds() + wait_seconds > self._deadline_seconds
         ):
+            if self._fault is None:
+                raise fault
             tries = "1 try" if self._failures == 1 else f"{self._failures} tries"
             raise Retryable(
-                fault.reason,
-                f"{fault.message} (after {tries})",
-                category=fault.category,
-                next_step=fault.next_step,
+                self._fault.reason,
+                f"{self._fault.message} (after {tries})",
+                category=self._fault.category,
+                next_step=self._fault.next_step,
                 retry_after_seconds=fault.retry_after_seconds,
             ) from fault
         await self._clock.sleep(wait_seconds)

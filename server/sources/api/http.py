@@ -22,7 +22,7 @@ from typing import Final
 
 import httpx
 
-from server.core.circuit import Busy
+from server.core.circuit import Busy, NotAsked
 from server.core.errors import Fatal, Retryable
 from server.sources.api import urls
 from server.sources.api.auth import Credentials
@@ -166,9 +166,9 @@ class ApiClient:
         """Wait until the host may be asked again; a wait that is too long is the retry's."""
         wait_seconds = self._pace.held_seconds(self._clock)
         if wait_seconds > self._settings.http_retry_wait_seconds_max:
-            raise Retryable(
+            raise NotAsked(
                 "SOURCE_UNAVAILABLE",
-                f"{label} of {urls.shown(url)}: the host's rate limit is used up for {wait_seconds:.0f} seconds",
+                f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
         await self._pace.take_turn(self._clock, self._per_second_max)
@@ -179,16 +179,28 @@ class ApiClient:
             async with asyncio.timeout(self._settings.http_timeout_seconds):
                 return await self._follow(request, label, token)
         except (TimeoutError, httpx.TimeoutException) as error:
-            seconds = self._settings.http_timeout_seconds
-            if isinstance(error, httpx.ConnectTimeout):
-                seconds = min(seconds, self._settings.http_connect_timeout_seconds)
-            elif isinstance(error, httpx.ReadTimeout):
-                seconds = min(seconds, self._settings.http_read_timeout_seconds)
-            raise Retryable("SOURCE_UNAVAILABLE", f"{source} did not answer within {seconds:g} seconds") from error
+            raise self._timed_out(error, source) from error
         except httpx.RemoteProtocolError as error:
             raise Retryable("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
         except httpx.TransportError as error:
             raise Retryable("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
+
+    def _timed_out(self, error: Exception, source: str) -> Retryable:
+        settings = self._settings
+        what, setting, seconds = "was not whole", "TIMEOUT", settings.http_timeout_seconds
+        if isinstance(error, httpx.ConnectTimeout):
+            what, setting, seconds = (
+                "could not be connected to",
+                "CONNECT_TIMEOUT",
+                settings.http_connect_timeout_seconds,
+            )
+        elif isinstance(error, httpx.TimeoutException):
+            what, setting, seconds = "sent nothing", "READ_TIMEOUT", settings.http_read_timeout_seconds
+        return Retryable(
+            "SOURCE_UNAVAILABLE",
+            f"{source} {what} within {min(seconds, settings.http_timeout_seconds):g} seconds "
+            f"(TECHAURA_SYNC_HTTP_{setting}_SECONDS)",
+        )
 
     async def _follow(self, request: PageRequest, label: str, token: str | None) -> Answer:
         method, url, content = request.method, request.url, request.content
