@@ -362,7 +362,7 @@ sync_source_memory = Table(
     **_TABLE_OPTIONS,
 )
 
-# Pages of APIs as they were sent, compressed, to be asked for only if they have changed.
+# Pages of APIs as they were sent, compressed and sealed, to be asked for only if they have changed.
 sync_kept_pages = Table(
     "sync_kept_pages",
     metadata,
@@ -371,7 +371,6 @@ sync_kept_pages = Table(
     Column("page_key", _digest(), primary_key=True),
     Column("etag", _key_text(500), nullable=False),
     Column("last_modified", _key_text(500), nullable=False),
-    Column("headers", JSON, nullable=False),
     Column("content", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb"), nullable=False),
     Column("content_bytes", Integer, nullable=False),
     Column("kept_at", _TIME, nullable=False, server_default=_NOW),

@@ -182,6 +182,7 @@ def api_options() -> Schema:
         pageParam=TEXT,
         cursorParam=TEXT,
         maxPages={"type": "integer", "minimum": 1, "maximum": 1_000_000},
+        firstPage={"type": "integer", "minimum": 0, "maximum": 1},
         pageSize={"type": "integer", "minimum": 1, "maximum": 100_000},
         paramsIn={"enum": ["query", "body"]},
         cursorPath=TEXT,
@@ -209,7 +210,7 @@ def api_options() -> Schema:
         format={"enum": ["auto", "json", "ndjson", "csv"]},
         csvDelimiter=TEXT,
         incremental=incremental | {"required": ["cursorField", "param"]},
-        requestsPerSecond={"type": "number", "exclusiveMinimum": 0, "maximum": 1000},
+        requestsPerSecond={"type": "number", "minimum": 0.01, "maximum": 1000},
         conditional=FLAG,
     )
 

@@ -289,6 +289,7 @@ _PAGINATION: Final[dict[str, Setter[sources_pb2.ApiPagination]]] = {
     "pageParam": _text("page_param"),
     "cursorParam": _text("cursor_param"),
     "maxPages": _whole_number("max_pages"),
+    "firstPage": _whole_number("first_page"),
     "pageSize": _whole_number("page_size"),
     "paramsIn": _text("params_in"),
     "cursorPath": _text("cursor_path"),

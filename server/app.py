@@ -39,6 +39,7 @@ from server.orchestration.signals import StopReason
 from server.orchestration.source_memory import SealedMemory
 from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
+from server.sources.kept_pages import KeptPages
 from server.sources.pace import HostPaces
 
 log = structlog.get_logger()
@@ -118,6 +119,12 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         def reveal(secret: SecretValue) -> str:
             return box.reveal(secret, os.environ)
 
+        def kept_pages(run_id: int) -> KeptPages:
+            # Comes with the first run: a start needs no zstd.
+            from server.orchestration.kept_pages import StoredPages
+
+            return StoredPages(database, settings, run_id, box)
+
         worker: Worker
 
         def wake() -> None:
@@ -139,6 +146,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             circuits=Circuits.from_settings(settings),
             memory=memory,
             paces=paces,
+            kept_pages=kept_pages,
         )
         worker = Worker(context, runs.load_source, runs.changed)
         previews = Previews(settings, clock, reveal, memory, paces)

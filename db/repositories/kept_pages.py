@@ -21,14 +21,12 @@ class KeptRow:
     """One row.
 
     Args:
-        headers: JSON-able.
-        content: the body, compressed.
+        content: the page, compressed and sealed.
     """
 
     page_key: str
     etag: str
     last_modified: str
-    headers: dict[str, str]
     content: bytes
 
 
@@ -71,9 +69,9 @@ async def known(
     return [(row.page_key, row.etag, row.last_modified) for row in rows]
 
 
-async def held(connection: AsyncConnection, scope: PageScope) -> Held:
-    """What is kept of a scope."""
-    total = select(func.count(), func.coalesce(func.sum(_P.content_bytes), 0)).where(scope.where())
+async def held(connection: AsyncConnection, source_key: str) -> Held:
+    """What is kept of a source, with whichever options."""
+    total = select(func.count(), func.coalesce(func.sum(_P.content_bytes), 0)).where(_P.source_key == source_key)
     count, size_bytes = (await connection.execute(total)).one()
     return Held(int(count), int(size_bytes))
 
@@ -83,7 +81,7 @@ async def recall(connection: AsyncConnection, scope: PageScope, page_key: str) -
     row = (
         await connection.execute(select(sync_kept_pages).where(scope.where(), _P.page_key == page_key))
     ).one_or_none()
-    return None if row is None else KeptRow(row.page_key, row.etag, row.last_modified, dict(row.headers), row.content)
+    return None if row is None else KeptRow(row.page_key, row.etag, row.last_modified, row.content)
 
 
 async def keep(connection: AsyncConnection, scope: PageScope, rows: Sequence[KeptRow]) -> None:
@@ -95,14 +93,13 @@ async def keep(connection: AsyncConnection, scope: PageScope, rows: Sequence[Kep
             "page_key": row.page_key,
             "etag": row.etag,
             "last_modified": row.last_modified,
-            "headers": row.headers,
             "content": row.content,
             "content_bytes": len(row.content),
             "kept_at": now(),
         }
         for row in rows
     ]
-    names = ("etag", "last_modified", "headers", "content", "content_bytes", "kept_at")
+    names = ("etag", "last_modified", "content", "content_bytes", "kept_at")
     insert: Any
     if connection.dialect.name == "sqlite":
         insert = sqlite.insert(sync_kept_pages).values(values)
@@ -118,6 +115,12 @@ async def forget(connection: AsyncConnection, scope: PageScope, page_keys: Colle
     """Forget some pages of a scope, or all of them."""
     which = scope.where() if page_keys is None else and_(scope.where(), _P.page_key.in_(page_keys))
     await connection.execute(delete(sync_kept_pages).where(which))
+
+
+async def forget_others(connection: AsyncConnection, scope: PageScope) -> None:
+    """Forget the pages of a source with other options."""
+    others = and_(_P.source_key == scope.source_key, _P.options_digest != scope.options_digest)
+    await connection.execute(delete(sync_kept_pages).where(others))
 
 
 async def forget_before(connection: AsyncConnection, *, age_minutes: int, limit: int) -> int:

@@ -169,7 +169,7 @@ class Settings(BaseSettings):
         64 * 1024 * 1024,
         ge=0,
         le=1 << 40,
-        description="pages of one API source that are kept to be asked for only if they have changed, compressed; 0: none",
+        description="pages of one API source, compressed and sealed, that are kept to be asked for only if they have changed; 0: none",
     )
     http_kept_pages_max: int = Field(10_000, ge=0, le=1_000_000, description="such pages of one API source at the most")
     http_kept_page_days_max: int = Field(

@@ -12,8 +12,13 @@ from server.core.config import Settings
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
 from server.sources.base import ForgetfulMemory, SourceContext, SourceMemory
+from server.sources.kept_pages import KeptPages, NoPages
 from server.sources.pace import HostPaces
 from server.sources.registry import Reveal
+
+
+def _none_kept(_run_id: int) -> KeptPages:
+    return NoPages()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +32,7 @@ class RunContext:
         progressed: told the id of a run each time one of its batches is committed.
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host.
+        kept_pages: the pages that are kept of the source of a run.
     """
 
     database: Database
@@ -38,12 +44,10 @@ class RunContext:
     circuits: Circuits = field(default_factory=Circuits)
     memory: SourceMemory = field(default_factory=ForgetfulMemory)
     paces: HostPaces = field(default_factory=HostPaces)
+    kept_pages: Callable[[int], KeptPages] = _none_kept
 
     def source_context(self, run_id: int, signals: RunSignals, *, watermark: str | None) -> SourceContext:
         """What the source of one run is given."""
-        # Imported here, since it comes with the first run: zstd is not needed to start.
-        from server.orchestration.kept_pages import StoredPages
-
         return SourceContext(
             self.settings,
             self.clock,
@@ -52,5 +56,5 @@ class RunContext:
             watermark=watermark,
             memory=self.memory,
             paces=self.paces,
-            kept_pages=StoredPages(self.database, self.settings, run_id, self.keys.options_digest),
+            kept_pages=self.kept_pages(run_id),
         )

@@ -1,4 +1,4 @@
-"""The kept pages of one run (sources.kept_pages.KeptPages) in the database: compressed, and within bounds.
+"""The kept pages of one run (sources.kept_pages.KeptPages) in the database: compressed, sealed, and within bounds.
 
 Whatever is kept can be lost at any time without harm: the page is then asked for in full. So a page is left out where
 there is no room, and nothing is kept together with anything else.
@@ -7,15 +7,17 @@ there is no room, and nothing is kept together with anything else.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
 import zstandard
 
 from db.engine import Database
 from db.repositories import kept_pages
-from db.repositories.kept_pages import KeptRow, PageScope
+from db.repositories.kept_pages import Held, KeptRow, PageScope
 from server.core.config import Settings
+from server.core.secret_box import SecretBox
 from server.sources.kept_pages import KeptPage, Validators
 
 # Far below max_allowed_packet (16 MB at the least); a page that is larger than a statement may be is not kept.
@@ -29,21 +31,19 @@ class StoredPages:
     """The kept pages of the source and the options of a run.
 
     Args:
-        digest: a keyed digest of a document.
+        box: seals the pages, since a source may say a secret back in them; its key also makes the digests.
     """
 
-    def __init__(
-        self, database: Database, settings: Settings, run_id: int, digest: Callable[[Mapping[str, str]], str]
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, run_id: int, box: SecretBox) -> None:
         self._database = database
         self._settings = settings
         self._run_id = run_id
-        self._digest = digest
+        self._box = box
         self._found: PageScope | None = None
 
     def key_of(self, asked: Mapping[str, str]) -> str:
         """A keyed digest."""
-        return self._digest(asked)
+        return self._box.digest(asked)
 
     async def known(self) -> Mapping[str, Validators]:
         """Every kept page that is not too old.
@@ -70,10 +70,11 @@ class StoredPages:
         scope = await self._scope()
         async with self._database.read() as connection:
             row = await kept_pages.recall(connection, scope, key)
-        if row is None:
+        packed = self._box.open_bytes(row.content) if row is not None else None
+        if row is None or packed is None:
             return None
-        body = zstandard.ZstdDecompressor().decompress(row.content)
-        return KeptPage(Validators(row.etag, row.last_modified), row.headers, body)
+        headers, _, body = zstandard.ZstdDecompressor().decompress(packed).partition(b"\n")
+        return KeptPage(Validators(row.etag, row.last_modified), json.loads(headers), body)
 
     async def keep(self, pages: Mapping[str, KeptPage]) -> None:
         """Keep pages, as far as there is room.
@@ -81,14 +82,15 @@ class StoredPages:
         Raises:
             DatabaseError
         """
-        scope, settings = await self._scope(), self._settings
-        rows = await asyncio.to_thread(_rows, pages)
+        scope = await self._scope()
+        rows = await asyncio.to_thread(self._rows, pages)
         for group in _groups(rows):
             async with self._database.write() as connection:
-                held = await kept_pages.held(connection, scope)
-                size_bytes = held.size_bytes + sum(len(row.content) for row in group)
-                if size_bytes > settings.http_kept_bytes_max or held.count + len(group) > settings.http_kept_pages_max:
-                    return
+                if not self._has_room(await kept_pages.held(connection, scope.source_key), group):
+                    # What other options have left behind: a token that is no more, say.
+                    await kept_pages.forget_others(connection, scope)
+                    if not self._has_room(await kept_pages.held(connection, scope.source_key), group):
+                        return
                 await kept_pages.keep(connection, scope, group)
 
     async def forget(self, keys: Collection[str] | None = None) -> None:
@@ -104,25 +106,25 @@ class StoredPages:
             async with self._database.write() as connection:
                 await kept_pages.forget(connection, scope, part)
 
+    def _has_room(self, held: Held, group: list[KeptRow]) -> bool:
+        size_bytes = held.size_bytes + sum(len(row.content) for row in group)
+        settings = self._settings
+        return size_bytes <= settings.http_kept_bytes_max and held.count + len(group) <= settings.http_kept_pages_max
+
+    def _rows(self, pages: Mapping[str, KeptPage]) -> list[KeptRow]:
+        compressor = zstandard.ZstdCompressor(level=_LEVEL)
+        rows = []
+        for key, page in pages.items():
+            packed = compressor.compress(json.dumps(page.headers).encode("ascii") + b"\n" + page.body)
+            validators = page.validators
+            rows.append(KeptRow(key, validators.etag, validators.last_modified, self._box.seal_bytes(packed)))
+        return rows
+
     async def _scope(self) -> PageScope:
         if self._found is None:
             async with self._database.read() as connection:
                 self._found = await kept_pages.scope_of(connection, self._run_id)
         return self._found
-
-
-def _rows(pages: Mapping[str, KeptPage]) -> list[KeptRow]:
-    compressor = zstandard.ZstdCompressor(level=_LEVEL)
-    return [
-        KeptRow(
-            key,
-            page.validators.etag,
-            page.validators.last_modified,
-            dict(page.headers),
-            compressor.compress(page.body),
-        )
-        for key, page in pages.items()
-    ]
 
 
 def _groups(rows: Sequence[KeptRow]) -> Iterator[list[KeptRow]]:

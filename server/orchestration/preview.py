@@ -96,9 +96,15 @@ class Previews:
 
         # Loaded late, as for runs: a start should not pay for it.
         from server.sources.api.json_values import to_text
-        from server.sources.head import shown_text
+        from server.sources.head import shown_text, without_secrets
 
-        context = SourceContext(_for_a_look(self._settings), self._clock, memory=self._memory, paces=self._paces)
+        context = SourceContext(
+            _for_a_look(self._settings),
+            self._clock,
+            memory=self._memory,
+            paces=self._paces,
+            secret_seen=secrets.append,
+        )
         head = await source.head(context, reveal, ROWS_MAX)
         plan = plan_for(source.mapping, head.columns, source_type=kind, source_identifier=source_identifier)
         rows: tuple[Mapping[str, str], ...] = ()
@@ -118,7 +124,7 @@ class Previews:
         return Preview(
             item_count=count,
             is_whole=head.is_whole,
-            fields=head.fields,
+            fields=tuple(without_secrets(name, secrets) for name in head.fields),
             samples=tuple(shown_text(to_text(sample), secrets) for sample in head.samples),
             detected=head.detected,
             rows=rows,

@@ -175,6 +175,7 @@ def _pagination(pagination: sources_pb2.ApiPagination) -> dict[str, Any]:
         "page_param": "pageParam",
         "cursor_param": "cursorParam",
         "max_pages": "maxPages",
+        "first_page": "firstPage",
         "page_size": "pageSize",
         "params_in": "paramsIn",
         "cursor_path": "cursorPath",

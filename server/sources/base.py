@@ -105,6 +105,10 @@ def _nobody_asks() -> None:
     pass
 
 
+def _nobody_looks(_secret: str) -> None:
+    pass
+
+
 class SourceMemory(Protocol):
     """What sources keep from one run to the next; sealed where it is stored."""
 
@@ -144,6 +148,7 @@ class SourceContext:
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host, shared by all runs of the replica.
         kept_pages: what earlier runs of the same source and options have kept of its pages.
+        secret_seen: told each secret that requests carry, as they carry it.
     """
 
     settings: Settings
@@ -154,6 +159,7 @@ class SourceContext:
     memory: SourceMemory = field(default_factory=ForgetfulMemory)
     paces: HostPaces = field(default_factory=HostPaces)
     kept_pages: KeptPages = field(default_factory=NoPages)
+    secret_seen: Callable[[str], None] = _nobody_looks
 
 
 @dataclass(frozen=True, slots=True)

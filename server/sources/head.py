@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
+from urllib.parse import quote, quote_plus
 
 from server.sources.api.json_text import JsonRefused, parse_whole
 from server.sources.api.json_values import NumberText, to_text
@@ -52,17 +53,26 @@ def shown(value: Any, secrets: Collection[str], name: str = "") -> Any:
     """
     if isinstance(value, Mapping):
         kept = list(value.items())[:FIELDS_MAX]
-        return {str(key)[:TEXT_CHARS_MAX]: shown(item, secrets, str(key)) for key, item in kept}
+        return {
+            without_secrets(str(key), secrets)[:TEXT_CHARS_MAX]: shown(item, secrets, str(key)) for key, item in kept
+        }
     if isinstance(value, list):
         return [shown(item, secrets, name) for item in value[:LIST_ITEMS_MAX]]
     if means_secret(name, value):
         return HIDDEN
     if not isinstance(value, str) or isinstance(value, NumberText):
-        return value
+        return HIDDEN if str(value) in secrets and len(str(value)) >= _SECRET_CHARS_MIN else value
+    value = without_secrets(value, secrets)
+    return value if len(value) <= TEXT_CHARS_MAX else f"{value[:TEXT_CHARS_MAX]}..."
+
+
+def without_secrets(text: str, secrets: Collection[str]) -> str:
+    """A text in which no secret stands, nor one as it is written in a URL."""
     for secret in secrets:
         if len(secret) >= _SECRET_CHARS_MIN:
-            value = value.replace(secret, HIDDEN)
-    return value if len(value) <= TEXT_CHARS_MAX else f"{value[:TEXT_CHARS_MAX]}..."
+            for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
+                text = text.replace(form, HIDDEN)
+    return text
 
 
 def shown_text(text: str, secrets: Collection[str], name: str = "") -> str:

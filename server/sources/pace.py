@@ -8,6 +8,8 @@ that is handed in. Nothing is kept beyond the process: after a restart the host 
 from __future__ import annotations
 
 import asyncio
+import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -18,6 +20,7 @@ _GAP_FIRST_SECONDS: Final = 0.1
 # After 20 good answers a gap is a tenth of what it was.
 _GAP_SHRINK: Final = 0.89
 _GAP_LEAST_SECONDS: Final = 0.02
+_WAIT_SECONDS_MAX: Final = 1.0
 
 
 @dataclass(slots=True)
@@ -25,13 +28,13 @@ class HostPace:
     """The pace of one host.
 
     Args:
-        next_at_seconds: the turn of the next request.
+        last_at_seconds: when the last request had its turn.
         held_until_seconds: no request before this moment; the host said so.
         gap_seconds: what 429 answers have made of the time between two requests.
         lock: for what is to happen once at a time on this host, such as the renewal of a token.
     """
 
-    next_at_seconds: float = 0.0
+    last_at_seconds: float = -math.inf
     held_until_seconds: float = 0.0
     gap_seconds: float = 0.0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -40,19 +43,27 @@ class HostPace:
         """For how long the host wants no request."""
         return max(0.0, self.held_until_seconds - clock.monotonic_seconds())
 
-    async def take_turn(self, clock: Clock, per_second_max: float) -> None:
-        """Wait for this request's turn; the one after it comes later.
+    async def take_turn(self, clock: Clock, per_second_max: float, waiting: Callable[[], None]) -> None:
+        """Wait for this request's turn: its own gap after whichever request was last.
+
+        A gap is the affair of whoever asked for it: it holds up no request that wants a smaller one. Where others ask
+        all the time, nobody waits for more than two gaps.
 
         Args:
             per_second_max: the budget; 0 for none.
+            waiting: told now and then that the wait is ours, and not the source's.
         """
-        turn_seconds = max(self.next_at_seconds, self.held_until_seconds)
-        wait_seconds = max(0.0, turn_seconds - clock.monotonic_seconds())
-        budget_seconds = 1 / per_second_max if per_second_max else 0.0
-        gap_seconds = max(budget_seconds, self.gap_seconds)
-        self.next_at_seconds = clock.monotonic_seconds() + wait_seconds + gap_seconds
-        if wait_seconds:
-            await clock.sleep(wait_seconds)
+        began_seconds = clock.monotonic_seconds()
+        while True:
+            gap_seconds = max(1 / per_second_max if per_second_max else 0.0, self.gap_seconds)
+            turn_seconds = min(self.last_at_seconds + gap_seconds, began_seconds + 2 * gap_seconds)
+            now_seconds = clock.monotonic_seconds()
+            wait_seconds = max(turn_seconds, self.held_until_seconds) - now_seconds
+            if wait_seconds <= 0:
+                self.last_at_seconds = now_seconds
+                return
+            await clock.sleep(min(wait_seconds, _WAIT_SECONDS_MAX))
+            waiting()
 
     def slow_down(self, gap_seconds_max: float) -> None:
         """The host answered 429: leave twice the gap, up to a limit."""

@@ -138,3 +138,37 @@ def test_a_page_that_is_lost_from_the_store_is_asked_for_again(service: Service)
         run = service.finished(run_id)
         assert counts(run) == ("completed", 250, 0, 0, 250)
         assert api.asked_pages.count(2) == 2
+
+
+@pytest.mark.parametrize("content_type", ["text/plain; charset=iso-8859-1", "text/html"])
+def test_an_unchanged_page_is_read_as_it_was_sent_whatever_the_304_calls_itself(
+    service: Service, content_type: str
+) -> None:
+    with items_api(count=3, headers=ETAGS) as api:
+        api.changed = {1: {"name": "Canción ñandú"}}
+        service.run("api", api.url, options())
+        api.headers = ETAGS | {"X-304-Content-Type": content_type}
+        run, _asked, unchanged = asked_again(service, api)
+        assert (counts(run), unchanged) == (("completed", 3, 0, 0, 3), [1, 2])
+
+
+def test_the_last_page_is_asked_for_in_full_so_that_a_new_one_behind_it_is_seen(service: Service) -> None:
+    link = {"pagination": {"enabled": True, "type": "link"}}
+    with items_api(count=250, headers=ETAGS) as api:
+        api.links = True
+        service.run("api", api.url, options() | link)
+        assert asked_again(service, api, **link)[2] == [1, 2]
+        # Page 3 keeps its items, and so its ETag, while a fourth appears behind it.
+        api.count = 300
+        service.run("api", api.url, options() | link)
+        api.count = 350
+        run, _asked, unchanged = asked_again(service, api, **link)
+        assert (counts(run), unchanged) == (("completed", 350, 50, 0, 300), [1, 2])
+
+
+def test_a_star_is_no_tag(service: Service) -> None:
+    with items_api(count=50, headers={"ETag": "*"}) as api:
+        api.etag = "*"
+        before = kept(service)
+        service.run("api", api.url, options())
+        assert kept(service) == before

@@ -35,7 +35,7 @@ API: dict[str, Any] = {
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",
-        "nextUrlPath": "links.next",
+        "nextUrlPath": "links.next", "firstPage": 0,
     },
 }  # fmt: skip
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
+from tests.support.items_api import items_api
 from tests.support.service import PROGRAM, environment, service_running, start_service
 
 ROWS = 200_000
@@ -94,6 +95,19 @@ def test_it_listens_on_loopback_only_and_exits_with_0_on_sigterm(tmp_path: Path)
             assert places <= {"0100007F", "0000000000000000FFFF00000100007F"}
             assert places
         assert service.stop() == 0
+
+
+def test_no_proxy_of_the_environment_is_used(tmp_path: Path) -> None:
+    """One that is not there: whoever went through it would get no answer."""
+    proxies = dict.fromkeys(
+        ("http_proxy", "https_proxy", "grpc_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9"
+    )
+    environ = environment(sqlite_url(tmp_path), tmp_path) | proxies
+    with service_running(tmp_path, environ) as service:
+        assert service.get("/v1/sync/stats")[0] == 200
+        with items_api(count=3) as api:
+            service.post("/v1/sync/trigger", {"sourceType": "api", "sourceIdentifier": api.url})
+            assert service.get("/v1/sync/stats")[1]["data"]["total"] == 1
 
 
 def test_server_and_gateway_run_apart(tmp_path: Path) -> None:

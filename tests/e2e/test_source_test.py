@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.test_csv_to_table import rows
 from tests.support.items_api import items_api
 from tests.support.service import Service
@@ -86,6 +88,43 @@ def test_secrets_that_a_source_says_back_are_hidden(service: Service) -> None:
     assert "canary-77aa" not in json.dumps(answer)
     assert (answer["data"]["itemCount"], answer["data"]["whole"]) == (3, True)
     assert answer["data"]["detected"] == {"format": "json", "pagination": "none"}
+
+
+@pytest.mark.parametrize(
+    ("auth", "said", "secret"),
+    [
+        (
+            {"type": "basic", "username": "bob", "password": "CANARYPASS"},
+            "Basic Ym9iOkNBTkFSWVBBU1M=",
+            "Ym9iOkNBTkFSWVBBU1M=",
+        ),
+        (
+            {"type": "apikey", "apiKeyParam": "k", "apiKeyValue": "CANARY/with+odd"},
+            "/x?k=CANARY%2Fwith%2Bodd",
+            "CANARY",
+        ),
+        ({"type": "apikey", "apiKeyHeader": "X-Key", "apiKeyValue": "123456789"}, 123456789, "123456789"),
+    ],
+    ids=["basic", "in a URL", "a number"],
+)
+def test_a_secret_is_hidden_in_whatever_form_it_comes_back(
+    service: Service, auth: dict[str, Any], said: Any, secret: str
+) -> None:
+    with items_api(count=2, is_open=True) as api:
+        api.extra = {"echo": said, f"name {said}": 1}
+        status, answer = look(service, "api", api.url, {"auth": auth, "fieldMapping": {"title": "echo"}})
+    assert status == 200, answer
+    assert secret not in json.dumps(answer)
+    assert answer["data"]["samples"][0]["echo"].endswith("***")
+    assert any(name.startswith("name ") and name.endswith("***") for name in answer["data"]["fields"])
+
+
+def test_numbers_are_shown_with_their_own_digits(service: Service) -> None:
+    with items_api(count=1) as api:
+        api.extra = {"long": 12345678901234567890123456789}
+        _status, answer = look(service, "api", api.url, OPTIONS)
+        assert answer["data"]["samples"][0]["long"] == 12345678901234567890123456789
+        assert answer["data"]["samples"][0]["price"] == 1.1
 
 
 def test_a_file_says_its_dialect_and_which_rows_would_be_rejected(service: Service) -> None:

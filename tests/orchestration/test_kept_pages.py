@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 
+from cryptography.fernet import Fernet
+from sqlalchemy import select
+
 from db.engine import Database
 from db.repositories.runs import insert_run
+from db.schema import sync_kept_pages
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
 from server.orchestration.kept_pages import StoredPages
@@ -22,7 +26,7 @@ async def pages_of(database: Database, options_digest: str = "o", **settings: in
         run_id = await insert_run(
             connection, source_type="api", source_identifier="u", options={}, options_digest=options_digest
         )
-    return StoredPages(database, Settings(**settings), run_id, SecretBox(TEST_KEY).digest)  # type: ignore[arg-type]
+    return StoredPages(database, Settings(**settings), run_id, SecretBox(TEST_KEY))  # type: ignore[arg-type]
 
 
 async def test_a_page_comes_back_as_it_was_also_in_place_of_an_older_one(database: Database) -> None:
@@ -67,3 +71,21 @@ async def test_a_page_is_kept_for_whoever_it_was_sent_to(database: Database) -> 
     assert len(keys) == 3
     assert all(len(key) == 64 for key in keys)
     assert (await pages_of(database)).key_of({"url": "u"}) in keys
+
+
+async def test_what_other_options_have_left_makes_room_for_these(database: Database) -> None:
+    for token in ("a", "b", "c"):
+        pages = await pages_of(database, token, http_kept_pages_max=3)
+        await pages.keep({"1": page(1, b"x"), "2": page(1, b"x")})
+        assert sorted(await pages.known()) == ["1", "2"]
+    assert await (await pages_of(database, "a")).known() == {}
+
+
+async def test_nothing_of_a_page_stands_in_clear(database: Database) -> None:
+    pages = await pages_of(database)
+    await pages.keep({"1": KeptPage(Validators('"1"', ""), {"link": "<u?key=CANARY>; rel=next"}, b"CANARY " * 99)})
+    async with database.read() as connection:
+        (row,) = (await connection.execute(select(sync_kept_pages))).all()
+    assert b"CANARY" not in row.content
+    other = StoredPages(database, Settings(), 1, SecretBox(Fernet.generate_key().decode()))
+    assert await other.recall("1") is None

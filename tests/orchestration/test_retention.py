@@ -110,7 +110,6 @@ async def test_pages_that_are_too_old_to_be_asked_for_go_too(database: Database,
         "page_key": "p",
         "etag": "e",
         "last_modified": "",
-        "headers": {},
     }
     async with database.write() as connection:
         moment = minutes_before_now(days * DAY_MINUTES)

@@ -26,6 +26,8 @@ class ItemsApi:
     hold: threading.Event | None = None
     # Set as soon as a request waits for `hold`.
     holds: threading.Event = field(default_factory=threading.Event)
+    # Whether anybody may ask.
+    is_open: bool = False
     # A slow API: so long between two pieces of a body, of which there are forty.
     pause_seconds: float = 0.0
     url: str = ""
@@ -35,6 +37,18 @@ class ItemsApi:
     # Headers of every answer; `ETag: *` stands for the digest of its body.
     headers: dict[str, str] = field(default_factory=dict)
     unchanged_pages: list[int] = field(default_factory=list)
+    # The ETag of every page, in place of the digest.
+    etag: str = ""
+    # Whether the next page is named in a Link header, which says nothing in a 304.
+    links: bool = False
+
+    def link(self, path: str) -> dict[str, str]:
+        """The header that names the next page, where there is one."""
+        query = parse_qs(urlparse(path).query)
+        page, limit = int(query.get("page", ["1"])[0]), int(query.get("limit", ["100"])[0])
+        if not self.links or page * limit >= self.count:
+            return {}
+        return {"Link": f"</items?page={page + 1}&limit={limit}>; rel=next"}
 
     def is_unchanged(self, path: str, asked: Message, etag: str) -> bool:
         """Whether a request is answered 304: it has a condition that holds."""
@@ -48,7 +62,7 @@ class ItemsApi:
 
     def answer(self, path: str, authorization: str) -> tuple[int, object]:
         """Status and body of one request."""
-        if authorization != f"Bearer {self.token}":
+        if not self.is_open and authorization != f"Bearer {self.token}":
             return 401, {"error": "who are you"}
         query = parse_qs(urlparse(path).query)
         page, limit = int(query.get("page", ["1"])[0]), int(query.get("limit", ["100"])[0])
@@ -80,16 +94,19 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
 
         def do_GET(self) -> None:
             status, body = api.answer(self.path, self.headers.get("Authorization", ""))
-            raw = json.dumps(body).encode()
+            raw = json.dumps(body, ensure_ascii=False).encode()
             headers = api.headers
             if "ETag" in headers:
-                headers = headers | {"ETag": f'"{hashlib.sha256(raw).hexdigest()}"'}
+                headers = headers | {"ETag": api.etag or f'"{hashlib.sha256(raw).hexdigest()}"'}
             if status == 200 and api.is_unchanged(self.path, self.headers, headers.get("ETag", "")):
                 status, raw = 304, b""
+            else:
+                headers = headers | api.link(self.path)
             self.send_response_only(status)
             for name, value in headers.items():
                 self.send_header(name, value)
-            self.send_header("Content-Type", "application/json")
+            other_type = api.headers.get("X-304-Content-Type", "") if status == 304 else ""
+            self.send_header("Content-Type", other_type or "application/json")
             self.send_header("Content-Length", str(len(raw)))
             self.end_headers()
             piece = max(1, len(raw) // 40) if api.pause_seconds else len(raw)

@@ -39,6 +39,13 @@ class Credentials:
     grant: OAuthGrant | None = None
 
     @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets themselves, those of one or two characters left out, in which nothing is secret."""
+        values = [*self.query.values(), *self.headers.values()]
+        values += [value.partition(" ")[2] for value in self.headers.values()]
+        return frozenset(value for value in values if len(value) > 2)
+
+    @property
     def shown(self) -> dict[str, str]:
         """All that requests prove themselves with, beside the tokens of a grant."""
         headers = {f"header {name.lower()}": value for name, value in self.headers.items()}

@@ -53,7 +53,7 @@ async def read_body(chunks: AsyncIterable[bytes], headers: Mapping[str, str], by
                     raise _malformed(f"{source} answered a body that is compressed more than {RATIO_MAX} times")
         except ValueError as error:
             raise _malformed(f"{source} answered a compressed body with {error}") from error
-    if not decompressor.finished():
+    if not decompressor.finished() or (encoding and not received):
         raise Retryable("SOURCE_UNAVAILABLE", f"{source} ended its compressed answer before its end")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from server.sources.api import urls
 from server.sources.api.linked import CURSOR_PATHS, NEXT_URL_PATHS, CursorPaging, LinkPaging, find_token
 from server.sources.api.options import ApiKeyAuth, ApiOptions
 from server.sources.api.paging import PAGE_ITEMS, NumberPaging, OffsetPaging, OnePage, PageFacts, Paging, Place
+from server.sources.api.paths import find
 
 # Where tokens stand by custom beside the contract's places, and the parameter that they go back in.
 _CUSTOM_CURSORS: Final = {
@@ -22,10 +23,16 @@ _CUSTOM_CURSORS: Final = {
     "continuation": "continuation",
     "continuationToken": "continuationToken",
 }
+# What AutoPaging has found out, in its places.
+_FOUND: Final = ("as", "path", "param", "zero")
 
 
-def choose_paging(options: ApiOptions, url: str) -> Paging:
-    """The paging object for the options of a source."""
+def choose_paging(options: ApiOptions, url: str, secrets: Collection[str] = ()) -> Paging:
+    """The paging object for the options of a source.
+
+    Args:
+        secrets: what requests carry, which some sources say back in the URLs of other pages.
+    """
     chosen = options.pagination
     if not chosen.enabled:
         return OnePage()
@@ -35,14 +42,21 @@ def choose_paging(options: ApiOptions, url: str) -> Paging:
     auth = options.auth
     secret = auth.api_key_param if isinstance(auth, ApiKeyAuth) else None
     secret_params = frozenset([secret] if secret else [])
-    number = NumberPaging(chosen.page_param, chosen.limit_param, size)
+    secret_values = frozenset(secrets)
+    number = NumberPaging(chosen.page_param, chosen.limit_param, size, chosen.first_page or 0)
     offset = OffsetPaging(chosen.offset_param, chosen.limit_param, size)
     cursor_paths = (chosen.cursor_path,) if chosen.cursor_path else () if chosen.cursor_header else CURSOR_PATHS
     cursor = CursorPaging(
-        chosen.cursor_param, chosen.limit_param, size, cursor_paths, chosen.cursor_header or "", secret_params
+        chosen.cursor_param,
+        chosen.limit_param,
+        size,
+        cursor_paths,
+        chosen.cursor_header or "",
+        secret_params,
+        secret_values,
     )
     next_paths = (chosen.next_url_path,) if chosen.next_url_path else NEXT_URL_PATHS
-    link = LinkPaging(chosen.limit_param, size, next_paths, secret_params)
+    link = LinkPaging(chosen.limit_param, size, next_paths, secret_params, secret_values)
     by_type: dict[str, Paging] = {
         "page": number,
         "offset": offset,
@@ -114,24 +128,35 @@ class AutoPaging:
         for path, parameter in _CUSTOM_CURSORS.items():
             if find_token(page, (path,), "", strict=False)[1]:
                 return {"as": "cursor", "path": path, "param": parameter}
+        for kind, paths in (("link", self.link.paths), ("cursor", self.cursor.paths)):
+            # A place for the next page that is there, and empty: this is how the source says that there is none.
+            if any(
+                there and value in (None, "", False) for there, value in (find(page.envelope, path) for path in paths)
+            ):
+                return {"as": kind}
+        for path, parameter in _CUSTOM_CURSORS.items():
+            there, value = find(page.envelope, path)
+            if there and value in (None, ""):
+                return {"as": "cursor", "path": path, "param": parameter}
         if _has_offset(page.envelope):
             return {"as": "offset"}
-        return {"as": "page"}
+        return {"as": "page", "zero": True} if page.signals.number == 0 else {"as": "page"}
 
     def _found(self, place: Place) -> Paging:
         if place["as"] == "cursor" and "path" in place:
             return replace(self.cursor, paths=(str(place["path"]),), cursor_param=str(place["param"]), header="")
         by_name: dict[str, Paging] = {"link": self.link, "cursor": self.cursor, "offset": self.offset}
-        return by_name.get(str(place["as"]), self.number)
+        number = replace(self.number, first_page=0) if place.get("zero") else self.number
+        return by_name.get(str(place["as"]), number)
 
     def _wrapped(self, found: Place, place: Place | None) -> Place | None:
         if place is None:
             return None
-        return {**place, **{name: found[name] for name in ("as", "path", "param") if name in found}}
+        return {**place, **{name: found[name] for name in _FOUND if name in found}}
 
 
 def _inner(place: Place) -> Place:
-    return {name: value for name, value in place.items() if name not in ("as", "path", "param")}
+    return {name: value for name, value in place.items() if name not in _FOUND}
 
 
 def _is_text(token: str | None) -> bool:

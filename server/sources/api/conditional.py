@@ -4,7 +4,7 @@ A page that the source calls unchanged (304) goes the way of every page, from it
 with the table, mirrored and refreshed like any others, and nothing rests on what an earlier run has written. What is
 saved is the source's work, its rate limit and the network; rows that are as they should be cost no write in any case.
 
-A page is kept once it was read without a fault, and only where its validators can be trusted: with an ETag, or with a
+A page is kept once it was read without a fault, the last one of a paged source not at all, and only where its validators can be trusted: with an ETag, or with a
 Last-Modified at least a minute before the answer (RFC 9110, 8.8.2.2: one second may see two changes). Pages are
 forgotten when a whole walk does not come by them, when a run finds fault with what its source sends, and after some
 days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong validators is read in full again and again.
@@ -12,7 +12,8 @@ days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong valida
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -22,7 +23,10 @@ from server.sources.api.http import Answer, ApiClient, PageRequest
 from server.sources.kept_pages import KeptPage, KeptPages, Validators
 
 _VALIDATOR_CHARS_MAX: Final = 500
-_READ_HEADERS: Final = frozenset({"content-type", "link", "x-total-count", "x-total", "x-total-pages"})
+# What paging reads; a 304 that repeats one of these tells its present value.
+_PAGING_HEADERS: Final = frozenset({"link", "x-total-count", "x-total", "x-total-pages", "content-range"})
+# RFC 9110, 8.8.3. What is no such tag, `*` above all, would be a condition of another kind.
+_ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]+"')
 _LAST_MODIFIED_AGE_MIN: Final = timedelta(seconds=60)
 # Kept together in one transaction: few enough to be held in memory, many enough not to pay for one per page.
 _TOGETHER_PAGES_MAX: Final = 50
@@ -43,7 +47,7 @@ class ConditionalPages:
         self._client = client
         self._kept = kept
         self._shown = dict(shown)
-        self._headers = _READ_HEADERS | ({cursor_header.lower()} if cursor_header else set())
+        self._paging_headers = _PAGING_HEADERS | ({cursor_header.lower()} if cursor_header else set())
         self._known: Mapping[str, Validators] | None = None
         self._unchanged: set[str] = set()
         self._met: set[str] = set()
@@ -73,26 +77,32 @@ class ConditionalPages:
             page = await self._kept.recall(key) if answer.status == 304 else None
             if page is not None:
                 self._unchanged.add(key)
-                headers = {**page.headers, **self._read_headers(answer.headers)}
-                return Answer(200, headers, page.body)
+                # The type of the content is that of the kept body: many servers put another one on an empty answer.
+                headers = {**page.headers, **_picked(answer.headers, self._paging_headers)}
+                return Answer(200, headers, page.body, answer.url)
             if answer.status != 304:
                 return answer
         return await self._client.fetch(request, label)
 
-    async def good(self, request: PageRequest, answer: Answer) -> None:
+    async def good(self, request: PageRequest, answer: Answer, *, is_last: bool) -> None:
         """Say that a page was read without a fault; keep it, if it may be.
+
+        Args:
+            is_last: whether the source called it its last one, and it has items. Such a page is asked for in full each
+                time: where a header names the next page, the validators need not change when there is one.
 
         Raises:
             DatabaseError
         """
         key = self._key(request)
         self._met.add(key)
-        if request.method != "GET" or key in self._unchanged:
+        if request.method != "GET" or key in self._unchanged or is_last:
             return
         validators = _validators(answer)
         if validators is None:
             return
-        self._new[key] = KeptPage(validators, self._read_headers(answer.headers), answer.body)
+        headers = _picked(answer.headers, self._paging_headers | {"content-type"})
+        self._new[key] = KeptPage(validators, headers, answer.body)
         self._new_bytes += len(answer.body)
         if len(self._new) >= _TOGETHER_PAGES_MAX or self._new_bytes >= _TOGETHER_BYTES_MAX:
             await self._flush()
@@ -128,8 +138,9 @@ class ConditionalPages:
     def _key(self, request: PageRequest) -> str:
         return self._kept.key_of({**self._shown, "url": request.url})
 
-    def _read_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        return {name: value for name, value in headers.items() if name in self._headers}
+
+def _picked(headers: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
+    return {name: value for name, value in headers.items() if name in names}
 
 
 def _conditions(validators: Validators) -> dict[str, str]:
@@ -144,7 +155,7 @@ def _validators(answer: Answer) -> Validators | None:
     if answer.status != 200 or "no-store" in directives or "*" in headers.get("vary", ""):
         return None
     etag, last_modified = headers.get("etag", ""), headers.get("last-modified", "")
-    if max(len(etag), len(last_modified)) > _VALIDATOR_CHARS_MAX:
+    if max(len(etag), len(last_modified)) > _VALIDATOR_CHARS_MAX or (etag and not _ENTITY_TAG.fullmatch(etag)):
         return None
     if not etag and not _is_settled(last_modified, headers.get("date", "")):
         return None

@@ -6,7 +6,7 @@ Each page has a header, as APIs send it. A record that the reader refuses is a r
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from server.core.config import Settings
 from server.core.errors import Invalid
@@ -15,6 +15,9 @@ from server.sources.base import Reject
 from server.sources.csv.blocks import Limits, Place, read_block
 from server.sources.csv.header import read_beginning
 from server.sources.csv.options import parse_options
+
+# What a record looks like that ends too early.
+_BROKEN_KINDS: Final = frozenset({"missing_columns", "unclosed_quote", "bad_encoding"})
 
 
 class _Body:
@@ -60,6 +63,9 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
             entries += [(reject.line, reject.byte_offset or 0, reject) for reject in part.rejects]
         place = block.next_place
     entries.sort(key=lambda entry: entry[:2])
+    last = entries[-1][2] if entries else None
+    if isinstance(last, Reject) and last.kind in _BROKEN_KINDS and not body.endswith((b"\n", b"\r")):
+        raise JsonRefused("cut_off", f"its last record has no end, and {last.message[:1].lower()}{last.message[1:]}")
     return _page([entry for _, _, entry in entries], beginning.notices)
 
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from email.message import Message
 from typing import Final
 
@@ -71,11 +71,13 @@ class Answer:
         status: 200 to 299, or 304 where the request had conditions.
         headers: names in lower case; values of a repeated one joined by commas.
         body: decompressed.
+        url: where it came from, after redirects; without what is secret.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    url: str = ""
 
     @property
     def media_type(self) -> str:
@@ -171,7 +173,7 @@ class ApiClient:
                 f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
-        await self._pace.take_turn(self._clock, self._per_second_max)
+        await self._pace.take_turn(self._clock, self._per_second_max, self._moved)
 
     async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
         source = f"{label} of {urls.shown(request.url)}"
@@ -211,7 +213,8 @@ class ApiClient:
             try:
                 answered = self._headers_of(response, f"{label} of {urls.shown(url)}")
                 if response.status_code not in _REDIRECTS:
-                    return await self._read(response, answered, f"{label} of {urls.shown(url)}", request)
+                    answer = await self._read(response, answered, f"{label} of {urls.shown(url)}", request)
+                    return replace(answer, url=url)
             finally:
                 await response.aclose()
             # 303 asks for GET, the others keep the method (RFC 9110, 15.4).
@@ -271,6 +274,8 @@ class ApiClient:
             return Answer(status, headers, b"")
         if not 200 <= status < 300:
             raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
+        if status == 206 and headers.get("content-range", "").strip().lower().startswith("bytes"):
+            raise Fatal("SOURCE_REFUSED", f"{source} answered a part of itself (206) that was not asked for")
         body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
         return Answer(status, headers, body)
 

@@ -22,6 +22,10 @@ from server.sources.api.json_values import NumberText, type_name
 from server.sources.api.layout import Layout
 
 DEPTH_MAX: Final = 64
+# Python knows these too, but they are ways of writing text in text, and no character set of an answer.
+_NO_CHARSETS: Final = frozenset(
+    {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "utf_7", "utf7", "undefined"}
+)
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
@@ -163,11 +167,14 @@ def decode(body: bytes, charset: str | None) -> str:
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
         encoding = "utf-8-sig"
     try:
-        return body.decode(encoding)
+        if encoding.lower().replace("-", "_") in _NO_CHARSETS:
+            raise LookupError
+        return body.decode(encoding).removeprefix("\ufeff")
     except LookupError:
         raise JsonRefused("bad_encoding", "it names an encoding that is not known") from None
-    except UnicodeDecodeError as error:
-        raise JsonRefused("bad_encoding", f"it is not {encoding} at byte {error.start}") from None
+    except UnicodeError as error:
+        place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
+        raise JsonRefused("bad_encoding", f"it is not {encoding}{place}") from None
 
 
 def _check_ended(text: str, end: int) -> None:

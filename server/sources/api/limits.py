@@ -16,6 +16,8 @@ from typing import Final
 _PREFIXES: Final = ("ratelimit", "x-ratelimit", "x-rate-limit")
 _PART: Final = re.compile(r"\b(remaining|reset|r|t)=(\d+(?:\.\d+)?)")
 # Whatever is beyond counts from 1970: nobody lets a caller wait for thirty years.
+# No window is longer than a day; what says so counts in another unit, and would shut the host out for years.
+_WAIT_SECONDS_MAX: Final = 86_400.0
 _UNIX_SECONDS_FROM: Final = 1e9
 _UNIX_MILLISECONDS_FROM: Final = 1e12
 
@@ -28,6 +30,7 @@ def pause_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     """
     # Several policies may stand in one header, joined by commas: the longest wait among those that are used up.
     waits = [wait for policy in _policies(headers) if policy[0] < 1 and (wait := _seconds(policy[1], now)) is not None]
+    waits = [wait for wait in waits if wait <= _WAIT_SECONDS_MAX]
     return max(waits) if waits else None
 
 

@@ -1,7 +1,7 @@
 """Paging by what each page says of the next one: a cursor, or a whole URL, in the body or in a header.
 
 The rules stand in paging.py. Cursors and URLs are bounded, and kept in the checkpoint without the query parameters that
-are secrets of ours (`secret_params`), which some sources say back.
+are secrets of ours, which some sources say back.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ class CursorPaging:
         paths: where the token is looked for in the body.
         header: where it is looked for in the response; empty for nowhere.
         secret_params: query parameters that are never kept.
+        secret_values: nor are those with such a value.
     """
 
     cursor_param: str
@@ -56,6 +57,7 @@ class CursorPaging:
     paths: tuple[str, ...] = CURSOR_PATHS
     header: str = ""
     secret_params: frozenset[str] = frozenset()
+    secret_values: frozenset[str] = frozenset()
 
     def first(self) -> Place:
         """Begin without a cursor."""
@@ -76,7 +78,7 @@ class CursorPaging:
         if page.signals.more is False:
             return None
         if _is_url(cursor):
-            return {"url": urls.followed(page.url, cursor, self.secret_params)}
+            return {"url": urls.followed(page.url, cursor, self.secret_params, self.secret_values)}
         return {"cursor": cursor}
 
     def guess(self, place: Place) -> Place | None:
@@ -99,6 +101,7 @@ class LinkPaging:
     page_items: int
     paths: tuple[str, ...] = NEXT_URL_PATHS
     secret_params: frozenset[str] = frozenset()
+    secret_values: frozenset[str] = frozenset()
 
     def first(self) -> Place:
         """Begin with the source's own URL."""
@@ -116,7 +119,7 @@ class LinkPaging:
             stated = stated or page.signals.more is not None
             check_end(place, page, self.page_items, stated=stated, where=("the Link header", *self.paths))
             return None
-        return {"url": urls.followed(page.url, target, self.secret_params)}
+        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
 
     def guess(self, place: Place) -> Place | None:
         """Make none: the page names the next one."""

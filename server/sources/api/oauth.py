@@ -127,6 +127,8 @@ class TokenSource:
             if not self._is_good(tokens, refused):
                 tokens = await self._renewed(tokens)
             self._tokens = tokens
+            if tokens is not None:
+                self._context.secret_seen(tokens.access)
         return self._tokens.access  # type: ignore[union-attr] # as above
 
     def _is_good(self, tokens: Tokens | None, refused: str | None) -> bool:
@@ -156,7 +158,7 @@ class TokenSource:
     async def _ask(self, refresh: str) -> Tokens:
         place = f"the token endpoint {urls.shown(self._grant.token_url)}"
         settings = self._context.settings
-        await self._pace.take_turn(self._context.clock, settings.http_host_requests_per_second_max)
+        await self._pace.take_turn(self._context.clock, settings.http_host_requests_per_second_max, self._context.moved)
         request = self._request(refresh)
         try:
             async with asyncio.timeout(settings.http_timeout_seconds):
@@ -216,7 +218,9 @@ class TokenSource:
             raise Fatal("SOURCE_MALFORMED", f"{place} answered a token that is no bearer token", category="parsing")
         given = answer.get("refresh_token")
         return Tokens(
-            access, self._good_until(answer.get("expires_in")), given if refresh and isinstance(given, str) else refresh
+            access,
+            self._good_until(answer.get("expires_in")),
+            given if refresh and isinstance(given, str) and given else refresh,
         )
 
     def _good_until(self, expires_in: object) -> datetime | None:

@@ -218,7 +218,7 @@ class Pagination(OptionModel):
     enabled: bool = Field(description="Whether there are further pages to ask for; if not, one request is made.")
     type: Literal["page", "offset", "cursor", "link", "auto"] = Field(
         "page",
-        description="How the next page is named: `page` (a number from 1), `offset` (items before it), `cursor` (a token "
+        description="How the next page is named: `page` (a number, see `firstPage`), `offset` (items before it), `cursor` (a token "
         "in the page before), `link` (a URL in the Link header or in the page before), or `auto` to find it out.",
     )
     page_size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
@@ -239,6 +239,9 @@ class Pagination(OptionModel):
     cursor_header: HeaderName | None = Field(None, description="Response header that holds the next cursor.")
     next_url_path: Path | None = Field(
         None, description="Path to the next page's URL, with `link`. Unset: the places that are common."
+    )
+    first_page: Annotated[int, Field(ge=0, le=1)] | None = Field(
+        1, description="Number of the first page, 0 or 1, where pages are numbered. `auto` finds it out."
     )
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
         None,
@@ -282,9 +285,10 @@ class ApiOptions(OptionModel, WriteOptions):
         "external_id or uuid; metadata: the whole item.",
     )
     body: dict[str, Any] | None = Field(None, description="With POST: the JSON body of every request.")
-    requests_per_second: Annotated[float, Field(gt=0, le=1000)] | None = Field(
+    requests_per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(
         None,
-        description="Requests a second to the source's host at the most, up to 1000; other runs on that host count too. "
+        description="Requests a second to the source's host at the most, 0.01 to 1000; those of other runs count too, and "
+        "are not held up by it. "
         "Unset: the service's own limit, if it has one.",
     )
     conditional: bool = Field(

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from server.core.errors import Retryable
+from server.core.errors import Fatal, Retryable
 from server.sources.api.signals import Signals
 
 PAGE_ITEMS: Final = 100
@@ -85,7 +85,12 @@ class Paging(Protocol):
 
 def contradiction(message: str) -> Retryable:
     """The pages don't fit together, most likely because the source changed between them; a new attempt may go well."""
-    return Retryable("SOURCE_CHANGED", message, category="processing")
+    return Retryable(
+        "SOURCE_CHANGED",
+        message,
+        category="processing",
+        next_step="wait for the retry; if it fails again, sync while the source is not being changed, or have its pages mended",
+    )
 
 
 def token_of(place: Place) -> str | None:
@@ -121,24 +126,40 @@ class OnePage:
 
 @dataclass(frozen=True, slots=True)
 class NumberPaging:
-    """Pages by number, from 1."""
+    """Pages by number.
+
+    Args:
+        first_page: the number of the first one; most sources count from 1, some from 0.
+    """
 
     page_param: str
     limit_param: str
     page_items: int
+    first_page: int = 1
 
     def first(self) -> Place:
-        """Begin with page 1."""
-        return {"page": 1}
+        """Begin with the first page."""
+        return {"page": self.first_page}
 
     def parameters(self, place: Place) -> Mapping[str, int | str]:
         """Send the number and the size."""
         return {self.page_param: int(place["page"]), self.limit_param: self.page_items}
 
     def next(self, place: Place, page: PageFacts) -> Place | None:
-        """Count on, until the source says that there is none."""
+        """Count on, until the source says that there is none.
+
+        Raises:
+            Fatal: INVALID_OPTION, the first page is not the first.
+        """
         number = int(place["page"])
-        if not goes_on(page, self.page_items, number):
+        if number == self.first_page and page.signals.is_first is False:
+            raise Fatal(
+                "INVALID_OPTION",
+                f"the source says that page {number} is not its first one, so there are items before it: set "
+                "options.pagination.firstPage to 0",
+                category="validation",
+            )
+        if not goes_on(page, self.page_items, number - self.first_page + 1):
             return None
         return {"page": number + 1, "short": page.count < self.page_items}
 

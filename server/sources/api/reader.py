@@ -59,10 +59,12 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     """
     await check_api(identifier, options, context)
     opened = credentials(options, reveal)
+    for secret in opened.secrets:
+        context.secret_seen(secret)
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     kept = context.kept_pages if options.conditional else NoPages()
     pages = ConditionalPages(client, kept, opened.shown, options.pagination.cursor_header or "")
-    walk = PageWalk(identifier, options, choose_paging(options, identifier), pages, context)
+    walk = PageWalk(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 
 

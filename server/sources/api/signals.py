@@ -27,6 +27,17 @@ _TOTAL: Final = (
     "totalElements",
 )
 _PAGES: Final = ("total_pages", "totalPages", "last_page", "lastPage", "page_count", "pageCount")
+_NUMBER: Final = (
+    "number",
+    "page",
+    "page_number",
+    "pageNumber",
+    "current_page",
+    "currentPage",
+    "pageIndex",
+    "page_index",
+)
+_FIRST: Final = ("first", "is_first", "isFirst", "first_page", "firstPage")
 _LINK: Final = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]+))?)*)")
 _REL: Final = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
 
@@ -40,12 +51,16 @@ class Signals:
         total: items in all pages, or None.
         pages: pages in all, or None.
         link: target of the Link header's rel=next; None when there is none.
+        number: what the page calls itself, in whatever way it counts; None when it does not say.
+        is_first: whether it is the first one; None when it does not say.
     """
 
     more: bool | None = None
     total: int | None = None
     pages: int | None = None
     link: str | None = None
+    number: int | None = None
+    is_first: bool | None = None
 
 
 def read_signals(envelope: Any, headers: Mapping[str, str]) -> Signals:
@@ -66,10 +81,15 @@ def read_signals(envelope: Any, headers: Mapping[str, str]) -> Signals:
         total = _count(frames[0].get("count"))
     if total is None:
         total = _count(headers.get("x-total-count", headers.get("x-total")))
+    if total is None:
+        # `items 0-9/573`, `0-9/573`: the unit is the source's own; a range of bytes never comes here.
+        total = _count(headers.get("content-range", "").rpartition("/")[2].strip())
     pages = _first_count(frames, _PAGES)
     if pages is None:
         pages = _count(headers.get("x-total-pages"))
-    return Signals(more, total, pages, link)
+    number = next((frame[name] for frame in frames for name in _NUMBER if _count(frame.get(name)) is not None), None)
+    firsts = [frame[name] for frame in frames for name in _FIRST if isinstance(frame.get(name), bool)]
+    return Signals(more, total, pages, link, _count(number), firsts[0] if firsts else None)
 
 
 def next_link(header: str) -> str | None:

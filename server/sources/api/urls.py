@@ -103,12 +103,13 @@ def to_wire(url: str) -> httpcore.URL:
     )
 
 
-def followed(url: str, target: str, without: Collection[str] = ()) -> str:
+def followed(url: str, target: str, without: Collection[str] = (), without_values: Collection[str] = ()) -> str:
     """The URL that a page at `url` names as the next one.
 
     Args:
         target: absolute or relative.
-        without: query parameters that are left out, because they are secrets that the source says back.
+        without, without_values: names and values of query parameters that are left out, because they are secrets that
+            the source says back.
 
     A source behind a proxy often says http for itself although it was asked by https: the answer is https again.
 
@@ -124,7 +125,11 @@ def followed(url: str, target: str, without: Collection[str] = ()) -> str:
     except ValueError as error:
         raise Fatal("SOURCE_REFUSED", f"the next address that {shown(url)} names is no URL") from error
     base, _, query = joined.partition("#")[0].partition("?")
-    kept = [piece for piece in query.split("&") if piece and unquote_plus(piece.partition("=")[0]) not in without]
+    kept = []
+    for piece in filter(None, query.split("&")):
+        name, _, value = piece.partition("=")
+        if unquote_plus(name) not in without and unquote_plus(value) not in without_values:
+            kept.append(piece)
     return f"{base}?{'&'.join(kept)}" if kept else base
 
 

@@ -135,25 +135,30 @@ class PageWalk:
         request = self._request(position)
         page, signals, size_bytes = Page(), Signals(), 0
         headers: Mapping[str, str] = {}
+        answer: Answer | None = None
         try:
             answer = await self._ahead.take(request, f"page {number}")
         except PageMissing:
-            if not self._paging.ends_when_missing(position.place):
+            is_all = position.total is not None and position.items >= position.total and not position.total_is_count
+            if not is_all and not self._paging.ends_when_missing(position.place):
                 raise
         else:
-            self._guess(position)
             if self._is_surely_not_last(position, answer):
+                self._guess(position)
                 await self._ahead.let_go()
             page, headers = await self._parse(answer, request.url, number), answer.headers
-            await self._pages.good(request, answer)
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
-        facts = PageFacts(len(page.values), page.envelope, signals, position.items, request.url, headers)
+        url = request.url if answer is None else answer.url
+        facts = PageFacts(len(page.values), page.envelope, signals, position.items, url, headers)
         if position.pages == 0 or not self._options.pagination.enabled:
             self.detected["pagination"] = paging_seen(self._options, self._url, facts)
         if signals.total is not None:
             self.detected["total"] = str(signals.total)
         self._says_nothing = signals.more is None and signals.pages is None
         place = self._paging.next(position.place, facts)
+        if answer is not None:
+            is_last = self._options.pagination.enabled and place is None and facts.count > 0
+            await self._pages.good(request, answer, is_last=is_last)
         self.at_end = place is None and (self._options.pagination.enabled or self.detected["pagination"] == "none")
         after = self._after(position, facts, size_bytes, digest_of(page.text))
         if self._marks is not None:
@@ -206,6 +211,10 @@ class PageWalk:
             self.detected["format"] = format_of(answer, self._options)
             page = await read_answer(answer, self._options, self._context.settings)
         except JsonRefused as error:
+            if error.kind == "cut_off":
+                raise Retryable(
+                    "SOURCE_UNAVAILABLE", f"the answer to page {number} of {urls.shown(url)} broke off: {error.message}"
+                ) from error
             raise Fatal(
                 "SOURCE_MALFORMED",
                 f"the answer to page {number} of {urls.shown(url)} cannot be read: {error.message}",

@@ -26,6 +26,7 @@ class Endpoint:
 
     lifetime: Any = 3600
     rotates: bool = True
+    says_empty: bool = False
     refresh: str = "r-0"
     forms: list[dict[str, list[str]]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -39,7 +40,9 @@ class Endpoint:
         if form["grant_type"] == ["refresh_token"]:
             if form["refresh_token"] != [self.refresh]:
                 return JSONResponse({"error": "invalid_grant", "error_description": CANARY}, status_code=400)
-            if self.rotates:
+            if self.says_empty:
+                answer["refresh_token"] = ""
+            elif self.rotates:
                 self.refresh = answer["refresh_token"] = f"r-{number}"
         return answer
 
@@ -181,6 +184,18 @@ async def test_a_rotated_refresh_token_is_kept_for_the_next_run(serve, answering
         await run(url, document, shared, reveal)
         clock.elapsed_seconds += 61
     assert [form["refresh_token"] for form in endpoint.forms] == [["r-0"], ["r-1"], ["r-2"]]
+
+
+async def test_an_empty_refresh_token_means_that_the_one_before_still_holds(serve, answering, context, reveal, clock):
+    endpoint = Endpoint(lifetime=60)
+    source = Source({"a-1", "a-2", "a-3"})
+    url, document = await serve(answering(source)), refreshing(await serve(answering(endpoint)))
+    shared = context()
+    for _ in range(3):
+        await run(url, document, shared, reveal)
+        clock.elapsed_seconds += 61
+        endpoint.says_empty = True
+    assert [form["refresh_token"] for form in endpoint.forms] == [["r-0"], ["r-1"], ["r-1"]]
 
 
 async def test_an_endpoint_that_does_not_rotate_is_asked_with_the_first_token_again(

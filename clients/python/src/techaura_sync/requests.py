@@ -12,7 +12,12 @@ from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
 Options = sources_pb2.CsvOptions | sources_pb2.ApiOptions
 
 # A service that restarts is found again within seconds; gRPC itself would wait up to two minutes between two tries.
-CHANNEL_OPTIONS = (("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 2000))
+CHANNEL_OPTIONS = (
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2000),
+    # A proxy of the environment would see every request, secrets included.
+    ("grpc.enable_http_proxy", 0),
+)
 
 TERMINAL_STATUSES = frozenset(
     {

@@ -140,7 +140,7 @@ def source_test_view(response: sync_service_pb2.TestSourceResponse) -> Json:
         "itemCount": response.item_count,
         "whole": response.whole,
         "fields": list(response.fields),
-        "samples": [json.loads(sample) for sample in response.samples],
+        "samples": [json.loads(sample, parse_float=_number) for sample in response.samples],
         "detected": dict(response.detected),
         "rows": [dict(row.values) for row in response.rows],
         "rejected": rejected,
@@ -216,3 +216,9 @@ def _failure_view(message: resources_pb2.SyncRun | resources_pb2.SyncProgress) -
         "retryable": failure.retryable,
         "nextStep": failure.next_step,
     }
+
+
+def _number(text: str) -> float | str:
+    """A JSON number with a fraction or an exponent; as its text where a double has other digits."""
+    value = float(text)
+    return value if repr(value) == text or f"{value:g}" == text else text

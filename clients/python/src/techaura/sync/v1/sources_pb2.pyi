@@ -466,8 +466,8 @@ class ApiOptions(_message.Message):
     csv_delimiter: _builtins.str
     """Optional. Between two fields of a CSV answer, 1 to 8 characters. Default: `,`."""
     requests_per_second: _builtins.float
-    """Optional. Requests a second to the source's host at the most, up to 1000; other
-    runs on that host count too. Default: the service's own limit, if it has one.
+    """Optional. Requests a second to the source's host at the most, 0.01 to 1000;
+    those of other runs count too, and are not held up by it. Default: the service's own limit, if it has one.
     """
     conditional: _builtins.bool
     """Optional. Whether pages that a run was sent before are asked for only if they have
@@ -861,7 +861,7 @@ Global___OAuth2Auth: _TypeAlias = OAuth2Auth  # noqa: Y015
 
 @_typing.final
 class ApiPagination(_message.Message):
-    """How the API is paged. A page holds 100 items, pages count from 1."""
+    """How the API is paged. A page holds 100 items, pages count from 1 by default."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -877,6 +877,7 @@ class ApiPagination(_message.Message):
     CURSOR_PATH_FIELD_NUMBER: _builtins.int
     CURSOR_HEADER_FIELD_NUMBER: _builtins.int
     NEXT_URL_PATH_FIELD_NUMBER: _builtins.int
+    FIRST_PAGE_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """Required. When false one page is fetched."""
     type: Global___PaginationType.ValueType
@@ -904,6 +905,10 @@ class ApiPagination(_message.Message):
     """Optional. With cursor: response header that holds the next cursor."""
     next_url_path: _builtins.str
     """Optional. Path to the full URL of the next page."""
+    first_page: _builtins.int
+    """Optional. Number of the first page, 0 or 1, where pages are numbered; `auto` finds
+    it out. Default: 1.
+    """
     def __init__(
         self,
         *,
@@ -919,10 +924,11 @@ class ApiPagination(_message.Message):
         cursor_path: _builtins.str | None = ...,
         cursor_header: _builtins.str | None = ...,
         next_url_path: _builtins.str | None = ...,
+        first_page: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
     _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
@@ -930,6 +936,8 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__cursor_param: _TypeAlias = _typing.Literal["_cursor_param", b"_cursor_param"]  # noqa: Y015
     _WhichOneofReturnType__cursor_path: _TypeAlias = _typing.Literal["cursor_path"]  # noqa: Y015
     _WhichOneofArgType__cursor_path: _TypeAlias = _typing.Literal["_cursor_path", b"_cursor_path"]  # noqa: Y015
+    _WhichOneofReturnType__first_page: _TypeAlias = _typing.Literal["first_page"]  # noqa: Y015
+    _WhichOneofArgType__first_page: _TypeAlias = _typing.Literal["_first_page", b"_first_page"]  # noqa: Y015
     _WhichOneofReturnType__limit_param: _TypeAlias = _typing.Literal["limit_param"]  # noqa: Y015
     _WhichOneofArgType__limit_param: _TypeAlias = _typing.Literal["_limit_param", b"_limit_param"]  # noqa: Y015
     _WhichOneofReturnType__max_pages: _TypeAlias = _typing.Literal["max_pages"]  # noqa: Y015
@@ -950,6 +958,8 @@ class ApiPagination(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_param) -> _WhichOneofReturnType__cursor_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_path) -> _WhichOneofReturnType__cursor_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first_page) -> _WhichOneofReturnType__first_page | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__limit_param) -> _WhichOneofReturnType__limit_param | None: ...
     @_typing.overload
