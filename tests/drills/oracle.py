@@ -152,12 +152,14 @@ class Oracle:
                     )
                 )
             ).all()
-            stored = (await connection.execute(select(_R.id, _R.status, _R.rows_read))).all()
+            stored = (await connection.execute(select(_R.id, _R.status, _R.rows_read, _R.cancel_requested))).all()
             fires = (await connection.execute(select(sync_schedule_fires))).all()
         by_run: dict[int, list[tuple[int, int]]] = {}
         for row in batches:
             by_run.setdefault(row.sync_run_id, []).append((row.batch_no, row.lease_epoch))
         for run in stored:
+            if run.cancel_requested and run.status not in (CANCELLED, COMPLETED):
+                raise Violation(f"run {run.id} was to be cancelled, and is {run.status}")
             self._check_batches(run.id, run.status, run.rows_read, by_run.get(run.id, []))
         names = Counter((row.schedule_name, row.fire_at_local) for row in fires)
         if any(count > 1 for count in names.values()) or len(names) != self.fire_count:

@@ -31,18 +31,19 @@ from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
 from db.repositories.batches import get_batch, insert_batch, last_batch
 from db.schema import sync_runs
+from server.core.circuit import NotAsked
 from server.core.config import Settings
 from server.core.cron import next_fire
 from server.core.errors import Fatal, LeaseLost, Retryable
 from server.core.secret_box import SecretBox
 from server.orchestration.ending import store_ending
 from server.orchestration.identity import SourceKeys
-from server.orchestration.leases import claim
+from server.orchestration.leases import claim, settle
 from server.orchestration.recurring import RecurringSyncs
 from server.orchestration.runs import Runs
 from server.orchestration.scheduler import RetryScheduler
 from server.orchestration.schedules import ScheduleDraft, Schedules
-from server.orchestration.signals import RunStopped
+from server.orchestration.signals import RunStopped, StopReason
 from server.orchestration.triggers import RunRequest, Triggers
 from tests.drills.oracle import Oracle, Violation
 from tests.drills.spread import added, spread
@@ -74,6 +75,7 @@ class Replica:
         self.database, self.world, self.name = database, world, name
         self.lives = 0
         self.working: dict[int, Working] = {}
+        self.heard: dict[int, StopReason] = {}
         self.stopped_until_seconds = 0.0
         box = SecretBox(TEST_KEY)
         self.keys = SourceKeys(SETTINGS, box)
@@ -88,11 +90,13 @@ class Replica:
         """kill -9: what it knew is gone."""
         self.lives += 1
         self.working.clear()
+        self.heard.clear()
         self.retry = RetryScheduler(self.database, SETTINGS, self.clock, lambda: None)
         self.recurring = RecurringSyncs(self.database, SETTINGS, self.clock, self.keys, lambda: None)
 
     async def claim(self) -> None:
-        """Take a run, unless its hands are full."""
+        """Settle what nobody owns, and take a run, unless its hands are full."""
+        await settle(self.database)
         if len(self.working) >= 2:
             return
         lease = await claim(self.database, SETTINGS, f"{self.name}.{self.lives}", self.keys)
@@ -117,16 +121,23 @@ class Replica:
             if answer is None:
                 del self.working[run_id]
 
-    async def obey(self) -> None:
-        """Read what callers ask for."""
+    async def hear(self) -> None:
+        """Read what callers ask for. Until it is done, they may ask for something else."""
         if not self.working:
             return
         async with self.database.read() as connection:
             found = await leases.orders(connection, list(self.working))
         for run_id, (cancel, pause) in found.items():
             if cancel or pause:
-                work = self.working.pop(run_id)
-                await self._end(work.lease, RunStopped("cancel" if cancel else "pause"))
+                self.heard.setdefault(run_id, "cancel" if cancel else "pause")
+
+    async def obey(self) -> None:
+        """Do what was heard."""
+        for run_id, order in self.heard.items():
+            work = self.working.pop(run_id, None)
+            if work is not None:
+                await self._end(work.lease, RunStopped(order))
+        self.heard.clear()
 
     async def write(self, oracle: Oracle, *, answer_is_lost: bool = False) -> None:
         """Write the next batch of one run, or end it after its last."""
@@ -249,6 +260,7 @@ class Story:
                 "write",
                 "lost",
                 "renew",
+                "hear",
                 "obey",
                 "retry",
                 "night",
@@ -261,10 +273,13 @@ class Story:
         if what in ("write", "lost"):
             await replica.write(self.oracle, answer_is_lost=what == "lost")
         elif what == "fault":
-            passing = Retryable("SOURCE_UNAVAILABLE", "503")
-            await replica.fail(
-                self.chance.choice((passing, passing, Fatal("SOURCE_MALFORMED", "x", category="parsing")))
+            passing, not_asked = (
+                Retryable("SOURCE_UNAVAILABLE", "503"),
+                NotAsked("SOURCE_UNAVAILABLE", "h was not asked"),
             )
+            not_asked.retry_after_seconds = self.chance.choice((None, 5.0, 300.0))
+            fatal = Fatal("SOURCE_MALFORMED", "x", category="parsing")
+            await replica.fail(self.chance.choice((passing, passing, not_asked, fatal)))
         elif what == "stop":
             # SIGSTOP, then SIGCONT: it goes on as if nothing had happened.
             replica.stopped_until_seconds = self.world.seconds + self.chance.choice((1.0, 10.0, 60.0))
@@ -276,6 +291,8 @@ class Story:
             await replica.claim()
         elif what == "renew":
             await replica.renew()
+        elif what == "hear":
+            await replica.hear()
         else:
             await replica.obey()
 
@@ -298,6 +315,7 @@ class Story:
             self.world.seconds += 1.0
             for replica in self.replicas:
                 await replica.renew()
+                await replica.hear()
                 await replica.obey()
                 await replica.claim()
                 for _ in range(len(replica.working)):

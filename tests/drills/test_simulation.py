@@ -49,8 +49,9 @@ async def test_a_year_in_helsinki_has_one_fire_a_night(first: datetime) -> None:
         update(sync_batches).where(sync_batches.c.batch_no == 1).values(lease_epoch=99),
         update(sync_runs).where(sync_runs.c.status == "completed").values(rows_read=1000),
         update(sync_runs).where(sync_runs.c.status == "completed").values(status="in_progress"),
+        update(sync_runs).where(sync_runs.c.status == "completed").values(status="failed", cancel_requested=True),
     ],
-    ids=["a batch is missing", "a stale owner wrote", "the ledger is wrong", "a run began again"],
+    ids=["a batch is missing", "a stale owner wrote", "the ledger is wrong", "a run began again", "a cancel was lost"],
 )
 async def test_the_oracle_sees_damage(simulated: Database, world: World, damage) -> None:
     story = Story(simulated, world)
