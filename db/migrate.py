@@ -17,7 +17,7 @@ from db.errors import DatabaseError, RefusedDatabaseError, TransientDatabaseErro
 
 VERSION_TABLE: Final = "techaura_sync_version"
 # The newest file in migrations/versions; a test keeps the two alike. Written here, a start needs no Alembic.
-HEAD_REVISION: Final = "0006"
+HEAD_REVISION: Final = "0007"
 _TRIES_MAX: Final = 5
 _LOCK_NAME: Final = "techaura_sync_migrate"
 _LOCK_WAIT_SECONDS: Final = 60

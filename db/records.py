@@ -109,6 +109,7 @@ class Run:
     detected: Mapping[str, Any] = field(default_factory=dict)
     paused: bool = False
     schedule_id: int | None = None
+    takeover_count: int = 0
 
     @property
     def sequence(self) -> int:

@@ -146,6 +146,8 @@ sync_runs = Table(
     Column("options_digest", _digest()),
     Column("paused", Boolean, nullable=False, server_default=text("0")),
     Column("not_before_ms", _BIG),
+    Column("takeover_count", Integer, nullable=False, server_default=text("0")),
+    Column("takeover_batches", Integer, nullable=False, server_default=text("0")),
     Column("error_next_step", String(500)),
     Column("sync_schedule_id", Integer),
     Index("idx_sync_runs_source_type", "source_type"),

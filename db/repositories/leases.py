@@ -6,9 +6,9 @@ owner and epoch in its WHERE clause: a worker whose lease was taken over changes
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -46,7 +46,7 @@ async def claim_next(
     while len(passed) < _CANDIDATES_MAX:
         row = (
             await connection.execute(
-                select(_R.id, _R.lease_epoch, _R.source_key)
+                select(_R.id, _R.lease_epoch, _R.source_key, _R.status, _R.takeover_count, _R.takeover_batches)
                 .where(_claimable(legacy_grace_minutes), _R.id.not_in(passed))
                 .order_by(_R.id)
                 .limit(1)
@@ -58,7 +58,8 @@ async def claim_next(
         await lock_source(connection, row.source_key)
         still = select(_R.id).where(_R.id == row.id, _claimable(legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
-            return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms)
+            takeovers = await _takeovers(connection, row) if row.status == IN_PROGRESS else {}
+            return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms, takeovers)
         passed.append(row.id)
     return None
 
@@ -91,7 +92,16 @@ def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
     )
 
 
-async def _take(connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int) -> Lease | None:
+async def _takeovers(connection: AsyncConnection, row: Any) -> dict[str, int]:
+    """How many owners of a run were lost in a row since it last got on, this one included; batches tell that it did."""
+    batches = (await read_totals(connection, row.id)).batch_count
+    lost = row.takeover_count + 1 if batches == row.takeover_batches else 1
+    return {"takeover_count": lost, "takeover_batches": batches}
+
+
+async def _take(
+    connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int, takeovers: Mapping[str, int]
+) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
         move_to(IN_PROGRESS)
@@ -102,6 +112,7 @@ async def _take(connection: AsyncConnection, run_id: int, epoch: int, owner: str
             lease_expires_at_ms=now_ms() + ttl_ms,
             not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
+            **takeovers,
         )
     )
     return Lease(run_id, owner, epoch + 1) if _changed(result) else None

@@ -310,6 +310,7 @@ async def requeue_failed(
                 error_category=None,
                 error_retryable=None,
                 error_next_step=None,
+                takeover_count=0,
                 # A multiple of a prime spreads neighbouring ids over the whole time.
                 not_before_ms=now_ms() + (_R.id * _SPREAD_PRIME) % spread_ms if spread_ms else None,
             )
@@ -377,4 +378,5 @@ async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
         detected=row.detected or {},
         paused=bool(row.paused),
         schedule_id=row.sync_schedule_id,
+        takeover_count=row.takeover_count,
     )

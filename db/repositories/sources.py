@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -94,6 +94,13 @@ async def is_busy(connection: AsyncConnection, source_key: str) -> bool:
     """Whether any run of the source is pending or in progress."""
     found = await connection.execute(select(_R.id).where(_R.source_key == source_key, _R.status.in_(LIVE)).limit(1))
     return found.one_or_none() is not None
+
+
+async def last_live_before(connection: AsyncConnection, source_key: str, run_id: int) -> int | None:
+    """The newest live run of the source that is older than this one, or None."""
+    older = select(func.max(_R.id)).where(_R.source_key == source_key, _R.status.in_(LIVE), _R.id < run_id)
+    found = (await connection.execute(older)).scalar_one()
+    return None if found is None else int(found)
 
 
 async def unkeyed_runs(connection: AsyncConnection, limit: int) -> list[UnkeyedRun]:

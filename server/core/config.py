@@ -73,6 +73,9 @@ class Settings(BaseSettings):
     poll_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often a worker looks for pending runs")
     lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")
     heartbeat_interval_seconds: float = Field(2.0, gt=0, le=600, description="how often an owner renews its lease")
+    takeovers_max: int = Field(
+        10, ge=1, le=10_000, description="owners of a run that may be lost in a row before a batch of it is committed"
+    )
     control_interval_seconds: float = Field(
         0.2, gt=0, le=60, description="how often an owner looks whether a run is to be cancelled or paused"
     )

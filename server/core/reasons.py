@@ -80,6 +80,11 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "RUN_NOT_FOUND": Reason("validation", "list the runs to find the id"),
     "RUN_ENDED": Reason("validation", "trigger the source again if it is to run once more"),
+    "OWNERS_LOST": Reason(
+        "system",
+        "look into the logs for what ended the processes that executed the run, such as a lack of memory; the nightly "
+        "retry tries again",
+    ),
     "LEASE_LOST": Reason("system", "nothing: another worker goes on with the run"),
     "DATABASE_UNAVAILABLE": Reason(
         "system", "check that the database runs and can be reached; the run goes on from its last batch"

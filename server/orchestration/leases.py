@@ -28,6 +28,8 @@ What each failure leaves behind
                                      transaction it holds locks that keep a takeover out; the database ends a
                                      transaction that stands still for as long as a lease (db/engine.py). So too when
                                      the worker's machine or network is lost without a word.
+    Killed again and again           a run whose owners are lost in a row (settings.takeovers_max) without a batch is
+                                     ended as failed (OWNERS_LOST): it may be what kills them.
     Killed inside a batch            the transaction is rolled back by the database; the batch is read again.
     Killed between COMMIT and answer the checkpoint stands; the next owner skips the batch.
     Database restarted               transactions roll back; renewals fail until it is back; the owner goes on when its

@@ -18,7 +18,7 @@ from db.engine import Database
 from db.errors import TransientDatabaseError
 from db.records import PENDING, Schedule
 from db.repositories import runs
-from db.repositories.sources import is_busy, live_runs, lock_source
+from db.repositories.sources import is_busy, last_live_before, live_runs, lock_source
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.retry import GiveUp, RetryPolicy, decide
@@ -109,7 +109,9 @@ class Triggers:
                     await lock_source(connection, request.source_key)
                     live = await live_runs(connection, request.source_key, request.options_digest)
                     if not live:
-                        return await insert(connection, request)
+                        run_id = await insert(connection, request)
+                        await _say_what_it_waits_for(connection, request.source_key, run_id)
+                        return run_id
                     # A nightly retry that still waits for its moment: somebody wants it now.
                     await runs.make_due(connection, live[0][0])
                     return live[0][0]
@@ -124,6 +126,12 @@ class Triggers:
                 if isinstance(decision, GiveUp):
                     raise
                 await self._clock.sleep(decision.seconds)
+
+
+async def _say_what_it_waits_for(connection: AsyncConnection, source_key: str, run_id: int) -> None:
+    before = await last_live_before(connection, source_key, run_id)
+    if before is not None:
+        await runs.add_notices(connection, run_id, (f"waits until run {before} of the same source has ended",))
 
 
 async def schedule_request(schedule: Schedule, keys: SourceKeys) -> RunRequest:

@@ -20,7 +20,7 @@ import structlog
 from db.errors import DatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
-from server.core.errors import LeaseLost, SyncError
+from server.core.errors import LeaseLost, Retryable, SyncError
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.context import RunContext
 from server.orchestration.control import ControlWatch
@@ -189,6 +189,13 @@ class Worker:
                 raise LeaseLost(lease.run_id)
             if run.cancel_requested or run.paused:
                 raise RunStopped("cancel" if run.cancel_requested else "pause")
+            if run.takeover_count > self._context.settings.takeovers_max:
+                raise Retryable(
+                    "OWNERS_LOST",
+                    f"{run.takeover_count} processes in a row were lost while they executed the run, and none of them "
+                    "committed a batch; what was committed before stays",
+                    category="system",
+                )
             source = await self._load_source(run)
             watermark = source.watermark
             await self._until_stopped(RunLoop(self._context, run, lease, source, signals).execute(), signals)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from sqlalchemy import create_engine, text
 from techaura_sync import SyncClient
 
+from tests.e2e.test_api_to_table import options
 from tests.e2e.test_incremental import execute
+from tests.support.items_api import items_api
 from tests.support.service import Service
 
 DIGITS = '{"a": ' + "9" * 5000 + "}"
@@ -82,3 +86,31 @@ def test_a_schedule_that_cannot_be_used_here_stops_no_other(live_server: Service
         assert client.schedules.get(made[0]).last_sync_run_id == 0
     for schedule_id in made:
         execute(service, f"DELETE FROM sync_schedules WHERE id = {schedule_id}")
+
+
+def test_a_run_that_loses_all_its_owners_ends_and_says_so(service: Service) -> None:
+    (service.data_root / "poison.csv").write_text("external_id,title\n1,a\n")
+    execute(
+        service,
+        "INSERT INTO sync_runs (source_type, source_identifier, status, lease_owner, lease_epoch, lease_expires_at_ms, "
+        "takeover_count, sync_metadata) VALUES ('csv', 'poison.csv', 'in_progress', 'dead', 12, 1, 10, '{}')",
+    )
+    answer = service.get("/v1/sync/runs")[1]
+    run = next(run for run in answer["data"] if run["sourceIdentifier"] == "poison.csv")
+    done = service.finished(run["syncRunId"])
+    assert (done["status"], done["failure"]["reason"], done["failure"]["retryable"]) == ("failed", "OWNERS_LOST", True)
+    assert done["errors"][0]["type"] == "system"
+
+
+def test_a_run_behind_another_says_what_it_waits_for(service: Service) -> None:
+    with items_api(hold=threading.Event()) as api:
+        first = service.trigger("api", api.url, options())
+        assert api.holds.wait(30)
+        second = service.trigger("api", api.url, options() | {"contentType": "video"})
+        waiting = service.get(f"/v1/sync/{second}")[1]["data"]
+        assert (waiting["status"], waiting["notices"]) == (
+            "pending",
+            [f"waits until run {first} of the same source has ended"],
+        )
+        for run_id in (first, second):
+            service.post(f"/v1/sync/{run_id}/cancel")

@@ -6,8 +6,9 @@ import pytest
 from sqlalchemy import insert, update
 
 from db.engine import Database
-from db.records import Lease
+from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
+from db.repositories.batches import insert_batch
 from db.repositories.dialect import now_ms
 from db.schema import sync_runs
 from server.core.circuit import NotAsked
@@ -110,3 +111,24 @@ async def test_a_run_whose_host_is_not_asked_waits_without_an_attempt(database: 
     assert (run.status, run.retry_count, run.failure) == ("pending", 0, None)
     assert run.notices == ("waited: h was not asked",)
     assert await claim(database, "w") is not None
+
+
+async def test_owners_that_are_lost_in_a_row_are_counted_until_the_run_gets_on(database: Database) -> None:
+    await pending(database)
+    lease = await claim(database, "w", -1)
+    for lost in (1, 2):
+        lease = await claim(database, "w", -1)
+        assert lease is not None
+        async with database.write() as connection:
+            run = await runs.get_run(connection, lease.run_id)
+        assert run is not None
+        assert run.takeover_count == lost
+    assert lease is not None
+    async with database.write() as connection:
+        await insert_batch(connection, lease, 0, Batch(1, Ledger(), {}, 0))
+    lease = await claim(database, "w", -1)
+    assert lease is not None
+    async with database.read() as connection:
+        run = await runs.get_run(connection, lease.run_id)
+    assert run is not None
+    assert run.takeover_count == 1

@@ -86,6 +86,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """There are as many schedules as there may be."""
     ERROR_REASON_SCHEDULE_CHANGED: _ErrorReason.ValueType  # 35
     """The schedule was changed since the caller read it."""
+    ERROR_REASON_OWNERS_LOST: _ErrorReason.ValueType  # 36
+    """Owner after owner of the run was lost before a batch of it was committed."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -156,4 +158,6 @@ ERROR_REASON_SCHEDULE_LIMIT_REACHED: ErrorReason.ValueType  # 34
 """There are as many schedules as there may be."""
 ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
 """The schedule was changed since the caller read it."""
+ERROR_REASON_OWNERS_LOST: ErrorReason.ValueType  # 36
+"""Owner after owner of the run was lost before a batch of it was committed."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
