@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,16 +53,22 @@ def _running(command: list[str], ready: str) -> Iterator[str]:
         command, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     ) as process:
         assert process.stdout is not None
+        emptying = threading.Thread()
         try:
             said = ""
             while (found := re.search(ready, said)) is None:
                 line = process.stdout.readline()
                 assert line, f"{command[0]} did not start: {said}"
                 said += line
+            # It logs each request; a pipe that nobody empties would stop it after some hundreds.
+            emptying = threading.Thread(target=process.stdout.read)
+            emptying.start()
             yield found[1]
         finally:
             process.terminate()
-            process.communicate(timeout=10)
+            process.wait(timeout=10)
+            if emptying.ident is not None:
+                emptying.join(timeout=10)
 
 
 def _free_port() -> int:

@@ -115,6 +115,10 @@ class AutoPaging:
         """Guess as the found paging does."""
         return self._wrapped(place, self._found(place).guess(_inner(place))) if "as" in place else None
 
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Look as the found paging does."""
+        return self._wrapped(place, self._found(place).early(_inner(place), page)) if "as" in place else None
+
     def ends_when_missing(self, place: Place) -> bool:
         """Decide as the found paging does."""
         return "as" in place and self._found(place).ends_when_missing(_inner(place))

@@ -77,6 +77,9 @@ class CursorPaging:
         # A source that goes on giving cursors but says that this is the end is believed.
         if page.signals.more is False:
             return None
+        return self._place(page, cursor)
+
+    def _place(self, page: PageFacts, cursor: str) -> Place:
         if _is_url(cursor):
             return {"url": urls.followed(page.url, cursor, self.secret_params, self.secret_values)}
         return {"cursor": cursor}
@@ -84,6 +87,11 @@ class CursorPaging:
     def guess(self, place: Place) -> Place | None:
         """Make none: the page names the next one."""
         return None
+
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Take the cursor that is seen, if there is one."""
+        _stated, cursor = find_token(page, self.paths, self.header, strict=False)
+        return self._place(page, cursor) if cursor and page.signals.more is not False else None
 
     def ends_when_missing(self, place: Place) -> bool:
         """Never: the source gave this cursor itself."""
@@ -124,6 +132,13 @@ class LinkPaging:
     def guess(self, place: Place) -> Place | None:
         """Make none: the page names the next one."""
         return None
+
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Follow the link that is seen, if there is one."""
+        target = page.signals.link or find_token(page, self.paths, "", strict=False)[1]
+        if target is None:
+            return None
+        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
 
     def ends_when_missing(self, place: Place) -> bool:
         """Never: the source gave this URL itself."""

@@ -78,6 +78,13 @@ class Paging(Protocol):
         """Where the next page is, should this one be full and not the last; None where only the page can say."""
         ...
 
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Where the next page is, by a look at the page's envelope and headers alone; None where only reading it can say.
+
+        The count of the page is not known yet.
+        """
+        ...
+
     def ends_when_missing(self, place: Place) -> bool:
         """Whether a 404 at a place means that the page before was the last."""
         ...
@@ -117,6 +124,10 @@ class OnePage:
 
     def guess(self, place: Place) -> Place | None:
         """Make none: there is no next page."""
+        return None
+
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Make none: the next page is not named."""
         return None
 
     def ends_when_missing(self, place: Place) -> bool:
@@ -167,6 +178,10 @@ class NumberPaging:
         """Count on."""
         return {"page": int(place["page"]) + 1}
 
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Make none: the next page is not named."""
+        return None
+
     def ends_when_missing(self, place: Place) -> bool:
         """After a short page."""
         return bool(place.get("short"))
@@ -197,6 +212,10 @@ class OffsetPaging:
     def guess(self, place: Place) -> Place | None:
         """Go past the items that were asked for."""
         return {"offset": int(place["offset"]) + self.page_items}
+
+    def early(self, place: Place, page: PageFacts) -> Place | None:
+        """Make none: the next page is not named."""
+        return None
 
     def ends_when_missing(self, place: Place) -> bool:
         """After a short page."""

@@ -17,6 +17,7 @@ from server.sources.api import urls
 from server.sources.api.ahead import PageAhead
 from server.sources.api.chosen import paging_seen
 from server.sources.api.conditional import ConditionalPages
+from server.sources.api.fast_json import envelope_of
 from server.sources.api.formats import format_of, read_answer
 from server.sources.api.guards import LimitGuard, LoopGuard, check_total, digest_of
 from server.sources.api.http import Answer, PageMissing, PageRequest
@@ -143,9 +144,8 @@ class PageWalk:
             if not is_all and not self._paging.ends_when_missing(position.place):
                 raise
         else:
-            if self._is_surely_not_last(position, answer):
-                self._guess(position)
-                await self._ahead.let_go()
+            self._begin_early(position, answer)
+            await self._ahead.let_go()
             page, headers = await self._parse(answer, request.url, number), answer.headers
             signals, size_bytes = read_signals(page.envelope, headers), len(answer.body)
         url = request.url if answer is None else answer.url
@@ -175,6 +175,26 @@ class PageWalk:
         was_full = 0 < position.page_items_max <= position.last_count
         is_last = position.total is not None and position.items + position.last_count >= position.total
         place = self._paging.guess(position.place) if was_full and not is_last else None
+        if place is not None and not self._is_enough(position.pages + 1):
+            request = self._request(replace(position, place=place))
+            self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
+
+    def _begin_early(self, position: Position, answer: Answer) -> None:
+        """Ask for the next page before this one is read, where it is known or sure enough."""
+        if self._is_surely_not_last(position, answer):
+            self._guess(position)
+            return
+        if self._options.pagination.type not in ("cursor", "link", "auto") or answer.status != 200:
+            return
+        envelope = envelope_of(answer.body)
+        signals = read_signals(envelope, answer.headers)
+        try:
+            place = self._paging.early(
+                position.place, PageFacts(0, envelope, signals, position.items, answer.url, answer.headers)
+            )
+        except SyncError:
+            # Whatever is wrong with it is said when the page is read.
+            return
         if place is not None and not self._is_enough(position.pages + 1):
             request = self._request(replace(position, place=place))
             self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
