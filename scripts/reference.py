@@ -93,7 +93,20 @@ def reference() -> str:
     for title, model in (("csv", CsvOptions), ("api", ApiOptions)):
         lines += [f"## Options of source type {title}", "", "| option | default | meaning |", "|---|---|---|"]
         lines += [*dict.fromkeys(options(model)), ""]
+    schedule = (PROTOS / "schedules.proto").read_text().partition("message SyncSchedule {")[2].partition("\n}")[0]
+    fields = commented(schedule, r"(?:optional )?[\w.]+ (?P<name>\w+) = \d+;")
+    policies = commented((PROTOS / "schedules.proto").read_text(), r"OVERLAP_POLICY_(?P<name>SKIP|QUEUE) = \d+;")
     lines += [
+        "## Fields of a recurring sync",
+        "",
+        "Over REST in camelCase; `overlapPolicy` is `skip` or `queue`, `options` stands for the options of either type, and",
+        "`scheduleId` for the id.",
+        "",
+        "| field | meaning |",
+        "|---|---|",
+        *(f"| `{match['name']}` | {comment} |" for match, comment in fields),
+        *(f"| `overlap_policy` {match['name']} | {comment} |" for match, comment in policies),
+        "",
         "## Error reasons",
         "",
         "A run that fails carries one of these, and so does a call that is refused. Runs of the categories validation,",

@@ -39,7 +39,9 @@ class _OverlapPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Overlap
     """
 
 class OverlapPolicy(_OverlapPolicy, metaclass=_OverlapPolicyEnumTypeWrapper):
-    """What a fire does when a run of the same source is pending, paused or in progress."""
+    """What a fire does when a run of the same source is pending, paused or in progress; a
+    failed run that waits for its nightly retry is none of these.
+    """
 
 OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.ValueType  # 0
 """Not set. Means SKIP."""
@@ -85,16 +87,20 @@ class SyncSchedule(_message.Message):
     source_type: _builtins.str
     """Required. `csv` or `api`."""
     source_identifier: _builtins.str
-    """Required. As in TriggerSyncRequest. The source need not be there yet."""
+    """Required. As in TriggerSyncRequest. The source need not be there yet. A change to
+    another scheme, host or port needs the options again where they hold secrets.
+    """
     cron: _builtins.str
-    """Required. Five fields, such as `0 3 * * *`."""
+    """Required. Five fields, such as `0 3 * * *`: numbers, names of months and days, `*`,
+    `,`, `-`, `/`, `?`, `#` and `L`.
+    """
     time_zone: _builtins.str
     """Optional. IANA name. Default: TECHAURA_SYNC_TIME_ZONE."""
     overlap_policy: Global___OverlapPolicy.ValueType
     """Optional. Default: SKIP."""
     catch_up_seconds: _builtins.int
     """Optional. A fire that was missed while no replica ran happens late, once, but
-    not later than this. 0 to 604800. Default: 3600.
+    not later than this; within its own minute it is on time. 0 to 604800. Default: 3600.
     """
     enabled: _builtins.bool
     """Optional. Whether it fires. Default: true."""
@@ -122,7 +128,9 @@ class SyncSchedule(_message.Message):
 
     @_builtins.property
     def next_fire_at(self) -> _timestamp_pb2.Timestamp:
-        """Output only. When it fires next; unset while it is not enabled."""
+        """Output only. When it fires next; unset while it is not enabled, or its time zone is
+        not known to the replica that answers.
+        """
 
     @_builtins.property
     def created_at(self) -> _timestamp_pb2.Timestamp:

@@ -41,7 +41,8 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
   sourceType: string;
 
   /**
-   * Required. As in TriggerSyncRequest. The source need not be there yet.
+   * Required. As in TriggerSyncRequest. The source need not be there yet. A change to
+   * another scheme, host or port needs the options again where they hold secrets.
    *
    * @generated from field: string source_identifier = 3;
    */
@@ -72,7 +73,8 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Required. Five fields, such as `0 3 * * *`.
+   * Required. Five fields, such as `0 3 * * *`: numbers, names of months and days, `*`,
+   * `,`, `-`, `/`, `?`, `#` and `L`.
    *
    * @generated from field: string cron = 6;
    */
@@ -94,7 +96,7 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
 
   /**
    * Optional. A fire that was missed while no replica ran happens late, once, but
-   * not later than this. 0 to 604800. Default: 3600.
+   * not later than this; within its own minute it is on time. 0 to 604800. Default: 3600.
    *
    * @generated from field: optional int32 catch_up_seconds = 9;
    */
@@ -123,7 +125,8 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
   revision: bigint;
 
   /**
-   * Output only. When it fires next; unset while it is not enabled.
+   * Output only. When it fires next; unset while it is not enabled, or its time zone is
+   * not known to the replica that answers.
    *
    * @generated from field: google.protobuf.Timestamp next_fire_at = 13;
    */
@@ -441,7 +444,8 @@ export const RunSyncScheduleResponseSchema: GenMessage<RunSyncScheduleResponse> 
   messageDesc(file_techaura_sync_v1_schedules, 12);
 
 /**
- * What a fire does when a run of the same source is pending, paused or in progress.
+ * What a fire does when a run of the same source is pending, paused or in progress; a
+ * failed run that waits for its nightly retry is none of these.
  *
  * @generated from enum techaura.sync.v1.OverlapPolicy
  */
