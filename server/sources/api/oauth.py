@@ -161,7 +161,9 @@ class TokenSource:
         await self._pace.take_turn(self._context.clock, settings.http_host_requests_per_second_max, self._context.moved)
         request = self._request(refresh)
         try:
-            async with asyncio.timeout(settings.http_timeout_seconds):
+            # Other runs may wait for this token, and it is a small one: no time for slow bodies.
+            seconds = settings.http_connect_timeout_seconds + settings.http_read_timeout_seconds
+            async with asyncio.timeout(min(settings.http_timeout_seconds, seconds)):
                 response = await self._http.send(request, stream=True)
                 try:
                     headers = {name.lower(): value for name, value in response.headers.items()}
