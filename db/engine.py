@@ -187,6 +187,16 @@ def _sqlite_engine(url: URL, pool_size_max: int) -> AsyncEngine:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
+    @event.listens_for(engine.sync_engine, "close")
+    def _on_close(connection: Any, _record: Any) -> None:
+        # A connection is closed in the middle of its transaction when its task was cancelled. Where a cursor of it is
+        # still in memory, in a traceback say, SQLite puts the closing off, and with it the end of the transaction: the
+        # write lock would stay, for as long as it takes until something collects that cursor. It goes into the queue of
+        # aiosqlite's thread, as SQLAlchemy's own dialect does it, since nothing can be awaited here.
+        driver = connection.driver_connection
+        if driver is not None and driver._connection is not None:  # noqa: SLF001
+            driver._tx.put_nowait((None, driver._connection.rollback))  # noqa: SLF001
+
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Any) -> None:
         # A writer takes the write lock at once: upgrading a read lock later fails without waiting.

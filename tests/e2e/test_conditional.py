@@ -172,3 +172,12 @@ def test_a_star_is_no_tag(service: Service) -> None:
         before = kept(service)
         service.run("api", api.url, options())
         assert kept(service) == before
+
+
+def test_a_mirror_does_not_trust_a_date_alone(service: Service) -> None:
+    with items_api(count=150, headers=OLD) as api:
+        service.run("api", api.url, options() | {"mode": "mirror"})
+        # A row is deleted, and the date of the last change says nothing of it.
+        api.count = 149
+        run, _asked, unchanged = asked_again(service, api, mode="mirror")
+        assert (run["deactivated"], unchanged) == (1, [])

@@ -5,7 +5,8 @@ with the table, mirrored and refreshed like any others, and nothing rests on wha
 saved is the source's work, its rate limit and the network; rows that are as they should be cost no write in any case.
 
 A page is kept once it was read without a fault, the last one of a paged source not at all, and only where its validators can be trusted: with an ETag, or with a
-Last-Modified at least a minute before the answer (RFC 9110, 8.8.2.2: one second may see two changes). Pages are
+Last-Modified at least a minute before the answer (RFC 9110, 8.8.2.2: one second may see two changes), which a mirror does not
+trust at all. Pages are
 forgotten when a whole walk does not come by them, when a run finds fault with what its source sends, and after some
 days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong validators is read in full again and again.
 """
@@ -41,12 +42,22 @@ class ConditionalPages:
         kept: what earlier walks have kept, and where this one keeps.
         shown: the secrets that requests carry: a page is kept for those only.
         cursor_header: a header that names the next page, beside those that are always kept; empty for none.
+        tags_only: whether Last-Modified alone is not trusted: a row that was deleted often leaves it as it was.
     """
 
-    def __init__(self, client: ApiClient, kept: KeptPages, shown: Mapping[str, str], cursor_header: str = "") -> None:
+    def __init__(
+        self,
+        client: ApiClient,
+        kept: KeptPages,
+        shown: Mapping[str, str],
+        cursor_header: str = "",
+        *,
+        tags_only: bool = False,
+    ) -> None:
         self._client = client
         self._kept = kept
         self._shown = dict(shown)
+        self._tags_only = tags_only
         self._paging_headers = _PAGING_HEADERS | ({cursor_header.lower()} if cursor_header else set())
         self._known: Mapping[str, Validators] | None = None
         self._unchanged: set[str] = set()
@@ -99,7 +110,7 @@ class ConditionalPages:
         if request.method != "GET" or key in self._unchanged or is_last:
             return
         validators = _validators(answer)
-        if validators is None:
+        if validators is None or (self._tags_only and not validators.etag):
             return
         headers = _picked(answer.headers, self._paging_headers | {"content-type"})
         self._new[key] = KeptPage(validators, headers, answer.body)

@@ -63,7 +63,9 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
         context.secret_seen(secret)
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     kept = context.kept_pages if options.conditional else NoPages()
-    pages = ConditionalPages(client, kept, opened.shown, options.pagination.cursor_header or "")
+    pages = ConditionalPages(
+        client, kept, opened.shown, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
+    )
     walk = PageWalk(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 

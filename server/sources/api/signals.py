@@ -38,6 +38,7 @@ _NUMBER: Final = (
     "page_index",
 )
 _FIRST: Final = ("first", "is_first", "isFirst", "first_page", "firstPage")
+_ERRORS: Final = ("error", "errors")
 _LINK: Final = re.compile(r"<([^>]*)>((?:\s*;\s*[^\s=;,]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,]+))?)*)")
 _REL: Final = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORECASE)
 
@@ -90,6 +91,11 @@ def read_signals(envelope: Any, headers: Mapping[str, str]) -> Signals:
     number = next((frame[name] for frame in frames for name in _NUMBER if _count(frame.get(name)) is not None), None)
     firsts = [frame[name] for frame in frames for name in _FIRST if isinstance(frame.get(name), bool)]
     return Signals(more, total, pages, link, _count(number), firsts[0] if firsts else None)
+
+
+def says_error(envelope: Any) -> bool:
+    """Whether a page tells of an error, as some sources do with status 200."""
+    return isinstance(envelope, Mapping) and any(envelope.get(name) for name in _ERRORS)
 
 
 def next_link(header: str) -> str | None:

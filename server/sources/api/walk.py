@@ -26,7 +26,7 @@ from server.sources.api.json_text import JsonRefused, Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging import PageFacts, Paging, token_of
 from server.sources.api.position import Position
-from server.sources.api.signals import Signals, read_signals
+from server.sources.api.signals import Signals, read_signals, says_error
 from server.sources.base import SourceContext
 
 # Faults that say nothing about what was sent before them.
@@ -247,6 +247,11 @@ class PageWalk:
                 f"page {number} of {urls.shown(url)} has {len(page.values)} items, more than "
                 f"TECHAURA_SYNC_HTTP_PAGE_ITEMS_MAX ({items_max}) allows; ask for smaller pages, or raise the limit",
                 category="processing",
+            )
+        if not page.values and says_error(page.envelope):
+            raise Fatal(
+                "SOURCE_REFUSED",
+                f"page {number} of {urls.shown(url)} has no items and says that there was an error",
             )
         for notice in page.notices:
             self._notice(notice)

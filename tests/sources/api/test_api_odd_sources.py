@@ -159,3 +159,16 @@ async def test_offsets_are_not_taken_for_zero_based_pages(serve, api, read):
         return {"data": songs(max(0, min(10, 25 - offset)), offset + 1), "page": 0, "total": 25}
 
     assert (await read(await serve(api(answer)), OFFSET)).ids == ids(25)
+
+
+@pytest.mark.parametrize(
+    "error", [{"error": {"code": 500}}, {"errors": ["timeout"]}, {"error": "busy", "partial": True}]
+)
+async def test_an_empty_page_that_tells_of_an_error_is_not_the_end(serve, api, read, error):
+    def answer(request: Any) -> dict[str, Any]:
+        page = int(request.query_params["page"])
+        return {"items": songs(100, page * 100 - 99), "error": None} if page < 3 else {"items": [], **error}
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    assert outcome.error is not None
+    assert (outcome.error.reason, len(outcome.ids)) == ("SOURCE_REFUSED", 200)
