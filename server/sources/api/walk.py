@@ -24,7 +24,7 @@ from server.sources.api.http import Answer, PageMissing, PageRequest
 from server.sources.api.incremental import Mark, MarkTaker, first_value
 from server.sources.api.json_text import JsonRefused, Page
 from server.sources.api.options import ApiOptions
-from server.sources.api.paging import PageFacts, Paging, token_of
+from server.sources.api.paging import PageFacts, Paging, Place, token_of
 from server.sources.api.position import Position
 from server.sources.api.signals import Signals, read_signals, says_error
 from server.sources.base import SourceContext
@@ -174,7 +174,10 @@ class PageWalk:
         """Ask for the page after the one at hand before that one is parsed, where it is most likely known."""
         was_full = 0 < position.page_items_max <= position.last_count
         is_last = position.total is not None and position.items + position.last_count >= position.total
-        place = self._paging.guess(position.place) if was_full and not is_last else None
+        self._begin_guessed(position, self._paging.guess(position.place) if was_full and not is_last else None)
+
+    def _begin_guessed(self, position: Position, place: Place | None) -> None:
+        """Ask for the page after the one at hand at a place that is not certain, where there is one."""
         if place is not None and not self._is_enough(position.pages + 1):
             request = self._request(replace(position, place=place))
             self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
@@ -195,9 +198,7 @@ class PageWalk:
         except SyncError:
             # Whatever is wrong with it is said when the page is read.
             return
-        if place is not None and not self._is_enough(position.pages + 1):
-            request = self._request(replace(position, place=place))
-            self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
+        self._begin_guessed(position, place)
 
     def _is_surely_not_last(self, position: Position, answer: Answer) -> bool:
         """Whether a guess may be sent before the page at hand is read: another page will be asked for in any case.
