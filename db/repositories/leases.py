@@ -134,6 +134,19 @@ async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool | None
     return None if row is None else bool(row.cancel_requested)
 
 
+def _orphaned() -> ColumnElement[bool]:
+    return and_(
+        _R.status == IN_PROGRESS,
+        or_(_R.cancel_requested.is_(True), _R.paused.is_(True)),
+        or_(_R.lease_expires_at_ms.is_(None), _R.lease_expires_at_ms < now_ms()),
+    )
+
+
+async def has_orphans(connection: AsyncConnection) -> bool:
+    """Whether there is anything for `settle_orphans`; asked each second, it locks nothing."""
+    return (await connection.execute(select(_R.id).where(_orphaned()).limit(1))).one_or_none() is not None
+
+
 async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
     """Do what callers ask of runs that are in progress without an owner, since nobody else will; answer their ids.
 
@@ -143,11 +156,7 @@ async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
     rows = (
         await connection.execute(
             select(_R.id, _R.cancel_requested)
-            .where(
-                _R.status == IN_PROGRESS,
-                or_(_R.cancel_requested.is_(True), _R.paused.is_(True)),
-                or_(_R.lease_expires_at_ms.is_(None), _R.lease_expires_at_ms < now_ms()),
-            )
+            .where(_orphaned())
             .order_by(_R.id)
             .limit(limit)
             .with_for_update(skip_locked=True)

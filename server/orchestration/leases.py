@@ -82,6 +82,9 @@ async def settle(database: Database) -> list[int]:
     Raises:
         DatabaseError
     """
+    async with database.read() as connection:
+        if not await leases.has_orphans(connection):
+            return []
     async with database.write() as connection:
         return await leases.settle_orphans(connection, _SETTLED_AT_ONCE_MAX)
 
