@@ -1,8 +1,8 @@
 """A paged API into content_index, against fetching the same pages alone, in one run.
 
 100,000 items in pages of 100 from three local servers: `datasette` as anyone may run it, a small application that makes
-each page (`made`), and one that has all pages ready and does nothing but send them (see _pages_server.py). The floor is our own client that fetches every page over one connection and throws the
-bodies away; ours is the real program in a process of its own, from trigger to the end of the run, into a private
+each page (`made`), and one that has all pages ready and does nothing but send them (see _pages_server.py). The floor is
+our own client that fetches every page over one connection and throws the bodies away; ours is the real program in a process of its own, from trigger to the end of the run, into a private
 MariaDB with durable settings. Also prints what one page costs through bare httpx and through httpcore below it. Rounds
 alternate, and the best of each counts, since other work on the machine only ever adds.
 

@@ -2,8 +2,7 @@
 
 A page is asked for early in two cases: where the request for it is known (every kind of paging, once the page before
 was understood), and where it can be guessed before that (page numbers and offsets that are sure to be there, and cursors
-and links that a look at the page has shown). A guess that turns out wrong is
-dropped, and after the first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for
+and links that a look at the page has shown). A guess that turns out wrong is dropped, and after the first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for
 is not asked twice for each. Closing drops what is under way; a page that nobody took is not read at all.
 """
 
