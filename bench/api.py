@@ -33,8 +33,8 @@ from server.core.config import Settings
 from server.sources.api.auth import Credentials
 from server.sources.api.http import ApiClient, PageRequest
 from server.sources.base import SourceContext
+from tests.support.database_server import server_running
 from tests.support.existing_servers import datasette
-from tests.support.mariadb import mariadb_running
 from tests.support.service import Service, environment, service_running
 
 OPTIONS = {
@@ -155,7 +155,7 @@ def main() -> None:
     measured: dict[tuple[str, str], list[float]] = {}
     with (
         tempfile.TemporaryDirectory(prefix="techaura-bench-") as name,
-        mariadb_running(durable=True) as server,
+        server_running(durable=True) as server,
         sources(chosen.items, Path(name) / "datasette") as kinds,
     ):
         environ = environment(server.url(server.new_database()), Path(name), **AS_BY_DEFAULT)

@@ -21,12 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pymysql
-
 from bench.memory import PeakMemory
 from db.engine import Database
 from db.migrate import migrate
-from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.database_server import DatabaseServer, server_running
 from tests.support.service import Service, environment, service_running
 
 GENRES = ("Salsa", "Vallenato", "Cumbia", "Pop", "Rock", "Reggaetón", "Bolero", "Merengue")
@@ -98,7 +96,7 @@ class Measured:
     database_cpu_seconds: float
 
 
-def measure(what: str, server: MariaDb, service: Service | None, work: Callable[[], object]) -> Measured:
+def measure(what: str, server: DatabaseServer, service: Service | None, work: Callable[[], object]) -> Measured:
     """Do some work and measure it."""
 
     def used(process: subprocess.Popen[Any] | None) -> float:
@@ -117,12 +115,9 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def raw_load(server: MariaDb, database: str, path: Path, *, replace: bool) -> None:
+def raw_load(server: DatabaseServer, database: str, path: Path, *, replace: bool) -> None:
     """LOAD DATA LOCAL of the file straight into the table."""
-    connection = pymysql.connect(
-        host="127.0.0.1", port=server.port, user="root", database=database, charset="utf8mb4", autocommit=True,
-        local_infile=True,
-    )  # fmt: skip
+    connection = server.connect(database, local_infile=True)
     statement = (
         f"LOAD DATA LOCAL INFILE '{path}' {'REPLACE' if replace else ''} INTO TABLE content_index CHARACTER SET utf8mb4 "
         "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' LINES TERMINATED BY '\\n' IGNORE 1 LINES "
@@ -143,7 +138,7 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     rows = arguments.rows
-    with tempfile.TemporaryDirectory(prefix="techaura-bench-") as name, mariadb_running(durable=True) as server:
+    with tempfile.TemporaryDirectory(prefix="techaura-bench-") as name, server_running(durable=True) as server:
         folder = Path(name)
         path = folder / "catalogue.csv"
         write_catalogue(path, rows)
@@ -164,7 +159,7 @@ def main() -> None:
     print(big)
 
 
-def _ours(server: MariaDb, folder: Path, path: Path, rows: int) -> tuple[list[Measured], float]:
+def _ours(server: DatabaseServer, folder: Path, path: Path, rows: int) -> tuple[list[Measured], float]:
     """Seconds of each of our runs, and the peak memory of them all."""
     database = server.new_database()
     results: list[Measured] = []
@@ -197,7 +192,7 @@ def _ours(server: MariaDb, folder: Path, path: Path, rows: int) -> tuple[list[Me
         return results, memory.peak_mib
 
 
-def _raw(server: MariaDb, folder: Path, rows: int) -> list[Measured]:
+def _raw(server: DatabaseServer, folder: Path, rows: int) -> list[Measured]:
     """Seconds of LOAD DATA LOCAL of the first file, and of the same again with REPLACE."""
     database = server.new_database()
     path = folder / "raw.csv"
@@ -209,7 +204,7 @@ def _raw(server: MariaDb, folder: Path, rows: int) -> list[Measured]:
     ]
 
 
-def _big(server: MariaDb, folder: Path, size_bytes: int) -> str:
+def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
     """A file of that size, through a process of its own; answer a line on its peak memory."""
     path = folder / "big.csv"
     rows = write_big(path, size_bytes)
@@ -221,12 +216,12 @@ def _big(server: MariaDb, folder: Path, size_bytes: int) -> str:
         return f"peak memory with a file of {size_mb:,.0f} MB ({rows:,} rows): {memory.peak_mib:.0f} MiB (goal 350)"
 
 
-def _service(server: MariaDb, database: str, folder: Path) -> AbstractContextManager[Service]:
+def _service(server: DatabaseServer, database: str, folder: Path) -> AbstractContextManager[Service]:
     environ = environment(server.url(database), folder, LEASE_TTL_SECONDS=30, HEARTBEAT_INTERVAL_SECONDS=5)
     return service_running(folder, environ)
 
 
-def _migrate(server: MariaDb, database: str) -> None:
+def _migrate(server: DatabaseServer, database: str) -> None:
     async def work() -> None:
         opened = Database(server.url(database))
         await migrate(opened)

@@ -1,11 +1,11 @@
 """Loads the Pollock corpus of polluted CSV files into tables of text columns and prints the scorer's lines.
 
-usage: pollock.py CORPUS.tar.xz [--mariadb] [--losses]
+usage: pollock.py CORPUS.tar.xz [--server mariadb|mysql] [--losses]
 
 Each file is read with the dialect that the corpus gives for it and nothing else. Rows go the way of a run: the csv
 reader, `plan_mapping`, `prepare` (text kept as it stands), the loader's upsert; what the scorer sees is what the database
 answers. A file that the source refuses is left out, and counted by the scorer as refused. The tables stand in an
-embedded database, or with --mariadb in a private server. --losses adds one line for each file below 10 points.
+embedded database, or with --server in a private server of that kind. --losses adds one line for each file below 10 points.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ from server.sources.base import SourceContext
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.reader import CsvReader, open_csv
 from server.targets.base import Target, TargetColumn
-from tests.support.mariadb import mariadb_running
+from tests.support.database_server import KINDS, server_running
 
 _KEY = "row_key"
 
@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Unpack, load, score."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path)
-    parser.add_argument("--mariadb", action="store_true")
+    parser.add_argument("--server", choices=sorted(KINDS))
     parser.add_argument("--losses", action="store_true")
     given = parser.parse_args(argv)
     archive = given.corpus.resolve()
@@ -171,8 +171,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         url = f"sqlite+aiosqlite:///{folder / 'pollock.db'}"
-        if given.mariadb:
-            server = stack.enter_context(mariadb_running())
+        if given.server:
+            server = stack.enter_context(server_running(kind=given.server))
             url = server.url(server.new_database())
         corpus, loaded = folder / "corpus", folder / "loaded"
         loaded.mkdir()

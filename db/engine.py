@@ -26,8 +26,9 @@ _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 _SESSION_SQL = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait_seconds}, "
-    # Warnings of a load name the rows that the server would damage; every one is needed, in one language.
-    "max_error_count = 65535, lc_messages = 'en_US' "
+    # Warnings of a load name the rows that the server would damage, and are read in this language. Nothing here may need
+    # a privilege: on MySQL even max_error_count needs one.
+    "lc_messages = 'en_US' "
     # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours. MySQL
     # has no such limit for transactions only; there connections that wait in the pool are ended and made anew as well.
     "/*M!100300 , idle_transaction_timeout = {idle_transaction_seconds} */"

@@ -10,26 +10,41 @@ import pytest_asyncio
 
 from db.engine import Database
 from db.migrate import migrate
-from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.database_server import CHOSEN, DatabaseServer, server_running
 from tests.support.service import Service, environment, service_running
 
-BOTH = ("sqlite", "mariadb")
+# What a test that takes a database of any kind runs on. `scripts/test mysql` runs just what touches a server, on MySQL.
+DATABASES = ("sqlite", CHOSEN) if CHOSEN == "mariadb" else (CHOSEN,)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On another server than the usual one, run only what touches it: the rest has been run."""
+    if CHOSEN == "mariadb":
+        return
+    touching = [item for item in items if _touches_the_server(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(touching)])
+    items[:] = touching
+
+
+def _touches_the_server(item: pytest.Item) -> bool:
+    parameters = getattr(getattr(item, "callspec", None), "params", {})
+    return "database_server" in getattr(item, "fixturenames", ()) or CHOSEN in parameters.values()
 
 
 @pytest.fixture(scope="session")
-def mariadb() -> Iterator[MariaDb]:
-    """A private MariaDB of this test process."""
-    with mariadb_running() as server:
+def database_server() -> Iterator[DatabaseServer]:
+    """A private server of this test process: MariaDB, or what TECHAURA_TEST_SERVER names."""
+    with server_running() as server:
         yield server
 
 
-@pytest.fixture(params=BOTH)
+@pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of an empty database, once of each kind."""
     if request.param == "sqlite":
         yield f"sqlite+aiosqlite:///{tmp_path / 'db' / 'sync.db'}"
         return
-    server: MariaDb = request.getfixturevalue("mariadb")
+    server: DatabaseServer = request.getfixturevalue("database_server")
     name = server.new_database()
     yield server.url(name)
     server.drop_database(name)
@@ -44,13 +59,13 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture(scope="module", params=BOTH)
+@pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real program, shared by the tests of a module, once on each kind of database."""
     folder = tmp_path_factory.mktemp("service")
     data_root = folder / "data"
     data_root.mkdir()
-    server: MariaDb | None = request.getfixturevalue("mariadb") if request.param == "mariadb" else None
+    server: DatabaseServer | None = request.getfixturevalue("database_server") if request.param == CHOSEN else None
     name = server.new_database() if server is not None else ""
     url = server.url(name) if server is not None else f"sqlite+aiosqlite:///{folder / 'sync.db'}"
     with service_running(folder, environment(url, data_root)) as running:

@@ -14,7 +14,6 @@ holds those bytes) and sql_mode (without NO_BACKSLASH_ESCAPES).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -23,11 +22,14 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.local_infile import DAMAGE_NOTE
+from db.loaders.damage import UnlistedDamage, damaged_rows
 from db.records import LoadSpec
+from db.server_facts import server_facts
 
-# A statement's text at the most; the server's max_allowed_packet is 16 MB at the least (1 MB on very old ones).
+# A statement's text at the most, if the server takes as much.
 _STATEMENT_BYTES_MAX: Final = 768 * 1024
+# Of a packet, beside the text of the rows.
+_PACKET_HEAD_BYTES: Final = 8 * 1024
 # Columns of ours that come with the rows.
 _OURS: Final = ("row_hash", "column_marks")
 # Rows that stand in memory as SQL at once.
@@ -50,7 +52,7 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
             await _insert_on_sqlite(connection, target, spec, rows)
         else:
             await _insert_on_mysql(connection, target, spec, rows)
-    except (IntegrityError, DataError, _NotClean):
+    except (IntegrityError, DataError, UnlistedDamage, _NotClean):
         await attempt.rollback()
         return False
     await attempt.commit()
@@ -59,12 +61,13 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
 
 async def _insert_on_mysql(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
     head, values = _template(connection, target, spec)
+    packet_bytes_max = (await server_facts(connection)).packet_bytes_max
+    bytes_max = min(_STATEMENT_BYTES_MAX, packet_bytes_max - _PACKET_HEAD_BYTES)
     for slice_ in rows.iter_slices(_ROWS_PER_SLICE):
-        for statement in await asyncio.to_thread(_statements, head, slice_.select(values).to_series()):
+        for statement in await asyncio.to_thread(_statements, head, slice_.select(values).to_series(), bytes_max):
             # Without parameters the driver leaves the percent signs of the values alone.
             await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
-            warnings: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
-            if any(level != "Note" or code == DAMAGE_NOTE for level, code, _message in warnings):
+            if await damaged_rows(connection):
                 raise _NotClean
 
 
@@ -100,21 +103,21 @@ def _template(connection: AsyncConnection, target: Table, spec: LoadSpec) -> tup
     return f"INSERT INTO {quote(target.name)} ({columns}) VALUES ", pl.concat_str(parts)
 
 
-def _statements(head: str, texts: pl.Series) -> list[str]:
+def _statements(head: str, texts: pl.Series, bytes_max: int) -> list[str]:
     """Rows as INSERT statements of limited length.
 
     Raises:
         _NotClean: one row alone is too long for a statement.
     """
     sizes = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
-    if sizes.max() > _STATEMENT_BYTES_MAX:
+    if sizes.max() > bytes_max:
         raise _NotClean
     ends = np.cumsum(sizes)
     statements = []
     start = 0
     while start < len(texts):
         before = int(ends[start - 1]) if start else 0
-        end = int(np.searchsorted(ends, before + _STATEMENT_BYTES_MAX, side="right"))
+        end = int(np.searchsorted(ends, before + bytes_max, side="right"))
         statements.append(head + ",".join(texts[start:end].to_list()))
         start = end
     return statements

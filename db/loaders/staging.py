@@ -10,19 +10,21 @@ the target as it really is, which in an adopted database may differ from ours.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 from sqlalchemy import Integer, Table, TableClause, column, delete, table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.local_infile import damaged_rows, load_local
+from db.loaders.damage import UnlistedDamage, damaged_rows
+from db.loaders.local_infile import load_local
 from db.records import LoadSpec
+from db.server_facts import server_facts
 
 STAGING_NAME: Final = "sync_staging"
 CHANGES_NAME: Final = "sync_changes"
-# Far below max_allowed_packet (16 MB at the least) for rows of the usual size.
-_ROWS_PER_STATEMENT_MAX: Final = 500
+_ROWS_MAX: Final = 500
+_ROW_NOS_MAX: Final = 10_000
 # What sync_changes has beside the columns of sync_staging, with an expression over the target that gives the type.
 _CHANGE_COLUMNS: Final = {
     "target_id": "NULLIF(id, id)",
@@ -69,25 +71,50 @@ async def fill_staging(
     Raises:
         DatabaseError: by way of the connection's context.
     """
-    quote = connection.dialect.identifier_preparer.quote
     names = [*spec.columns, "row_hash", "column_marks"]
+    await drop_staging(connection)
+    await _make_tables(connection, target, names)
+    numbered = rows.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"))
+    if connection.dialect.name == "sqlite":
+        await _insert_on_sqlite(connection, numbered)
+        return {}
+    put, rows_max = (load_local, numbered.height) if await local_infile_allowed(connection) else (_insert, _ROWS_MAX)
+    damaged: dict[int, str] = {}
+    parts = [numbered.slice(start, rows_max) for start in range(0, numbered.height, rows_max)]
+    while parts:
+        part = parts.pop()
+        start = int(part["row_no"][0])
+        await put(connection, STAGING_NAME, part)
+        try:
+            damaged |= {start + index: column for index, column in (await damaged_rows(connection)).items()}
+        except UnlistedDamage:
+            if part.height == 1:
+                damaged[start] = ""
+                continue
+            await _unstage(connection, part["row_no"].to_list())
+            half = part.height // 2
+            parts += [part.head(half), part.slice(half)]
+    await _unstage(connection, list(damaged))
+    return damaged
+
+
+async def _make_tables(connection: AsyncConnection, target: Table, names: list[str]) -> None:
+    quote = connection.dialect.identifier_preparer.quote
     listed = ", ".join([*(quote(name) for name in names), "id AS row_no"])
     added = ", ".join(f"{expression} AS {name}" for name, expression in _CHANGE_COLUMNS.items())
-    engine = await _staging_engine(connection)
-    await drop_staging(connection)
+    # Some servers refuse tables without a primary key, temporary ones too. SQLite knows no such clause before AS.
+    key = "" if connection.dialect.name == "sqlite" else f"(PRIMARY KEY (row_no)) {await _staging_engine(connection)}"
     for name, selected in ((STAGING_NAME, listed), (CHANGES_NAME, f"{listed}, {added}")):
         await connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {name} {engine} AS SELECT {selected} FROM {quote(target.name)} LIMIT 0"
+            f"CREATE TEMPORARY TABLE {name} {key} AS SELECT {selected} FROM {quote(target.name)} LIMIT 0"
         )
-    numbered = rows.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"))
-    if await _takes_local_infile(connection):
-        damaged = await load_local(connection, STAGING_NAME, numbered.columns, numbered)
-    else:
-        damaged = await _insert(connection, numbered.columns, numbered.rows())
-    if damaged:
-        staged = table(STAGING_NAME, column("row_no", Integer()))
-        await connection.execute(delete(staged).where(staged.c["row_no"].in_(list(damaged))))
-    return damaged
+
+
+async def _unstage(connection: AsyncConnection, row_nos: list[int]) -> None:
+    """Take rows out of sync_staging."""
+    staged = table(STAGING_NAME, column("row_no", Integer()))
+    for start in range(0, len(row_nos), _ROW_NOS_MAX):
+        await connection.execute(delete(staged).where(staged.c["row_no"].in_(row_nos[start : start + _ROW_NOS_MAX])))
 
 
 async def drop_staging(connection: AsyncConnection) -> None:
@@ -99,54 +126,33 @@ async def drop_staging(connection: AsyncConnection) -> None:
 
 async def local_infile_allowed(connection: AsyncConnection) -> bool:
     """Whether the server takes LOAD DATA LOCAL; true for SQLite, which has a fast path of its own."""
-    return connection.dialect.name == "sqlite" or await _takes_local_infile(connection)
-
-
-async def _takes_local_infile(connection: AsyncConnection) -> bool:
-    """Whether the server allows LOAD DATA LOCAL; asked once per connection."""
-    if connection.dialect.name == "sqlite":
-        return False
-    raw = await connection.get_raw_connection()
-    info = raw.info
-    if "local_infile" not in info:
-        info["local_infile"] = bool((await connection.exec_driver_sql("SELECT @@local_infile")).scalar_one())
-    return bool(info["local_infile"])
+    return connection.dialect.name == "sqlite" or (await server_facts(connection)).takes_local_infile
 
 
 async def _staging_engine(connection: AsyncConnection) -> str:
-    """The engine clause of the working tables; asked once per connection.
+    """The engine clause of the working tables.
 
     Nothing in them has to survive a crash or a rollback, so on MariaDB they are Aria, into which a load takes two thirds
     of the time that InnoDB takes (`scripts/bench load`).
     """
-    if not getattr(connection.dialect, "is_mariadb", False):
-        return ""
-    raw = await connection.get_raw_connection()
-    info = raw.info
-    if "staging_engine" not in info:
-        found = await connection.exec_driver_sql(
-            "SELECT COUNT(*) FROM information_schema.ENGINES WHERE ENGINE = 'Aria' AND SUPPORT IN ('YES', 'DEFAULT')"
-        )
-        info["staging_engine"] = "ENGINE=Aria" if found.scalar_one() else ""
-    return str(info["staging_engine"])
+    return "ENGINE=Aria" if (await server_facts(connection)).has_aria else ""
 
 
-async def _insert(connection: AsyncConnection, names: list[str], values: list[Any]) -> dict[int, str]:
-    """Insert row by row in one statement after another; answer the damaged rows as `load_local` does."""
+async def _insert(connection: AsyncConnection, name: str, rows: pl.DataFrame) -> None:
+    """Insert rows as LOAD DATA LOCAL does: a bad row is named by a warning and does not refuse the good ones."""
     quote = connection.dialect.identifier_preparer.quote
-    columns = ", ".join(quote(name) for name in names)
-    if connection.dialect.name == "sqlite":
-        marks = ", ".join(["?"] * len(names))
-        await connection.exec_driver_sql(f"INSERT INTO {STAGING_NAME} ({columns}) VALUES ({marks})", values)
-        return {}
-    damaged: dict[int, str] = {}
-    marks = f"({', '.join(['%s'] * len(names))})"
-    for start in range(0, len(values), _ROWS_PER_STATEMENT_MAX):
-        rows = values[start : start + _ROWS_PER_STATEMENT_MAX]
-        # IGNORE, as LOAD DATA LOCAL has it: a bad row is then named by a warning and does not refuse the good ones.
-        await connection.exec_driver_sql(
-            f"INSERT IGNORE INTO {STAGING_NAME} ({columns}) VALUES {', '.join([marks] * len(rows))}",
-            tuple(value for row in rows for value in row),
-        )
-        damaged |= {start + index: name for index, name in (await damaged_rows(connection)).items()}
-    return damaged
+    marks = f"({', '.join(['%s'] * rows.width)})"
+    await connection.exec_driver_sql(
+        f"INSERT IGNORE INTO {name} ({', '.join(quote(column) for column in rows.columns)}) "
+        f"VALUES {', '.join([marks] * rows.height)}",
+        tuple(value for row in rows.iter_rows() for value in row),
+    )
+
+
+async def _insert_on_sqlite(connection: AsyncConnection, rows: pl.DataFrame) -> None:
+    quote = connection.dialect.identifier_preparer.quote
+    await connection.exec_driver_sql(
+        f"INSERT INTO {STAGING_NAME} ({', '.join(quote(column) for column in rows.columns)}) "
+        f"VALUES ({', '.join(['?'] * rows.width)})",
+        rows.rows(),
+    )

@@ -8,13 +8,13 @@ from sqlalchemy import text
 from db.engine import Database
 from db.errors import TransientDatabaseError
 from db.migrate import migrate
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 
 CHANGE = text("UPDATE sync_sources SET locked_count = locked_count + 1")
 
 
-async def test_a_transaction_that_stands_still_is_ended_and_its_locks_are_free(mariadb: MariaDb) -> None:
-    url = mariadb.url(mariadb.new_database())
+async def test_a_transaction_that_stands_still_is_ended_and_its_locks_are_free(database_server: DatabaseServer) -> None:
+    url = database_server.url(database_server.new_database())
     still, other = Database(url, idle_transaction_seconds=1), Database(url)
     await migrate(still)
     async with still.write() as connection:

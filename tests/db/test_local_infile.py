@@ -17,7 +17,7 @@ from db.errors import DatabaseError
 from db.migrate import migrate
 from db.records import LoadCounts
 from tests.db.test_upsert import rows_of, songs, write
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 
 
 @asynccontextmanager
@@ -75,12 +75,12 @@ async def test_a_server_that_asks_for_a_file_gets_nothing(tmp_path: Path) -> Non
     assert b"".join(received) == b""
 
 
-async def test_a_server_that_forbids_it_is_loaded_all_the_same(mariadb: MariaDb) -> None:
-    name = mariadb.new_database()
-    database = Database(mariadb.url(name))
+async def test_a_server_that_forbids_it_is_loaded_all_the_same(database_server: DatabaseServer) -> None:
+    name = database_server.new_database()
+    database = Database(database_server.url(name))
     await migrate(database)
     title = "007 \\N \\ \t \n ' \" % %s :x 🎵 ñ NULL"
-    with mariadb.connect() as connection, connection.cursor() as cursor:
+    with database_server.connect() as connection, connection.cursor() as cursor:
         cursor.execute("SET GLOBAL local_infile = 0")
         try:
             written = await write(database, songs({"title": title}, {"title": "NULL", "external_id": "2"}))
@@ -91,9 +91,9 @@ async def test_a_server_that_forbids_it_is_loaded_all_the_same(mariadb: MariaDb)
     await database.close()
 
 
-async def test_the_word_null_is_text_and_no_value_is_null(mariadb: MariaDb) -> None:
-    name = mariadb.new_database()
-    database = Database(mariadb.url(name))
+async def test_the_word_null_is_text_and_no_value_is_null(database_server: DatabaseServer) -> None:
+    name = database_server.new_database()
+    database = Database(database_server.url(name))
     await migrate(database)
     await write(database, songs({"title": "NULL", "artist": None}, {"title": "\\N", "artist": "", "external_id": "2"}))
     assert [(row.title, row.artist) for row in await rows_of(database)] == [("NULL", None), ("\\N", "")]

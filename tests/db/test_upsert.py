@@ -15,7 +15,7 @@ from db.records import LoadCounts, LoadSpec
 from db.schema import catalog_change_log, catalog_items, content_index
 from server.pipeline.hashing import mark_values, marks_expr
 from tests.db.test_migrate import CONTRACT_TABLES, execute
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 
 CONTENT = LoadSpec(
     table="content_index",
@@ -161,10 +161,10 @@ async def test_rows_that_the_bot_seeded_are_unchanged_when_their_values_are(data
     assert await rows_of(database, catalog_change_log) == []
 
 
-async def test_keys_that_only_the_collation_takes_for_one_are_set_aside(mariadb: MariaDb) -> None:
-    name = mariadb.new_database("utf8mb4_general_ci")
-    execute(mariadb, name, *CONTRACT_TABLES.values())
-    database = Database(mariadb.url(name))
+async def test_keys_that_only_the_collation_takes_for_one_are_set_aside(database_server: DatabaseServer) -> None:
+    name = database_server.new_database("utf8mb4_general_ci")
+    execute(database_server, name, *CONTRACT_TABLES.values())
+    database = Database(database_server.url(name))
     await migrate(database)
     try:
         first = await write(database, songs({"external_id": "a"}, {"external_id": "A"}, {"external_id": "b"}))
@@ -178,12 +178,12 @@ async def test_keys_that_only_the_collation_takes_for_one_are_set_aside(mariadb:
 
 @pytest.mark.parametrize("local_infile", [1, 0])
 async def test_a_value_that_the_real_column_cannot_hold_is_set_aside_and_never_cut(
-    mariadb: MariaDb, local_infile: int
+    database_server: DatabaseServer, local_infile: int
 ) -> None:
-    name = mariadb.new_database()
+    name = database_server.new_database()
     latin = CONTRACT_TABLES["content_index"].replace("title VARCHAR(500)", "title VARCHAR(12) CHARACTER SET latin1")
-    execute(mariadb, name, latin, f"SET GLOBAL local_infile = {local_infile}")
-    database = Database(mariadb.url(name))
+    execute(database_server, name, latin, f"SET GLOBAL local_infile = {local_infile}")
+    database = Database(database_server.url(name))
     try:
         await migrate(database)
         written = await write(
@@ -199,5 +199,5 @@ async def test_a_value_that_the_real_column_cannot_hold_is_set_aside_and_never_c
         assert written.damaged == {1: "title", 2: "title"}
         assert [row.title for row in await rows_of(database)] == ["fits", "ñandú"]
     finally:
-        execute(mariadb, name, "SET GLOBAL local_infile = 1")
+        execute(database_server, name, "SET GLOBAL local_infile = 1")
         await database.close()

@@ -32,10 +32,10 @@ def _restart(stage: Stage, run_id: int, away_seconds: float) -> float:
     Raises:
         Violation
     """
-    stage.mariadb.kill()
+    stage.database_server.kill()
     stage.blink()
     time.sleep(away_seconds)
-    stage.mariadb.start()
+    stage.database_server.start()
     began = time.monotonic()
     before = _batches(stage, run_id)
     while _batches(stage, run_id) == before:

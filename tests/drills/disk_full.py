@@ -15,7 +15,7 @@ from tests.drills.catalogue import Catalogue
 from tests.drills.exactness import Violation, check_completed, check_partial, check_target
 from tests.drills.program import Outcome, main
 from tests.drills.stage import Stage, stage_set
-from tests.support.mariadb import mariadb_running
+from tests.support.database_server import server_running
 
 _LIMITED: Final = ("--innodb-file-per-table=0", "--innodb-data-file-path=ibdata1:12M:autoextend:max:72M")
 _ROWS: Final = 60_000
@@ -77,7 +77,10 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
     chance = random.Random(seed)
     for number in range(count):
         # A tablespace gives room back only in its own time, so each has a fresh one.
-        with mariadb_running(options=_LIMITED) as mariadb, stage_set(1, mariadb=mariadb) as stage:
+        with (
+            server_running(options=_LIMITED) as database_server,
+            stage_set(1, database_server=database_server) as stage,
+        ):
             _fill_once(stage, Ballast(stage), chance, Catalogue(f"catalogue-{number}.csv", _ROWS), outcome)
         outcome.done += 1
     if not outcome.figures.get("failed"):

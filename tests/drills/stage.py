@@ -1,4 +1,4 @@
-"""The stage of a drill with real processes: a private durable MariaDB, replicas, and a fault proxy before each."""
+"""The stage of a drill with real processes: a private durable server, replicas, and a fault proxy before each."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from tests.drills.catalogue import Catalogue
 from tests.drills.exactness import Violation, query
 from tests.drills.fault_proxy import FaultProxy, ProxyThread, Strike
 from tests.drills.statements import Statement
+from tests.support.database_server import DatabaseServer, server_running
 from tests.support.launcher import Launcher
-from tests.support.mariadb import MariaDb, mariadb_running
 from tests.support.service import Service, environment
 
 LOADERS: Final = 2
@@ -36,17 +36,22 @@ class Stage:
     """
 
     def __init__(
-        self, folder: Path, mariadb: MariaDb, thread: ProxyThread, replicas: int, settings: dict[str, object]
+        self,
+        folder: Path,
+        database_server: DatabaseServer,
+        thread: ProxyThread,
+        replicas: int,
+        settings: dict[str, object],
     ) -> None:
         self.folder = folder
         self.data_root = folder / "data"
         self.data_root.mkdir()
-        self.mariadb = mariadb
-        self.database = mariadb.new_database()
+        self.database_server = database_server
+        self.database = database_server.new_database()
         self.settings = {"CSV_BLOCK_BYTES": 16_384, "CSV_SETTLE_SECONDS": 0, "LOADERS_MAX": LOADERS} | settings
         self.judge: Callable[[Statement], Strike | None] | None = None
         self.kinds: Counter[str] = Counter()
-        self.proxies = [FaultProxy(thread, mariadb.port, self._judged, index) for index in range(replicas)]
+        self.proxies = [FaultProxy(thread, database_server.port, self._judged, index) for index in range(replicas)]
         self.replicas: list[Service | None] = [None] * replicas
         self._generations = [0] * replicas
         # Which owners began a batch: (run id, batch number) -> (replica, generation).
@@ -66,11 +71,11 @@ class Stage:
     def eye(self) -> pymysql.connections.Connection:
         """That connection."""
         if self._eye is None:
-            self._eye = self.mariadb.connect(self.database)
+            self._eye = self.database_server.connect(self.database)
         return self._eye
 
     def blink(self) -> None:
-        """Forget that connection: MariaDB goes away."""
+        """Forget that connection: the server goes away."""
         if self._eye is not None:
             with contextlib.suppress(pymysql.err.Error):
                 self._eye.close()
@@ -93,7 +98,7 @@ class Stage:
         """Start a replica and wait until it serves."""
         folder = self.folder / f"replica-{index}"
         folder.mkdir(exist_ok=True)
-        url = f"mysql+aiomysql://root@127.0.0.1:{self.proxies[index].port}/{self.database}"
+        url = self.database_server.url(self.database, port=self.proxies[index].port)
         service = self._launcher.start(folder, environment(url, self.data_root, **self.settings))
         self.replicas[index] = service
         return service
@@ -208,19 +213,19 @@ class Stage:
 def stage_set(
     replicas: int = 2,
     *,
-    mariadb: MariaDb | None = None,
+    database_server: DatabaseServer | None = None,
     **settings: object,
 ) -> Iterator[Stage]:
     """A stage with its replicas started, and taken down whatever happens.
 
     Args:
-        mariadb: one that runs already; a private durable one without it.
+        database_server: one that runs already; a private durable one without it.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="techaura-drill-")))
         thread = stack.enter_context(ProxyThread())
-        server = mariadb or stack.enter_context(
-            mariadb_running(durable=True, options=("--innodb-buffer-pool-size=256M",))
+        server = database_server or stack.enter_context(
+            server_running(durable=True, options=("--innodb-buffer-pool-size=256M",))
         )
         stage = Stage(folder, server, thread, replicas, settings)
         stack.callback(stage.close)

@@ -23,7 +23,7 @@ from typing import Final
 from techaura.sync.v1 import resources_pb2
 from techaura_sync import SyncClient
 
-from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.database_server import DatabaseServer, server_running
 from tests.support.service import Service, environment, service_running
 
 ROWS: Final = 200_000
@@ -51,7 +51,7 @@ def watched_until_still(service: Service, run_id: int, into: list[float]) -> thr
     return thread
 
 
-def rows_of(server: MariaDb, name: str, identifier: str, run_id: int) -> tuple[int, int]:
+def rows_of(server: DatabaseServer, name: str, identifier: str, run_id: int) -> tuple[int, int]:
     """Rows in the table, and rows that the committed batches of the run have inserted."""
     with server.connect(name) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*) FROM content_index WHERE source_identifier = %s", (identifier,))
@@ -62,7 +62,7 @@ def rows_of(server: MariaDb, name: str, identifier: str, run_id: int) -> tuple[i
 
 
 def one(
-    server: MariaDb, name: str, pair: tuple[Service, Service], number: int, chance: random.Random
+    server: DatabaseServer, name: str, pair: tuple[Service, Service], number: int, chance: random.Random
 ) -> tuple[float, str]:
     """One act; answer the seconds that it took, and what was wrong."""
     first, second = pair
@@ -105,7 +105,7 @@ def main() -> int:
     chance = random.Random(given.seed)
     took: list[float] = []
     failures: list[str] = []
-    with mariadb_running() as server, tempfile.TemporaryDirectory(prefix="techaura-steering-") as place:
+    with server_running() as server, tempfile.TemporaryDirectory(prefix="techaura-steering-") as place:
         folder, name = Path(place), server.new_database()
         for part in ("data", "a", "b"):
             (folder / part).mkdir()

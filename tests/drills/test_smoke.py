@@ -15,7 +15,7 @@ from tests.drills.exactness import Violation, check_completed
 from tests.drills.kill_points import KillDrill
 from tests.drills.program import Outcome
 from tests.drills.stage import Stage, stage_set
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 
 TWICE = (
     "INSERT INTO sync_errors (sync_run_id, error_type, error_message, error_code, line_no) SELECT sync_run_id, error_type, "
@@ -25,16 +25,16 @@ Play = Callable[[Stage, int, int, Outcome], None]
 
 
 @pytest.fixture(scope="module")
-def stage(mariadb: MariaDb) -> Iterator[Stage]:
+def stage(database_server: DatabaseServer) -> Iterator[Stage]:
     """Two replicas with a short lease."""
-    with stage_set(2, mariadb=mariadb, LEASE_TTL_SECONDS=1, HEARTBEAT_INTERVAL_SECONDS=0.3) as made:
+    with stage_set(2, database_server=database_server, LEASE_TTL_SECONDS=1, HEARTBEAT_INTERVAL_SECONDS=0.3) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def single(mariadb: MariaDb) -> Iterator[Stage]:
+def single(database_server: DatabaseServer) -> Iterator[Stage]:
     """One replica."""
-    with stage_set(1, mariadb=mariadb) as made:
+    with stage_set(1, database_server=database_server) as made:
         yield made
 
 

@@ -12,8 +12,8 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_g
 from techaura_sync import SyncClient
 
 from tests.e2e.test_api_to_table import options
+from tests.support.database_server import DatabaseServer
 from tests.support.items_api import items_api
-from tests.support.mariadb import MariaDb
 from tests.support.service import Service, environment, service_running, start_service
 
 ROWS = 30_000
@@ -75,12 +75,14 @@ def test_stats_and_lists_agree(service: Service) -> None:
     assert len(listed) == stats["total"]
 
 
-def test_two_replicas_on_one_database_share_the_work_and_write_each_row_once(mariadb: MariaDb, tmp_path: Path) -> None:
-    name = mariadb.new_database()
+def test_two_replicas_on_one_database_share_the_work_and_write_each_row_once(
+    database_server: DatabaseServer, tmp_path: Path
+) -> None:
+    name = database_server.new_database()
     for number in range(6):
         body = "".join(f"{n},t{n}\n" for n in range(2000))
         (tmp_path / f"f{number}.csv").write_text("external_id,title\n" + body)
-    environ = environment(mariadb.url(name), tmp_path, CSV_BLOCK_BYTES=4096)
+    environ = environment(database_server.url(name), tmp_path, CSV_BLOCK_BYTES=4096)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
     with service_running(tmp_path / "a", environ) as first, service_running(tmp_path / "b", environ) as second:
@@ -88,19 +90,21 @@ def test_two_replicas_on_one_database_share_the_work_and_write_each_row_once(mar
         # Each run is watched on the replica that was not asked to start it.
         runs = [(second, first)[n % 2].finished(run_id) for n, run_id in enumerate(ids)]
     assert [(run["status"], run["ledger"]["inserted"]) for run in runs] == [("completed", 2000)] * 6
-    with mariadb.connect(name) as connection, connection.cursor() as cursor:
+    with database_server.connect(name) as connection, connection.cursor() as cursor:
         cursor.execute("SELECT COUNT(*), COUNT(DISTINCT source_identifier, external_id) FROM content_index")
         assert cursor.fetchone() == (12_000, 12_000)
 
 
 @pytest.mark.parametrize("stop", ["SIGTERM", "SIGKILL"])
-def test_a_run_that_a_stop_interrupts_goes_on_in_another_replica(mariadb: MariaDb, tmp_path: Path, stop: str) -> None:
-    name = mariadb.new_database()
+def test_a_run_that_a_stop_interrupts_goes_on_in_another_replica(
+    database_server: DatabaseServer, tmp_path: Path, stop: str
+) -> None:
+    name = database_server.new_database()
     (tmp_path / "big.csv").write_text("external_id,title\n" + "".join(f"{n},t{n}\n" for n in range(ROWS)))
-    environ = environment(mariadb.url(name), tmp_path, CSV_BLOCK_BYTES=8192)
+    environ = environment(database_server.url(name), tmp_path, CSV_BLOCK_BYTES=8192)
     (tmp_path / "a").mkdir()
     (tmp_path / "b").mkdir()
-    engine = create_engine(mariadb.url(name).replace("+aiomysql", "+pymysql"))
+    engine = create_engine(database_server.url(name).replace("+aiomysql", "+pymysql"))
     first = start_service(tmp_path / "a", environ)
     run_id = first.trigger("csv", "big.csv")
     with engine.connect() as connection:

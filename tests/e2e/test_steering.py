@@ -11,21 +11,23 @@ from techaura.sync.v1 import resources_pb2
 from techaura_sync import SyncClient
 
 from tests.e2e.test_api_to_table import options
+from tests.support.database_server import DatabaseServer
 from tests.support.items_api import ItemsApi, items_api
-from tests.support.mariadb import MariaDb
 from tests.support.service import Service, environment, service_running
 
 PENDING = resources_pb2.SYNC_STATUS_PENDING
 
 
 @pytest.fixture(scope="module")
-def pair(mariadb: MariaDb, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Service, Service]]:
+def pair(
+    database_server: DatabaseServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, Service]]:
     """Two programs on one database; only the first executes runs, the second is asked."""
     folder = tmp_path_factory.mktemp("pair")
     (folder / "data").mkdir()
     (folder / "a").mkdir()
     (folder / "b").mkdir()
-    environ = environment(mariadb.url(mariadb.new_database()), folder / "data", HTTP_BATCH_ROWS=100)
+    environ = environment(database_server.url(database_server.new_database()), folder / "data", HTTP_BATCH_ROWS=100)
     asleep = environ | {"TECHAURA_SYNC_POLL_INTERVAL_SECONDS": "60"}
     with service_running(folder / "a", environ) as first, service_running(folder / "b", asleep) as second:
         yield first, second

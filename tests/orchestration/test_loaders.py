@@ -20,7 +20,7 @@ from tests.db.test_migrate import CONTRACT_TABLES, execute
 from tests.db.test_upsert import CONTENT, songs
 from tests.orchestration.test_leases import claim, pending
 from tests.support.clock import FakeClock
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 
 
 def job(batch_no: int, *ids: str) -> WriteJob:
@@ -47,8 +47,8 @@ async def titles(database: Database) -> list[str]:
         return [title for (title,) in found]
 
 
-async def test_a_later_batch_commits_after_an_earlier_one(mariadb: MariaDb) -> None:
-    database = Database(mariadb.url(mariadb.new_database()))
+async def test_a_later_batch_commits_after_an_earlier_one(database_server: DatabaseServer) -> None:
+    database = Database(database_server.url(database_server.new_database()))
     try:
         await migrate(database)
         writer, _ = await writer_for(database)
@@ -62,17 +62,19 @@ async def test_a_later_batch_commits_after_an_earlier_one(mariadb: MariaDb) -> N
         await database.close()
 
 
-async def test_two_batches_whose_keys_are_one_to_the_collation_do_not_wait_for_each_other(mariadb: MariaDb) -> None:
-    name = mariadb.new_database("utf8mb4_general_ci")
-    execute(mariadb, name, *CONTRACT_TABLES.values())
-    database = Database(mariadb.url(name), lock_wait_seconds=1)
+async def test_two_batches_whose_keys_are_one_to_the_collation_do_not_wait_for_each_other(
+    database_server: DatabaseServer,
+) -> None:
+    name = database_server.new_database("utf8mb4_general_ci")
+    execute(database_server, name, *CONTRACT_TABLES.values())
+    database = Database(database_server.url(name), lock_wait_seconds=1)
     try:
         await migrate(database)
         writer, _ = await writer_for(database)
         # The second is written first and holds the key for which the first one then waits.
         second = asyncio.create_task(writer.write(job(2, "a", "b")))
         for _look in range(10_000):
-            if await uncommitted(mariadb, name) == 2:
+            if await uncommitted(database_server, name) == 2:
                 break
         else:
             pytest.fail("the second batch was not written")
@@ -85,11 +87,11 @@ async def test_two_batches_whose_keys_are_one_to_the_collation_do_not_wait_for_e
         await database.close()
 
 
-async def uncommitted(mariadb: MariaDb, name: str) -> int:
+async def uncommitted(database_server: DatabaseServer, name: str) -> int:
     """Rows that stand in the table, committed or not."""
 
     def look() -> int:
-        with mariadb.connect(name) as connection, connection.cursor() as cursor:
+        with database_server.connect(name) as connection, connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ UNCOMMITTED")
             cursor.execute("SELECT COUNT(*) FROM content_index")
             row = cursor.fetchone()
@@ -110,8 +112,10 @@ async def test_a_batch_with_a_known_row_in_it_is_written_all_the_same(database: 
 
 
 @pytest.mark.parametrize(("reason", "kept"), [("release", 1), ("cancel", 0)])
-async def test_a_stop_lets_a_batch_finish_and_a_cancel_cuts_it(mariadb: MariaDb, reason: str, kept: int) -> None:
-    database = Database(mariadb.url(mariadb.new_database()))
+async def test_a_stop_lets_a_batch_finish_and_a_cancel_cuts_it(
+    database_server: DatabaseServer, reason: str, kept: int
+) -> None:
+    database = Database(database_server.url(database_server.new_database()))
     try:
         await migrate(database)
         writer, _ = await writer_for(database)

@@ -23,7 +23,7 @@ from server.core.secret_box import SecretBox
 from server.orchestration.identity import SourceKeys
 from server.orchestration.leases import claim
 from server.orchestration.triggers import Triggers
-from tests.support.mariadb import MariaDb
+from tests.support.database_server import DatabaseServer
 from tests.support.service import TEST_KEY
 
 NAMES = ("a.csv", "./a.csv", "sub/.././a.csv")
@@ -212,10 +212,10 @@ async def test_a_trigger_does_not_wait_for_the_moment_of_a_nightly_retry(
 
 
 async def test_a_row_that_the_old_service_left_in_progress_is_taken_over_after_its_grace_time(
-    mariadb: MariaDb, settings: Settings
+    database_server: DatabaseServer, settings: Settings
 ) -> None:
     """In a table whose updated_at changes itself with every update, as the bot's may."""
-    database = Database(mariadb.url(mariadb.new_database()))
+    database = Database(database_server.url(database_server.new_database()))
     await migrate(database)
     replica = Replica(database, settings)
     async with database.write() as connection:

@@ -1,0 +1,47 @@
+"""What the server at the other end of a connection allows, asked once per connection."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+_KEY: Final = "techaura_server_facts"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFacts:
+    """Limits and features of a MySQL or MariaDB server, as the session has them.
+
+    Args:
+        packet_bytes_max: length of a statement, or of a chunk of a load, at the most (max_allowed_packet).
+        takes_local_infile: whether LOAD DATA LOCAL is allowed.
+        has_aria: whether temporary tables may be Aria (MariaDB only).
+    """
+
+    packet_bytes_max: int
+    takes_local_infile: bool
+    has_aria: bool
+
+
+async def server_facts(connection: AsyncConnection) -> ServerFacts:
+    """The facts of a MySQL or MariaDB connection."""
+    info = (await connection.get_raw_connection()).info
+    if _KEY not in info:
+        asked = await connection.exec_driver_sql(
+            "SELECT @@max_allowed_packet AS packet, @@local_infile AS local_infile"
+        )
+        said = asked.one()
+        info[_KEY] = ServerFacts(int(said.packet), bool(said.local_infile), await _has_aria(connection))
+    facts: ServerFacts = info[_KEY]
+    return facts
+
+
+async def _has_aria(connection: AsyncConnection) -> bool:
+    if not getattr(connection.dialect, "is_mariadb", False):
+        return False
+    found = await connection.exec_driver_sql(
+        "SELECT COUNT(*) FROM information_schema.ENGINES WHERE ENGINE = 'Aria' AND SUPPORT IN ('YES', 'DEFAULT')"
+    )
+    return bool(found.scalar_one())
