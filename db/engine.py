@@ -26,6 +26,8 @@ _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 _SESSION_SQL = (
     "SET SESSION sql_mode = 'STRICT_ALL_TABLES,NO_ZERO_DATE,NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,"
     "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait_seconds}, "
+    # Of a whole table: without it a statement waits for a day behind LOCK TABLES or an ALTER of others.
+    "lock_wait_timeout = {lock_wait_seconds}, "
     # Warnings of a load name the rows that the server would damage, and are read in this language. Nothing here may need
     # a privilege: on MySQL even max_error_count needs one.
     "lc_messages = 'en_US' "
@@ -93,13 +95,13 @@ class Database:
         return Path(str(self.url.database))
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self, *, timeout_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
         """A connection in a transaction that is rolled back at its end.
 
         Raises:
             DatabaseError
         """
-        async with self._connection(writes=False) as connection:
+        async with self._connection(writes=False, timeout_seconds=timeout_seconds) as connection:
             yield connection
 
     @asynccontextmanager

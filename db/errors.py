@@ -4,33 +4,34 @@
       TransientDatabaseError   the same transaction may succeed if it is tried again
       RefusedDatabaseError     the statement or the data is wrong; trying again cannot help
 
-Texts never hold statements or parameters, and the driver's own error is not chained: both may carry row content
-(«Duplicate entry '...'»). The server's words are kept only for codes whose words hold names, not values.
+Texts never hold statements or parameters, and the driver's own error is not chained: both may hold row content
+(«Duplicate entry '...'»). What a number means stands in error_numbers.py; the log gets number, kind of statement and table.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Final, Self
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-# Codes of MySQL and MariaDB after which the whole transaction is tried again. 1062: another writer was faster with the
-# same key; the second look finds its row. 1020: MariaDB's snapshot conflict. 1412: table definition changed.
-_TRANSIENT_CODES: Final = frozenset(
-    {1020, 1040, 1042, 1043, 1053, 1062, 1077, 1079, 1152, 1158, 1159, 1160, 1161, 1184, 1203, 1205, 1213, 1290, 1412}
-    | {1927, 2002, 2003, 2006, 2013, 2014, 2055, 3024, 1047, 4031}
-)
-_DISK_FULL_CODES: Final = frozenset({1021, 1114, 3, 28})
-# Access, unknown database, table or column, syntax: the words name objects of the schema.
-_NAMING_CODES: Final = frozenset({1044, 1045, 1049, 1054, 1064, 1142, 1143, 1146, 1227, 1347, 1364, 1698, 3948})
-_DENIED_CODES: Final = frozenset({1044, 1045, 1130, 1142, 1143, 1227, 1698})
+from db.error_numbers import MEANINGS
+
 _SQLITE_NAMING: Final = ("no such table", "no such column", "readonly database", "unable to open database file")
 _SQLITE_TRANSIENT: Final = ("database is locked", "database table is locked", "disk i/o error")
 _SQLITE_FULL: Final = "database or disk is full"
+# «Error writing file ... (OS errno 28 - No space left on device)», under several numbers.
+_NO_SPACE: Final = re.compile(r"errno: 28\b|errno 28\b|error 28\b|no space left", re.IGNORECASE)
+_VERB: Final = re.compile(r"\s*(\w+)")
+_TABLE: Final = re.compile(
+    r"\b(?:INTO(?: TABLE)?|UPDATE|FROM|TABLE(?: IF (?:NOT )?EXISTS)?)\s+[`\"]?(\w+)", re.IGNORECASE
+)
+# A statement's head tells what it is; behind it there may be row content.
+_HEAD_CHARACTERS: Final = 2000
 
 
 class DatabaseError(Exception):
@@ -39,16 +40,31 @@ class DatabaseError(Exception):
     Args:
         message: what happened, without statement or parameters.
         code: the server's error number, or 0.
-        reason: DATABASE_UNAVAILABLE, DATABASE_FULL, DATABASE_DENIED or DATABASE_REFUSED; empty takes the class's own.
+        reason: DATABASE_UNAVAILABLE, _LOCKED, _READ_ONLY, _FULL, _DENIED or _REFUSED; empty takes the class's own.
+        next_step: what a person does about it; empty takes that of the reason.
+        statement: kind of statement and table, such as «INSERT content_index»; empty when unknown.
     """
 
     default_reason = "DATABASE_REFUSED"
 
-    def __init__(self, message: str, code: int = 0, reason: str = "") -> None:
+    def __init__(
+        self, message: str, code: int = 0, reason: str = "", *, next_step: str = "", statement: str = ""
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.code = code
         self.reason = reason or self.default_reason
+        self.next_step = next_step
+        self.statement = statement
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the log says of it."""
+        return {"reason": self.reason, "error": self.message, "code": self.code, "statement": self.statement}
+
+    def of(self, message: str) -> Self:
+        """The same fault, in the words of whoever it happened to."""
+        return type(self)(message, self.code, self.reason, next_step=self.next_step, statement=self.statement)
 
 
 class TransientDatabaseError(DatabaseError):
@@ -74,7 +90,7 @@ def translated() -> Iterator[None]:
         raise translate(error) from None
     except (OSError, EOFError, asyncio.IncompleteReadError) as error:
         # aiomysql lets socket errors through while it connects; a timeout is an OSError too.
-        raise TransientDatabaseError(f"the database connection failed ({type(error).__name__})") from error
+        raise TransientDatabaseError(f"the connection to the database failed ({type(error).__name__})") from error
 
 
 def translate(error: SQLAlchemyError) -> DatabaseError:
@@ -83,21 +99,47 @@ def translate(error: SQLAlchemyError) -> DatabaseError:
         return TransientDatabaseError("all database connections are in use")
     if not isinstance(error, DBAPIError):
         return RefusedDatabaseError(f"the database layer failed ({type(error).__name__})")
-    cause = error.orig
-    arguments: tuple[object, ...] = getattr(cause, "args", ())
-    code = arguments[0] if arguments and isinstance(arguments[0], int) else 0
-    if code in _DISK_FULL_CODES:
-        return TransientDatabaseError(f"the database has no space left (error {code})", code, "DATABASE_FULL")
-    if code in _TRANSIENT_CODES or error.connection_invalidated:
-        return TransientDatabaseError(f"the database could not finish a transaction (error {code})", code)
-    text = str(cause).lower()
-    if _SQLITE_FULL in text:
-        return TransientDatabaseError("the disk of the database is full", reason="DATABASE_FULL")
-    if any(part in text for part in _SQLITE_TRANSIENT):
-        return TransientDatabaseError("the database file is locked by another writer")
-    said = str(arguments[1]) if code in _NAMING_CODES and len(arguments) > 1 else ""
-    if any(part in text for part in _SQLITE_NAMING):
-        said = str(cause)
-    detail = f": {said}" if said else f" ({type(cause).__name__}, error {code})"
-    reason = "DATABASE_DENIED" if code in _DENIED_CODES or "readonly database" in text else ""
-    return RefusedDatabaseError(f"the database refused a statement{detail}", code, reason)
+    statement = statement_of(error.statement)
+    arguments: tuple[object, ...] = getattr(error.orig, "args", ())
+    if arguments and isinstance(arguments[0], int):
+        return _of_server(arguments[0], str(arguments[1]) if len(arguments) > 1 else "", statement, error)
+    return _of_sqlite(str(error.orig), statement, error)
+
+
+def statement_of(sql: str | None) -> str:
+    """Kind and table of a statement, such as «INSERT content_index»: nothing else of it."""
+    head = (sql or "")[:_HEAD_CHARACTERS]
+    found = (_VERB.match(head), _TABLE.search(head))
+    verb, table = (match[1] if match else "" for match in found)
+    return f"{verb.upper()} {table}".strip()
+
+
+def _of_server(code: int, said: str, statement: str, error: DBAPIError) -> DatabaseError:
+    meaning = MEANINGS.get(code)
+    if _NO_SPACE.search(said):
+        meaning = MEANINGS[1021]
+    if meaning is None:
+        if error.connection_invalidated:
+            return TransientDatabaseError(f"{MEANINGS[2013].text} (error {code})", code, statement=statement)
+        return RefusedDatabaseError(
+            f"the database refused a statement ({type(error.orig).__name__}, error {code})", code, statement=statement
+        )
+    table = statement.partition(" ")[2]
+    text = meaning.text.format(on=f" on {table}" if table else "")
+    text += f": {said}" if meaning.names and said else f" (error {code})"
+    kind = TransientDatabaseError if meaning.is_transient else RefusedDatabaseError
+    return kind(text, code, meaning.reason, next_step=meaning.next_step, statement=statement)
+
+
+def _of_sqlite(said: str, statement: str, error: DBAPIError) -> DatabaseError:
+    lowered = said.lower()
+    if _SQLITE_FULL in lowered:
+        return TransientDatabaseError("the disk of the database is full", 0, "DATABASE_FULL", statement=statement)
+    if any(part in lowered for part in _SQLITE_TRANSIENT):
+        text = "the database file is locked by another writer"
+        return TransientDatabaseError(text, 0, "DATABASE_LOCKED", statement=statement)
+    if error.connection_invalidated:
+        return TransientDatabaseError(MEANINGS[2013].text, statement=statement)
+    detail = f": {said}" if any(part in lowered for part in _SQLITE_NAMING) else f" ({type(error.orig).__name__})"
+    reason = "DATABASE_DENIED" if "readonly database" in lowered else ""
+    return RefusedDatabaseError(f"the database refused a statement{detail}", 0, reason, statement=statement)

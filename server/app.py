@@ -27,6 +27,7 @@ from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
+from server.core.waits import RunWaits
 from server.orchestration.context import RunContext
 from server.orchestration.identity import SourceKeys
 from server.orchestration.preview import Previews
@@ -134,7 +135,8 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             worker.stop_run(run_id, reason)
 
         keys = SourceKeys(settings, box)
-        runs = Runs(database, settings, clock, box, keys, wake, stop_here)
+        waits = RunWaits(clock)
+        runs = Runs(database, settings, clock, box, keys, wake, stop_here, waits)
         memory, paces = SealedMemory(database, box), HostPaces()
         context = RunContext(
             database,
@@ -143,6 +145,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             keys,
             reveal,
             runs.changed,
+            waits,
             circuits=Circuits.from_settings(settings),
             memory=memory,
             paces=paces,

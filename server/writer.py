@@ -9,6 +9,7 @@ writes nothing. Several batches may be written at once; they commit in the order
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -19,14 +20,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.errors import TransientDatabaseError
 from db.loaders.upsert import LoadResult, load
+from db.lock_holders import lock_holder
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
 from db.repositories.content import has_rows
 from db.repositories.errors import insert_errors
 from db.repositories.leases import hold_for_batch
+from db.repositories.runs import add_notices
 from server.core.clock import Clock
-from server.core.errors import LeaseLost, Retryable
+from server.core.errors import LeaseLost
 from server.core.retry import GiveUp, RetryPolicy, decide
+from server.core.waits import Wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ class BatchWriter:
         spec: how rows go into the target.
         policy: limits of the tries of one batch.
         clock: time and randomness.
+        wait: where it is said what the run waits for.
         first_batch_no: number of the first batch that is written.
         errors_room: error rows that may still be stored for the run; further ones are counted only.
     """
@@ -140,6 +145,7 @@ class BatchWriter:
         policy: RetryPolicy,
         clock: Clock,
         *,
+        wait: Wait | None = None,
         first_batch_no: int = 1,
         errors_room: int = 10_000,
     ) -> None:
@@ -149,6 +155,7 @@ class BatchWriter:
         self._spec = spec
         self._policy = policy
         self._clock = clock
+        self._wait = wait or Wait(clock, "run", lease.run_id)
         self._order = CommitOrder(first_batch_no)
         self._errors_room = errors_room
         # Whether the next batch is probably new to the target; None until the target was asked.
@@ -159,7 +166,7 @@ class BatchWriter:
 
         Raises:
             LeaseLost: another worker owns the run now; nothing was written.
-            Retryable: the database's fault did not pass in time; nothing was written.
+            TransientDatabaseError: the database's fault did not pass in time; nothing was written.
             RefusedDatabaseError: the database refuses the batch.
         """
         started = self._clock.monotonic_seconds()
@@ -173,6 +180,11 @@ class BatchWriter:
                 await self._order.reached(job.batch_no)
             except TransientDatabaseError as error:
                 await self._order.retreat(job.batch_no)
+                if self._wait.is_first_try:
+                    text = error.message + await lock_holder(self._database, error)
+                    self._wait.failed(text, error.code, error.reason, error.statement)
+                else:
+                    self._wait.failed(error.message, error.code, error.reason, error.statement)
                 decision = decide(
                     self._policy,
                     retryable=True,
@@ -181,17 +193,23 @@ class BatchWriter:
                     randomness=self._clock.random(),
                 )
                 if isinstance(decision, GiveUp):
-                    raise Retryable(
-                        error.reason,
-                        f"batch {job.batch_no} could not be written: {error.message}; {decision.why}. What was "
-                        "committed before stays; the run goes on from there when it is retried",
-                        category="system",
+                    raise error.of(
+                        f"batch {job.batch_no} could not be written: {self._wait.text}; {decision.why}"
                     ) from error
                 await self._clock.sleep(decision.seconds)
             else:
                 self._errors_room -= errors_stored
                 await self._order.committed(job.batch_no)
+                await self._note_wait()
                 return batch
+
+    async def _note_wait(self) -> None:
+        """Say on the run what it waited for. Where that fails the log has it, and the run goes on."""
+        notice = self._wait.passed()
+        if notice:
+            with contextlib.suppress(TransientDatabaseError):
+                async with self._database.write() as connection:
+                    await add_notices(connection, self._lease.run_id, (notice,))
 
     async def _write_once(self, job: WriteJob, mark: int) -> tuple[Batch, int]:
         async with self._database.write() as connection:

@@ -90,10 +90,22 @@ REASONS: Final[dict[str, Reason]] = {
         "system", "check that the database runs and can be reached; the run goes on from its last batch"
     ),
     "DATABASE_FULL": Reason("system", "free space on the disk of the database; the run goes on from its last batch"),
-    "DATABASE_DENIED": Reason(
-        "system", "check user and password in TECHAURA_SYNC_DATABASE_URL, and the user's rights on the tables"
+    "DATABASE_LOCKED": Reason(
+        "system",
+        "find the connection that keeps a transaction open on that table, and end it; the run goes on from its last batch",
     ),
-    "DATABASE_REFUSED": Reason("system", "run `techaura-syncd migrate`; if it stays, look for the error in the log"),
+    "DATABASE_READ_ONLY": Reason(
+        "system", "let the database be written to again (read_only = OFF), or name the primary in the URL"
+    ),
+    "DATABASE_DENIED": Reason(
+        "authentication",
+        "check user and password in TECHAURA_SYNC_DATABASE_URL, and the user's privileges (docs/guides/mysql.md)",
+    ),
+    "DATABASE_REFUSED": Reason(
+        "validation",
+        "run `techaura-syncd migrate --check`, which says what the database lacks; the service's log has the number and "
+        "the statement",
+    ),
     "LEDGER_MISMATCH": Reason("system", "report it with the run's log: this is a fault of the service"),
     "SHUTTING_DOWN": Reason("system", "send the request again in a few seconds"),
     "INTERNAL": Reason("system", "look for the run's id in the service's log and report what stands there"),

@@ -9,6 +9,7 @@ from db.engine import Database
 from server.core.circuit import Circuits
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.waits import RunWaits
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
 from server.sources.base import ForgetfulMemory, SourceContext, SourceMemory
@@ -33,6 +34,7 @@ class RunContext:
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host.
         kept_pages: the pages that are kept of the source of a run.
+        waits: what the runs of this replica wait for.
     """
 
     database: Database
@@ -41,6 +43,7 @@ class RunContext:
     keys: SourceKeys
     reveal: Reveal
     progressed: Callable[[int], None]
+    waits: RunWaits
     circuits: Circuits = field(default_factory=Circuits)
     memory: SourceMemory = field(default_factory=ForgetfulMemory)
     paces: HostPaces = field(default_factory=HostPaces)

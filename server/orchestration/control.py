@@ -33,7 +33,9 @@ class ControlWatch:
 
     async def run(self) -> None:
         """Look until cancelled."""
-        await repeated(self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), action="control")
+        await repeated(
+            self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), self._clock, action="control"
+        )
 
     async def look(self) -> None:
         """Pass on what is asked.

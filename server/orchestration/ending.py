@@ -17,7 +17,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
 from server.core.file_errors import file_error
-from server.core.reasons import next_step_for
+from server.core.reasons import REASONS, next_step_for
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.signals import RunStopped
 from server.sources.base import POSITION_MARK, WatermarkRule
@@ -32,9 +32,7 @@ def failure_of(error: BaseException) -> RunFailure:
         retryable = error.category not in NOT_RETRYABLE_CATEGORIES
         return RunFailure(error.reason, error.category, error.message, retryable, error.next_step)
     if isinstance(error, DatabaseError):
-        kept = ". What was committed stays; the run goes on from there when it is retried"
-        message = error.message + (kept if isinstance(error, TransientDatabaseError) else "")
-        return RunFailure(error.reason, "system", message, retryable=True, next_step=next_step_for(error.reason))
+        return _database_failure(error)
     return RunFailure(
         "INTERNAL",
         "system",
@@ -42,6 +40,16 @@ def failure_of(error: BaseException) -> RunFailure:
         retryable=True,
         next_step=next_step_for("INTERNAL"),
     )
+
+
+def _database_failure(error: DatabaseError) -> RunFailure:
+    """Only what time can mend is retried at night: a lock, a restart, a full disk; no missing privilege."""
+    next_step = error.next_step or next_step_for(error.reason)
+    if isinstance(error, TransientDatabaseError):
+        message = f"{error.message}. What was committed stays; the run goes on from there when it is retried"
+        return RunFailure(error.reason, "system", message, retryable=True, next_step=next_step)
+    reason = REASONS[error.reason]
+    return RunFailure(error.reason, reason.category, error.message, reason.retryable, next_step)
 
 
 def given_up(failure: RunFailure, retry_count: int) -> RunFailure:

@@ -8,26 +8,30 @@ from typing import NoReturn
 import structlog
 
 from db.errors import DatabaseError
+from server.core.clock import Clock
+from server.core.waits import Wait
 
 log = structlog.get_logger()
 
 
 async def repeated(
-    step: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]], *, action: str
+    step: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]], clock: Clock, *, action: str
 ) -> NoReturn:
     """Do a step and pause, until cancelled.
 
-    A database that does not answer is a warning. Anything else that a step raises is a fault of the service, and goes
+    A database that does not answer is waited for, and that is said once. Anything else that a step raises is a fault of the service, and goes
     into the log with its traceback; it may lie in one row, and the other rows must not stand still for it.
 
     Args:
         action: names the loop in the log.
     """
+    wait = Wait(clock, action)
     while True:
         try:
             await step()
+            wait.passed()
         except DatabaseError as error:
-            log.warning("loop_step_failed", action=action, error=error.message)
+            wait.failed(error.message, error.code, error.reason, error.statement)
         except Exception:
             log.exception("loop_fault", action=action)
         await pause()

@@ -52,7 +52,10 @@ class RecurringSyncs:
     async def run(self) -> None:
         """Fire whatever is due, until cancelled."""
         await repeated(
-            self.fire_due, lambda: self._clock.sleep(self._settings.schedule_interval_seconds), action="schedule"
+            self.fire_due,
+            lambda: self._clock.sleep(self._settings.schedule_interval_seconds),
+            self._clock,
+            action="schedule",
         )
 
     async def fire_due(self) -> list[tuple[int, str, int | None]]:

@@ -52,7 +52,9 @@ class Retention:
 
     async def run(self) -> None:
         """Clean up once an hour, until cancelled."""
-        await repeated(self.clean_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS), action="retention")
+        await repeated(
+            self.clean_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS), self._clock, action="retention"
+        )
 
     async def clean_if_due(self) -> Removed | None:
         """Clean up unless some replica has in this hour; answer what was removed.

@@ -213,6 +213,7 @@ class RunLoop:
             spec,
             RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max),
             self._context.clock,
+            wait=self._context.waits.of(self._run.id),
             first_batch_no=first_batch_no,
             errors_room=settings.rejects_stored_max - errors_stored,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any, Final
 
 from db.engine import Database
@@ -14,6 +15,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import Conflict, Invalid, NotFound, Retryable
 from server.core.secret_box import SecretBox
+from server.core.waits import RunWaits
 from server.events import ProgressHub
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import StopReason
@@ -34,6 +36,7 @@ class Runs:
         keys: tells which runs are of one source.
         wake: makes the worker look for pending runs.
         stop_here: stops a run that this replica executes.
+        waits: what the runs that this replica executes wait for.
     """
 
     def __init__(
@@ -45,11 +48,13 @@ class Runs:
         keys: SourceKeys,
         wake: Callable[[], None],
         stop_here: Callable[[int, StopReason], None],
+        waits: RunWaits,
     ) -> None:
         self._database = database
         self._box = box
         self._wake = wake
         self._stop_here = stop_here
+        self._waits = waits
         self._triggers = Triggers(database, settings, clock, box, keys)
         intervals = {
             "progress_interval_seconds": settings.progress_interval_seconds,
@@ -104,7 +109,8 @@ class Runs:
             async with self._database.read() as connection:
                 run = await runs.get_run(connection, run_id)
             if run is not None:
-                return run
+                waiting = self._waits.text(run_id)
+                return replace(run, notices=(*run.notices, f"waiting: {waiting}")) if waiting else run
         raise NotFound("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
 
     async def watch(self, run_id: int, after_sequence: int = 0) -> AsyncGenerator[Run]:
@@ -113,10 +119,14 @@ class Runs:
         Raises:
             NotFound, DatabaseError
         """
+        notices: tuple[str, ...] | None = None
         async with aclosing(self._runs_hub.watch(run_id)) as values:
             async for run in values:
                 terminal = run.status in TERMINAL_STATUSES
-                if run.sequence > after_sequence or terminal:
+                # What a run waits for is told at once, though nothing of the run itself has changed.
+                news = notices is not None and run.notices != notices
+                notices = run.notices
+                if run.sequence > after_sequence or terminal or news:
                     after_sequence = run.sequence
                     yield run
                 if terminal:

@@ -46,7 +46,9 @@ class RetryScheduler:
 
     async def run(self) -> None:
         """Fire whenever it is due, until cancelled."""
-        await repeated(self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), action="retry")
+        await repeated(
+            self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), self._clock, action="retry"
+        )
 
     async def fire_if_due(self) -> list[int] | None:
         """Fire when a fire is due that nobody has taken; answer the ids of the runs made pending, None without a fire.

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import structlog
 
-from db.errors import DatabaseError
+from db.errors import DatabaseError, TransientDatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLost, Retryable, SyncError
@@ -65,7 +65,9 @@ class Worker:
     def start(self) -> None:
         """Begin to look for work."""
         self._looking = [
-            asyncio.create_task(repeated(self._look, self._wait, action="claim"), name="worker-poll"),
+            asyncio.create_task(
+                repeated(self._look, self._wait, self._context.clock, action="claim"), name="worker-poll"
+            ),
             asyncio.create_task(self._control.run(), name="worker-control"),
         ]
 
@@ -138,11 +140,12 @@ class Worker:
             error, watermark = await self._outcome(lease, signals)
             _log_fault(logger, error)
             ending = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
-            logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))
+            _log_ending(logger, ending, error)
             await forget_ended(context.database)
         except DatabaseError as fault:
-            logger.warning("run_ending_not_stored", action="run", error=fault.message)
+            logger.warning("run_ending_not_stored", action="run", **fault.facts)
         finally:
+            context.waits.end(lease.run_id)
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
@@ -155,10 +158,13 @@ class Worker:
         settings, clock = self._context.settings, self._context.clock
         policy = RetryPolicy(_AWAY_TRIES_MAX, settings.batch_retry_elapsed_seconds_max)
         attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
+        wait = self._context.waits.of(lease.run_id)
         while True:
             error, rule = await self._outcome_once(lease, signals)
-            if getattr(error, "reason", None) != "DATABASE_UNAVAILABLE":
+            if not isinstance(error, TransientDatabaseError):
+                wait.passed()
                 return error, rule
+            wait.failed(error.message, error.code, error.reason, error.statement)
             if signals.batches_written > reached:
                 attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
             attempt += 1
@@ -171,7 +177,6 @@ class Worker:
             )
             if isinstance(decision, GiveUp):
                 return error, rule
-            log.warning("run_waits_for_database", action="run", run_id=lease.run_id, attempt=attempt)
             try:
                 await signals.guard(clock.sleep(decision.seconds))
             except RunStopped as stopped:
@@ -230,3 +235,10 @@ def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) ->
     """A fault without a name of ours is a fault of the service: its traceback goes into the log."""
     if error is not None and not isinstance(error, SyncError | DatabaseError | RunStopped):
         logger.error("run_fault", action="run", exc_info=error)
+
+
+def _log_ending(logger: structlog.stdlib.BoundLogger, ending: str, error: Exception | None) -> None:
+    if isinstance(error, DatabaseError):
+        logger.warning("run_ended", action="run", ending=ending, **error.facts)
+    else:
+        logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))

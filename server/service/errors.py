@@ -38,12 +38,11 @@ def status_of(error: Exception) -> status_pb2.Status | None:
         return None
     if isinstance(error, SyncError):
         reason, message, next_step = error.reason, error.message, error.next_step
-    elif isinstance(error, TransientDatabaseError):
-        reason, message, next_step = error.reason, f"{error.message}; try again", next_step_for(error.reason)
+    elif isinstance(error, DatabaseError):
+        reason, next_step = error.reason, error.next_step or next_step_for(error.reason)
+        message = f"{error.message}; try again" if isinstance(error, TransientDatabaseError) else error.message
     else:
-        reason = error.reason if isinstance(error, DatabaseError) else "DATABASE_REFUSED"
-        message = "the database refused a statement; the service's log has the cause"
-        next_step = next_step_for(reason)
+        return None
     details: list[any_pb2.Any] = [_packed(_info(reason, next_step))]
     if isinstance(error, Invalid) and error.field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)

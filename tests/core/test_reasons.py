@@ -12,7 +12,8 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from techaura.sync.v1 import error_reasons_pb2
 
-from db.errors import translate
+from db.error_numbers import MEANINGS
+from db.errors import DatabaseError, TransientDatabaseError, statement_of, translate
 from server.core import errors
 from server.core.file_errors import file_error
 from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS
@@ -99,26 +100,79 @@ def test_errors_of_the_operating_system_have_a_reason(number: int, reason: str, 
     assert "/secret" not in file_error(OSError(number, "x", "/secret/path")).message
 
 
+def fault(code: int, said: str = "x", sql: str = "SELECT 1") -> DatabaseError:
+    return translate(OperationalError(sql, {}, pymysql.err.OperationalError(code, said)))
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [
         (1021, "DATABASE_FULL"),
         (1114, "DATABASE_FULL"),
         (1040, "DATABASE_UNAVAILABLE"),
-        (1205, "DATABASE_UNAVAILABLE"),
-        (1213, "DATABASE_UNAVAILABLE"),
+        (2003, "DATABASE_UNAVAILABLE"),
         (2006, "DATABASE_UNAVAILABLE"),
         (2013, "DATABASE_UNAVAILABLE"),
+        (1205, "DATABASE_LOCKED"),
+        (1213, "DATABASE_LOCKED"),
+        (1290, "DATABASE_READ_ONLY"),
+        (1836, "DATABASE_READ_ONLY"),
         (1044, "DATABASE_DENIED"),
         (1045, "DATABASE_DENIED"),
         (1142, "DATABASE_DENIED"),
+        (1862, "DATABASE_DENIED"),
+        (3118, "DATABASE_DENIED"),
+        (3159, "DATABASE_DENIED"),
         (1054, "DATABASE_REFUSED"),
         (1146, "DATABASE_REFUSED"),
+        (1267, "DATABASE_REFUSED"),
+        (3750, "DATABASE_REFUSED"),
         (4242, "DATABASE_REFUSED"),
     ],
 )
-def test_error_numbers_of_the_database_have_a_reason(code: int, reason: str) -> None:
-    error = translate(OperationalError("SELECT 1", {}, pymysql.err.OperationalError(code, "x")))
-    failure = failure_of(error)
-    assert (failure.reason, failure.category, failure.retryable) == (reason, "system", True)
-    assert failure.next_step == REASONS[reason].next_step
+def test_error_numbers_of_the_database_have_a_reason_and_only_what_time_mends_is_tried_again(
+    code: int, reason: str
+) -> None:
+    failure = failure_of(fault(code))
+    passes = reason not in ("DATABASE_DENIED", "DATABASE_REFUSED")
+    assert (failure.reason, failure.category, failure.retryable) == (reason, REASONS[reason].category, passes)
+    assert failure.next_step
+    assert "transaction (error" not in failure.message
+
+
+@pytest.mark.parametrize("code", sorted(MEANINGS))
+def test_the_words_for_a_number_name_the_table_and_never_what_the_server_says_of_values(code: int) -> None:
+    error = fault(code, "Duplicate entry 'canary' for key 'x'", "INSERT INTO content_index (title) VALUES ('canary')")
+    assert ("canary" in error.message) == MEANINGS[code].names
+    assert error.statement == "INSERT content_index"
+    assert "{" not in error.message
+    assert MEANINGS[code].is_transient == isinstance(error, TransientDatabaseError)
+
+
+def test_a_full_disk_is_known_under_whatever_number_it_comes() -> None:
+    for code, said in [
+        (1026, "Error writing file './x' (OS errno 28 - No space left on device)"),
+        (1030, 'Got error 28 "No space left on device" from storage engine InnoDB'),
+        (1598, "Binary logging not possible. Message: An error occurred (errno: 28)"),
+    ]:
+        assert fault(code, said).reason == "DATABASE_FULL"
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("SELECT a, b FROM `sync_runs` WHERE x = 1", "SELECT sync_runs"),
+        ("INSERT INTO `content_index` (a) VALUES ('from secret')", "INSERT content_index"),
+        ("INSERT IGNORE INTO sync_staging (a) VALUES (%s)", "INSERT sync_staging"),
+        ("UPDATE content_index, sync_changes SET a = 1", "UPDATE content_index"),
+        ("DELETE FROM sync_errors WHERE id = 1", "DELETE sync_errors"),
+        ("LOAD DATA LOCAL INFILE 'x' INTO TABLE `sync_staging` (a)", "LOAD sync_staging"),
+        ("CREATE TEMPORARY TABLE sync_staging (x INT) AS SELECT 1 FROM t", "CREATE sync_staging"),
+        ("CREATE TABLE IF NOT EXISTS a (x INT)", "CREATE a"),
+        ("ALTER TABLE `sync_runs` ADD COLUMN a INT", "ALTER sync_runs"),
+        ("COMMIT", "COMMIT"),
+        ("", ""),
+    ],
+)
+def test_a_statement_is_told_by_its_kind_and_table(sql: str, told: str) -> None:
+    assert statement_of(sql) == told

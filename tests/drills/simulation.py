@@ -36,6 +36,7 @@ from server.core.config import Settings
 from server.core.cron import next_fire
 from server.core.errors import Fatal, LeaseLost, Retryable
 from server.core.secret_box import SecretBox
+from server.core.waits import RunWaits
 from server.orchestration.ending import store_ending
 from server.orchestration.identity import SourceKeys
 from server.orchestration.leases import claim, settle
@@ -83,7 +84,16 @@ class Replica:
         self.triggers = Triggers(database, SETTINGS, self.clock, box, self.keys)
         self.retry = RetryScheduler(database, SETTINGS, self.clock, lambda: None)
         self.recurring = RecurringSyncs(database, SETTINGS, self.clock, self.keys, lambda: None)
-        service = Runs(database, SETTINGS, self.clock, box, self.keys, lambda: None, lambda _run, _reason: None)
+        service = Runs(
+            database,
+            SETTINGS,
+            self.clock,
+            box,
+            self.keys,
+            lambda: None,
+            lambda _run, _reason: None,
+            RunWaits(self.clock),
+        )
         self.schedules = Schedules(database, SETTINGS, self.clock, box, self.keys, service)
 
     def die(self) -> None:

@@ -17,6 +17,7 @@ from db.schema import sync_runs, sync_schedules
 from server.core.config import Settings
 from server.core.errors import Conflict, Invalid, NotFound
 from server.core.secret_box import SecretBox
+from server.core.waits import RunWaits
 from server.orchestration.identity import SourceKeys
 from server.orchestration.recurring import RecurringSyncs
 from server.orchestration.runs import Runs
@@ -36,7 +37,7 @@ class Replica:
         box = SecretBox(TEST_KEY)
         keys = SourceKeys(values, box)
         self.clock, self.database = clock, database
-        runs = Runs(database, values, clock, box, keys, lambda: None, lambda _run, _reason: None)
+        runs = Runs(database, values, clock, box, keys, lambda: None, lambda _run, _reason: None, RunWaits(clock))
         self.schedules = Schedules(database, values, clock, box, keys, runs)
         self.recurring = RecurringSyncs(database, values, clock, keys, lambda: None)
 

@@ -1,0 +1,84 @@
+"""What a part of the service waits for, said once when the wait begins and once when it is over.
+
+A wait is a series of tries that fail for a reason which time may mend. However long it takes and however the faults
+change meanwhile, the log has two lines of it: the first fault in words, and the end with the number of tries.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Final
+
+import structlog
+
+from server.core.clock import Clock
+
+log = structlog.get_logger()
+
+# A shorter wait is worth its two lines in the log, and no notice on the run.
+_NOTED_SECONDS_MIN: Final = 1.0
+
+
+class Wait:
+    """The waits of one run, or of one loop, one after the other.
+
+    Args:
+        action: names who waits in the log.
+        run_id: the run that waits, if it is one.
+    """
+
+    def __init__(self, clock: Clock, action: str, run_id: int | None = None) -> None:
+        self._clock = clock
+        self._log = log.bind(action=action) if run_id is None else log.bind(action=action, run_id=run_id)
+        self._since = 0.0
+        self._codes: Counter[int] = Counter()
+        self.text = ""
+
+    @property
+    def is_first_try(self) -> bool:
+        """Whether nothing is waited for yet."""
+        return not self.text
+
+    def failed(self, text: str, code: int, reason: str, statement: str) -> None:
+        """A try failed, and another one follows.
+
+        Args:
+            text: what is waited for, fit for a caller.
+            code, reason, statement: of the fault; see db/errors.py.
+        """
+        if self.is_first_try:
+            self.text, self._since = text, self._clock.monotonic_seconds()
+            self._log.warning("waiting", reason=reason, error=text, code=code, statement=statement)
+        self._codes[code] += 1
+
+    def passed(self) -> str:
+        """A try succeeded; answer what a person should know of the wait, empty when there was none worth telling."""
+        if self.is_first_try:
+            return ""
+        seconds, tries, text = self._clock.monotonic_seconds() - self._since, self._codes.total(), self.text
+        codes = {str(code): count for code, count in self._codes.items() if code}
+        self._log.info("wait_over", seconds=round(seconds, 1), tries=tries, codes=codes, error=text)
+        self.text = ""
+        self._codes.clear()
+        return f"waited {seconds:.0f} s ({tries} tries): {text}" if seconds >= _NOTED_SECONDS_MIN else ""
+
+
+class RunWaits:
+    """What the runs that this replica executes wait for, by run id."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._waits: dict[int, Wait] = {}
+
+    def of(self, run_id: int) -> Wait:
+        """The waits of a run that executes here."""
+        return self._waits.setdefault(run_id, Wait(self._clock, "run", run_id))
+
+    def end(self, run_id: int) -> None:
+        """The run does not execute here any more."""
+        self._waits.pop(run_id, None)
+
+    def text(self, run_id: int) -> str:
+        """What the run waits for now; empty for nothing, or when it executes elsewhere."""
+        wait = self._waits.get(run_id)
+        return wait.text if wait is not None else ""
