@@ -7,20 +7,32 @@ place. The work is done again only when the recorded revision is not the newest;
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import Connection, text
 
 from db.engine import Database
-from db.errors import DatabaseError, RefusedDatabaseError, TransientDatabaseError
+from db.errors import RefusedDatabaseError, TransientDatabaseError
 
 VERSION_TABLE: Final = "techaura_sync_version"
 # The newest file in migrations/versions; a test keeps the two alike. Written here, a start needs no Alembic.
 HEAD_REVISION: Final = "0007"
 _TRIES_MAX: Final = 5
+_SECONDS_MAX: Final = 600
 _LOCK_NAME: Final = "techaura_sync_migrate"
 _LOCK_WAIT_SECONDS: Final = 60
+# How long a statement may keep those waiting who want the table too.
+_TABLE_WAIT_SECONDS: Final = 1
+
+
+def _unsaid(_text: str) -> None:
+    """For who wants no news."""
+
+
+async def _few_times(_error: TransientDatabaseError, faults: int) -> bool:
+    return faults < _TRIES_MAX
 
 
 async def current_revision(database: Database) -> str | None:
@@ -35,8 +47,20 @@ async def current_revision(database: Database) -> str | None:
         raise
 
 
-async def migrate(database: Database) -> bool:
+async def migrate(
+    database: Database,
+    *,
+    say: Callable[[str], None] = _unsaid,
+    go_on: Callable[[TransientDatabaseError, int], Awaitable[bool]] = _few_times,
+) -> bool:
     """Bring the database to `HEAD_REVISION`; answer whether anything had to be done.
+
+    A statement that needs a table waits for it only a moment, since everyone who comes after it waits too; then it gives
+    way, and after a pause the work begins again where it was.
+
+    Args:
+        say: told what the database has to do without.
+        go_on: given each passing fault and its number, from 1; pauses, and answers whether to try again.
 
     Raises:
         DatabaseError: the server cannot be reached, or refuses (rights to create and alter tables are needed).
@@ -44,28 +68,29 @@ async def migrate(database: Database) -> bool:
     revision = await current_revision(database)
     if revision == HEAD_REVISION:
         return False
-    for tries_left in reversed(range(_TRIES_MAX)):
+    faults = 0
+    while True:
         try:
-            async with database.write(timeout_seconds=600) as connection:
-                await connection.run_sync(_upgrade)
+            async with database.write(timeout_seconds=_SECONDS_MAX) as connection:
+                await connection.run_sync(_upgrade, say)
             return True
-        except DatabaseError as error:
-            # Another replica was faster with the same step; the next look finds its work.
-            if not tries_left or not isinstance(error, TransientDatabaseError):
+        except TransientDatabaseError as error:
+            # Another connection has the table, or another replica was faster with the same step.
+            faults += 1
+            if not await go_on(error, faults):
                 raise
         except _NotUpgraded as error:
             # So it was when the recorded revision is not the one any more that this try began with.
             seen, revision = revision, await current_revision(database)
-            if not tries_left or revision == seen:
+            if revision == seen:
                 raise RefusedDatabaseError(f"the database cannot be migrated: {error}") from error
-    raise AssertionError("unreachable: the loop returns or raises")
 
 
 class _NotUpgraded(Exception):
     """Alembic found another revision than it expected."""
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
     # Imported here: Alembic costs half a second that a start with nothing to do should not pay.
     from alembic import command
     from alembic.config import Config
@@ -74,14 +99,18 @@ def _upgrade(connection: Connection) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
+    config.attributes["say"] = say
     is_mysql = connection.dialect.name != "sqlite"
     if is_mysql:
         # Politeness only (it is per node): correctness rests on each step taking «exists already».
         connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK_NAME, "wait": _LOCK_WAIT_SECONDS})
+        table_wait = connection.execute(text("SELECT @@lock_wait_timeout")).scalar_one()
+        connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": _TABLE_WAIT_SECONDS})
     try:
         command.upgrade(config, "head")
     except CommandError as error:
         raise _NotUpgraded(str(error)) from error
     finally:
         if is_mysql:
+            connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": table_wait})
             connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})

@@ -1,46 +1,86 @@
 """Adds what a database lacks of the schema, and touches nothing that is there.
 
-Of an existing contract table only missing columns are added, and the few indexes without which our own statements
-would read the whole table; its types and foreign keys belong to the bot (in some databases sync_errors.sync_run_id is
-signed and its foreign key missing; both stay so).
+Tables and columns are needed. Indexes and foreign keys are not: where the server refuses one, for whatever reason, the
+table does without, and that is said. Of an existing contract table only missing columns are added, and the few indexes
+without which our own statements would read the whole table; its types and foreign keys belong to the bot (in some
+databases sync_errors.sync_run_id is signed and its foreign key missing; both stay so).
+
+The columns of a table are added by one statement, so that the table is locked for a moment once; the server's default
+algorithm is the least that does (instant, then in place).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
-from sqlalchemy import Column, Connection, Index, Table, inspect
+from alembic.migration import MigrationContext
+from sqlalchemy import Column, Connection, Table, inspect
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.schema import AddConstraint, CreateColumn, CreateTable, ForeignKeyConstraint
+from sqlalchemy.schema import (
+    AddConstraint,
+    CreateColumn,
+    CreateIndex,
+    CreateTable,
+    ExecutableDDLElement,
+    ForeignKeyConstraint,
+)
+
+from db.errors import TransientDatabaseError, translate
+from db.schema import metadata
 
 # Table, column and key «exists already»: a replica that migrates at the same time was faster.
 _EXISTS_CODES: Final = frozenset({1050, 1060, 1061, 1826, 1022})
-# A foreign key to a column of another type (1005 errno 150 on MariaDB, 3780 on MySQL).
-_FOREIGN_KEY_CODES: Final = frozenset({1005, 1215, 3780})
+_LOOKS_MAX: Final = 10
 
 # Also added to tables that the bot made: without a foreign key sync_errors has no index on its run.
 _NEEDED_INDEXES: Final = frozenset({"idx_sync_errors_sync_run_id", "idx_sync_runs_source_key_status"})
 
 
-def add_missing(connection: Connection, tables: list[Table]) -> None:
-    """Create the tables that are missing, in the order given, and the columns missing in those that are there.
+def add_missing(context: MigrationContext) -> None:
+    """Create the tables that are missing, and the columns missing in those that are there.
+
+    Args:
+        context: of the migration; its option `say` is told what the database has to do without.
 
     Raises:
-        DBAPIError: the server refuses for any other reason than that the thing is there.
+        DBAPIError: the server refuses a table or a column for any other reason than that it is there.
     """
+    connection, say = context.connection, context.opts["say"]
+    if connection is None:
+        raise ValueError("a migration needs a connection")
     present = set(inspect(connection).get_table_names())
-    for table in tables:
+    for table in metadata.sorted_tables:
         if table.name not in present:
-            _create(connection, table)
+            _create(connection, table, say)
             continue
-        columns = {str(column["name"]).lower() for column in inspect(connection).get_columns(table.name)}
-        for column in table.columns:
-            if column.name.lower() not in columns:
-                _add_column(connection, table, column)
-        _add_needed_indexes(connection, table)
+        _add_columns(connection, table)
+        _add_needed_indexes(connection, table, say)
 
 
-def _add_needed_indexes(connection: Connection, table: Table) -> None:
+def _add_columns(connection: Connection, table: Table) -> None:
+    """One statement for all that are missing; after another replica has added some, one for the rest."""
+    for _look in range(_LOOKS_MAX):
+        present = {str(column["name"]).lower() for column in inspect(connection).get_columns(table.name)}
+        missing = [column for column in table.columns if column.name.lower() not in present]
+        if not missing:
+            return
+        # SQLite adds one column by a statement.
+        at_once = missing[:1] if connection.dialect.name == "sqlite" else missing
+        quote = connection.dialect.identifier_preparer.quote
+        added = ", ".join(f"ADD COLUMN {_definition(connection, column)}" for column in at_once)
+        try:
+            connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} {added}")
+        except DBAPIError as error:
+            if _code(error) not in _EXISTS_CODES:
+                raise
+
+
+def _definition(connection: Connection, column: Column[object]) -> str:
+    return str(CreateColumn(column).compile(dialect=connection.dialect))
+
+
+def _add_needed_indexes(connection: Connection, table: Table, say: Callable[[str], None]) -> None:
     """The indexes of `_NEEDED_INDEXES`, unless one of the table's begins with the same columns."""
     needed = [index for index in table.indexes if index.name in _NEEDED_INDEXES]
     if not needed:
@@ -51,47 +91,43 @@ def _add_needed_indexes(connection: Connection, table: Table) -> None:
     for index in needed:
         names = [column.name for column in index.columns]
         if not any(columns[: len(names)] == names for columns in present):
-            _create_index(connection, index)
+            _try(connection, CreateIndex(index), f"index {index.name} of {table.name}", say)
 
 
-def _create_index(connection: Connection, index: Index) -> None:
-    try:
-        index.create(connection)
-    except DBAPIError as error:
-        _raise_unless(error, _EXISTS_CODES)
-
-
-def _create(connection: Connection, table: Table) -> None:
+def _create(connection: Connection, table: Table, say: Callable[[str], None]) -> None:
+    """Make a table. On MySQL its indexes and foreign keys follow: a table without one is worth more than no table."""
     foreign_keys = [c for c in table.constraints if isinstance(c, ForeignKeyConstraint)]
-    is_mysql = connection.dialect.name != "sqlite"
-    # On MySQL the foreign keys follow one by one: a table without one is worth more than no table.
-    _run(
-        connection, CreateTable(table, include_foreign_key_constraints=[] if is_mysql else foreign_keys), _EXISTS_CODES
-    )
-    for index in sorted(table.indexes, key=lambda index: str(index.name)):
-        _create_index(connection, index)
-    if is_mysql:
-        for foreign_key in foreign_keys:
-            _run(connection, AddConstraint(foreign_key, isolate_from_table=False), _EXISTS_CODES | _FOREIGN_KEY_CODES)
-
-
-def _add_column(connection: Connection, table: Table, column: Column[object]) -> None:
-    quote = connection.dialect.identifier_preparer.quote
-    definition = CreateColumn(column).compile(dialect=connection.dialect)
+    is_sqlite = connection.dialect.name == "sqlite"
     try:
-        connection.exec_driver_sql(f"ALTER TABLE {quote(table.name)} ADD COLUMN {definition}")
+        connection.execute(CreateTable(table, include_foreign_key_constraints=foreign_keys if is_sqlite else []))
     except DBAPIError as error:
-        _raise_unless(error, _EXISTS_CODES)
+        if _code(error) not in _EXISTS_CODES:
+            raise
+    for index in sorted(table.indexes, key=lambda index: str(index.name)):
+        _try(connection, CreateIndex(index), f"index {index.name} of {table.name}", say)
+    if not is_sqlite:
+        for key in foreign_keys:
+            statement = AddConstraint(key, isolate_from_table=False)
+            _try(connection, statement, f"foreign key from {table.name} to {key.referred_table.name}", say)
 
 
-def _run(connection: Connection, statement: CreateTable | AddConstraint, accepted: frozenset[int]) -> None:
+def _try(connection: Connection, statement: ExecutableDDLElement, what: str, say: Callable[[str], None]) -> None:
+    """Add a thing that the service can do without.
+
+    Raises:
+        DBAPIError: a passing fault, such as a lock: what it asks for may be had at the next try.
+    """
     try:
         connection.execute(statement)
     except DBAPIError as error:
-        _raise_unless(error, accepted)
+        if _code(error) in _EXISTS_CODES:
+            return
+        fault = translate(error)
+        if isinstance(fault, TransientDatabaseError):
+            raise
+        say(f"there is no {what}, and the service does without: {fault.message}")
 
 
-def _raise_unless(error: DBAPIError, accepted: frozenset[int]) -> None:
+def _code(error: DBAPIError) -> int:
     arguments = getattr(error.orig, "args", ())
-    if not arguments or arguments[0] not in accepted:
-        raise error
+    return arguments[0] if arguments and isinstance(arguments[0], int) else 0

@@ -9,6 +9,7 @@ context.configure(
     connection=context.config.attributes["connection"],
     target_metadata=metadata,
     version_table=VERSION_TABLE,
+    say=context.config.attributes["say"],
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -3,7 +3,6 @@
 from alembic import op
 
 from db.migrations.additive import add_missing
-from db.schema import metadata
 
 revision = "0007"
 down_revision = "0006"
@@ -11,4 +10,4 @@ down_revision = "0006"
 
 def upgrade() -> None:
     """Add what is missing. There is no downgrade: nothing is ever taken away."""
-    add_missing(op.get_bind(), list(metadata.sorted_tables))
+    add_missing(op.get_context())
