@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from sqlalchemy import Table, and_, delete, func, or_, select
@@ -15,8 +15,10 @@ from db.schema import sync_batches, sync_errors, sync_runs
 _R = sync_runs.c
 
 
-async def old_runs(connection: AsyncConnection, *, age_days: int, after_id: int, limit: int) -> list[int]:
-    """Ids of runs that ended that long ago, oldest first, without the last completed run of each source.
+async def old_runs(
+    connection: AsyncConnection, *, source_types: Collection[str], age_days: int, after_id: int, limit: int
+) -> list[int]:
+    """Ids of runs of these types that ended that long ago, oldest first, without the last completed run of each source.
 
     Args:
         after_id: only later ids.
@@ -32,6 +34,7 @@ async def old_runs(connection: AsyncConnection, *, age_days: int, after_id: int,
         select(_R.id)
         .where(
             _R.id > after_id,
+            _R.source_type.in_(source_types),
             _R.status.in_(TERMINAL_STATUSES),
             ended_at < minutes_before_now(age_days * 24 * 60),
             or_(_R.status != COMPLETED, has_later),

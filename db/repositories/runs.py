@@ -5,7 +5,7 @@ Every change of a run raises its `revision`, so that a watcher sees it as a late
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from sqlalchemy import Row, and_, func, insert, or_, select, update
@@ -256,9 +256,15 @@ async def make_due(connection: AsyncConnection, run_id: int | None = None) -> No
 
 
 async def requeue_failed(
-    connection: AsyncConnection, *, retry_count_max: int, age_days_max: int, limit: int, spread_ms: int = 0
+    connection: AsyncConnection,
+    *,
+    source_types: Collection[str],
+    retry_count_max: int,
+    age_days_max: int,
+    limit: int,
+    spread_ms: int = 0,
 ) -> list[int]:
-    """Make failed runs with retryable errors pending again, oldest first; answer their ids.
+    """Make failed runs of these types with retryable errors pending again, oldest first; answer their ids.
 
     A row of the old service has no verdict of ours: it is retryable when one of its errors is. A run whose source
     completed in a later run is left alone.
@@ -288,6 +294,7 @@ async def requeue_failed(
         select(_R.id)
         .where(
             _R.status == FAILED,
+            _R.source_type.in_(source_types),
             _R.retry_count < retry_count_max,
             _R.updated_at > minutes_before_now(age_days_max * 24 * 60),
             or_(_R.error_retryable.is_(True), and_(_R.error_retryable.is_(None), has_retryable_error)),

@@ -7,11 +7,11 @@ changes is refused at its COMMIT.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -73,21 +73,31 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
 async def row_identifier(connection: AsyncConnection, run_id: int) -> str:
     """The spelling of the run's source under which its rows stand in content_index, else the run's own.
 
-    One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each.
+    One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each. The
+    spellings are read first and then looked for as values: columns of two tables may have two collations, which the
+    database does not compare.
     """
     own = sync_runs.alias("own")
-    rows = content_index.alias("stored")
-    has_rows = (
-        select(rows.c.id)
-        .where(rows.c.source_type == _R.source_type, rows.c.source_identifier == _R.source_identifier)
-        .exists()
-    )
     same_source = or_(_R.id == own.c.id, _R.source_key == own.c.source_key)
-    query = select(_R.source_identifier).select_from(sync_runs.join(own, same_source)).where(own.c.id == run_id)
-    found = (await connection.execute(query.where(has_rows).order_by(_R.id).limit(1))).scalar_one_or_none()
-    if found is not None:
-        return str(found)
-    return str((await connection.execute(query.where(_R.id == run_id))).scalar_one())
+    found = await connection.execute(
+        select(_R.source_type, _R.source_identifier, _R.id == own.c.id)
+        .select_from(sync_runs.join(own, same_source))
+        .where(own.c.id == run_id)
+        .order_by(_R.id)
+    )
+    spellings: dict[tuple[str, str], None] = {}
+    is_own = ("", "")
+    for source_type, source_identifier, is_this in found:
+        spelling = as_text(source_type), as_text(source_identifier)
+        spellings[spelling] = None
+        is_own = spelling if is_this else is_own
+    for source_type, source_identifier in spellings:
+        stored = select(content_index.c.id).where(
+            content_index.c.source_type == source_type, content_index.c.source_identifier == source_identifier
+        )
+        if (await connection.execute(stored.limit(1))).one_or_none() is not None:
+            return source_identifier
+    return is_own[1]
 
 
 async def is_busy(connection: AsyncConnection, source_key: str) -> bool:
@@ -103,12 +113,13 @@ async def last_live_before(connection: AsyncConnection, source_key: str, run_id:
     return None if found is None else int(found)
 
 
-async def unkeyed_runs(connection: AsyncConnection, limit: int) -> list[UnkeyedRun]:
-    """Live runs without a key, oldest first: rows of the bot and of the old service."""
+async def unkeyed_runs(connection: AsyncConnection, source_types: Collection[str], limit: int) -> list[UnkeyedRun]:
+    """Live runs without a key, rows of other programs: those of these types first, oldest first."""
+    is_known = case((_R.source_type.in_(source_types), 0), else_=1)
     rows = await connection.execute(
         select(_R.id, _R.source_type, _R.source_identifier, _R.sync_metadata)
         .where(_R.status.in_(LIVE), _R.source_key.is_(None))
-        .order_by(_R.id)
+        .order_by(is_known, _R.id)
         .limit(limit)
     )
     return [

@@ -22,6 +22,8 @@ from server.sources.registry import SOURCE_TYPES
 log = structlog.get_logger()
 
 _UNKEYED_AT_ONCE_MAX: Final = 500
+# Types that are named in the log; what comes after these is left alone as well.
+_FOREIGN_TYPES_MAX: Final = 100
 
 
 class SourceKeys:
@@ -34,6 +36,7 @@ class SourceKeys:
     def __init__(self, settings: Settings, box: SecretBox) -> None:
         self._settings = settings
         self._box = box
+        self._foreign_types: set[str] = set()
 
     def source_key(self, source_type: str, source_identifier: str) -> str:
         """The key of a source; one of an unknown type is its spelling. Looks at the disk."""
@@ -46,18 +49,27 @@ class SourceKeys:
         return self._box.digest(options if isinstance(options, Mapping) else {"": options} if options else {})
 
     async def give_keys(self, database: Database) -> None:
-        """Give keys to the live runs that have none.
+        """Give keys to the live runs that have none. Those of a type that is not ours belong to another worker.
 
         Raises:
             DatabaseError
         """
         async with database.read() as connection:
-            found = await unkeyed_runs(connection, _UNKEYED_AT_ONCE_MAX)
+            unkeyed = await unkeyed_runs(connection, SOURCE_TYPES, _UNKEYED_AT_ONCE_MAX)
+        found = [run for run in unkeyed if run.source_type in SOURCE_TYPES]
+        self._say_foreign({run.source_type for run in unkeyed} - set(SOURCE_TYPES))
         if found:
             keys = await asyncio.to_thread(lambda: [(run.id, *self._keys_of(run)) for run in found])
             async with database.write() as connection:
                 for run_id, source_key, digest in keys:
                     await set_keys(connection, run_id, source_key, digest)
+
+    def _say_foreign(self, types: set[str]) -> None:
+        """Say once that there are live runs that this service leaves alone."""
+        new = sorted(types - self._foreign_types)[: _FOREIGN_TYPES_MAX - len(self._foreign_types)]
+        if new:
+            self._foreign_types.update(new)
+            log.warning("runs_of_other_workers", action="claim", source_types=[name[:50] for name in new])
 
     def _keys_of(self, run: UnkeyedRun) -> tuple[str, str]:
         """Keys of any row, however strange: one that had none would keep all others from being claimed."""

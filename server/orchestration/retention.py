@@ -22,6 +22,7 @@ from db.repositories.sources import forget_sources
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.orchestration.loops import repeated
+from server.sources.registry import SOURCE_TYPES
 
 log = structlog.get_logger()
 
@@ -82,7 +83,11 @@ class Retention:
         while left > 0:
             async with self._database.read() as connection:
                 ids = await old_runs(
-                    connection, age_days=settings.retention_days, after_id=after_id, limit=_RUNS_AT_ONCE
+                    connection,
+                    source_types=SOURCE_TYPES,
+                    age_days=settings.retention_days,
+                    after_id=after_id,
+                    limit=_RUNS_AT_ONCE,
                 )
             if not ids:
                 break

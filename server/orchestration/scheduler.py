@@ -21,6 +21,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import is_missed, last_fire
 from server.orchestration.loops import repeated
+from server.sources.registry import SOURCE_TYPES
 
 log = structlog.get_logger()
 
@@ -67,6 +68,7 @@ class RetryScheduler:
                 return None
             ids = await runs.requeue_failed(
                 connection,
+                source_types=SOURCE_TYPES,
                 retry_count_max=settings.retry_count_max,
                 age_days_max=settings.retry_age_days_max,
                 limit=_RUNS_PER_FIRE_MAX,

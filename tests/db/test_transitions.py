@@ -24,7 +24,9 @@ async def _claim(connection: AsyncConnection, _lease: Lease) -> object:
 
 
 async def _retry(connection: AsyncConnection, _lease: Lease) -> object:
-    return await runs.requeue_failed(connection, retry_count_max=3, age_days_max=7, limit=10)
+    return await runs.requeue_failed(
+        connection, source_types=("csv", "api"), retry_count_max=3, age_days_max=7, limit=10
+    )
 
 
 ATTEMPTS: Final[tuple[Attempt, ...]] = (
