@@ -8,6 +8,7 @@ A connection whose call was cut short, by a cancel or by the timeout, is thrown 
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.errors import RefusedDatabaseError, translated
+from db.sessions import name_sessions
 
 _DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
 
@@ -31,8 +33,9 @@ _SESSION_SQL = (
     # Warnings of a load name the rows that the server would damage, and are read in this language. Nothing here may need
     # a privilege: on MySQL even max_error_count needs one.
     "lc_messages = 'en_US' "
-    # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours. MySQL
-    # has no such limit for transactions only; there connections that wait in the pool are ended and made anew as well.
+    # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours, also
+    # where the next one cannot end its sessions (sessions.py). MySQL has no such limit for transactions only; there
+    # connections that wait in the pool are ended and made anew as well.
     "/*M!100300 , idle_transaction_timeout = {idle_transaction_seconds} */"
     "/*!80000 , wait_timeout = {idle_connection_seconds} */"
 )
@@ -80,12 +83,16 @@ class Database:
     ) -> None:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
+        # By which other programs know the sessions of this one; see sessions.py.
+        self.session_name = uuid.uuid4().hex[:12]
         self.is_sqlite = self.url.drivername.startswith("sqlite")
         self.engine: AsyncEngine = (
             _sqlite_engine(self.url, pool_size_max)
             if self.is_sqlite
             else _mysql_engine(self.url, pool_size_max, lock_wait_seconds, idle_transaction_seconds)
         )
+        if not self.is_sqlite:
+            name_sessions(self.engine, self.session_name)
 
     @property
     def file(self) -> Path | None:

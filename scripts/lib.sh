@@ -39,3 +39,25 @@ ensure_node_modules() {
   (cd "$folder" && npm ci --silent --no-audit --no-fund)
   echo "$wanted" > "$folder/node_modules/.installed"
 }
+
+# Which database server tests, drills and benchmarks start. $1: mariadb or mysql. Exit 3 where it cannot be had.
+choose_server() {
+  case "$1" in
+    mariadb) ;;
+    mysql) TECHAURA_MYSQLD=$("$project/scripts/mysql") || exit 3; export TECHAURA_MYSQLD ;;
+    *) say "there is no server $1: mariadb or mysql"; exit 2 ;;
+  esac
+  export TECHAURA_TEST_SERVER=$1
+}
+
+# Takes `--server KIND` out of the arguments; what is left is in the array `arguments`.
+take_server() {
+  arguments=()
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      --server) choose_server "${2:?--server needs mariadb or mysql}"; shift 2 ;;
+      --server=*) choose_server "${1#--server=}"; shift ;;
+      *) arguments+=("$1"); shift ;;
+    esac
+  done
+}

@@ -147,6 +147,17 @@ async def has_orphans(connection: AsyncConnection) -> bool:
     return (await connection.execute(select(_R.id).where(_orphaned()).limit(1))).one_or_none() is not None
 
 
+async def lost_owners(connection: AsyncConnection, limit: int) -> list[str]:
+    """Owners that were silent past the lease of a run that they have."""
+    rows = await connection.execute(
+        select(_R.lease_owner)
+        .where(_R.status == IN_PROGRESS, _R.lease_owner.is_not(None), _R.lease_expires_at_ms < now_ms())
+        .distinct()
+        .limit(limit)
+    )
+    return [str(owner) for (owner,) in rows]
+
+
 async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
     """Do what callers ask of runs that are in progress without an owner, since nobody else will; answer their ids.
 

@@ -25,8 +25,8 @@ What each failure leaves behind
                                      after the last committed batch. Time to takeover: at most the lease's time to live
                                      and one poll interval.
     Worker stopped and continued     its next write or renewal finds a newer epoch and does nothing. Stopped inside a
-                                     transaction it holds locks that keep a takeover out; the database ends a
-                                     transaction that stands still for as long as a lease (db/engine.py). So too when
+                                     transaction it holds locks that keep a takeover out: whoever finds the lease
+                                     expired ends the sessions of the lost owner first (db/sessions.py). So too when
                                      the worker's machine or network is lost without a word.
     Killed again and again           a run whose owners are lost in a row (settings.takeovers_max) without a batch is
                                      ended as failed (OWNERS_LOST): it may be what kills them.
@@ -36,24 +36,32 @@ What each failure leaves behind
                                      lease has not expired, else whoever claims first.
     Clean stop                       the batch in hand is finished or rolled back, then the run is pending again.
 
-GET_LOCK is not used: it is per node and dies with its session.
+GET_LOCK decides nothing here: it is per node and dies with its session. That is what makes it the name of a session.
 """
 
 from __future__ import annotations
 
+import os
+import socket
 from typing import Final
 
+import structlog
+
 from db.engine import Database
-from db.errors import DatabaseError
+from db.errors import DatabaseError, RefusedDatabaseError
 from db.records import Lease
 from db.repositories import leases
 from db.repositories.batches import read_totals
+from db.sessions import end_sessions
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.orchestration.identity import SourceKeys
 from server.orchestration.signals import RunSignals
 
+log = structlog.get_logger()
+
 _SETTLED_AT_ONCE_MAX: Final = 100
+_LOST_AT_ONCE_MAX: Final = 16
 
 
 async def claim(database: Database, settings: Settings, owner: str, keys: SourceKeys | None = None) -> Lease | None:
@@ -74,6 +82,54 @@ async def claim(database: Database, settings: Settings, owner: str, keys: Source
             ttl_ms=round(settings.lease_ttl_seconds * 1000),
             legacy_grace_minutes=max(1, round(settings.legacy_grace_seconds / 60)),
         )
+
+
+def owner_name(database: Database) -> str:
+    """The name of this process as an owner of runs; it ends with that of its sessions at the database."""
+    return f"{socket.gethostname()[:40]}:{os.getpid()}:{database.session_name}"
+
+
+class LostOwners:
+    """Frees what owners that are lost have left locked at the database, by ending their sessions.
+
+    An owner that was only slow loses a transaction by it, as it has lost its lease, and tries again.
+
+    Args:
+        owner: the name of this process as an owner.
+    """
+
+    def __init__(self, database: Database, owner: str) -> None:
+        self._database = database
+        self._owner = owner
+        self._left: set[str] = set()
+
+    async def free(self) -> None:
+        """End the sessions of whoever was silent past a lease.
+
+        Raises:
+            TransientDatabaseError
+        """
+        if self._database.is_sqlite:
+            return
+        async with self._database.read() as connection:
+            lost = await leases.lost_owners(connection, _LOST_AT_ONCE_MAX)
+        for name in lost:
+            if name != self._owner:
+                await self._end(name)
+        self._left.intersection_update(lost)
+
+    async def _end(self, name: str) -> None:
+        try:
+            async with self._database.read() as connection:
+                ended = await end_sessions(connection, name.rpartition(":")[2])
+        except RefusedDatabaseError as error:
+            # What they have locked stays so for as long as the server is patient.
+            if name not in self._left:
+                self._left.add(name)
+                log.warning("sessions_not_ended", action="claim", owner=name, **error.facts)
+            return
+        if ended:
+            log.warning("sessions_ended", action="claim", owner=name, sessions=ended)
 
 
 async def settle(database: Database) -> list[int]:

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
-import socket
-import uuid
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
@@ -25,7 +22,7 @@ from server.core.retry import GiveUp, RetryPolicy, decide
 from server.orchestration.context import RunContext
 from server.orchestration.control import ControlWatch
 from server.orchestration.ending import store_ending
-from server.orchestration.leases import LeaseKeeper, claim, settle
+from server.orchestration.leases import LeaseKeeper, LostOwners, claim, owner_name, settle
 from server.orchestration.loops import repeated
 from server.orchestration.mirror import forget_ended
 from server.orchestration.signals import RunSignals, RunStopped, StopReason
@@ -56,7 +53,8 @@ class Worker:
         self._context = context
         self._load_source = load_source
         self._changed = changed
-        self._owner = f"{socket.gethostname()[:40]}:{os.getpid()}:{uuid.uuid4().hex[:12]}"
+        self._owner = owner_name(context.database)
+        self._lost_owners = LostOwners(context.database, self._owner)
         self._running: dict[int, tuple[asyncio.Task[None], RunSignals]] = {}
         self._wake = asyncio.Event()
         self._looking: list[asyncio.Task[None]] = []
@@ -104,6 +102,7 @@ class Worker:
         """Settle what nobody owns, and claim as many runs as there is room for."""
         database, settings = self._context.database, self._context.settings
         self._wake.clear()
+        await self._lost_owners.free()
         for run_id in await settle(database):
             log.info("run_settled", action="settle", run_id=run_id)
             self._changed(run_id)
