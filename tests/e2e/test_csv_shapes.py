@@ -88,8 +88,10 @@ def test_a_field_of_ten_megabytes_is_stored_whole(service: Service) -> None:
     (service.data_root / "big.csv").write_text(f'external_id,title,lyrics\nb1,Una,"{big}"\nb2,Otra,short\n')
     run = service.run("csv", "big.csv")
     assert (run["status"], run["ledger"]["inserted"]) == ("completed", 2), run
-    query = "SELECT metadata FROM content_index WHERE source_identifier = 'big.csv' ORDER BY external_id"
-    assert [json.loads(value) for (value,) in rows(service, query)] == [{"lyrics": big}, {"lyrics": "short"}]
+    # Not sorted there: MySQL's sort buffer does not hold such a row.
+    query = "SELECT external_id, metadata FROM content_index WHERE source_identifier = 'big.csv'"
+    stored = {external_id: json.loads(value) for external_id, value in rows(service, query)}
+    assert stored == {"b1": {"lyrics": big}, "b2": {"lyrics": "short"}}
 
 
 def test_a_thousand_columns_are_stored_each_under_its_name(service: Service) -> None:
