@@ -83,6 +83,7 @@ class Database:
     ) -> None:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
+        self.pool_size_max = pool_size_max
         # By which other programs know the sessions of this one; see sessions.py.
         self.session_name = uuid.uuid4().hex[:12]
         self.is_sqlite = self.url.drivername.startswith("sqlite")

@@ -13,14 +13,15 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, ClassVar, Final
 
 import pymysql
 
+from db.engine import Database
 from tests.support.grants import FIRST_START, grant
 
 START_SECONDS_MAX: Final = 120
@@ -125,9 +126,9 @@ class DatabaseServer:
         """Make an empty database on which the ordinary user has these privileges; answer its name."""
         name = f"t_{uuid.uuid4().hex[:12]}"
         charset = collation.partition("_")[0]
-        self.execute(
-            f"CREATE DATABASE {name} CHARACTER SET {charset} COLLATE {collation}", grant(privileges, name, USER)
-        )
+        self.execute(f"CREATE DATABASE {name} CHARACTER SET {charset} COLLATE {collation}")
+        if privileges:
+            self.execute(grant(privileges, name, USER))
         return name
 
     def new_user(self, database: str, privileges: Sequence[str], *, name: str = "", password: str = PASSWORD) -> str:
@@ -229,6 +230,16 @@ def server_running(
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@asynccontextmanager
+async def opened(url: str, **arguments: Any) -> AsyncIterator[Database]:
+    """The service's own view of a database while the block runs."""
+    database = Database(url, **arguments)
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def mysql_missing() -> str:

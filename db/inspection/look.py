@@ -1,0 +1,40 @@
+"""The look at a database: before tables are made, and when they are there."""
+
+from __future__ import annotations
+
+from db.engine import Database
+from db.errors import RefusedDatabaseError
+from db.inspection.findings import Finding
+from db.inspection.privileges import missing_privileges
+from db.inspection.server import server_findings
+from db.inspection.tables import table_findings
+from db.migrate import HEAD_REVISION, current_revision
+
+
+async def look_at(database: Database) -> list[Finding]:
+    """Everything that will not work on a database as it is now, what refuses first. Nothing is changed.
+
+    Raises:
+        DatabaseError: the server cannot be asked.
+    """
+    if database.is_sqlite:
+        return []
+    to_migrate = await current_revision(database) != HEAD_REVISION
+    found = [
+        *await missing_privileges(database, to_migrate=to_migrate),
+        *await server_findings(database),
+        *await table_findings(database),
+    ]
+    return sorted(found, key=lambda finding: finding.severity != "refuses")
+
+
+def refuse(findings: list[Finding]) -> None:
+    """Raise what refuses among the findings, as one text.
+
+    Raises:
+        RefusedDatabaseError
+    """
+    refusing = [finding for finding in findings if finding.severity == "refuses"]
+    if refusing:
+        told = "; ".join(f"{finding.text}: {finding.remedy}" for finding in refusing)
+        raise RefusedDatabaseError(f"the database cannot be used as it is: {told}")

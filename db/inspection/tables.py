@@ -1,0 +1,94 @@
+"""Tables as they really are: what another program made may lack what the service rests on."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Final
+
+from sqlalchemy import UniqueConstraint, text
+
+from db.engine import Database
+from db.inspection.findings import Finding
+from db.schema import catalog_items, content_index, metadata
+
+# Tables that rows of sources go into; a row is found again by the unique key.
+_TARGETS: Final = (content_index, catalog_items)
+_TABLES: Final = text(
+    "SELECT TABLE_NAME AS name, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES "
+    "WHERE TABLE_SCHEMA = DATABASE()"
+)
+_COLUMNS: Final = text(
+    "SELECT TABLE_NAME AS name, COLUMN_NAME AS column_name, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation_name "
+    "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('content_index', 'catalog_items') "
+    "AND CHARACTER_SET_NAME IS NOT NULL"
+)
+_UNIQUE: Final = text(
+    "SELECT TABLE_NAME AS name, INDEX_NAME AS index_name, COLUMN_NAME AS column_name, SUB_PART AS prefix "
+    "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND NON_UNIQUE = 0 "
+    "AND TABLE_NAME IN ('content_index', 'catalog_items')"
+)
+
+
+async def table_findings(database: Database) -> list[Finding]:
+    """A finding for each table that is not as the service needs it. What is not there yet is not looked at.
+
+    Raises:
+        DatabaseError: the server cannot be asked.
+    """
+    async with database.read() as connection:
+        tables = {str(row.name): row for row in await connection.execute(_TABLES)}
+        columns = (await connection.execute(_COLUMNS)).all()
+        unique = (await connection.execute(_UNIQUE)).all()
+    findings = []
+    for name in metadata.tables:
+        row = tables.get(name)
+        if row is not None and str(row.type) != "BASE TABLE":
+            findings.append(_view(name))
+        elif row is not None and str(row.engine).lower() != "innodb":
+            findings.append(_engine(name, str(row.engine)))
+    indexes: dict[tuple[str, str], set[str]] = defaultdict(set)
+    for row in unique:
+        # A prefix tells keys apart by their beginnings only.
+        indexes[row.name, row.index_name].add(f"{row.column_name}{row.prefix or ''}".lower())
+    for target in _TARGETS:
+        if target.name in tables and str(tables[target.name].type) == "BASE TABLE":
+            key = next(c for c in target.constraints if isinstance(c, UniqueConstraint)).columns.keys()
+            if not any(name == target.name and found == set(key) for (name, _), found in indexes.items()):
+                findings.append(_key(target.name, key))
+    narrow: dict[str, list[str]] = defaultdict(list)
+    for row in columns:
+        if row.charset != "utf8mb4" and row.column_name in metadata.tables[row.name].columns:
+            narrow[row.name].append(f"{row.column_name} ({row.charset})")
+    return findings + [_charset(name, names) for name, names in narrow.items()]
+
+
+def _view(name: str) -> Finding:
+    return Finding("refuses", "table", f"{name} is a view", f"RENAME TABLE {name} TO another_name; then start again")
+
+
+def _engine(name: str, engine: str) -> Finding:
+    return Finding(
+        "refuses",
+        "table",
+        f"{name} has the engine {engine}, which has no transactions: half a batch could stay",
+        f"ALTER TABLE {name} ENGINE = InnoDB",
+    )
+
+
+def _key(name: str, columns: list[str]) -> Finding:
+    listed = ", ".join(columns)
+    return Finding(
+        "refuses",
+        "key",
+        f"{name} has no unique key on ({listed}), by which a row is found again",
+        f"ALTER TABLE {name} ADD UNIQUE ({listed})",
+    )
+
+
+def _charset(name: str, columns: list[str]) -> Finding:
+    return Finding(
+        "limits",
+        "character set",
+        f"{name} holds not every character in {', '.join(columns)}: rows with others are rejected",
+        f"ALTER TABLE {name} CONVERT TO CHARACTER SET utf8mb4",
+    )
