@@ -30,9 +30,12 @@ _SESSION_SQL = (
     "NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {lock_wait_seconds}, "
     # Of a whole table: without it a statement waits for a day behind LOCK TABLES or an ALTER of others.
     "lock_wait_timeout = {lock_wait_seconds}, "
-    # Warnings of a load name the rows that the server would damage, and are read in this language. Nothing here may need
-    # a privilege: on MySQL even max_error_count needs one.
-    "lc_messages = 'en_US' "
+    # Warnings of a load name the rows that the server would damage: every kind of them is needed, in one language. What
+    # a server may have as its default and would change what a statement does is set here too. Nothing may need a
+    # privilege: on MySQL even max_error_count needs one.
+    "sql_notes = 1, lc_messages = 'en_US', "
+    "sql_safe_updates = 0, sql_big_selects = 1, sql_select_limit = 18446744073709551615, sql_auto_is_null = 0, "
+    "sql_quote_show_create = 1, unique_checks = 1, foreign_key_checks = 1, completion_type = 'NO_CHAIN' "
     # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours, also
     # where the next one cannot end its sessions (sessions.py). MySQL has no such limit for transactions only; there
     # connections that wait in the pool are ended and made anew as well.

@@ -19,7 +19,7 @@ from typing import Final, Self
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from db.error_numbers import MEANINGS
+from db.error_numbers import MEANINGS, Meaning
 
 _SQLITE_NAMING: Final = ("no such table", "no such column", "readonly database", "unable to open database file")
 _SQLITE_TRANSIENT: Final = ("database is locked", "database table is locked", "disk i/o error")
@@ -30,6 +30,10 @@ _VERB: Final = re.compile(r"\s*(\w+)")
 _TABLE: Final = re.compile(
     r"\b(?:INTO(?: TABLE)?|UPDATE|FROM|TABLE(?: IF (?:NOT )?EXISTS)?)\s+[`\"]?(\w+)", re.IGNORECASE
 )
+# «The MySQL server is running with the --read-only option so it cannot execute this statement», or with another option.
+_OPTION_CODE: Final = 1290
+_READ_ONLY: Final = re.compile(r"read[-_]only", re.IGNORECASE)
+_OPTION: Final = Meaning("DATABASE_REFUSED", "an option of the database forbids a statement", names=True)
 # A statement's head tells what it is; behind it there may be row content.
 _HEAD_CHARACTERS: Final = 2000
 
@@ -116,6 +120,8 @@ def statement_of(sql: str | None) -> str:
 
 def _of_server(code: int, said: str, statement: str, error: DBAPIError) -> DatabaseError:
     meaning = MEANINGS.get(code)
+    if code == _OPTION_CODE and not _READ_ONLY.search(said):
+        meaning = _OPTION
     if _NO_SPACE.search(said):
         meaning = MEANINGS[1021]
     if meaning is None:

@@ -42,6 +42,7 @@ async def _has_aria(connection: AsyncConnection) -> bool:
     if not getattr(connection.dialect, "is_mariadb", False):
         return False
     found = await connection.exec_driver_sql(
-        "SELECT COUNT(*) FROM information_schema.ENGINES WHERE ENGINE = 'Aria' AND SUPPORT IN ('YES', 'DEFAULT')"
+        "SELECT COUNT(*) FROM information_schema.ENGINES WHERE ENGINE = 'Aria' AND SUPPORT IN ('YES', 'DEFAULT') "
+        "AND COALESCE(@@enforce_storage_engine, 'Aria') = 'Aria'"
     )
     return bool(found.scalar_one())

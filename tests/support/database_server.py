@@ -112,6 +112,8 @@ class DatabaseServer:
             unix_socket=self.socket,
             user="root",
             database=database,
+            # A test may set what sessions begin with.
+            init_command="SET SESSION sql_select_limit = 18446744073709551615, sql_mode = ''",
             **({"charset": "utf8mb4", "autocommit": True} | arguments),
         )
 
