@@ -1,9 +1,9 @@
 """A CSV file into content_index, against raw LOAD DATA LOCAL and LOAD DATA ... REPLACE of the same file.
 
-All in one run, on a private MariaDB with durable settings that this starts and removes; ours is the real program in a
+All in one run, on a private server with durable settings (MySQL with its binary log) that this starts and removes; ours is the real program in a
 process of its own, from trigger to the end of the run. Prints one table: seconds, rows a second, ratios, peak memory.
 
-usage: scripts/bench load [--rows N] [--big-bytes N]
+usage: scripts/bench load [--server mariadb|mysql] [--rows N] [--big-bytes N]
 """
 
 from __future__ import annotations
@@ -142,11 +142,11 @@ def main() -> None:
         folder = Path(name)
         path = folder / "catalogue.csv"
         write_catalogue(path, rows)
-        size_mb = path.stat().st_size / 1e6
+        size_mb, version = path.stat().st_size / 1e6, server.version()
         ours, peak = _ours(server, folder, path, rows)
         raw = _raw(server, folder, rows)
         big = _big(server, folder, arguments.big_bytes) if arguments.big_bytes else ""
-    print(f"{rows:,} rows, {size_mb:.0f} MB, {os.cpu_count()} cores, MariaDB with innodb_flush_log_at_trx_commit=1")
+    print(f"{rows:,} rows, {size_mb:.0f} MB, {os.cpu_count()} cores, {version}, durable")
     print(
         f"{'what':34} {'seconds':>8} {'rows/s':>10} {'x raw':>7} {'REPLACE/it':>11} {'cpu: ours':>10} {'database':>9}"
     )

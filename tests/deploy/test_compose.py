@@ -6,8 +6,11 @@ There is no Docker engine where the tests run, so what is checked is that the fi
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
 import tomllib
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ from gateway.app import ROUTES
 from gateway.config import GatewaySettings
 from server.cli import app
 from server.core.config import Settings
+from tests.support.database_server import DatabaseServer
+from tests.support.grants import FIRST_START
+from tests.support.story import story_on
 
 ROOT = Path(__file__).resolve().parents[2]
 PREFIX = "TECHAURA_SYNC_"
@@ -99,11 +105,42 @@ def test_the_server_reads_the_data_folder_and_the_database_of_the_file(
     assert isinstance(settings, Settings)
     assert settings.data_root_paths == (Path("/data"),)
     assert "./data:/data:ro" in compose["services"]["server"]["volumes"]
-    mysql = compose["services"]["mysql"]["environment"]
+    mysql = compose["services"]["mysql"]
     url = make_url(settings.database_url.get_secret_value())
     assert (url.drivername, url.host, url.port) == ("mysql+aiomysql", "mysql", 3306)
-    assert (url.username, url.database) == (mysql["MYSQL_USER"], mysql["MYSQL_DATABASE"])
+    assert url.database == mysql["environment"]["MYSQL_DATABASE"]
     assert url.password == REQUIRED["MYSQL_PASSWORD"]
+    assert f"CREATE USER {url.username}@'%' IDENTIFIED BY '{url.password}'" in user_statements(url.password)
+    assert "./deploy/mysql:/docker-entrypoint-initdb.d:ro" in mysql["volumes"]
+    assert "MYSQL_USER" not in mysql["environment"]
+
+
+def user_statements(password: str) -> list[str]:
+    """What the script of the compose file has the image run, statement by statement."""
+    # The entrypoint's function, which hands its input to the server, here shows it.
+    script = 'docker_process_sql() { cat; }; source "$0"'
+    done = subprocess.run(
+        ["bash", "-euc", script, str(ROOT / "deploy" / "mysql" / "10-user.sh")],
+        env={"TECHAURA_MYSQL_PASSWORD": password, "PATH": os.environ["PATH"]},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return [" ".join(statement.split()) for statement in done.stdout.split(";") if statement.strip()]
+
+
+async def test_the_user_of_the_file_has_the_privileges_of_the_guide_and_they_do(
+    database_server: DatabaseServer, tmp_path: Path
+) -> None:
+    made, granted = user_statements("secret")
+    assert granted == f"GRANT {', '.join(FIRST_START)} ON techaura.* TO techaura@'%'"
+    assert made == "CREATE USER techaura@'%' IDENTIFIED BY 'secret'"
+    name, user = database_server.new_database(privileges=()), f"u_{uuid.uuid4().hex[:8]}"
+    for statement in (made, granted):
+        database_server.execute(statement.replace("techaura@", f"{user}@").replace("ON techaura.", f"ON {name}."))
+    url = database_server.url(name, user=user, password="secret")
+    async with story_on(database_server, url, name, tmp_path) as story:
+        await story.tell()
 
 
 def test_defaults_in_the_file_are_the_defaults_of_the_code(

@@ -102,6 +102,10 @@ class DatabaseServer:
             else:
                 return
 
+    def version(self) -> str:
+        """Product and version."""
+        return f"{self.kind} {self.execute('SELECT VERSION()')[0][0]}"
+
     def log(self) -> str:
         """What the server logged."""
         return (self.folder / "log").read_text(errors="replace")
