@@ -30,16 +30,28 @@ class RequestFault(Exception):
         text: what is wrong with it.
         reason: a name of the proto enum ErrorReason without its prefix.
         field: the part of the body that is at fault; empty for the whole.
+        next_step: what a person does about it; None takes the class's own.
     """
 
-    next_step = "correct what the error names, and send the request again; docs/reference.md and /openapi.json say how"
+    default_next_step = (
+        "correct what the error names, and send the request again; docs/reference.md and /openapi.json say how"
+    )
 
-    def __init__(self, status: HTTPStatus, text: str, *, reason: str = "INVALID_REQUEST", field: str = "") -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        text: str,
+        *,
+        reason: str = "INVALID_REQUEST",
+        field: str = "",
+        next_step: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.reason = reason
         self.field = field
+        self.next_step = self.default_next_step if next_step is None else next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +106,7 @@ def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]
     answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
     own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT
     text = TEXT_BY_REASON.get(error.reason) or answer.text or own_text
-    return answer.status, failure_body(text, reason=error.reason, field=error.field, next_step=error.next_step)
+    return answer.status, failure_body(text, reason=error.reason, field=error.json_field, next_step=error.next_step)
 
 
 async def service_failed(_: Request, error: SyncServiceError) -> Response:

@@ -16,7 +16,7 @@ from techaura_sync.errors import no_answer
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
-from gateway.errors import RequestFault, failure_body
+from gateway.errors import TEXT_BY_REASON, RequestFault, failure_body
 from gateway.options import read_options
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
@@ -171,11 +171,20 @@ def run_id(request: Request) -> int:
     """The run that the path names.
 
     Raises:
-        RequestFault: 400 when it is not a whole number that the service could ever give.
+        RequestFault: 400 when it is not a whole number that the service could ever give, 404 for 0, which no run has.
     """
     text: str = request.path_params["sync_run_id"]
     if not _DIGITS.fullmatch(text) or int(text) > _INT64_MAX:
         raise RequestFault(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
+    if not int(text):
+        # Old callers know any whole number without a run as not found; the service refuses this one.
+        raise RequestFault(
+            HTTPStatus.NOT_FOUND,
+            TEXT_BY_REASON["RUN_NOT_FOUND"],
+            reason="RUN_NOT_FOUND",
+            field="syncRunId",
+            next_step="list the runs to find the id",
+        )
     return int(text)
 
 

@@ -31,6 +31,7 @@ FIELDS: Final[dict[str, tuple[str, type]]] = {
     "revision": ("revision", int),
     "options": ("options", dict),
 }
+_SETTABLE: Final = ", ".join(sorted(FIELDS.keys() - {"revision"}))
 _TYPE_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false", dict: "an object"}
 
 
@@ -64,6 +65,8 @@ class Schedule(HTTPEndpoint):
         if "options" in body and source_type is None:
             source_type = (await client(request).schedules.get(schedule_id)).source_type
         schedule, paths = read_schedule(body, str(source_type or ""))
+        if not paths:
+            raise RequestFault(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
         return success(request, data=views.schedule_view(await client(request).schedules.update(schedule, paths)))
 
@@ -137,7 +140,7 @@ def _put_options(schedule: schedules_pb2.SyncSchedule, source_type: str, value: 
 
 def _schedule_id(request: Request) -> int:
     text: str = request.path_params["schedule_id"]
-    if not _DIGITS.fullmatch(text):
+    if not _DIGITS.fullmatch(text) or not int(text):
         raise _fault("scheduleId", "Invalid schedule ID")
     return int(text)
 

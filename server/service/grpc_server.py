@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from server.core.config import Settings
@@ -13,6 +12,7 @@ from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
 from server.orchestration.schedules import Schedules
 from server.service.interceptor import ErrorInterceptor
+from server.service.reflection import add_reflection
 from server.service.sync_service import SyncServicer
 
 SERVICE_NAME = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
@@ -45,7 +45,7 @@ class GrpcServer:
         )
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs, schedules, previews), self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        add_reflection(self._server, (SERVICE_NAME, health.SERVICE_NAME))
 
     async def start(self) -> None:
         """Listen, and say SERVING.

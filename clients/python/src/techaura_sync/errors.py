@@ -25,17 +25,27 @@ class SyncServiceError(Exception):
         reason: a name of the proto enum ErrorReason without its prefix; empty when the service did not answer.
         message: what happened and what to do next; the service puts no secret and no row content in it.
         code: the gRPC status code.
-        field: the part of the request that is at fault, such as `options.delimiter`; empty when none is named.
+        field: the field of the request that is at fault, such as `csv.delimiter`; empty when none is named.
         next_step: what a person does about it; empty when the service did not answer.
+        json_field: the same under its name in the REST contract, such as `options.delimiter`.
     """
 
-    def __init__(self, reason: str, message: str, code: grpc.StatusCode, field: str = "", next_step: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        code: grpc.StatusCode,
+        field: str = "",
+        next_step: str = "",
+        json_field: str = "",
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.code = code
         self.field = field
         self.next_step = next_step
+        self.json_field = json_field or field
 
     @property
     def unreachable(self) -> bool:
@@ -47,16 +57,17 @@ def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
     """Read the service's reason, message and field out of an error of grpc or grpc.aio."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return SyncServiceError("", str(error) or type(error).__name__, grpc.StatusCode.UNKNOWN)
-    reason, field, next_step = "", "", ""
+    reason, field, next_step, json_field = "", "", "", ""
     for detail in _details(error.trailing_metadata()):
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason = info.reason
-            field = field or info.metadata.get("field", "")
+            json_field = info.metadata.get("field", "")
             next_step = info.metadata.get("next_step", "")
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    return SyncServiceError(reason, error.details() or error.code().name, error.code(), field, next_step)
+    message = error.details() or error.code().name
+    return SyncServiceError(reason, message, error.code(), field or json_field, next_step, json_field)
 
 
 def _details(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[any_pb2.Any]:
