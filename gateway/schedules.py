@@ -62,7 +62,7 @@ class Schedule(HTTPEndpoint):
         """Change the fields that the body has."""
         schedule_id, body = _schedule_id(request), await json_body(request)
         source_type = body.get("sourceType")
-        if "options" in body and source_type is None:
+        if body.get("options") is not None and source_type is None:
             source_type = (await client(request).schedules.get(schedule_id)).source_type
         schedule, paths = read_schedule(body, str(source_type or ""))
         if not paths:
