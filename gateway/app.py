@@ -42,6 +42,7 @@ ROUTES = (
     Route("/v1/sync/{sync_run_id}/continue", routes.Continue),
     Route("/v1/sync/{sync_run_id}/events", events.Events),
     Route("/healthz", routes.Health),
+    Route("/readyz", routes.Ready),
     Route("/openapi.json", openapi),
 )
 

@@ -23,6 +23,9 @@ class GatewaySettings(BaseSettings):
     gateway_call_timeout_seconds: float = Field(
         default=10.0, gt=0, le=600, description="the gateway waits this long for one answer of the gRPC server"
     )
+    gateway_ready_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=600, description="/readyz waits this long for the gRPC server, then answers 503"
+    )
     gateway_watch_retries_max: int = Field(
         default=8, ge=0, le=100, description="tries in a row to take up a broken event stream"
     )

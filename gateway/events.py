@@ -22,7 +22,7 @@ from starlette.responses import Response
 from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.requests import is_terminal
 
-from gateway.errors import RequestFault, failure_body, http_answer
+from gateway.errors import STOPPING_TEXT, RequestFault, failure_body, http_answer
 from gateway.routes import client, run_id, settings
 
 T = TypeVar("T")
@@ -55,7 +55,7 @@ async def _events(
                 yield ServerSentEvent(_json(views.status_view(response)), id=str(response.sequence))
         if stopping.is_set():
             body = failure_body(
-                "The gateway is stopping",
+                STOPPING_TEXT,
                 reason="SHUTTING_DOWN",
                 next_step="open the stream again in a few seconds, with its last id in Last-Event-ID",
             )

@@ -86,7 +86,15 @@ def document() -> Schema:
             "/v1/sync/{syncRunId}/events": {"get": _events()},
             **schedule_paths(),
             "/healthz": {
-                "get": operation_schema("Tell whether the service takes requests.", success_schema({"status": TEXT}))
+                "get": operation_schema(
+                    "Tell that the gateway's process lives; nobody else is asked.", success_schema({"status": TEXT})
+                )
+            },
+            "/readyz": {
+                "get": operation_schema(
+                    "Tell whether calls can be served: gateway, gRPC server and database.",
+                    success_schema({"status": TEXT}),
+                )
             },
             "/openapi.json": {"get": operation_schema("This document.", {"type": "object"})},
         },

@@ -1,4 +1,4 @@
-"""The routes under /v1/sync, and /healthz: one class for each path, one method for each verb."""
+"""The routes under /v1/sync, /healthz and /readyz: one class for each path, one method for each verb."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, views
+from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.errors import no_answer
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
-from gateway.errors import TEXT_BY_REASON, RequestFault, failure_body
+from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFault, http_answer
 from gateway.options import read_options
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
@@ -138,10 +138,25 @@ class Health(HTTPEndpoint):
     """GET /healthz."""
 
     async def get(self, request: Request) -> JSONResponse:
-        """Tell whether the gateway and the service behind it take requests."""
-        if await client(request).serving():
-            return success(request, status="serving")
-        return JSONResponse(failure_body("The sync service is unavailable"), HTTPStatus.SERVICE_UNAVAILABLE)
+        """Tell that this process lives; nobody else is asked."""
+        return success(request, status="serving")
+
+
+class Ready(HTTPEndpoint):
+    """GET /readyz."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """Tell whether calls can be served: the gateway, the gRPC server and its database."""
+        if request.app.state.stopping.is_set():
+            raise RequestFault(
+                HTTPStatus.SERVICE_UNAVAILABLE, STOPPING_TEXT, reason="SHUTTING_DOWN", next_step=STOPPING_NEXT_STEP
+            )
+        try:
+            await client(request).check_ready(settings(request).gateway_ready_timeout_seconds)
+        except SyncServiceError as error:
+            _, body = http_answer(error)
+            return JSONResponse(body, HTTPStatus.SERVICE_UNAVAILABLE)
+        return success(request, status="ready")
 
 
 def client(request: Request) -> AsyncSyncClient:

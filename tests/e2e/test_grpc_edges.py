@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
@@ -52,22 +52,27 @@ def refused(error: grpc.RpcError) -> tuple[grpc.StatusCode, str, str]:
     return error.code(), info.reason, field
 
 
+def failed(start: Callable[[], Any], streaming: bool) -> grpc.RpcError:
+    """The error of a call that must fail."""
+    with pytest.raises(grpc.RpcError) as caught:
+        list(start()) if streaming else start()
+    return caught.value
+
+
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("method", METHODS)
 def test_bytes_that_are_no_message_are_the_callers_error(channel: grpc.Channel, method: str, garbage: str) -> None:
     kind = channel.unary_stream if METHODS[method] else channel.unary_unary
-    with pytest.raises(grpc.RpcError) as caught:
-        answer = kind(method)(GARBAGE[garbage], timeout=10)
-        list(answer if METHODS[method] else [])
-    assert refused(caught.value)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    error = failed(lambda: kind(method)(GARBAGE[garbage], timeout=10), METHODS[method])
+    assert refused(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize("name", ["TriggerSync", "TestSource"])
 def test_a_text_that_is_no_utf8_is_the_callers_error(channel: grpc.Channel, name: str) -> None:
-    kind = channel.unary_stream if SERVICE.methods_by_name[name].server_streaming else channel.unary_unary
-    with pytest.raises(grpc.RpcError) as caught:
-        list(kind(f"/{SERVICE.full_name}/{name}")(b"\x0a\x02\xff\xfe", timeout=10))
-    assert refused(caught.value)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+    streaming = SERVICE.methods_by_name[name].server_streaming
+    kind = channel.unary_stream if streaming else channel.unary_unary
+    error = failed(lambda: kind(f"/{SERVICE.full_name}/{name}")(b"\x0a\x02\xff\xfe", timeout=10), streaming)
+    assert refused(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
 
 @pytest.mark.parametrize("package", REFLECTION)
@@ -114,10 +119,7 @@ SCHEDULE_CALLS = {
 
 def call(stub: Any, name: str, request: Message) -> grpc.RpcError:
     """A call that must fail; answers its error."""
-    with pytest.raises(grpc.RpcError) as caught:
-        answer = getattr(stub, name)(request, timeout=10)
-        list(answer if SERVICE.methods_by_name[name].server_streaming else [])
-    return caught.value
+    return failed(lambda: getattr(stub, name)(request, timeout=10), SERVICE.methods_by_name[name].server_streaming)
 
 
 @pytest.mark.parametrize("value", [None, 0, -1, -(2**63)])
@@ -145,7 +147,16 @@ def schedule(channel: grpc.Channel) -> schedules_pb2.SyncSchedule:
 
 @pytest.mark.parametrize(
     "paths",
-    [[], ["sync_schedule_id"], ["syncScheduleId"], ["revision"], ["cron", "created_at"], ["schedule.cron"], [""], ["*"]],
+    [
+        [],
+        ["sync_schedule_id"],
+        ["syncScheduleId"],
+        ["revision"],
+        ["cron", "created_at"],
+        ["schedule.cron"],
+        [""],
+        ["*"],
+    ],
 )
 def test_a_mask_that_names_nothing_to_set_is_refused(
     stub: Any, schedule: schedules_pb2.SyncSchedule, paths: list[str]
@@ -197,7 +208,11 @@ NAMED: dict[str, tuple[str, Message, str]] = {
         trigger("api", api=sources_pb2.ApiOptions(pagination=sources_pb2.ApiPagination(enabled=True, max_pages=0))),
         "api.pagination.max_pages",
     ),
-    "member of a oneof": ("TestSource", trigger("api", api=sources_pb2.ApiOptions(auth=AUTH)), "api.auth.api_key.header"),
+    "member of a oneof": (
+        "TestSource",
+        trigger("api", api=sources_pb2.ApiOptions(auth=AUTH)),
+        "api.auth.api_key.header",
+    ),
     "resource": (
         "CreateSyncSchedule",
         schedules_pb2.CreateSyncScheduleRequest(

@@ -84,11 +84,12 @@ async def test_cancel_answers_the_run_as_it_stands(http: httpx.AsyncClient, scri
     assert (await http.post("/v1/sync/42/cancel")).status_code == 404
 
 
-async def test_healthz_says_that_the_service_takes_requests(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/healthz")
+@pytest.mark.parametrize(("path", "status"), [("/healthz", "serving"), ("/readyz", "ready")])
+async def test_a_probe_is_told_that_all_is_well(http: httpx.AsyncClient, path: str, status: str) -> None:
+    answer = await http.get(path)
 
     assert answer.status_code == 200
-    assert (answer.json()["success"], answer.json()["status"]) == (True, "serving")
+    assert (answer.json()["success"], answer.json()["status"]) == (True, status)
 
 
 async def test_head_answers_as_get_does_without_a_body(http: httpx.AsyncClient) -> None:

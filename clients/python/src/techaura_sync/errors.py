@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 _STATUS_KEY = "grpc-status-details-bin"
+_READINESS_KEY = "techaura-sync-readiness-bin"
 
 
 class SyncServiceError(Exception):
@@ -57,8 +58,19 @@ def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
     """Read the service's reason, message and field out of an error of grpc or grpc.aio."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return SyncServiceError("", str(error) or type(error).__name__, grpc.StatusCode.UNKNOWN)
+    details = _status(error.trailing_metadata(), _STATUS_KEY).details
+    return _error(details, error.details() or error.code().name, error.code())
+
+
+def not_ready(metadata: Iterable[tuple[str, str | bytes]] | None) -> SyncServiceError:
+    """Read out of the metadata of a health check why the service cannot serve calls."""
+    status = _status(metadata, _READINESS_KEY)
+    return _error(status.details, status.message or "the service is not ready", grpc.StatusCode.UNAVAILABLE)
+
+
+def _error(details: Iterable[any_pb2.Any], message: str, code: grpc.StatusCode) -> SyncServiceError:
     reason, field, next_step, json_field = "", "", "", ""
-    for detail in _details(error.trailing_metadata()):
+    for detail in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason = info.reason
@@ -66,19 +78,18 @@ def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
             next_step = info.metadata.get("next_step", "")
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    message = error.details() or error.code().name
-    return SyncServiceError(reason, message, error.code(), field or json_field, next_step, json_field)
+    return SyncServiceError(reason, message, code, field or json_field, next_step, json_field)
 
 
-def _details(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[any_pb2.Any]:
-    """The details of the google.rpc.Status in the metadata; none when there is none that can be read."""
+def _status(metadata: Iterable[tuple[str, str | bytes]] | None, wanted: str) -> status_pb2.Status:
+    """The google.rpc.Status under a key of the metadata; an empty one when there is none that can be read."""
     for key, value in metadata or ():
-        if key == _STATUS_KEY and isinstance(value, bytes):
+        if key == wanted and isinstance(value, bytes):
             try:
-                return list(status_pb2.Status.FromString(value).details)
+                return status_pb2.Status.FromString(value)
             except DecodeError:
-                return []
-    return []
+                break
+    return status_pb2.Status()
 
 
 @contextmanager

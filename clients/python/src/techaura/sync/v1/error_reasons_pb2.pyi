@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The schedule was changed since the caller read it."""
     ERROR_REASON_OWNERS_LOST: _ErrorReason.ValueType  # 36
     """Owner after owner of the run was lost before a batch of it was committed."""
+    ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 60
+    """The gateway got no answer from the sync service: it is down, stopping, or cannot be reached."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -160,4 +162,6 @@ ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
 """The schedule was changed since the caller read it."""
 ERROR_REASON_OWNERS_LOST: ErrorReason.ValueType  # 36
 """Owner after owner of the run was lost before a batch of it was committed."""
+ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 60
+"""The gateway got no answer from the sync service: it is down, stopping, or cannot be reached."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
