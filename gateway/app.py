@@ -11,10 +11,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 from techaura_sync import AsyncSyncClient, CallLimits
 
 from gateway import events, routes, schedules
+from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.errors import HANDLERS
 from gateway.openapi import openapi
@@ -68,6 +70,7 @@ def create_app(settings: GatewaySettings, *, now: Callable[[], datetime] = utc_n
 
     app = Starlette(
         routes=ROUTES,
+        middleware=[Middleware(CallerGuard, settings)],
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )

@@ -16,6 +16,12 @@ class GatewaySettings(BaseSettings):
     http_body_bytes_max: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest body that the gateway takes"
     )
+    gateway_allowed_hosts: str = Field(
+        default="",
+        description="comma-separated hosts (host, *.domain) that requests may name, and whose web pages may send them, "
+        "besides localhost, 127.0.0.1, ::1 and HTTP_HOST; with an HTTP_HOST of 0.0.0.0 or :: any IP address may be named "
+        "too; *: every host may be named",
+    )
     http_json_depth_max: int = Field(default=32, ge=4, le=500, description="levels of nesting in a JSON body")
 
     grpc_target: str = Field(default="127.0.0.1:50051", min_length=1, description="host:port of the gRPC server")

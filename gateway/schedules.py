@@ -14,7 +14,7 @@ from techaura_sync import views
 
 from gateway.errors import RequestFault
 from gateway.options import read_options
-from gateway.routes import client, json_body, page_size, success
+from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _POLICIES: Final = {"skip": schedules_pb2.OVERLAP_POLICY_SKIP, "queue": schedules_pb2.OVERLAP_POLICY_QUEUE}
@@ -40,7 +40,8 @@ class Schedules(HTTPEndpoint):
 
     async def get(self, request: Request) -> JSONResponse:
         """List schedules, newest first."""
-        page = await client(request).schedules.page(page_size(request), request.query_params.get("pageToken", ""))
+        given = query(request, *PAGE_KEYS)
+        page = await client(request).schedules.page(page_size(given), given.get("pageToken", ""))
         data = [views.schedule_view(schedule) for schedule in page.schedules]
         return success(request, data=data, nextPageToken=page.next_page_token)
 
@@ -82,7 +83,7 @@ class RunNow(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Start what a schedule syncs."""
-        await json_body(request)
+        await no_body(request)
         sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
         return success(request, data={"syncRunId": sync_run_id})
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 # Where the contract has another name than the protos' JSON form.
@@ -41,14 +40,10 @@ def _walk(names: Sequence[str], message: Message) -> list[str] | None:
     wanted = _OTHER_NAMES.get(names[0], names[0])
     for field in message.DESCRIPTOR.fields:
         if field.json_name == wanted:
-            return [field.name, *_rest(names[1:], field, message)]
+            value, below = getattr(message, field.name), names[1:]
+            found = _walk(below, value) if isinstance(value, Message) else None
+            return [field.name, *(found or below)]
     return _inside(names, message)
-
-
-def _rest(names: Sequence[str], field: FieldDescriptor, message: Message) -> Sequence[str]:
-    if field.message_type is None or field.is_repeated:
-        return names
-    return _walk(names, getattr(message, field.name)) or names
 
 
 def _inside(names: Sequence[str], message: Message) -> list[str] | None:
@@ -63,7 +58,7 @@ def _inside(names: Sequence[str], message: Message) -> list[str] | None:
         if found is not None or names[0] == oneof.name:
             return [member, *(below if found is None else found)]
     for field, value in message.ListFields():
-        if field.containing_oneof is None and isinstance(value, Message) and not field.is_repeated:
+        if field.containing_oneof is None and isinstance(value, Message):
             found = _walk(names, value)
             if found is not None:
                 return [field.name, *found]

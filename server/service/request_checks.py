@@ -10,6 +10,7 @@ from techaura.sync.v1 import schedules_pb2
 from server.core.errors import Invalid
 
 T = TypeVar("T")
+N = TypeVar("N", bound=int)
 
 # What a caller may set of a schedule; the rest of its fields are the service's.
 SCHEDULE_FIELDS = (
@@ -49,7 +50,7 @@ def schedule_id(request: _OfSchedule) -> int:
     return _positive(request.sync_schedule_id, "sync_schedule_id", "scheduleId")
 
 
-def member(value: int, known: Mapping[int, T], name: str, field: str) -> T:
+def member(value: N, known: Mapping[N, T], name: str, field: str) -> T:
     """What a value of an enum stands for.
 
     Raises:
