@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from techaura_sync import SyncServiceError
 
@@ -163,6 +163,11 @@ async def route_refused(_: Request, error: HTTPException) -> Response:
     return JSONResponse(body, error.status_code, error.headers)
 
 
+async def caller_left(_: Request, __: ClientDisconnect) -> Response:
+    """Answer for a caller that hung up before its body was there; nobody reads it."""
+    return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
+
+
 async def gateway_failed(_: Request, error: Exception) -> Response:
     """Answer for a fault of the gateway; Starlette raises the error again after it, for the server's log."""
     _log.error("gateway_failed", error=type(error).__name__)
@@ -175,5 +180,6 @@ HANDLERS: Final[dict[Any, Any]] = {
     SyncServiceError: service_failed,
     RequestFault: request_refused,
     HTTPException: route_refused,
+    ClientDisconnect: caller_left,
     Exception: gateway_failed,
 }

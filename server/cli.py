@@ -23,6 +23,7 @@ import typer
 from pydantic import ValidationError
 
 from server.core.config import Settings
+from server.core.descriptors import raise_limit
 from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
 
@@ -41,6 +42,7 @@ def main() -> None:
     # The C core of grpc writes lines of its own to standard error, beside the log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     limit_arenas()
+    raise_limit()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     app()
 

@@ -7,6 +7,7 @@ from grpc_health.v1 import health, health_pb2_grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from server.core.config import Settings
+from server.core.descriptors import grpc_connections_max
 from server.core.errors import Fatal
 from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
@@ -35,6 +36,9 @@ class GrpcServer:
             interceptors=[ErrorInterceptor()],
             options=[
                 ("grpc.so_reuseport", 0),
+                # Connections over the limit are closed at once; those that say nothing leave their place within the time.
+                ("grpc.max_allowed_incoming_connections", grpc_connections_max(settings.grpc_connections_max)),
+                ("grpc.server_handshake_timeout_ms", round(settings.grpc_handshake_timeout_seconds * 1000)),
                 ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
                 ("grpc.max_send_message_length", settings.grpc_message_bytes_max),
                 # Watchers may ping while nothing happens; without this they get GOAWAY too_many_pings.
