@@ -19,6 +19,21 @@ FLAG: Schema = {"type": "boolean"}
 NUMBER: Schema = {"type": "integer"}
 TEXTS: Schema = {"type": "array", "items": TEXT}
 TEXT_MAP: Schema = {"type": "object", "additionalProperties": TEXT}
+IDENTIFIER: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
+_URL: Schema = {"type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://", "maxLength": 255}
+_COLUMN: Schema = {"type": "string", "minLength": 1, "maxLength": 500}
+# What any request can meet: a head that is none, another site, a late or long one, a strange host, a full queue, a fault,
+# no service, no answer in time.
+_ANY_REQUEST = (400, 403, 408, 414, 421, 429, 431, 500, 501, 502, 503, 504)
+WITH_BODY = (413, 415)
+CONTENT_TYPES = ("music", "video", "movie", "game", "other")
+# A body that may be left out, and has nothing to say.
+EMPTY_BODY: Schema = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": False}}},
+    }
+}
 
 
 async def openapi(_: Request) -> JSONResponse:
@@ -40,9 +55,9 @@ def document() -> Schema:
                 "post": operation_schema(
                     "Wake the workers for pending runs.",
                     success_schema({"message": TEXT, "data": object_schema({"pendingCount": NUMBER})}),
-                    400,
-                    413,
+                    *WITH_BODY,
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/stats": {
                 "get": operation_schema(
@@ -51,18 +66,17 @@ def document() -> Schema:
                 )
             },
             "/v1/sync/runs": {
-                "get": operation_schema("List runs, newest first.", page_schema(_run()), 400, query=_runs_query())
+                "get": operation_schema("List runs, newest first.", page_schema(_run()), query=_runs_query())
             },
             "/v1/sync/{syncRunId}": {
                 "get": operation_schema(
-                    "Tell where one run stands.", success_schema({"data": _run_with_errors()}), 400, 404, run=True
+                    "Tell where one run stands.", success_schema({"data": _run_with_errors()}), 404, run=True
                 )
             },
             "/v1/sync/{syncRunId}/errors": {
                 "get": operation_schema(
                     "List the errors of one run, newest first.",
                     page_schema(_error()),
-                    400,
                     404,
                     run=True,
                     query=page_query(),
@@ -70,18 +84,26 @@ def document() -> Schema:
             },
             "/v1/sync/{syncRunId}/cancel": {
                 "post": operation_schema(
-                    "Cancel a run.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Cancel a run.", success_schema({"data": _run()}), 404, 409, *WITH_BODY, run=True
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/pause": {
                 "post": operation_schema(
-                    "Hold a run until it is continued.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Hold a run until it is continued.",
+                    success_schema({"data": _run()}),
+                    404,
+                    409,
+                    *WITH_BODY,
+                    run=True,
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/continue": {
                 "post": operation_schema(
-                    "Let a paused run go on.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Let a paused run go on.", success_schema({"data": _run()}), 404, 409, *WITH_BODY, run=True
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/events": {"get": _events()},
             **schedule_paths(),
@@ -105,10 +127,9 @@ def _trigger() -> Schema:
     operation = operation_schema(
         "Start a run; answers as soon as it is stored.",
         success_schema({"message": TEXT, "data": object_schema({"syncRunId": NUMBER})}),
-        400,
-        413,
+        *WITH_BODY,
     )
-    return operation | {"requestBody": _source_body()}
+    return operation | _source_body()
 
 
 def _test() -> Schema:
@@ -121,43 +142,57 @@ def _test() -> Schema:
         | {"rows": {"type": "array", "items": TEXT_MAP}, "rejected": {"type": "array", "items": rejected}}
     )
     operation = operation_schema(
-        "Look at a source without a run; nothing is written.", success_schema({"data": found}), 400, 409, 413
+        "Look at a source without a run; nothing is written.", success_schema({"data": found}), 409, *WITH_BODY
     )
-    return operation | {"requestBody": _source_body()}
+    return operation | _source_body()
 
 
 def _source_body() -> Schema:
-    body = {
-        "type": "object",
-        "required": ["sourceType", "sourceIdentifier"],
-        "properties": {
-            "sourceType": {"type": "string", "minLength": 1},
-            "sourceIdentifier": {"type": "string", "minLength": 1},
-            "options": {"anyOf": [csv_options(), api_options(), {"type": "null"}]},
-        },
-    }
-    return {"required": True, "content": {"application/json": {"schema": body}}}
+    return json_body(by_source_type({}, "sourceType", "sourceIdentifier"))
+
+
+def json_body(schema: Schema) -> Schema:
+    """The part of an operation that says what its body is."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+def by_source_type(further: dict[str, Schema], *required: str) -> Schema:
+    """A body that names a source; its options are those of its type.
+
+    Args:
+        further: keys that bodies of both types have.
+        required: keys that must be there.
+    """
+    kinds = [
+        {"sourceType": {"const": "csv"}, "sourceIdentifier": IDENTIFIER, "options": csv_options()},
+        {"sourceType": {"const": "api"}, "sourceIdentifier": _URL, "options": api_options()},
+    ]
+    return {"anyOf": [options_schema(kind | further, *{"sourceType", *required}) for kind in kinds]}
 
 
 def csv_options() -> Schema:
     """Options of source type csv."""
     return _options(
         targetTable={"enum": ["content_index", "catalog_items"]},
-        contentType=TEXT,
-        delimiter=TEXT,
+        contentType={"enum": list(CONTENT_TYPES)},
+        delimiter=_text(1, 8),
         hasHeader=FLAG,
-        encoding=TEXT,
-        columnMapping=TEXT_MAP,
-        headerLines=NUMBER,
-        quote=TEXT,
-        escape=TEXT,
+        encoding=_text(1, 40),
+        columnMapping={"type": "object", "additionalProperties": _COLUMN, "maxProperties": 1000},
+        headerLines=_whole_number(1, 10),
+        quote=_text(0, 1),
+        escape=_text(0, 1),
         strayQuotes={"enum": ["reject", "keep"]},
-        preambleLines=NUMBER,
-        commentPrefix=TEXT,
+        preambleLines=_whole_number(0, 10_000),
+        commentPrefix=_text(1, 8),
         decimalComma=FLAG,
         stripText=FLAG,
-        nullTokens=TEXTS,
-        columnAliases={"type": "object", "additionalProperties": TEXTS},
+        nullTokens={"type": "array", "items": _text(0, 100), "maxItems": 100},
+        columnAliases={
+            "type": "object",
+            "additionalProperties": {"type": "array", "items": _COLUMN, "maxItems": 100},
+            "maxProperties": 1000,
+        },
         **_write_options(),
     )
 
@@ -173,8 +208,8 @@ def _write_options() -> dict[str, Schema]:
 
 def api_options() -> Schema:
     """Options of source type api."""
-    variable = _options(env={"type": "string", "pattern": "^SOURCE_"}) | {"required": ["env"]}
-    secret = {"anyOf": [TEXT, variable, _options(file=TEXT) | {"required": ["file"]}]}
+    variable = _required(_options(env={"type": "string", "pattern": "^SOURCE_"}), "env")
+    secret = {"anyOf": [TEXT, variable, _required(_options(file=TEXT), "file")]}
     auth = [
         _auth("bearer", token=secret),
         _auth("basic", username=TEXT, password=secret),
@@ -189,9 +224,9 @@ def api_options() -> Schema:
         offsetParam=TEXT,
         pageParam=TEXT,
         cursorParam=TEXT,
-        maxPages={"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        firstPage={"type": "integer", "minimum": 0, "maximum": 1},
-        pageSize={"type": "integer", "minimum": 1, "maximum": 100_000},
+        maxPages=_whole_number(1, 1_000_000),
+        firstPage=_whole_number(0, 1),
+        pageSize=_whole_number(1, 100_000),
         paramsIn={"enum": ["query", "body"]},
         cursorPath=TEXT,
         cursorHeader=TEXT,
@@ -201,23 +236,23 @@ def api_options() -> Schema:
         cursorField=TEXT,
         param=TEXT,
         format={"enum": ["timestamp", "date", "unix", "unixMillis", "number"]},
-        lookbackSeconds={"type": "integer", "minimum": 0, "maximum": 31_536_000},
+        lookbackSeconds=_whole_number(0, 31_536_000),
         initial=TEXT,
-        fullAfterDays={"type": "integer", "minimum": 1, "maximum": 80},
+        fullAfterDays=_whole_number(1, 80),
     )
     return _options(
         method={"enum": ["GET", "POST"]},
         headers={"type": "object", "additionalProperties": secret},
         auth={"oneOf": auth},
         dataPath=TEXT,
-        contentType=TEXT,
+        contentType={"enum": list(CONTENT_TYPES)},
         fieldMapping=TEXT_MAP,
         pagination=pagination,
         body={"type": "object"},
         **_write_options(),
         format={"enum": ["auto", "json", "ndjson", "csv"]},
-        csvDelimiter=TEXT,
-        incremental=incremental | {"required": ["cursorField", "param"]},
+        csvDelimiter=_text(1, 8),
+        incremental=_required(incremental, "cursorField", "param"),
         requestsPerSecond={"type": "number", "minimum": 0.01, "maximum": 1000},
         conditional=FLAG,
     )
@@ -229,10 +264,9 @@ def operation_schema(
     """One verb of a route, with every failure that it can answer."""
     sync_run_id = parameter_schema("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
     parameters = [*([sync_run_id] if run else []), *query]
-    failure = object_schema({"success": {"const": False}, "error": TEXT})
-    failure["properties"] |= {"reason": TEXT, "field": TEXT, "nextStep": TEXT}
-    # What any call can meet: a full queue, a fault, no service, no answer in time.
-    statuses = (*failures, 429, 500, 502, 503, 504)
+    failure = object_schema({"success": {"const": False}, "error": TEXT, "reason": TEXT, "nextStep": TEXT})
+    failure["properties"]["field"] = TEXT
+    statuses = sorted({*failures, *_ANY_REQUEST})
     return {
         "summary": summary,
         **({"parameters": parameters} if parameters else {}),
@@ -243,7 +277,7 @@ def operation_schema(
 
 def _events() -> Schema:
     header = parameter_schema("Last-Event-ID", "header", NUMBER | {"minimum": 0, "maximum": 2**64 - 1}, required=False)
-    operation = operation_schema("Follow one run to its end.", {}, 400, 404, run=True, query=(header,))
+    operation = operation_schema("Follow one run to its end.", {}, 404, run=True, query=(header,))
     operation["responses"]["200"] = {
         "description": "One event for each snapshot; its id is the snapshot's sequence, its data a run with errors.",
         "content": {"text/event-stream": {"schema": TEXT}},
@@ -299,7 +333,8 @@ def _runs_query() -> tuple[Schema, ...]:
 def page_query() -> tuple[Schema, ...]:
     """The query parameters of a list."""
     size = parameter_schema("pageSize", "query", NUMBER | {"minimum": 1, "maximum": 1000}, required=False)
-    return (size, parameter_schema("pageToken", "query", TEXT, required=False))
+    token = {"type": "string", "pattern": "^([1-9][0-9]{0,17})?$"}
+    return (size, parameter_schema("pageToken", "query", token, required=False))
 
 
 def page_schema(item: Schema) -> Schema:
@@ -320,12 +355,32 @@ def object_schema(properties: Schema) -> Schema:
 
 
 def _options(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "additionalProperties": False}
+    """An object of which any key may be left out, or null, which is the same; no other key is known."""
+    may_be_null = {name: _nullable(schema) for name, schema in properties.items()}
+    return {"type": "object", "properties": may_be_null, "additionalProperties": False}
+
+
+def options_schema(properties: dict[str, Schema], *required: str) -> Schema:
+    """Such an object, with some keys that must be there."""
+    return _required(_options(**properties), *required)
+
+
+def _required(options: Schema, *names: str) -> Schema:
+    """Options of which some must be there."""
+    present = {name: schema["anyOf"][0] for name, schema in options["properties"].items() if name in names}
+    return options | {"properties": options["properties"] | present, "required": list(names)}
+
+
+def _text(length_min: int, length_max: int) -> Schema:
+    return {"type": "string", "minLength": length_min, "maxLength": length_max}
+
+
+def _whole_number(least: int, most: int) -> Schema:
+    return {"type": "integer", "minimum": least, "maximum": most}
 
 
 def _auth(kind: str, **properties: Schema) -> Schema:
-    schema = _options(type={"const": kind}, **properties)
-    return schema | {"required": list(schema["properties"])}
+    return _required(_options(type={"const": kind}, **properties), "type", *properties)
 
 
 def _oauth2(secret: Schema) -> Schema:
@@ -339,7 +394,7 @@ def _oauth2(secret: Schema) -> Schema:
         scope=TEXT,
         clientAuth={"enum": ["basic", "body"]},
     )
-    return schema | {"required": ["type", "tokenUrl", "clientId"]}
+    return _required(schema, "type", "tokenUrl", "clientId")
 
 
 def _nullable(schema: Schema) -> Schema:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 
+from gateway.body import whole_number
 from gateway.errors import RequestFault
 from gateway.options import read_options
 from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
@@ -112,6 +113,8 @@ def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2
 
 def _put(schedule: schedules_pb2.SyncSchedule, key: str, value: Any, source_type: str) -> None:
     field, kind = FIELDS[key]
+    if kind is int and (number := whole_number(value)) is not None:
+        value = number
     if not _is(kind, value):
         raise _fault(key, f"{key} must be {_TYPE_NAMES[kind]}")
     if key == "options":
