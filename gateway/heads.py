@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any
 
@@ -36,8 +37,11 @@ class BoundedConnection(h11.Connection):
         if isinstance(event, h11.Request):
             self.method = event.method
             self.fault = self._fault_in(event)
-            if self.fault is not None:
-                raise h11.RemoteProtocolError(self.fault.text)
+        elif isinstance(event, h11.EndOfMessage):
+            # Trailers are headers that come late.
+            self.fault = self._fault_of_headers(event.headers, 0)
+        if self.fault is not None:
+            raise h11.RemoteProtocolError(self.fault.text)
         return event
 
     def _fault_of(self, error: h11.RemoteProtocolError) -> RequestFault:
@@ -51,17 +55,21 @@ class BoundedConnection(h11.Connection):
         if target_bytes > target_bytes_max:
             text = f"the request's target is longer than {target_bytes_max} bytes"
             return RequestFault(HTTPStatus.REQUEST_URI_TOO_LONG, text)
-        names = [name for name, _value in request.headers]
-        if len(names) > settings.http_headers_max:
-            return RequestFault(_TOO_LARGE, f"the request has more than {settings.http_headers_max} headers")
-        # What stands around them: two spaces and HTTP/1.1 and a line end; a colon, a space and a line end.
-        head_bytes = target_bytes + 14 + sum(len(name) + len(value) + 4 for name, value in request.headers)
-        if head_bytes > settings.http_head_bytes_max:
-            return self._too_large()
+        # Around the target stand the method, two spaces, HTTP/1.1 and a line end.
+        if fault := self._fault_of_headers(request.headers, target_bytes + len(request.method) + 12):
+            return fault
+        names = {name for name, _value in request.headers}
         if b"transfer-encoding" in names and (b"content-length" in names or request.http_version < b"1.1"):
             text = "the request has both Content-Length and Transfer-Encoding, or the latter in HTTP/1.0"
             return RequestFault(HTTPStatus.BAD_REQUEST, text, field="Transfer-Encoding")
         return None
+
+    def _fault_of_headers(self, headers: Iterable[tuple[bytes, bytes]], before_bytes: int) -> RequestFault | None:
+        # With each header go a colon, a space and a line end.
+        sizes = [len(name) + len(value) + 4 for name, value in headers]
+        if len(sizes) > self._settings.http_headers_max:
+            return RequestFault(_TOO_LARGE, f"the request has more than {self._settings.http_headers_max} headers")
+        return self._too_large() if before_bytes + sum(sizes) > self._settings.http_head_bytes_max else None
 
     def _too_large(self) -> RequestFault:
         return RequestFault(

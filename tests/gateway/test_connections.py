@@ -191,6 +191,11 @@ HEADS = {
     ),
     "a large header without an end": (GET + b"X: " + b"a" * 300_000, 431),
     "a long target": (b"GET /v1/sync/runs?pageToken=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n", 414),
+    "many trailers": (
+        POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"".join(b"X-%d: 1\r\n" % n for n in range(2000)) + b"\r\n",
+        431,
+    ),
+    "a large trailer": (POST + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 70_000 + b"\r\n\r\n", 431),
     "a bad chunk": (POST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
 }
 

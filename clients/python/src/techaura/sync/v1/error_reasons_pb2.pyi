@@ -89,7 +89,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_OWNERS_LOST: _ErrorReason.ValueType  # 36
     """Owner after owner of the run was lost before a batch of it was committed."""
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 60
-    """The gateway got no answer from the sync service: it is down, stopping, or cannot be reached."""
+    """The gateway got no answer from the sync service, or takes no more connections for now."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -163,5 +163,5 @@ ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
 ERROR_REASON_OWNERS_LOST: ErrorReason.ValueType  # 36
 """Owner after owner of the run was lost before a batch of it was committed."""
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 60
-"""The gateway got no answer from the sync service: it is down, stopping, or cannot be reached."""
+"""The gateway got no answer from the sync service, or takes no more connections for now."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -250,7 +250,7 @@ export enum ErrorReason {
   OWNERS_LOST = 36,
 
   /**
-   * The gateway got no answer from the sync service: it is down, stopping, or cannot be reached.
+   * The gateway got no answer from the sync service, or takes no more connections for now.
    *
    * @generated from enum value: ERROR_REASON_SERVICE_UNAVAILABLE = 60;
    */
