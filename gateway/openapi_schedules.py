@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway import openapi as base
-from gateway.openapi import FLAG, NUMBER, TEXT, Schema
+from gateway.openapi_options import FLAG, IDENTIFIER, NUMBER, TEXT, Schema, by_source_type, options_schema
 
 _POLICY: Schema = {"enum": ["skip", "queue"]}
 _TIME: Schema = {"anyOf": [TEXT, {"type": "null"}]}
@@ -21,7 +21,7 @@ def schedule_paths() -> Schema:
                 "List recurring syncs, newest first.", base.page_schema(_schedule()), query=base.page_query()
             ),
             "post": base.operation_schema("Store a recurring sync.", one, 409, *base.WITH_BODY)
-            | base.json_body(base.by_source_type(_times(), "sourceIdentifier", "cron")),
+            | base.json_body(by_source_type(_times(), "sourceIdentifier", "cron")),
         },
         "/v1/sync/schedules/{scheduleId}": {
             "get": base.operation_schema("Tell what one recurring sync is.", one, 404, query=(schedule_id,)),
@@ -61,11 +61,11 @@ def _times() -> dict[str, Schema]:
 def _change() -> Schema:
     """What a change may say: a source type with what is of it, or other fields, of which one must be there and not null."""
     # Without a source type the options are those of the schedule's own, which no document knows.
-    fields = {"sourceIdentifier": base.IDENTIFIER, "options": {"type": "object"}, **_times()}
+    fields = {"sourceIdentifier": IDENTIFIER, "options": {"type": "object"}, **_times()}
     null = {"sourceType": {"type": "null"}}
-    others = [base.options_schema(fields, name) for name in fields if name != "revision"]
+    others = [options_schema(fields, name) for name in fields if name != "revision"]
     others = [schema | {"properties": schema["properties"] | null} for schema in others]
-    return {"anyOf": [*base.by_source_type(_times())["anyOf"], *others]}
+    return {"anyOf": [*by_source_type(_times())["anyOf"], *others]}
 
 
 def _schedule() -> Schema:

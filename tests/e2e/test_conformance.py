@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gateway.openapi import api_options, csv_options
+from gateway.openapi_options import api_options, csv_options
 from server.sources.api.options import Pagination
 from server.sources.csv.options import CsvOptions
 

@@ -11,7 +11,8 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from gateway.app import ROUTES
 from gateway.errors import RequestFault
-from gateway.openapi import api_options, csv_options, document
+from gateway.openapi import document
+from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
 from tests.clients.scripted_service import Script, snapshot
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from techaura.sync.v1 import sources_pb2
 
 from gateway.errors import RequestFault
-from gateway.openapi import api_options, csv_options
+from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
 
 JSON = st.recursive(
