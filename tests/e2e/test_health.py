@@ -19,7 +19,7 @@ from tests.support.service import PROGRAM, Service, environment, service_running
 
 NAME = "techaura.sync.v1.SyncService"
 DEADLINE_SECONDS = 60
-QUICK = {"READINESS_INTERVAL_SECONDS": 0.1, "READINESS_TIMEOUT_SECONDS": 0.5}
+QUICK = {"READINESS_INTERVAL_SECONDS": 0.1, "READINESS_TIMEOUT_SECONDS": 3}
 
 
 def eventually(look: Callable[[], Any], wanted: Any) -> None:
