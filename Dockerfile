@@ -1,5 +1,8 @@
 # One image for every part; docker-compose.yml says which command each service runs.
 #
+# To be reached from outside its container the gateway needs TECHAURA_SYNC_HTTP_HOST=0.0.0.0. It then answers for localhost
+# and any IP address; a name that callers use must stand in TECHAURA_SYNC_GATEWAY_ALLOWED_HOSTS.
+#
 # The first stage has the build tools, the second only the finished environment and a user without rights.
 
 FROM python:3.11-slim-bookworm AS build

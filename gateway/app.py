@@ -9,15 +9,25 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Final
 
+import grpc
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.routing import Route
 from techaura_sync import AsyncSyncClient, CallLimits
+from techaura_sync.requests import CHANNEL_OPTIONS
 
 from gateway import events, routes, schedules
+from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
+from gateway.connections import ConnectionPool
 from gateway.errors import HANDLERS
 from gateway.openapi import openapi
+
+# Connected from the start and never given up for lack of use: whoever takes the places on the gRPC port later takes none
+# from the gateway.
+_CHANNEL_OPTIONS: Final = (*CHANNEL_OPTIONS, ("grpc.client_idle_timeout_ms", 2**31 - 1))
 
 
 def utc_now() -> datetime:
@@ -42,15 +52,17 @@ ROUTES = (
     Route("/v1/sync/{sync_run_id}/continue", routes.Continue),
     Route("/v1/sync/{sync_run_id}/events", events.Events),
     Route("/healthz", routes.Health),
+    Route("/readyz", routes.Ready),
     Route("/openapi.json", openapi),
 )
 
 
-def create_app(settings: GatewaySettings, *, now: Callable[[], datetime] = utc_now) -> Starlette:
+def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable[[], datetime] = utc_now) -> Starlette:
     """Build the gateway; the channel to the service opens and closes with the app's lifespan.
 
     Args:
         settings: where the service is, and the limits.
+        pool: the connections of the web server that runs it.
         now: the time that answers carry; aware.
     """
 
@@ -60,13 +72,15 @@ def create_app(settings: GatewaySettings, *, now: Callable[[], datetime] = utc_n
             call_timeout_seconds=settings.gateway_call_timeout_seconds,
             watch_retries_max=settings.gateway_watch_retries_max,
         )
-        async with AsyncSyncClient(settings.grpc_target, limits=limits) as client:
-            app.state.client = client
+        async with grpc.aio.insecure_channel(settings.grpc_target, _CHANNEL_OPTIONS) as channel:
+            channel.get_state(try_to_connect=True)
+            app.state.client = AsyncSyncClient(channel, limits=limits)
             app.state.stopping = asyncio.Event()
             yield
 
     app = Starlette(
         routes=ROUTES,
+        middleware=[Middleware(CallerGuard, settings)],
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )
@@ -74,4 +88,5 @@ def create_app(settings: GatewaySettings, *, now: Callable[[], datetime] = utc_n
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.now = now
+    app.state.pool = pool
     return app

@@ -1,12 +1,13 @@
 """Reads the JSON object of a request body: bounded in bytes and depth, and strict about what JSON is.
 
-An empty body counts as `{}`. What Python's json module lets through and JSON does not have (NaN, Infinity), what
+An empty body counts as `{}`, whatever its type; a byte order mark of UTF-8 is read over. What Python's json module lets through and JSON does not have (NaN, Infinity), what
 would silently lose a value (a key twice, a number beyond a double) and half a surrogate pair, which no UTF-8 text can
 hold, are refused.
 """
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import re
@@ -16,6 +17,7 @@ from typing import Any, NoReturn
 from starlette.requests import Request
 
 from gateway.errors import RequestFault
+from gateway.media import require_json
 
 # How much of a body over the limit is read, and dropped, before the connection is closed.
 _DROPPED_BYTES_MAX = 8 * 1024 * 1024
@@ -27,10 +29,14 @@ async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> di
     """Read the body as a JSON object.
 
     Raises:
-        RequestFault: 413 when it is longer than `bytes_max`, 400 when it is no JSON object.
+        RequestFault: 413 when it is longer than `bytes_max`, 415 when it says that it is something else, 400 when it is
+            no JSON object.
     """
-    raw = await _read(request, bytes_max)
-    return parse_object(raw, depth_max=depth_max) if raw.strip() else {}
+    raw = (await _read(request, bytes_max)).removeprefix(codecs.BOM_UTF8)
+    if not raw.strip():
+        return {}
+    require_json(request.headers)
+    return parse_object(raw, depth_max=depth_max)
 
 
 def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
@@ -39,6 +45,9 @@ def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
     Raises:
         RequestFault: 400, with `Invalid JSON` as its text when the bytes are no JSON at all.
     """
+    # Each of the first characters of JSON is one byte in UTF-8; the other encodings of Unicode fill them up with zeros.
+    if b"\0" in raw[:4] or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise _refused("the body is in UTF-16 or UTF-32; send JSON in UTF-8")
     if _depth(raw, depth_max) > depth_max:
         raise _refused(f"the body is nested deeper than {depth_max} levels")
     try:
@@ -102,6 +111,13 @@ def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
+
+
+def whole_number(value: Any) -> int | None:
+    """A value as a whole number, which JSON may write as 5 or 5.0; None when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if value == int(value) else None
 
 
 def _finite(digits: str) -> float:

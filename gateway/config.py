@@ -16,18 +16,57 @@ class GatewaySettings(BaseSettings):
     http_body_bytes_max: int = Field(
         default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest body that the gateway takes"
     )
+    gateway_allowed_hosts: str = Field(
+        default="",
+        description="comma-separated hosts (host, *.domain) that requests may name, and whose web pages may send them, "
+        "besides localhost, 127.0.0.1, ::1 and HTTP_HOST; with an HTTP_HOST of 0.0.0.0 or :: any IP address may be named "
+        "too; *: every host may be named",
+    )
     http_json_depth_max: int = Field(default=32, ge=4, le=500, description="levels of nesting in a JSON body")
+
+    http_head_bytes_max: int = Field(
+        default=32 * 1024, ge=1024, le=1024 * 1024, description="largest head of a request: its target and headers"
+    )
+    http_headers_max: int = Field(default=100, ge=10, le=10_000, description="headers of a request at the most")
+    http_target_bytes_max: int = Field(
+        default=8 * 1024, ge=256, le=1024 * 1024, description="longest target (path and query) of a request"
+    )
 
     grpc_target: str = Field(default="127.0.0.1:50051", min_length=1, description="host:port of the gRPC server")
 
     gateway_call_timeout_seconds: float = Field(
         default=10.0, gt=0, le=600, description="the gateway waits this long for one answer of the gRPC server"
     )
+    gateway_ready_timeout_seconds: float = Field(
+        default=2.0, gt=0, le=600, description="/readyz waits this long for the gRPC server, then answers 503"
+    )
     gateway_watch_retries_max: int = Field(
         default=8, ge=0, le=100, description="tries in a row to take up a broken event stream"
     )
     gateway_ping_interval_seconds: float = Field(
         default=15.0, gt=0, le=600, description="a comment is sent on a silent event stream after this"
+    )
+    gateway_head_timeout_seconds: float = Field(
+        default=10.0, gt=0, le=600, description="the head of a request must be there within this"
+    )
+    gateway_body_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="the body of a request must be there within this"
+    )
+    gateway_idle_timeout_seconds: int = Field(
+        default=15, ge=1, le=3600, description="a connection without a request is closed after this"
+    )
+    gateway_write_timeout_seconds: float = Field(
+        default=30.0, gt=0, le=3600, description="a caller that reads nothing of its answer is cut off after this"
+    )
+    gateway_connections_max: int = Field(
+        default=1000,
+        ge=1,
+        le=100_000,
+        description="open connections at the most, and no more than a third of the descriptors (ulimit -n); a new one takes "
+        "the place of the one that has kept the gateway waiting longest",
+    )
+    gateway_event_streams_max: int = Field(
+        default=250, ge=1, le=100_000, description="event streams at the most, and no more than half of the connections"
     )
     gateway_shutdown_timeout_seconds: float = Field(
         default=3.0, gt=0, le=600, description="time for open requests and event streams at a stop"

@@ -1,6 +1,6 @@
 """Every failure of the gateway as one JSON shape: {"success": false, "error": text}.
 
-`reason`, `field` and `nextStep` are there when they are known.
+`reason` and `nextStep` are always there, `field` when one is at fault.
 
 One table maps gRPC status codes to HTTP. The text is the service's own, which holds no secret; only where the service
 gave no answer, or where old callers know a fixed text, the table has one.
@@ -15,7 +15,7 @@ from typing import Any, Final
 import grpc
 import structlog
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from techaura_sync import SyncServiceError
 
@@ -30,16 +30,28 @@ class RequestFault(Exception):
         text: what is wrong with it.
         reason: a name of the proto enum ErrorReason without its prefix.
         field: the part of the body that is at fault; empty for the whole.
+        next_step: what a person does about it; None takes the class's own.
     """
 
-    next_step = "correct what the error names, and send the request again; docs/reference.md and /openapi.json say how"
+    default_next_step = (
+        "correct what the error names, and send the request again; docs/reference.md and /openapi.json say how"
+    )
 
-    def __init__(self, status: HTTPStatus, text: str, *, reason: str = "INVALID_REQUEST", field: str = "") -> None:
+    def __init__(
+        self,
+        status: HTTPStatus,
+        text: str,
+        *,
+        reason: str = "INVALID_REQUEST",
+        field: str = "",
+        next_step: str | None = None,
+    ) -> None:
         super().__init__(text)
         self.status = status
         self.text = text
         self.reason = reason
         self.field = field
+        self.next_step = self.default_next_step if next_step is None else next_step
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +61,33 @@ class HttpAnswer:
     Args:
         status: HTTP status.
         text: text for callers; None takes the service's message.
+        reason: where the service named none, as something between it and the gateway does not.
+        next_step: likewise.
     """
 
     status: HTTPStatus
     text: str | None = None
+    reason: str = "INVALID_REQUEST"
+    next_step: str = RequestFault.default_next_step
+
+
+_FAULT_NEXT_STEP: Final = "look for the cause in the logs of the gateway and of the gRPC server"
+_REACH_NEXT_STEP: Final = (
+    "check that the gRPC server runs and that TECHAURA_SYNC_GRPC_TARGET names it; the gateway finds it again by itself"
+)
+_SLOW_NEXT_STEP: Final = (
+    "check what keeps the gRPC server or its database busy, or raise TECHAURA_SYNC_GATEWAY_CALL_TIMEOUT_SECONDS"
+)
+STOPPING_TEXT: Final = "The gateway is stopping"
+STOPPING_NEXT_STEP: Final = "send the request again in a few seconds"
+
+
+def _unreachable(status: HTTPStatus, text: str | None, next_step: str) -> HttpAnswer:
+    return HttpAnswer(status, text, "SERVICE_UNAVAILABLE", next_step)
+
+
+def _fault(status: HTTPStatus, text: str | None = None, next_step: str = _FAULT_NEXT_STEP) -> HttpAnswer:
+    return HttpAnswer(status, text, "INTERNAL", next_step)
 
 
 HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpAnswer]] = {
@@ -65,15 +100,21 @@ HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpAnswer]] = {
     grpc.StatusCode.FAILED_PRECONDITION: HttpAnswer(HTTPStatus.CONFLICT),
     grpc.StatusCode.ABORTED: HttpAnswer(HTTPStatus.CONFLICT),
     grpc.StatusCode.RESOURCE_EXHAUSTED: HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS),
-    grpc.StatusCode.UNIMPLEMENTED: HttpAnswer(HTTPStatus.NOT_IMPLEMENTED, "The sync service does not know this call"),
-    grpc.StatusCode.CANCELLED: HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE, "The sync service is stopping"),
-    grpc.StatusCode.UNAVAILABLE: HttpAnswer(HTTPStatus.SERVICE_UNAVAILABLE),
-    grpc.StatusCode.DEADLINE_EXCEEDED: HttpAnswer(
-        HTTPStatus.GATEWAY_TIMEOUT, "The sync service did not answer in time"
+    grpc.StatusCode.UNIMPLEMENTED: _fault(
+        HTTPStatus.NOT_IMPLEMENTED,
+        "The sync service does not know this call",
+        "run the gateway and the gRPC server in the same version",
     ),
-    grpc.StatusCode.INTERNAL: HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR),
-    grpc.StatusCode.DATA_LOSS: HttpAnswer(HTTPStatus.INTERNAL_SERVER_ERROR),
-    grpc.StatusCode.UNKNOWN: HttpAnswer(HTTPStatus.BAD_GATEWAY),
+    grpc.StatusCode.CANCELLED: _unreachable(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The sync service is stopping", STOPPING_NEXT_STEP
+    ),
+    grpc.StatusCode.UNAVAILABLE: _unreachable(HTTPStatus.SERVICE_UNAVAILABLE, None, _REACH_NEXT_STEP),
+    grpc.StatusCode.DEADLINE_EXCEEDED: _unreachable(
+        HTTPStatus.GATEWAY_TIMEOUT, "The sync service did not answer in time", _SLOW_NEXT_STEP
+    ),
+    grpc.StatusCode.INTERNAL: _fault(HTTPStatus.INTERNAL_SERVER_ERROR),
+    grpc.StatusCode.DATA_LOSS: _fault(HTTPStatus.INTERNAL_SERVER_ERROR),
+    grpc.StatusCode.UNKNOWN: _fault(HTTPStatus.BAD_GATEWAY),
 }
 
 # Texts that old callers know by heart.
@@ -83,10 +124,10 @@ TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
 _NO_ANSWER_TEXT = "The sync service is unavailable"
 
 
-def failure_body(text: str, *, reason: str = "", field: str = "", next_step: str = "") -> dict[str, object]:
-    """The body of every failure; what is not known has no key."""
-    known = {"reason": reason, "field": field, "nextStep": next_step}
-    return {"success": False, "error": text} | {key: value for key, value in known.items() if value}
+def failure_body(text: str, *, reason: str, next_step: str, field: str = "") -> dict[str, object]:
+    """The body of every failure; without a field at fault there is no key for it."""
+    at = {"field": field} if field else {}
+    return {"success": False, "error": text, "reason": reason} | at | {"nextStep": next_step}
 
 
 def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]:
@@ -94,7 +135,12 @@ def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]
     answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
     own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT
     text = TEXT_BY_REASON.get(error.reason) or answer.text or own_text
-    return answer.status, failure_body(text, reason=error.reason, field=error.field, next_step=error.next_step)
+    return answer.status, failure_body(
+        text,
+        reason=error.reason or answer.reason,
+        field=error.json_field,
+        next_step=error.next_step or answer.next_step,
+    )
 
 
 async def service_failed(_: Request, error: SyncServiceError) -> Response:
@@ -117,10 +163,16 @@ async def route_refused(_: Request, error: HTTPException) -> Response:
     return JSONResponse(body, error.status_code, error.headers)
 
 
+async def caller_left(_: Request, __: ClientDisconnect) -> Response:
+    """Answer for a caller that hung up before its body was there; nobody reads it."""
+    return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
+
+
 async def gateway_failed(_: Request, error: Exception) -> Response:
     """Answer for a fault of the gateway; Starlette raises the error again after it, for the server's log."""
     _log.error("gateway_failed", error=type(error).__name__)
-    return JSONResponse(failure_body("Internal error", reason="INTERNAL"), HTTPStatus.INTERNAL_SERVER_ERROR)
+    body = failure_body("Internal error", reason="INTERNAL", next_step=_FAULT_NEXT_STEP)
+    return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 # Starlette's own type takes only handlers of any exception; each of these gets what it is registered for.
@@ -128,5 +180,6 @@ HANDLERS: Final[dict[Any, Any]] = {
     SyncServiceError: service_failed,
     RequestFault: request_refused,
     HTTPException: route_refused,
+    ClientDisconnect: caller_left,
     Exception: gateway_failed,
 }

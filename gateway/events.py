@@ -19,10 +19,12 @@ from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.requests import is_terminal
 
-from gateway.errors import RequestFault, failure_body, http_answer
+from gateway.connections import ConnectionPool
+from gateway.errors import STOPPING_TEXT, RequestFault, failure_body, http_answer
 from gateway.routes import client, run_id, settings
 
 T = TypeVar("T")
@@ -36,14 +38,35 @@ class Events(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """Follow one run."""
         sync_run_id, last_event_id = run_id(request), _last_event_id(request)
+        pool: ConnectionPool = request.app.state.pool
+        if not pool.has_stream_left:
+            raise RequestFault(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"there are {pool.streams_max} event streams open, the most there may be",
+                reason="SERVICE_UNAVAILABLE",
+                next_step=f"ask /v1/sync/{sync_run_id} now and then, or raise TECHAURA_SYNC_GATEWAY_EVENT_STREAMS_MAX",
+            )
         # Asked before the stream begins, so that an unknown run is a 404 and not an empty stream.
         current = await client(request).status(sync_run_id)
         if last_event_id and last_event_id == current.sequence and is_terminal(current.run.status):
             return Response(status_code=HTTPStatus.NO_CONTENT)
-        return EventSourceResponse(
+        return _Stream(
+            pool,
             _events(client(request), sync_run_id, last_event_id, request.app.state.stopping),
             ping=settings(request).gateway_ping_interval_seconds,
         )
+
+
+class _Stream(EventSourceResponse):
+    """An event stream that is counted while it goes on."""
+
+    def __init__(self, pool: ConnectionPool, content: AsyncIterator[ServerSentEvent], *, ping: float) -> None:
+        super().__init__(content, ping=ping)
+        self._pool = pool
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._pool.stream():
+            await super().__call__(scope, receive, send)
 
 
 async def _events(
@@ -55,7 +78,7 @@ async def _events(
                 yield ServerSentEvent(_json(views.status_view(response)), id=str(response.sequence))
         if stopping.is_set():
             body = failure_body(
-                "The gateway is stopping",
+                STOPPING_TEXT,
                 reason="SHUTTING_DOWN",
                 next_step="open the stream again in a few seconds, with its last id in Last-Event-ID",
             )

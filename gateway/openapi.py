@@ -6,19 +6,23 @@ those that the gateway reads.
 
 from __future__ import annotations
 
-from typing import Any
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-Schema = dict[str, Any]
+from gateway.openapi_options import FLAG, NUMBER, TEXT, TEXT_MAP, TEXTS, Schema, by_source_type, nullable
 
 STATUS_NAMES = ("pending", "in_progress", "completed", "failed", "cancelled")
-TEXT: Schema = {"type": "string"}
-FLAG: Schema = {"type": "boolean"}
-NUMBER: Schema = {"type": "integer"}
-TEXTS: Schema = {"type": "array", "items": TEXT}
-TEXT_MAP: Schema = {"type": "object", "additionalProperties": TEXT}
+# What any request can meet: a head that is none, another site, a late or long one, a strange host, a full queue, a fault,
+# no service, no answer in time.
+_ANY_REQUEST = (400, 403, 408, 414, 421, 429, 431, 500, 501, 502, 503, 504)
+WITH_BODY = (413, 415)
+# A body that may be left out, and has nothing to say.
+EMPTY_BODY: Schema = {
+    "requestBody": {
+        "required": False,
+        "content": {"application/json": {"schema": {"type": "object", "additionalProperties": False}}},
+    }
+}
 
 
 async def openapi(_: Request) -> JSONResponse:
@@ -40,9 +44,9 @@ def document() -> Schema:
                 "post": operation_schema(
                     "Wake the workers for pending runs.",
                     success_schema({"message": TEXT, "data": object_schema({"pendingCount": NUMBER})}),
-                    400,
-                    413,
+                    *WITH_BODY,
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/stats": {
                 "get": operation_schema(
@@ -51,18 +55,17 @@ def document() -> Schema:
                 )
             },
             "/v1/sync/runs": {
-                "get": operation_schema("List runs, newest first.", page_schema(_run()), 400, query=_runs_query())
+                "get": operation_schema("List runs, newest first.", page_schema(_run()), query=_runs_query())
             },
             "/v1/sync/{syncRunId}": {
                 "get": operation_schema(
-                    "Tell where one run stands.", success_schema({"data": _run_with_errors()}), 400, 404, run=True
+                    "Tell where one run stands.", success_schema({"data": _run_with_errors()}), 404, run=True
                 )
             },
             "/v1/sync/{syncRunId}/errors": {
                 "get": operation_schema(
                     "List the errors of one run, newest first.",
                     page_schema(_error()),
-                    400,
                     404,
                     run=True,
                     query=page_query(),
@@ -70,23 +73,39 @@ def document() -> Schema:
             },
             "/v1/sync/{syncRunId}/cancel": {
                 "post": operation_schema(
-                    "Cancel a run.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Cancel a run.", success_schema({"data": _run()}), 404, 409, *WITH_BODY, run=True
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/pause": {
                 "post": operation_schema(
-                    "Hold a run until it is continued.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Hold a run until it is continued.",
+                    success_schema({"data": _run()}),
+                    404,
+                    409,
+                    *WITH_BODY,
+                    run=True,
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/continue": {
                 "post": operation_schema(
-                    "Let a paused run go on.", success_schema({"data": _run()}), 400, 404, 409, 413, run=True
+                    "Let a paused run go on.", success_schema({"data": _run()}), 404, 409, *WITH_BODY, run=True
                 )
+                | EMPTY_BODY
             },
             "/v1/sync/{syncRunId}/events": {"get": _events()},
             **schedule_paths(),
             "/healthz": {
-                "get": operation_schema("Tell whether the service takes requests.", success_schema({"status": TEXT}))
+                "get": operation_schema(
+                    "Tell that the gateway's process lives; nobody else is asked.", success_schema({"status": TEXT})
+                )
+            },
+            "/readyz": {
+                "get": operation_schema(
+                    "Tell whether calls can be served: gateway, gRPC server and database.",
+                    success_schema({"status": TEXT}),
+                )
             },
             "/openapi.json": {"get": operation_schema("This document.", {"type": "object"})},
         },
@@ -97,15 +116,14 @@ def _trigger() -> Schema:
     operation = operation_schema(
         "Start a run; answers as soon as it is stored.",
         success_schema({"message": TEXT, "data": object_schema({"syncRunId": NUMBER})}),
-        400,
-        413,
+        *WITH_BODY,
     )
-    return operation | {"requestBody": _source_body()}
+    return operation | _source_body()
 
 
 def _test() -> Schema:
     rejected = object_schema(
-        dict.fromkeys(("type", "code", "message", "raw"), TEXT) | {"line": _nullable(NUMBER), "column": _nullable(TEXT)}
+        dict.fromkeys(("type", "code", "message", "raw"), TEXT) | {"line": nullable(NUMBER), "column": nullable(TEXT)}
     )
     found = object_schema(
         {"itemCount": NUMBER, "whole": FLAG, "fields": TEXTS, "detected": TEXT_MAP, "notices": TEXTS}
@@ -113,106 +131,18 @@ def _test() -> Schema:
         | {"rows": {"type": "array", "items": TEXT_MAP}, "rejected": {"type": "array", "items": rejected}}
     )
     operation = operation_schema(
-        "Look at a source without a run; nothing is written.", success_schema({"data": found}), 400, 409, 413
+        "Look at a source without a run; nothing is written.", success_schema({"data": found}), 409, *WITH_BODY
     )
-    return operation | {"requestBody": _source_body()}
+    return operation | _source_body()
 
 
 def _source_body() -> Schema:
-    body = {
-        "type": "object",
-        "required": ["sourceType", "sourceIdentifier"],
-        "properties": {
-            "sourceType": {"type": "string", "minLength": 1},
-            "sourceIdentifier": {"type": "string", "minLength": 1},
-            "options": {"anyOf": [csv_options(), api_options(), {"type": "null"}]},
-        },
-    }
-    return {"required": True, "content": {"application/json": {"schema": body}}}
+    return json_body(by_source_type({}, "sourceType", "sourceIdentifier"))
 
 
-def csv_options() -> Schema:
-    """Options of source type csv."""
-    return _options(
-        targetTable={"enum": ["content_index", "catalog_items"]},
-        contentType=TEXT,
-        delimiter=TEXT,
-        hasHeader=FLAG,
-        encoding=TEXT,
-        columnMapping=TEXT_MAP,
-        headerLines=NUMBER,
-        quote=TEXT,
-        escape=TEXT,
-        strayQuotes={"enum": ["reject", "keep"]},
-        preambleLines=NUMBER,
-        commentPrefix=TEXT,
-        decimalComma=FLAG,
-        stripText=FLAG,
-        nullTokens=TEXTS,
-        columnAliases={"type": "object", "additionalProperties": TEXTS},
-        **_write_options(),
-    )
-
-
-def _write_options() -> dict[str, Schema]:
-    return {
-        "mode": {"enum": ["upsert", "mirror"]},
-        "conflictPolicy": {"enum": ["source_wins", "keep_local", "newest_wins", "report"]},
-        "mirrorGoneRatioMax": {"type": "number", "minimum": 0, "maximum": 1},
-        "mirrorAllowEmpty": FLAG,
-    }
-
-
-def api_options() -> Schema:
-    """Options of source type api."""
-    variable = _options(env={"type": "string", "pattern": "^SOURCE_"}) | {"required": ["env"]}
-    secret = {"anyOf": [TEXT, variable, _options(file=TEXT) | {"required": ["file"]}]}
-    auth = [
-        _auth("bearer", token=secret),
-        _auth("basic", username=TEXT, password=secret),
-        _auth("apikey", apiKeyHeader=TEXT, apiKeyValue=secret),
-        _auth("apikey", apiKeyParam=TEXT, apiKeyValue=secret),
-        _oauth2(secret),
-    ]
-    pagination = _options(
-        enabled=FLAG,
-        type={"enum": ["page", "offset", "cursor", "link", "auto"]},
-        limitParam=TEXT,
-        offsetParam=TEXT,
-        pageParam=TEXT,
-        cursorParam=TEXT,
-        maxPages={"type": "integer", "minimum": 1, "maximum": 1_000_000},
-        firstPage={"type": "integer", "minimum": 0, "maximum": 1},
-        pageSize={"type": "integer", "minimum": 1, "maximum": 100_000},
-        paramsIn={"enum": ["query", "body"]},
-        cursorPath=TEXT,
-        cursorHeader=TEXT,
-        nextUrlPath=TEXT,
-    )
-    incremental = _options(
-        cursorField=TEXT,
-        param=TEXT,
-        format={"enum": ["timestamp", "date", "unix", "unixMillis", "number"]},
-        lookbackSeconds={"type": "integer", "minimum": 0, "maximum": 31_536_000},
-        initial=TEXT,
-        fullAfterDays={"type": "integer", "minimum": 1, "maximum": 80},
-    )
-    return _options(
-        method={"enum": ["GET", "POST"]},
-        headers={"type": "object", "additionalProperties": secret},
-        auth={"oneOf": auth},
-        dataPath=TEXT,
-        contentType=TEXT,
-        fieldMapping=TEXT_MAP,
-        pagination=pagination,
-        body={"type": "object"},
-        **_write_options(),
-        format={"enum": ["auto", "json", "ndjson", "csv"]},
-        csvDelimiter=TEXT,
-        incremental=incremental | {"required": ["cursorField", "param"]},
-        requestsPerSecond={"type": "number", "minimum": 0.01, "maximum": 1000},
-        conditional=FLAG,
-    )
+def json_body(schema: Schema) -> Schema:
+    """The part of an operation that says what its body is."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 def operation_schema(
@@ -221,10 +151,9 @@ def operation_schema(
     """One verb of a route, with every failure that it can answer."""
     sync_run_id = parameter_schema("syncRunId", "path", NUMBER | {"minimum": 0, "maximum": 2**63 - 1})
     parameters = [*([sync_run_id] if run else []), *query]
-    failure = object_schema({"success": {"const": False}, "error": TEXT})
-    failure["properties"] |= {"reason": TEXT, "field": TEXT, "nextStep": TEXT}
-    # What any call can meet: a full queue, a fault, no service, no answer in time.
-    statuses = (*failures, 429, 500, 502, 503, 504)
+    failure = object_schema({"success": {"const": False}, "error": TEXT, "reason": TEXT, "nextStep": TEXT})
+    failure["properties"]["field"] = TEXT
+    statuses = sorted({*failures, *_ANY_REQUEST})
     return {
         "summary": summary,
         **({"parameters": parameters} if parameters else {}),
@@ -235,7 +164,7 @@ def operation_schema(
 
 def _events() -> Schema:
     header = parameter_schema("Last-Event-ID", "header", NUMBER | {"minimum": 0, "maximum": 2**64 - 1}, required=False)
-    operation = operation_schema("Follow one run to its end.", {}, 400, 404, run=True, query=(header,))
+    operation = operation_schema("Follow one run to its end.", {}, 404, run=True, query=(header,))
     operation["responses"]["200"] = {
         "description": "One event for each snapshot; its id is the snapshot's sequence, its data a run with errors.",
         "content": {"text/event-stream": {"schema": TEXT}},
@@ -249,13 +178,13 @@ def _run() -> Schema:
         dict.fromkeys(("rowsRead", "inserted", "updated", "unchanged", "rejected", "skipped"), NUMBER)
     )
     failure = object_schema({"reason": TEXT, "category": TEXT, "message": TEXT, "retryable": FLAG, "nextStep": TEXT})
-    times = dict.fromkeys(("createdAt", "startedAt", "completedAt"), _nullable(TEXT))
+    times = dict.fromkeys(("createdAt", "startedAt", "completedAt"), nullable(TEXT))
     return object_schema(
         {"syncRunId": NUMBER, "sourceType": TEXT, "sourceIdentifier": TEXT, "status": {"enum": list(STATUS_NAMES)}}
         | dict.fromkeys(("itemsProcessed", "itemsFailed", "itemsSkipped", "retryCount"), NUMBER)
-        | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": _nullable(NUMBER)}
-        | {"paused": FLAG, "scheduleId": _nullable(NUMBER)}
-        | {"ledger": ledger, "failure": _nullable(failure), "notices": {"type": "array", "items": TEXT}}
+        | {"conflicts": NUMBER, "deactivated": NUMBER, "sameAsSyncRunId": nullable(NUMBER)}
+        | {"paused": FLAG, "scheduleId": nullable(NUMBER)}
+        | {"ledger": ledger, "failure": nullable(failure), "notices": {"type": "array", "items": TEXT}}
         | {"detected": {"type": "array", "maxItems": 8, "items": _format()}}
         | times
     )
@@ -266,7 +195,7 @@ def _format() -> Schema:
     numbers = dict.fromkeys(("fileCount", "preambleLines", "columnCount"), NUMBER)
     share = {"type": "number", "minimum": 0, "maximum": 1}
     shares = {"encodingConfidence": share, "delimiterConfidence": share}
-    return object_schema(dict.fromkeys(texts, TEXT) | numbers | shares | {"headerLine": _nullable(NUMBER)})
+    return object_schema(dict.fromkeys(texts, TEXT) | numbers | shares | {"headerLine": nullable(NUMBER)})
 
 
 def _run_with_errors() -> Schema:
@@ -278,8 +207,8 @@ def _run_with_errors() -> Schema:
 def _error() -> Schema:
     return object_schema(
         {"syncErrorId": NUMBER, "syncRunId": NUMBER, "type": TEXT, "code": TEXT, "message": TEXT, "raw": TEXT}
-        | {"line": _nullable(NUMBER), "byteOffset": _nullable(NUMBER), "column": _nullable(TEXT)}
-        | {"retryable": FLAG, "createdAt": _nullable(TEXT)}
+        | {"line": nullable(NUMBER), "byteOffset": nullable(NUMBER), "column": nullable(TEXT)}
+        | {"retryable": FLAG, "createdAt": nullable(TEXT)}
     )
 
 
@@ -291,7 +220,8 @@ def _runs_query() -> tuple[Schema, ...]:
 def page_query() -> tuple[Schema, ...]:
     """The query parameters of a list."""
     size = parameter_schema("pageSize", "query", NUMBER | {"minimum": 1, "maximum": 1000}, required=False)
-    return (size, parameter_schema("pageToken", "query", TEXT, required=False))
+    token = {"type": "string", "pattern": "^([1-9][0-9]{0,17})?$"}
+    return (size, parameter_schema("pageToken", "query", token, required=False))
 
 
 def page_schema(item: Schema) -> Schema:
@@ -309,33 +239,6 @@ def success_schema(properties: Schema) -> Schema:
 def object_schema(properties: Schema) -> Schema:
     """An object whose keys are all there."""
     return {"type": "object", "required": list(properties), "properties": properties}
-
-
-def _options(**properties: Schema) -> Schema:
-    return {"type": "object", "properties": properties, "additionalProperties": False}
-
-
-def _auth(kind: str, **properties: Schema) -> Schema:
-    schema = _options(type={"const": kind}, **properties)
-    return schema | {"required": list(schema["properties"])}
-
-
-def _oauth2(secret: Schema) -> Schema:
-    schema = _options(
-        type={"const": "oauth2"},
-        grant={"enum": ["clientCredentials", "refreshToken"]},
-        tokenUrl=TEXT,
-        clientId=TEXT,
-        clientSecret=secret,
-        refreshToken=secret,
-        scope=TEXT,
-        clientAuth={"enum": ["basic", "body"]},
-    )
-    return schema | {"required": ["type", "tokenUrl", "clientId"]}
-
-
-def _nullable(schema: Schema) -> Schema:
-    return {"anyOf": [schema, {"type": "null"}]}
 
 
 def parameter_schema(name: str, place: str, schema: Schema, *, required: bool = True) -> Schema:

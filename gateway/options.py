@@ -15,6 +15,7 @@ from google.protobuf.message import Message
 from techaura.sync.v1 import sources_pb2
 from techaura_sync import Options
 
+from gateway.body import whole_number
 from gateway.errors import RequestFault
 
 M = TypeVar("M", bound=Message)
@@ -73,9 +74,11 @@ def _flag(field: str) -> Setter[Any]:
 
 def _whole_number(field: str) -> Setter[Any]:
     def put(message: Message, value: Any, path: str) -> None:
-        _require(isinstance(value, int) and not isinstance(value, bool), path, "must be a whole number")
-        _require(_INT32_MIN <= value <= _INT32_MAX, path, "is out of range")
-        setattr(message, field, value)
+        number = whole_number(value)
+        if number is None:
+            raise _fault(path, f"{path} must be a whole number")
+        _require(_INT32_MIN <= number <= _INT32_MAX, path, "is out of range")
+        setattr(message, field, number)
 
     return put
 

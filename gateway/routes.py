@@ -1,8 +1,9 @@
-"""The routes under /v1/sync, and /healthz: one class for each path, one method for each verb."""
+"""The routes under /v1/sync, /healthz and /readyz: one class for each path, one method for each verb."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, Final
@@ -11,17 +12,19 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, views
+from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.errors import no_answer
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
-from gateway.errors import RequestFault, failure_body
+from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFault, http_answer
 from gateway.options import read_options
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
+_SOURCE_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
+PAGE_KEYS: Final = ("pageSize", "pageToken")
 
 
 class Stats(HTTPEndpoint):
@@ -72,7 +75,7 @@ class Resume(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Wake the workers for the pending runs."""
-        await json_body(request)
+        await no_body(request)
         answer = await client(request).resume()
         return success(request, message="Pending syncs resumed", data={"pendingCount": answer.pending_count})
 
@@ -82,13 +85,15 @@ class Runs(HTTPEndpoint):
 
     async def get(self, request: Request) -> JSONResponse:
         """List runs, newest first."""
-        query = sync_service_pb2.ListSyncRunsRequest(
-            page_size=page_size(request),
-            page_token=request.query_params.get("pageToken", ""),
-            status=_status_filter(request),
-            source_type=request.query_params.get("sourceType", ""),
+        given = query(request, *PAGE_KEYS, "status", "sourceType")
+        page = await client(request).list_runs(
+            sync_service_pb2.ListSyncRunsRequest(
+                page_size=page_size(given),
+                page_token=given.get("pageToken", ""),
+                status=_status_filter(given.get("status")),
+                source_type=given.get("sourceType", ""),
+            )
         )
-        page = await client(request).list_runs(query)
         return success(request, data=[views.run_view(run) for run in page.runs], nextPageToken=page.next_page_token)
 
 
@@ -97,12 +102,12 @@ class Errors(HTTPEndpoint):
 
     async def get(self, request: Request) -> JSONResponse:
         """List the errors of one run, newest first."""
-        query = sync_service_pb2.ListSyncErrorsRequest(
-            sync_run_id=run_id(request),
-            page_size=page_size(request),
-            page_token=request.query_params.get("pageToken", ""),
+        sync_run_id, given = run_id(request), query(request, *PAGE_KEYS)
+        page = await client(request).list_errors(
+            sync_service_pb2.ListSyncErrorsRequest(
+                sync_run_id=sync_run_id, page_size=page_size(given), page_token=given.get("pageToken", "")
+            )
         )
-        page = await client(request).list_errors(query)
         data = [views.error_view(error) for error in page.errors]
         return success(request, data=data, nextPageToken=page.next_page_token)
 
@@ -112,7 +117,7 @@ class Cancel(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Cancel a run that has not ended."""
-        await json_body(request)
+        await no_body(request)
         return success(request, data=views.run_view(await client(request).cancel(run_id(request))))
 
 
@@ -121,7 +126,7 @@ class Pause(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Hold a run until it is continued."""
-        await json_body(request)
+        await no_body(request)
         return success(request, data=views.run_view(await client(request).pause(run_id(request))))
 
 
@@ -130,7 +135,7 @@ class Continue(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Let a paused run go on."""
-        await json_body(request)
+        await no_body(request)
         return success(request, data=views.run_view(await client(request).go_on(run_id(request))))
 
 
@@ -138,10 +143,25 @@ class Health(HTTPEndpoint):
     """GET /healthz."""
 
     async def get(self, request: Request) -> JSONResponse:
-        """Tell whether the gateway and the service behind it take requests."""
-        if await client(request).serving():
-            return success(request, status="serving")
-        return JSONResponse(failure_body("The sync service is unavailable"), HTTPStatus.SERVICE_UNAVAILABLE)
+        """Tell that this process lives; nobody else is asked."""
+        return success(request, status="serving")
+
+
+class Ready(HTTPEndpoint):
+    """GET /readyz."""
+
+    async def get(self, request: Request) -> JSONResponse:
+        """Tell whether calls can be served: the gateway, the gRPC server and its database."""
+        if request.app.state.stopping.is_set():
+            raise RequestFault(
+                HTTPStatus.SERVICE_UNAVAILABLE, STOPPING_TEXT, reason="SHUTTING_DOWN", next_step=STOPPING_NEXT_STEP
+            )
+        try:
+            await client(request).check_ready(settings(request).gateway_ready_timeout_seconds)
+        except SyncServiceError as error:
+            _, body = http_answer(error)
+            return JSONResponse(body, HTTPStatus.SERVICE_UNAVAILABLE)
+        return success(request, status="ready")
 
 
 def client(request: Request) -> AsyncSyncClient:
@@ -167,15 +187,55 @@ async def json_body(request: Request) -> dict[str, Any]:
     return await read_object(request, bytes_max=limits.http_body_bytes_max, depth_max=limits.http_json_depth_max)
 
 
+async def no_body(request: Request) -> None:
+    """Read a body that has nothing to say.
+
+    Raises:
+        RequestFault: it is no JSON object, or has a key.
+    """
+    _refuse_unknown(await json_body(request), frozenset(), "the body")
+
+
+def query(request: Request, *known: str) -> dict[str, str]:
+    """The parameters of the query.
+
+    Raises:
+        RequestFault: 400 for one that is not known, or stands there twice.
+    """
+    given = request.query_params.multi_items()
+    _refuse_unknown([name for name, _value in given], known, "the query")
+    for name in {name for name, _value in given}:
+        if len(request.query_params.getlist(name)) > 1:
+            raise RequestFault(HTTPStatus.BAD_REQUEST, f"{name} stands in the query more than once", field=name)
+    return dict(given)
+
+
+def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
+    for name in given:
+        if name not in known:
+            knows = f"; it knows {', '.join(sorted(known))}" if known else ""
+            text = f"{where} has no key {name[:100]!r}{knows}"
+            raise RequestFault(HTTPStatus.BAD_REQUEST, text, field=name[:100])
+
+
 def run_id(request: Request) -> int:
     """The run that the path names.
 
     Raises:
-        RequestFault: 400 when it is not a whole number that the service could ever give.
+        RequestFault: 400 when it is not a whole number that the service could ever give, 404 for 0, which no run has.
     """
     text: str = request.path_params["sync_run_id"]
     if not _DIGITS.fullmatch(text) or int(text) > _INT64_MAX:
         raise RequestFault(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
+    if not int(text):
+        # Old callers know any whole number without a run as not found; the service refuses this one.
+        raise RequestFault(
+            HTTPStatus.NOT_FOUND,
+            TEXT_BY_REASON["RUN_NOT_FOUND"],
+            reason="RUN_NOT_FOUND",
+            field="syncRunId",
+            next_step="list the runs to find the id",
+        )
     return int(text)
 
 
@@ -186,23 +246,25 @@ def _source(body: dict[str, Any]) -> tuple[str, str]:
             raise RequestFault(HTTPStatus.BAD_REQUEST, "sourceType and sourceIdentifier are required", field=key)
         if not isinstance(value, str):
             raise RequestFault(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
+    _refuse_unknown(body, _SOURCE_KEYS, "the body")
     return body["sourceType"], body["sourceIdentifier"]
 
 
-def page_size(request: Request) -> int:
-    """The page size that the query asks for; 0 for none.
+def page_size(given: Mapping[str, str]) -> int:
+    """The page size that a query asks for; 0 for none.
 
     Raises:
         RequestFault: 400 when it is not a whole number.
     """
-    text = request.query_params.get("pageSize", "0")
-    if not _DIGITS.fullmatch(text) or int(text) > _INT32_MAX:
-        raise RequestFault(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number", field="pageSize")
+    text = given.get("pageSize")
+    if text is None:
+        return 0
+    if not _DIGITS.fullmatch(text) or not 0 < int(text) <= _INT32_MAX:
+        raise RequestFault(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number over 0", field="pageSize")
     return int(text)
 
 
-def _status_filter(request: Request) -> resources_pb2.SyncStatus.ValueType:
-    name = request.query_params.get("status")
+def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
     if name is None:
         return resources_pb2.SYNC_STATUS_UNSPECIFIED
     for status in resources_pb2.SyncStatus.values():

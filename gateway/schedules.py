@@ -12,9 +12,10 @@ from starlette.responses import JSONResponse
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 
+from gateway.body import whole_number
 from gateway.errors import RequestFault
 from gateway.options import read_options
-from gateway.routes import client, json_body, page_size, success
+from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _POLICIES: Final = {"skip": schedules_pb2.OVERLAP_POLICY_SKIP, "queue": schedules_pb2.OVERLAP_POLICY_QUEUE}
@@ -31,6 +32,7 @@ FIELDS: Final[dict[str, tuple[str, type]]] = {
     "revision": ("revision", int),
     "options": ("options", dict),
 }
+_SETTABLE: Final = ", ".join(sorted(FIELDS.keys() - {"revision"}))
 _TYPE_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false", dict: "an object"}
 
 
@@ -39,7 +41,8 @@ class Schedules(HTTPEndpoint):
 
     async def get(self, request: Request) -> JSONResponse:
         """List schedules, newest first."""
-        page = await client(request).schedules.page(page_size(request), request.query_params.get("pageToken", ""))
+        given = query(request, *PAGE_KEYS)
+        page = await client(request).schedules.page(page_size(given), given.get("pageToken", ""))
         data = [views.schedule_view(schedule) for schedule in page.schedules]
         return success(request, data=data, nextPageToken=page.next_page_token)
 
@@ -61,9 +64,11 @@ class Schedule(HTTPEndpoint):
         """Change the fields that the body has."""
         schedule_id, body = _schedule_id(request), await json_body(request)
         source_type = body.get("sourceType")
-        if "options" in body and source_type is None:
+        if body.get("options") is not None and source_type is None:
             source_type = (await client(request).schedules.get(schedule_id)).source_type
         schedule, paths = read_schedule(body, str(source_type or ""))
+        if not paths:
+            raise RequestFault(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
         return success(request, data=views.schedule_view(await client(request).schedules.update(schedule, paths)))
 
@@ -79,7 +84,7 @@ class RunNow(HTTPEndpoint):
 
     async def post(self, request: Request) -> JSONResponse:
         """Start what a schedule syncs."""
-        await json_body(request)
+        await no_body(request)
         sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
         return success(request, data={"syncRunId": sync_run_id})
 
@@ -108,6 +113,8 @@ def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2
 
 def _put(schedule: schedules_pb2.SyncSchedule, key: str, value: Any, source_type: str) -> None:
     field, kind = FIELDS[key]
+    if kind is int and (number := whole_number(value)) is not None:
+        value = number
     if not _is(kind, value):
         raise _fault(key, f"{key} must be {_TYPE_NAMES[kind]}")
     if key == "options":
@@ -137,7 +144,7 @@ def _put_options(schedule: schedules_pb2.SyncSchedule, source_type: str, value: 
 
 def _schedule_id(request: Request) -> int:
     text: str = request.path_params["schedule_id"]
-    if not _DIGITS.fullmatch(text):
+    if not _DIGITS.fullmatch(text) or not int(text):
         raise _fault("scheduleId", "Invalid schedule ID")
     return int(text)
 

@@ -10,11 +10,19 @@ import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
+from typing import Final
 
 import uvicorn
 
 from gateway.app import create_app
 from gateway.config import GatewaySettings
+from gateway.connections import ConnectionPool
+from gateway.protocol import BoundedProtocol
+
+# asyncio accepts up to its backlog in one go, before any of those connections is counted; each holds a descriptor.
+_ACCEPTED_AT_ONCE: Final = 8
+_BACKLOG: Final = 1024
 
 
 class _Server(uvicorn.Server):
@@ -30,6 +38,8 @@ class _Server(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(_BACKLOG)
         self.listening.set()
 
 
@@ -41,8 +51,9 @@ async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
         OSError: the address is taken or not this machine's.
     """
     listener = _bind(settings.http_host, settings.http_port)
-    app = create_app(settings)
-    server = _Server(_config(app, settings))
+    pool = ConnectionPool(settings.gateway_connections_max, settings.gateway_event_streams_max)
+    app = create_app(settings, pool=pool)
+    server = _Server(_config(app, settings, pool))
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     listening = asyncio.create_task(server.listening.wait(), name="gateway-listening")
     try:
@@ -61,9 +72,12 @@ async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
         listener.close()
 
 
-def _config(app: object, settings: GatewaySettings) -> uvicorn.Config:
+def _config(app: object, settings: GatewaySettings, pool: ConnectionPool) -> uvicorn.Config:
     return uvicorn.Config(
         app,  # type: ignore[arg-type]
+        http=partial(BoundedProtocol, settings, pool),  # type: ignore[arg-type] # what makes a protocol will do
+        timeout_keep_alive=settings.gateway_idle_timeout_seconds,
+        backlog=_ACCEPTED_AT_ONCE,
         lifespan="on",
         log_config=None,
         access_log=False,

@@ -40,6 +40,7 @@ from server.orchestration.signals import StopReason
 from server.orchestration.source_memory import SealedMemory
 from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
+from server.service.readiness import Readiness
 from server.sources.kept_pages import KeptPages
 from server.sources.pace import HostPaces
 
@@ -159,6 +160,8 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         stack.push_async_callback(runs.end_watches)
         stack.push_async_callback(worker.stop)
         stack.push_async_callback(grpc_server.drain)
+        readiness = Readiness(database, settings, clock, grpc_server.health.ready)
+        stack.push_async_callback(_cancel, asyncio.create_task(readiness.run(), name="readiness"))
         loops = (
             RetryScheduler(database, settings, clock, wake).run,
             RecurringSyncs(database, settings, clock, keys, wake).run,

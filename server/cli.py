@@ -16,19 +16,21 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import structlog
 import typer
 from pydantic import ValidationError
 
 from server.core.config import Settings
+from server.core.descriptors import raise_limit
 from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = structlog.get_logger()
 S = TypeVar("S")
+_READY_HELP = "Ask for readiness instead: whether calls can be served, database and all."
 _STOP_MARGIN_SECONDS = 1.5
 # Pages of an API are some thousand small objects each. With the interpreter's default of 700 the collector looks through
 # them and everything imported again and again; measured, that was a third of the time that reading a page takes.
@@ -40,6 +42,7 @@ def main() -> None:
     # The C core of grpc writes lines of its own to standard error, beside the log.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     limit_arenas()
+    raise_limit()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     app()
 
@@ -77,16 +80,25 @@ def migrate() -> None:
 
 
 @app.command()
-def health() -> None:
-    """Exit with 0 when the gRPC server at TECHAURA_SYNC_GRPC_TARGET says SERVING (for container health checks)."""
-    from techaura_sync import SyncClient
+def health(ready: Annotated[bool, typer.Option("--ready", help=_READY_HELP)] = False) -> None:
+    """Exit with 0 when the gRPC server at TECHAURA_SYNC_GRPC_TARGET lives, with 1 when it does not or is stopping.
+
+    This is what a container's health check asks: it stays 0 while the database is away, which no restart would mend.
+    """
+    from techaura_sync import SyncClient, SyncServiceError
 
     from gateway.config import GatewaySettings
 
     target = _settings(GatewaySettings).grpc_target
     with SyncClient(target) as client:
-        if not client.serving():
-            _exit(1, f"{target} is not serving")
+        if not ready:
+            if not client.serving():
+                _exit(1, f"{target} is not serving")
+            return
+        try:
+            client.check_ready()
+        except SyncServiceError as error:
+            _exit(1, f"{target} is not ready: {error.message}" + (f" [{error.reason}]" if error.reason else ""))
 
 
 @app.command("make-key")

@@ -33,6 +33,20 @@ class Settings(BaseSettings):
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the gRPC server; 0 picks a free one")
     grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message")
 
+    grpc_connections_max: int = Field(
+        500,
+        ge=1,
+        le=100_000,
+        description="open gRPC connections at the most, and no more than a sixth of the descriptors (ulimit -n)",
+    )
+    grpc_handshake_timeout_seconds: float = Field(
+        5.0, gt=0, le=600, description="a connection that has not said that it speaks gRPC is closed after this"
+    )
+    readiness_interval_seconds: float = Field(
+        1.0, gt=0, le=600, description="how often the server looks whether its database can serve calls"
+    )
+    readiness_timeout_seconds: float = Field(2.0, gt=0, le=600, description="one such look may take this long")
+
     data_roots: str = Field(
         f"{PROJECT_DIR / 'data'}:/data", description="colon-separated folders that files may be read from"
     )

@@ -108,6 +108,9 @@ REASONS: Final[dict[str, Reason]] = {
     ),
     "LEDGER_MISMATCH": Reason("system", "report it with the run's log: this is a fault of the service"),
     "SHUTTING_DOWN": Reason("system", "send the request again in a few seconds"),
+    "SERVICE_UNAVAILABLE": Reason(
+        "system", "check that the gRPC server runs and that TECHAURA_SYNC_GRPC_TARGET names it, then send it again"
+    ),
     "INTERNAL": Reason("system", "look for the run's id in the service's log and report what stands there"),
     "SCHEDULE_NOT_FOUND": Reason("validation", "list the schedules to find the id"),
     "SCHEDULE_LIMIT_REACHED": Reason("validation", "delete a schedule, or raise TECHAURA_SYNC_SCHEDULES_MAX"),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from google.protobuf import struct_pb2
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -114,7 +115,7 @@ def _api_document(options: sources_pb2.ApiOptions) -> dict[str, Any]:
     if options.HasField("incremental"):
         document["incremental"] = _incremental(options.incremental)
     if options.HasField("body"):
-        document["body"] = _whole_numbers(MessageToDict(options.body))
+        document["body"] = _body(options.body)
     return document
 
 
@@ -154,6 +155,15 @@ def _secret(secret: sources_pb2.SecretText) -> str | dict[str, str]:
             return {"file": secret.file}
         case _:
             return secret.value
+
+
+def _body(body: struct_pb2.Struct) -> Any:
+    try:
+        return _whole_numbers(MessageToDict(body))
+    except ValueError as error:
+        raise Invalid(
+            "INVALID_OPTION", "options.body holds a number that JSON does not have", field="options.body"
+        ) from error
 
 
 def _whole_numbers(value: Any) -> Any:

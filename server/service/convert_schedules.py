@@ -10,43 +10,28 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import schedules_pb2 as pb
 
 from db.records import Schedule
-from server.core.errors import Invalid
 from server.orchestration.schedules import ScheduleDraft
 from server.service.convert import options_document, timestamp
+from server.service.request_checks import SCHEDULE_FIELDS, member
 
 _POLICIES: Final = {"skip": pb.OVERLAP_POLICY_SKIP, "queue": pb.OVERLAP_POLICY_QUEUE}
-_POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()}
-_FIELDS: Final = (
-    "source_type",
-    "source_identifier",
-    "cron",
-    "time_zone",
-    "overlap_policy",
-    "catch_up_seconds",
-    "enabled",
-)
+_POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()} | {pb.OVERLAP_POLICY_UNSPECIFIED: "skip"}
 SEALED: Final = "(sealed)"
 
 
-def draft_of(message: pb.SyncSchedule, paths: set[str] | None = None, *, source_type: str = "") -> ScheduleDraft:
+def draft_of(message: pb.SyncSchedule, paths: set[str], *, source_type: str = "") -> ScheduleDraft:
     """What a caller asks for.
 
     Args:
-        paths: fields that are meant, `options` for either kind; None means those that are set.
+        paths: fields that are meant, `options` for either kind.
         source_type: that of the schedule which is changed, where the message names none.
 
     Raises:
-        Invalid: a field is not known, or the options are those of another source type.
+        Invalid: the options are those of another source type, or a value is none that its enum has.
     """
-    if paths is None:
-        paths = {field.name for field, _value in message.ListFields()}
-    paths = {"options" if path in ("csv", "api") else path for path in paths}
-    unknown = sorted(paths - {*_FIELDS, "options", "sync_schedule_id", "revision"})
-    if unknown:
-        raise Invalid("INVALID_REQUEST", f"a schedule has no field {unknown[0][:100]!r} to set", field="updateMask")
-    given: dict[str, Any] = {name: getattr(message, name) for name in _FIELDS if name in paths}
+    given: dict[str, Any] = {name: getattr(message, name) for name in SCHEDULE_FIELDS if name in paths}
     if "overlap_policy" in given:
-        given["overlap_policy"] = _POLICY_NAMES.get(message.overlap_policy, "skip")
+        given["overlap_policy"] = member(message.overlap_policy, _POLICY_NAMES, "overlap_policy", "overlapPolicy")
     if given.get("time_zone") == "":
         del given["time_zone"]
     if "options" in paths:

@@ -10,11 +10,13 @@ from typing import Final
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.errors import Conflict, Fatal, Invalid, NotFound, Retryable, SyncError
 from server.core.reasons import next_step_for
+from server.service.fields import proto_path
 
 DOMAIN: Final = "sync.techaura"
 
@@ -31,8 +33,12 @@ STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
 GRPC_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def status_of(error: Exception) -> status_pb2.Status | None:
-    """The status that a call ends with; None for an error that no row fits."""
+def status_of(error: Exception, request: Message | None = None) -> status_pb2.Status | None:
+    """The status that a call ends with; None for an error that no row fits.
+
+    Args:
+        request: the call's message, whose fields a violation names as its proto does; ErrorInfo has the contract's name.
+    """
     code = next((code for kind, code in STATUS_CODES if isinstance(error, kind)), None)
     if code is None:
         return None
@@ -43,9 +49,10 @@ def status_of(error: Exception) -> status_pb2.Status | None:
         message = f"{error.message}; try again" if isinstance(error, TransientDatabaseError) else error.message
     else:
         return None
-    details: list[any_pb2.Any] = [_packed(_info(reason, next_step))]
-    if isinstance(error, Invalid) and error.field:
-        violation = error_details_pb2.BadRequest.FieldViolation(field=error.field, description=message)
+    field = error.field if isinstance(error, Invalid) else ""
+    details: list[any_pb2.Any] = [_packed(_info(reason, next_step, field))]
+    if field:
+        violation = error_details_pb2.BadRequest.FieldViolation(field=proto_path(field, request), description=message)
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
     return status_pb2.Status(code=code, message=message, details=details)
 
@@ -58,8 +65,9 @@ def internal_status() -> status_pb2.Status:
     )
 
 
-def _info(reason: str, next_step: str) -> error_details_pb2.ErrorInfo:
-    metadata = {"next_step": next_step} if next_step else {}
+def _info(reason: str, next_step: str, field: str = "") -> error_details_pb2.ErrorInfo:
+    known = {"next_step": next_step, "field": field}
+    metadata = {key: value for key, value in known.items() if value}
     return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
 
 

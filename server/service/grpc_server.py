@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_health.v1 import health, health_pb2_grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from server.core.config import Settings
+from server.core.descriptors import grpc_connections_max
 from server.core.errors import Fatal
 from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
 from server.orchestration.schedules import Schedules
+from server.service.health import Health
 from server.service.interceptor import ErrorInterceptor
+from server.service.reflection import add_reflection
 from server.service.sync_service import SyncServicer
 
 SERVICE_NAME = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
@@ -29,11 +31,14 @@ class GrpcServer:
     def __init__(self, settings: Settings, runs: Runs, schedules: Schedules, previews: Previews) -> None:
         self._settings = settings
         self.port = 0
-        self._health = health.aio.HealthServicer()
+        self.health = Health(SERVICE_NAME)
         self._server = grpc.aio.server(
             interceptors=[ErrorInterceptor()],
             options=[
                 ("grpc.so_reuseport", 0),
+                # Connections over the limit are closed at once; those that say nothing leave their place within the time.
+                ("grpc.max_allowed_incoming_connections", grpc_connections_max(settings.grpc_connections_max)),
+                ("grpc.server_handshake_timeout_ms", round(settings.grpc_handshake_timeout_seconds * 1000)),
                 ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
                 ("grpc.max_send_message_length", settings.grpc_message_bytes_max),
                 # Watchers may ping while nothing happens; without this they get GOAWAY too_many_pings.
@@ -44,8 +49,8 @@ class GrpcServer:
             ],
         )
         sync_service_pb2_grpc.add_SyncServiceServicer_to_server(SyncServicer(runs, schedules, previews), self._server)
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
-        reflection.enable_server_reflection((SERVICE_NAME, health.SERVICE_NAME, reflection.SERVICE_NAME), self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
+        add_reflection(self._server, (SERVICE_NAME, health.SERVICE_NAME))
 
     async def start(self) -> None:
         """Listen, and say SERVING.
@@ -65,12 +70,11 @@ class GrpcServer:
                 category="system",
             )
         await self._server.start()
-        for name in ("", SERVICE_NAME):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self.health.alive()
 
     async def drain(self) -> None:
         """Say NOT_SERVING; calls in hand go on."""
-        await self._health.enter_graceful_shutdown()
+        await self.health.drain()
 
     async def stop(self, grace_seconds: float) -> None:
         """Take no more calls, give those in hand some time to end, then end them."""

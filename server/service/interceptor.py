@@ -1,14 +1,18 @@
-"""Turns what a handler raises into the status of its call."""
+"""Turns what a handler raises, and a message that cannot be decoded, into the status of its call."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import inspect
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import structlog
+from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
+from db.errors import RefusedDatabaseError
+from server.core.errors import Invalid
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -20,56 +24,91 @@ log = structlog.get_logger()
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
+class _Undecoded:
+    """Stands for a message that cannot be decoded: grpc would answer an error of the decoder as a fault of ours."""
+
+
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
     """Maps errors by service/errors.py. A cancelled call stays cancelled: swallowing that would leak it."""
 
     async def intercept_service(self, continuation: Continuation, handler_call_details: grpc.HandlerCallDetails) -> Any:
-        """Wrap the handler of a call."""
+        """Wrap the handler of a call, whichever service it is of."""
         handler = await continuation(handler_call_details)
         method = handler_call_details.method
         if handler is None:
             return handler
+        codec = _decoding(handler.request_deserializer), handler.response_serializer
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(
-                _unary(handler.unary_unary, method), handler.request_deserializer, handler.response_serializer
-            )
-        if handler.unary_stream is not None and "Sync" in method.split("/")[1]:
-            return grpc.unary_stream_rpc_method_handler(
-                _stream(handler.unary_stream, method), handler.request_deserializer, handler.response_serializer
-            )
+            return grpc.unary_unary_rpc_method_handler(_call(handler.unary_unary, method), *codec)
+        if handler.unary_stream is not None:
+            # The health service's watch writes its answers itself and yields none.
+            wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _call
+            return grpc.unary_stream_rpc_method_handler(wrap(handler.unary_stream, method), *codec)
+        if handler.stream_stream is not None:
+            return grpc.stream_stream_rpc_method_handler(_stream(handler.stream_stream, method), *codec)
         return handler
 
 
-def _unary(behaviour: Any, method: str) -> Any:
+def _decoding(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    def decode(raw: bytes) -> Any:
+        try:
+            return deserializer(raw)
+        except (DecodeError, ValueError):
+            return _Undecoded()
+
+    return decode
+
+
+def _call(behaviour: Any, method: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
         try:
-            return await behaviour(request, context)
+            return await behaviour(_decoded(request), context)
         except Exception as error:  # noqa: BLE001 - each becomes the status of the call
-            await _abort(context, error, method)
+            await _abort(context, error, method, request)
 
     return call
 
 
 def _stream(behaviour: Any, method: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
-        responses = behaviour(request, context)
+        responses = None
         try:
+            responses = behaviour(_decoded(request), context)
             async for response in responses:
                 yield response
         except Exception as error:  # noqa: BLE001 - each becomes the status of the call
-            await _abort(context, error, method)
+            await _abort(context, error, method, request)
         finally:
-            await responses.aclose()
+            if responses is not None:
+                await responses.aclose()
 
     return call
 
 
-async def _abort(context: Context, error: Exception, method: str) -> NoReturn:
+def _decoded(request: Any) -> Any:
+    """The message, or the stream of messages, of a call.
+
+    Raises:
+        Invalid: the message cannot be decoded; of a stream, when it is reached.
+    """
+    if isinstance(request, _Undecoded):
+        raise Invalid("INVALID_REQUEST", "the message cannot be decoded as the request of this call")
+    return request if isinstance(request, Message) else _each_decoded(request)
+
+
+async def _each_decoded(requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
+    async for request in requests:
+        yield _decoded(request)
+
+
+async def _abort(context: Context, error: Exception, method: str, request: Any) -> NoReturn:
     if isinstance(error, grpc.aio.AbortError):
         raise error
-    status = status_of(error)
+    status = status_of(error, request if isinstance(request, Message) else None)
     if status is None:
         log.error("call_fault", action=method, exc_info=error)
         status = internal_status()
+    elif isinstance(error, RefusedDatabaseError):
+        log.warning("call_refused_by_database", action=method, **error.facts)
     converted = rpc_status.to_status(status)
     await context.abort(converted.code, converted.details, converted.trailing_metadata)

@@ -12,6 +12,7 @@ from db.records import Schedule
 from server.orchestration.schedules import Schedules
 from server.service import pages
 from server.service.convert_schedules import draft_of, schedule_message
+from server.service.request_checks import changed_fields, given_fields, schedule_id
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
@@ -27,12 +28,12 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
         self, request: pb.CreateSyncScheduleRequest, context: Context
     ) -> pb.CreateSyncScheduleResponse:
         """Store a schedule."""
-        created = await self._schedules.create(draft_of(request.schedule))
+        created = await self._schedules.create(draft_of(request.schedule, given_fields(request.schedule)))
         return pb.CreateSyncScheduleResponse(schedule=self._message(created))
 
     async def GetSyncSchedule(self, request: pb.GetSyncScheduleRequest, context: Context) -> pb.GetSyncScheduleResponse:
         """Answer one schedule."""
-        found = await self._schedules.get(request.sync_schedule_id)
+        found = await self._schedules.get(schedule_id(request))
         return pb.GetSyncScheduleResponse(schedule=self._message(found))
 
     async def ListSyncSchedules(
@@ -50,23 +51,22 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
         self, request: pb.UpdateSyncScheduleRequest, context: Context
     ) -> pb.UpdateSyncScheduleResponse:
         """Change a schedule."""
-        schedule_id = request.schedule.sync_schedule_id
-        present = await self._schedules.get(schedule_id)
-        paths = set(request.update_mask.paths) if request.HasField("update_mask") else None
+        changed_id, paths = schedule_id(request.schedule), changed_fields(request)
+        present = await self._schedules.get(changed_id)
         draft = draft_of(request.schedule, paths, source_type=present.source_type)
-        changed = await self._schedules.update(schedule_id, draft, request.schedule.revision or None)
+        changed = await self._schedules.update(changed_id, draft, request.schedule.revision or None)
         return pb.UpdateSyncScheduleResponse(schedule=self._message(changed))
 
     async def DeleteSyncSchedule(
         self, request: pb.DeleteSyncScheduleRequest, context: Context
     ) -> pb.DeleteSyncScheduleResponse:
         """Remove a schedule."""
-        await self._schedules.delete(request.sync_schedule_id)
+        await self._schedules.delete(schedule_id(request))
         return pb.DeleteSyncScheduleResponse()
 
     async def RunSyncSchedule(self, request: pb.RunSyncScheduleRequest, context: Context) -> pb.RunSyncScheduleResponse:
         """Start what a schedule syncs."""
-        return pb.RunSyncScheduleResponse(sync_run_id=await self._schedules.run_now(request.sync_schedule_id))
+        return pb.RunSyncScheduleResponse(sync_run_id=await self._schedules.run_now(schedule_id(request)))
 
     def _message(self, schedule: Schedule) -> pb.SyncSchedule:
         return schedule_message(schedule, self._schedules.next_fire_at(schedule))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import grpc
 from techaura.sync.v1 import resources_pb2
@@ -13,11 +13,13 @@ from techaura.sync.v1 import sync_service_pb2 as pb
 from server.orchestration.preview import Previews
 from server.orchestration.runs import Runs
 from server.orchestration.schedules import Schedules
-from server.service import convert, pages
+from server.service import convert, pages, request_checks
 from server.service.schedule_calls import ScheduleCalls
 
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
+
+_STATUS_FILTERS: Final = convert.STATUS_FROM_PROTO | {resources_pb2.SYNC_STATUS_UNSPECIFIED: ""}
 
 
 class SyncServicer(ScheduleCalls):
@@ -64,10 +66,11 @@ class SyncServicer(ScheduleCalls):
         self, request: pb.GetSyncStatusRequest, context: Context
     ) -> AsyncIterator[pb.GetSyncStatusResponse]:
         """Answer a run, and follow it on request."""
+        run_id = request_checks.run_id(request)
         if not request.watch:
-            yield await self._status(await self._runs.get(request.sync_run_id))
+            yield await self._status(await self._runs.get(run_id))
             return
-        async with aclosing(self._runs.watch(request.sync_run_id, request.after_sequence)) as snapshots:
+        async with aclosing(self._runs.watch(run_id, request.after_sequence)) as snapshots:
             async for run in snapshots:
                 yield await self._status(run)
 
@@ -85,7 +88,7 @@ class SyncServicer(ScheduleCalls):
     async def ListSyncRuns(self, request: pb.ListSyncRunsRequest, context: Context) -> pb.ListSyncRunsResponse:
         """A page of runs."""
         size = pages.page_size(request.page_size)
-        status = convert.STATUS_FROM_PROTO.get(request.status, "")
+        status = request_checks.member(request.status, _STATUS_FILTERS, "status", "status")
         found = await self._runs.page(pages.before_id(request.page_token), size + 1, status, request.source_type)
         return pb.ListSyncRunsResponse(
             runs=[convert.run_message(run) for run in found[:size]],
@@ -94,24 +97,24 @@ class SyncServicer(ScheduleCalls):
 
     async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
         """A page of errors."""
-        size = pages.page_size(request.page_size)
-        found = await self._runs.errors(request.sync_run_id, pages.before_id(request.page_token), size + 1)
+        run_id, size = request_checks.run_id(request), pages.page_size(request.page_size)
+        found = await self._runs.errors(run_id, pages.before_id(request.page_token), size + 1)
         return pb.ListSyncErrorsResponse(
-            errors=[convert.error_message(request.sync_run_id, error) for error in found[:size]],
+            errors=[convert.error_message(run_id, error) for error in found[:size]],
             next_page_token=pages.next_token([error.id for error in found], size),
         )
 
     async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:
         """Ask a run to stop."""
-        return pb.CancelSyncResponse(run=convert.run_message(await self._runs.cancel(request.sync_run_id)))
+        return pb.CancelSyncResponse(run=convert.run_message(await self._runs.cancel(request_checks.run_id(request))))
 
     async def PauseSync(self, request: pb.PauseSyncRequest, context: Context) -> pb.PauseSyncResponse:
         """Hold a run."""
-        return pb.PauseSyncResponse(run=convert.run_message(await self._runs.pause(request.sync_run_id)))
+        return pb.PauseSyncResponse(run=convert.run_message(await self._runs.pause(request_checks.run_id(request))))
 
     async def ContinueSync(self, request: pb.ContinueSyncRequest, context: Context) -> pb.ContinueSyncResponse:
         """Let a paused run go on."""
-        return pb.ContinueSyncResponse(run=convert.run_message(await self._runs.go_on(request.sync_run_id)))
+        return pb.ContinueSyncResponse(run=convert.run_message(await self._runs.go_on(request_checks.run_id(request))))
 
     async def _status(self, run: Any) -> pb.GetSyncStatusResponse:
         errors = await self._runs.recent_errors(run.id)

@@ -15,10 +15,11 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2, status_pb2
-from grpc_health.v1 import health
+from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2, sync_service_pb2_grpc
 
+SERVICE_NAME = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
 Context = grpc.aio.ServicerContext[Message, Message]
 
 
@@ -248,7 +249,9 @@ async def serving(script: Script, address: str = "127.0.0.1:0") -> AsyncIterator
     """Serve the script on loopback while the block runs; gives `host:port`."""
     server = grpc.aio.server()
     sync_service_pb2_grpc.add_SyncServiceServicer_to_server(ScriptedService(script), server)
-    add_HealthServicer_to_server(health.aio.HealthServicer(), server)
+    states = health.aio.HealthServicer()
+    await states.set(SERVICE_NAME, health_pb2.HealthCheckResponse.SERVING)
+    add_HealthServicer_to_server(states, server)
     port = server.add_insecure_port(address)
     await server.start()
     try:

@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings
 from sqlalchemy import make_url
 
 from gateway.app import ROUTES
+from gateway.callers import AllowedHosts
 from gateway.config import GatewaySettings
 from server.cli import app
 from server.core.config import Settings
@@ -162,6 +163,19 @@ def test_the_gateway_calls_the_server_on_its_port(compose: dict[str, Any], monke
     # Another container is another host: loopback would be its own.
     assert (server.grpc_host, gateway.http_host) == ("0.0.0.0", "0.0.0.0")
     assert set(compose["services"]["server"]["networks"]) & set(compose["services"]["gateway"]["networks"])
+
+
+def test_the_gateway_answers_for_every_name_that_reaches_its_container(
+    compose: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateway = container_settings(compose, "gateway", GatewaySettings, monkeypatch)
+
+    assert isinstance(gateway, GatewaySettings)
+    hosts = AllowedHosts(gateway.http_host, gateway.gateway_allowed_hosts)
+    # Over the published port, in the health check, from the other containers, and by the container's own address.
+    for host in ("localhost:3006", "127.0.0.1:3006", "gateway:3006", "172.18.0.4:3006"):
+        assert hosts.allows(host), host
+    assert not hosts.allows("evil.example:3006")
 
 
 def test_no_secret_has_a_default(compose: dict[str, Any]) -> None:

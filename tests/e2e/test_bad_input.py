@@ -89,4 +89,4 @@ def test_the_same_faults_over_grpc_carry_a_reason_and_a_field(service: Service) 
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         trailers = dict(caught.value.trailing_metadata())
         assert b"UNKNOWN_SOURCE_TYPE" in trailers["grpc-status-details-bin"]
-        assert b"sourceType" in trailers["grpc-status-details-bin"]
+        assert b"source_type" in trailers["grpc-status-details-bin"]

@@ -12,6 +12,8 @@ from gateway.config import GatewaySettings
 from gateway.serving import gateway_running
 from tests.clients.scripted_service import Script, serving
 
+JSON = {"Content-Type": "application/json"}
+
 
 def settings(**fields: Any) -> GatewaySettings:
     """Settings of a gateway on a free port."""
@@ -36,6 +38,6 @@ async def http(script: Script, gateway_limits: dict[str, Any]) -> AsyncIterator[
     async with (
         serving(script) as target,
         gateway_running(settings(grpc_target=target, **gateway_limits)) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, headers=JSON) as client,
     ):
         yield client

@@ -91,6 +91,7 @@ async def test_an_unknown_run_is_not_found(http: httpx.AsyncClient, run_id: int)
     assert answer.status_code == 404
     assert answer.json()["success"] is False
     assert answer.json()["error"] == "Sync run not found"
+    assert answer.json()["reason"] == "RUN_NOT_FOUND"
 
 
 async def test_trigger_answers_the_id_of_the_stored_run_at_once(http: httpx.AsyncClient, script: Script) -> None:

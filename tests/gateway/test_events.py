@@ -108,7 +108,9 @@ async def test_a_stream_that_cannot_go_on_says_so(http: httpx.AsyncClient, scrip
     (event,) = events((await http.get("/v1/sync/41/events")).text)
 
     assert event["event"] == "failure"
-    assert json.loads(event["data"]) == {"success": False, "error": "The sync service is unavailable"}
+    body = json.loads(event["data"])
+    assert body.pop("nextStep")
+    assert body == {"success": False, "error": "The sync service is unavailable", "reason": "SERVICE_UNAVAILABLE"}
 
 
 async def test_a_caller_that_hangs_up_ends_its_watch(http: httpx.AsyncClient, script: Script) -> None:

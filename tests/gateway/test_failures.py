@@ -7,6 +7,7 @@ from typing import Any
 import grpc
 import httpx
 import pytest
+from techaura.sync.v1 import error_reasons_pb2
 
 from gateway.errors import HTTP_BY_GRPC_CODE
 from gateway.serving import gateway_running
@@ -14,6 +15,7 @@ from tests.clients.scripted_service import Refusal, Script
 from tests.gateway.conftest import settings
 
 NO_ROUTE = {"reason": "INVALID_REQUEST", "nextStep": "compare method and path with /openapi.json"}
+KNOWN_REASONS = {name.removeprefix("ERROR_REASON_") for name, _number in error_reasons_pb2.ErrorReason.items()}
 BODY = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"}
 
 
@@ -41,7 +43,9 @@ async def test_a_refusal_of_the_service_keeps_its_text_reason_and_field(
     answer = await http.post("/v1/sync/trigger", json=BODY)
 
     assert answer.status_code == status
-    assert answer.json() == {
+    body = answer.json()
+    assert body.pop("nextStep")
+    assert body == {
         "success": False,
         "error": "what went wrong",
         "reason": "SOME_REASON",
@@ -60,7 +64,8 @@ async def test_every_grpc_code_has_an_answer_in_the_one_shape(
     assert code in HTTP_BY_GRPC_CODE
     assert answer.status_code == HTTP_BY_GRPC_CODE[code].status
     assert answer.json()["success"] is False
-    assert answer.json()["error"]
+    assert [key for key in ("error", "reason", "nextStep") if not answer.json()[key]] == []
+    assert answer.json()["reason"] in KNOWN_REASONS
 
 
 @pytest.mark.parametrize("code", [grpc.StatusCode.INTERNAL, grpc.StatusCode.UNKNOWN, grpc.StatusCode.UNAVAILABLE])
@@ -71,7 +76,10 @@ async def test_what_no_reason_vouches_for_is_not_shown_to_callers(
 
     answer = await http.get("/v1/sync/stats")
 
-    assert answer.json() == {"success": False, "error": "The sync service is unavailable"}
+    body = answer.json()
+    assert body.pop("nextStep")
+    assert body.pop("reason") in KNOWN_REASONS
+    assert body == {"success": False, "error": "The sync service is unavailable"}
 
 
 @pytest.mark.parametrize(
@@ -86,7 +94,13 @@ async def test_what_no_reason_vouches_for_is_not_shown_to_callers(
         ("POST", "/v1/sync/test"),
         ("POST", "/v1/sync/resume"),
         ("POST", "/v1/sync/1/cancel"),
-        ("GET", "/healthz"),
+        ("POST", "/v1/sync/1/pause"),
+        ("POST", "/v1/sync/1/continue"),
+        ("GET", "/v1/sync/schedules"),
+        ("GET", "/v1/sync/schedules/1"),
+        ("DELETE", "/v1/sync/schedules/1"),
+        ("POST", "/v1/sync/schedules/1/run"),
+        ("GET", "/readyz"),
     ],
 )
 async def test_a_service_that_is_down_is_a_503(method: str, path: str) -> None:
@@ -94,10 +108,22 @@ async def test_a_service_that_is_down_is_a_503(method: str, path: str) -> None:
         gateway_running(settings(grpc_target="127.0.0.1:1")) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
     ):
-        answer = await http.request(method, path, json=BODY if method == "POST" else None)
+        answer = await http.request(method, path, json=BODY if path in ("/v1/sync/trigger", "/v1/sync/test") else None)
 
     assert answer.status_code == 503
-    assert answer.json() == {"success": False, "error": "The sync service is unavailable"}
+    body = answer.json()
+    assert "TECHAURA_SYNC_GRPC_TARGET" in body.pop("nextStep")
+    assert body == {"success": False, "error": "The sync service is unavailable", "reason": "SERVICE_UNAVAILABLE"}
+
+
+async def test_the_gateway_lives_whatever_the_service_does(script: Script) -> None:
+    async with (
+        gateway_running(settings(grpc_target="127.0.0.1:1")) as port,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as http,
+    ):
+        answer = await http.get("/healthz")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "serving")
 
 
 async def test_a_service_that_does_not_answer_is_a_504(http: httpx.AsyncClient, script: Script) -> None:
@@ -105,7 +131,7 @@ async def test_a_service_that_does_not_answer_is_a_504(http: httpx.AsyncClient, 
 
     answer = await http.get("/v1/sync/stats")
 
-    assert answer.status_code == 504
+    assert (answer.status_code, answer.json()["reason"]) == (504, "SERVICE_UNAVAILABLE")
     assert answer.json()["error"] == "The sync service did not answer in time"
 
 

@@ -11,7 +11,8 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from gateway.app import ROUTES
 from gateway.errors import RequestFault
-from gateway.openapi import api_options, csv_options, document
+from gateway.openapi import document
+from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
 from tests.clients.scripted_service import Script, snapshot
 
@@ -33,7 +34,21 @@ async def test_runs_are_listed_a_page_at_a_time(http: httpx.AsyncClient, script:
     ]
 
 
-@pytest.mark.parametrize("query", ["pageSize=x", "pageSize=-1", "pageSize=2147483648", "status=done", "status="])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "pageSize=x",
+        "pageSize=-1",
+        "pageSize=0",
+        "pageSize=",
+        "pageSize=2147483648",
+        "status=done",
+        "status=",
+        "pagesize=5",
+        "limit=5",
+        "pageToken=a&pageToken=b",
+    ],
+)
 async def test_a_malformed_query_is_refused_by_its_name(http: httpx.AsyncClient, script: Script, query: str) -> None:
     answer = await http.get(f"/v1/sync/runs?{query}")
 
@@ -84,11 +99,12 @@ async def test_cancel_answers_the_run_as_it_stands(http: httpx.AsyncClient, scri
     assert (await http.post("/v1/sync/42/cancel")).status_code == 404
 
 
-async def test_healthz_says_that_the_service_takes_requests(http: httpx.AsyncClient) -> None:
-    answer = await http.get("/healthz")
+@pytest.mark.parametrize(("path", "status"), [("/healthz", "serving"), ("/readyz", "ready")])
+async def test_a_probe_is_told_that_all_is_well(http: httpx.AsyncClient, path: str, status: str) -> None:
+    answer = await http.get(path)
 
     assert answer.status_code == 200
-    assert (answer.json()["success"], answer.json()["status"]) == (True, "serving")
+    assert (answer.json()["success"], answer.json()["status"]) == (True, status)
 
 
 async def test_head_answers_as_get_does_without_a_body(http: httpx.AsyncClient) -> None:
@@ -131,7 +147,9 @@ async def test_answers_have_the_keys_that_the_document_requires(http: httpx.Asyn
         content = served["paths"][path][verb]["responses"]["200"]["content"]
         if "application/json" not in content:
             continue
-        body = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"} if verb in ("post", "patch") else None
+        body = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"}
+        if not served["paths"][path][verb].get("requestBody", {}).get("required"):
+            body = None
         answer = await http.request(verb, path.replace("{syncRunId}", "41").replace("{scheduleId}", "5"), json=body)
         assert answer.status_code == 200, path
         check_keys(answer.json(), content["application/json"]["schema"])

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from techaura.sync.v1 import sources_pb2
 
 from gateway.errors import RequestFault
-from gateway.openapi import api_options, csv_options
+from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
 
 JSON = st.recursive(
@@ -161,6 +161,8 @@ def test_the_options_of_an_unknown_source_type_are_left_to_the_service_to_refuse
         ("api", {"pagination": {"enabled": "yes"}}, "options.pagination.enabled"),
         ("api", {"pagination": {"type": "scroll"}}, "options.pagination.type"),
         ("api", {"pagination": {"maxPages": 1.5}}, "options.pagination.maxPages"),
+        ("csv", {"headerLines": 1e300}, "options.headerLines"),
+        ("csv", {"headerLines": True}, "options.headerLines"),
         ("api", {"pagination": {"maxPages": True}}, "options.pagination.maxPages"),
         ("api", {"pagination": {"maxPages": 2**31}}, "options.pagination.maxPages"),
         ("api", {"pagination": {"perPage": 10}}, "options.pagination"),
@@ -200,3 +202,8 @@ def test_any_json_gives_options_or_a_refusal(source_type: str, options: dict[str
     assert (refused is None) != (message is None)
     if refused is not None:
         assert refused.status == HTTPStatus.BAD_REQUEST
+
+
+@pytest.mark.parametrize("written", [2, 2.0])
+def test_a_whole_number_may_be_written_as_json_allows(written: float) -> None:
+    assert read_options("csv", {"headerLines": written}) == sources_pb2.CsvOptions(header_lines=2)

@@ -89,5 +89,18 @@ async def test_a_malformed_schedule_is_refused_by_its_field(
     assert script.requests == []
 
 
-async def test_a_schedule_id_is_a_whole_number(http: httpx.AsyncClient) -> None:
-    assert (await http.get("/v1/sync/schedules/x")).json()["error"] == "Invalid schedule ID"
+@pytest.mark.parametrize("text", ["x", "0", "000", "-1", "1.0"])
+async def test_a_schedule_id_is_a_whole_number_over_0(http: httpx.AsyncClient, script: Script, text: str) -> None:
+    answer = await http.get(f"/v1/sync/schedules/{text}")
+
+    assert (answer.status_code, answer.json()["error"]) == (400, "Invalid schedule ID")
+    assert script.requests == []
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"revision": 3}', b'{"cron": null, "options": null}'])
+async def test_a_patch_that_changes_nothing_is_refused(http: httpx.AsyncClient, script: Script, body: bytes) -> None:
+    answer = await http.patch("/v1/sync/schedules/5", content=body, headers={"Content-Type": "application/json"})
+
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith("nothing to change")
+    assert script.requests == []

@@ -125,16 +125,30 @@ def environment(database_url: str, data_root: Path, **settings: object) -> dict[
     return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
 
 
-def start_service(folder: Path, environ: Mapping[str, str], *, command: str = "serve") -> Service:
+def start_service(
+    folder: Path,
+    environ: Mapping[str, str],
+    *,
+    command: str = "serve",
+    descriptors_max: int | None = None,
+    descriptors_hard: int | None = None,
+) -> Service:
     """Start the program and wait until it serves.
 
     Args:
         folder: where it runs and logs.
+        descriptors_max: as `ulimit -n` sets it; None leaves it alone.
+        descriptors_hard: how far the program may raise that; None not at all.
     """
+    limits = (
+        []
+        if descriptors_max is None
+        else ["prlimit", f"--nofile={descriptors_max}:{descriptors_hard or descriptors_max}"]
+    )
     log_path = folder / "service.log"
     with log_path.open("a") as log:
         process = subprocess.Popen(
-            [PROGRAM, command], cwd=folder, env=dict(environ), text=True, stdout=subprocess.PIPE, stderr=log
+            [*limits, PROGRAM, command], cwd=folder, env=dict(environ), text=True, stdout=subprocess.PIPE, stderr=log
         )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -151,9 +165,11 @@ def start_service(folder: Path, environ: Mapping[str, str], *, command: str = "s
 
 
 @contextmanager
-def service_running(folder: Path, environ: Mapping[str, str], *, command: str = "serve") -> Iterator[Service]:
-    """A running program while the block runs."""
-    service = start_service(folder, environ, command=command)
+def service_running(
+    folder: Path, environ: Mapping[str, str], *, command: str = "serve", **limits: int
+) -> Iterator[Service]:
+    """A running program while the block runs; limits are those of start_service."""
+    service = start_service(folder, environ, command=command, **limits)
     try:
         yield service
     finally:

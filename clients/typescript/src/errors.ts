@@ -12,7 +12,7 @@ export class SyncServiceError extends Error {
     readonly reason: string,
     message: string,
     readonly code: Code,
-    /** The part of the request that is at fault; empty when none is named. */
+    /** The field of the request that is at fault, such as `csv.delimiter`; empty when none is named. */
     readonly field: string,
     cause?: unknown,
     /** What a person does about it; empty when the service did not answer. */

@@ -15,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_grpc
 
 from techaura_sync import requests
-from techaura_sync.errors import SyncServiceError, no_answer, translated
+from techaura_sync.errors import SyncServiceError, no_answer, not_ready, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits, Options
 from techaura_sync.schedules import SyncSchedules
 from techaura_sync.watch import WatchState
@@ -174,12 +174,26 @@ class SyncClient:
             return self._stub.ContinueSync(request, timeout=self._timeout).run
 
     def serving(self) -> bool:
-        """Whether the service says that it takes requests; False also when nothing answers."""
+        """Whether the process of the service lives and is not stopping; False also when nothing answers."""
         try:
             answer = self._health.Check(health_pb2.HealthCheckRequest(), timeout=self._timeout)
         except grpc.RpcError:
             return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    def check_ready(self, timeout_seconds: float | None = None) -> None:
+        """Return when the service can serve calls.
+
+        Args:
+            timeout_seconds: time for the answer; None takes that of every call.
+
+        Raises:
+            SyncServiceError: it cannot, and why: DATABASE_UNAVAILABLE or SHUTTING_DOWN, say; no reason: nothing answers.
+        """
+        with translated():
+            answer, call = self._health.Check.with_call(requests.readiness(), timeout=timeout_seconds or self._timeout)
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise not_ready(call.trailing_metadata())
 
 
 class _Call(Protocol[Message_co]):

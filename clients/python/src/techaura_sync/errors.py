@@ -16,6 +16,7 @@ from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 _STATUS_KEY = "grpc-status-details-bin"
+_READINESS_KEY = "techaura-sync-readiness-bin"
 
 
 class SyncServiceError(Exception):
@@ -25,17 +26,27 @@ class SyncServiceError(Exception):
         reason: a name of the proto enum ErrorReason without its prefix; empty when the service did not answer.
         message: what happened and what to do next; the service puts no secret and no row content in it.
         code: the gRPC status code.
-        field: the part of the request that is at fault, such as `options.delimiter`; empty when none is named.
+        field: the field of the request that is at fault, such as `csv.delimiter`; empty when none is named.
         next_step: what a person does about it; empty when the service did not answer.
+        json_field: the same under its name in the REST contract, such as `options.delimiter`.
     """
 
-    def __init__(self, reason: str, message: str, code: grpc.StatusCode, field: str = "", next_step: str = "") -> None:
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        code: grpc.StatusCode,
+        field: str = "",
+        next_step: str = "",
+        json_field: str = "",
+    ) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.code = code
         self.field = field
         self.next_step = next_step
+        self.json_field = json_field or field
 
     @property
     def unreachable(self) -> bool:
@@ -47,27 +58,38 @@ def from_rpc_error(error: grpc.RpcError) -> SyncServiceError:
     """Read the service's reason, message and field out of an error of grpc or grpc.aio."""
     if not isinstance(error, grpc.Call | grpc.aio.AioRpcError):
         return SyncServiceError("", str(error) or type(error).__name__, grpc.StatusCode.UNKNOWN)
-    reason, field, next_step = "", "", ""
-    for detail in _details(error.trailing_metadata()):
+    details = _status(error.trailing_metadata(), _STATUS_KEY).details
+    return _error(details, error.details() or error.code().name, error.code())
+
+
+def not_ready(metadata: Iterable[tuple[str, str | bytes]] | None) -> SyncServiceError:
+    """Read out of the metadata of a health check why the service cannot serve calls."""
+    status = _status(metadata, _READINESS_KEY)
+    return _error(status.details, status.message or "the service is not ready", grpc.StatusCode.UNAVAILABLE)
+
+
+def _error(details: Iterable[any_pb2.Any], message: str, code: grpc.StatusCode) -> SyncServiceError:
+    reason, field, next_step, json_field = "", "", "", ""
+    for detail in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(info):
             reason = info.reason
-            field = field or info.metadata.get("field", "")
+            json_field = info.metadata.get("field", "")
             next_step = info.metadata.get("next_step", "")
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    return SyncServiceError(reason, error.details() or error.code().name, error.code(), field, next_step)
+    return SyncServiceError(reason, message, code, field or json_field, next_step, json_field)
 
 
-def _details(metadata: Iterable[tuple[str, str | bytes]] | None) -> list[any_pb2.Any]:
-    """The details of the google.rpc.Status in the metadata; none when there is none that can be read."""
+def _status(metadata: Iterable[tuple[str, str | bytes]] | None, wanted: str) -> status_pb2.Status:
+    """The google.rpc.Status under a key of the metadata; an empty one when there is none that can be read."""
     for key, value in metadata or ():
-        if key == _STATUS_KEY and isinstance(value, bytes):
+        if key == wanted and isinstance(value, bytes):
             try:
-                return list(status_pb2.Status.FromString(value).details)
+                return status_pb2.Status.FromString(value)
             except DecodeError:
-                return []
-    return []
+                break
+    return status_pb2.Status()
 
 
 @contextmanager

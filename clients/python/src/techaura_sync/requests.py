@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from grpc_health.v1 import health_pb2
 from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
 
 Options = sources_pb2.CsvOptions | sources_pb2.ApiOptions
@@ -46,6 +47,11 @@ class CallLimits:
 
 
 DEFAULT_LIMITS = CallLimits()
+
+
+def readiness() -> health_pb2.HealthCheckRequest:
+    """Build the health check that asks whether calls can be served; the empty name asks whether the process lives."""
+    return health_pb2.HealthCheckRequest(service=sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name)
 
 
 def trigger(

@@ -51,7 +51,7 @@ def failures_on_stderr(target: str) -> Iterator[None]:
         yield
     except SyncServiceError as error:
         code = code_of_error(error)
-        place = f" (field {error.field})" if error.field else ""
+        place = f" (field {error.json_field})" if error.json_field else ""
         what = f"the service at {target} cannot be reached: " if code == UNREACHABLE else ""
         reason = f" [{error.reason}]" if error.reason else ""
         print(f"techaura-sync: {what}{error.message}{place}{reason}", file=sys.stderr)

@@ -344,7 +344,7 @@ class UpdateSyncScheduleRequest(_message.Message):
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
         """Optional. Which fields change; `options` stands for either kind of them.
-        Default: those that are set.
+        Default: those that are set. One that names nothing is refused.
         """
 
     def __init__(

@@ -330,7 +330,7 @@ export type UpdateSyncScheduleRequest = Message<"techaura.sync.v1.UpdateSyncSche
 
   /**
    * Optional. Which fields change; `options` stands for either kind of them.
-   * Default: those that are set.
+   * Default: those that are set. One that names nothing is refused.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

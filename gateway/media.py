@@ -1,0 +1,44 @@
+"""What a request says its body is: JSON in UTF-8, plain. Anything else is refused by its name.
+
+Asking for the type is also what keeps web pages away: without a preflight, which is not answered here, a page can send
+only bodies of other types.
+"""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+from typing import Final, NoReturn
+
+from starlette.datastructures import Headers
+
+from gateway.errors import RequestFault
+
+_JSON: Final = re.compile(r"application/(?:json|[\w!#$&^.+-]+\+json)")
+_CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
+_UTF8: Final = frozenset({"utf-8", "utf8", "us-ascii", "ascii"})
+
+
+def require_json(headers: Headers) -> None:
+    """Check the headers of a request that has a body.
+
+    Raises:
+        RequestFault: 415 that names what is not taken.
+    """
+    for name in headers.getlist("content-encoding"):
+        if name.strip().lower() not in ("", "identity"):
+            _refuse(f"the body has the Content-Encoding {name[:100]!r}; send it without", "Content-Encoding")
+    types = headers.getlist("content-type")
+    if not types:
+        _refuse("the body has no Content-Type; send application/json", "Content-Type")
+    for text in types:
+        kind, _, parameters = text.partition(";")
+        if not _JSON.fullmatch(kind.strip().lower()):
+            _refuse(f"the body is of the Content-Type {text[:100]!r}; send application/json", "Content-Type")
+        for charset in _CHARSET.findall(parameters):
+            if charset.lower() not in _UTF8:
+                _refuse(f"the body is in the charset {charset[:100]!r}; send JSON in UTF-8", "Content-Type")
+
+
+def _refuse(text: str, field: str) -> NoReturn:
+    raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, field=field)

@@ -1,0 +1,68 @@
+"""Whether the database can serve calls: one small look at it at a time, told to whoever wants to know.
+
+Each look takes `readiness_timeout_seconds` at the most. It reads a table that every call needs, over the pool that
+calls use, so that what stands in their way stands in its way too. A change is logged once, each way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NoReturn
+
+import structlog
+from sqlalchemy import text
+
+from db.engine import Database
+from db.errors import DatabaseError, TransientDatabaseError
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.orchestration.loops import repeated
+
+log = structlog.get_logger()
+
+_LOOK = text("SELECT 1 FROM sync_runs LIMIT 1")
+
+
+class Readiness:
+    """Looks at one database.
+
+    Args:
+        tell: is told after each look: None, or what stands in the way of calls.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, tell: Callable[[Exception | None], Awaitable[None]]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._tell = tell
+        self._reason = ""
+
+    async def run(self) -> NoReturn:
+        """Look again and again, until cancelled."""
+        interval_seconds = self._settings.readiness_interval_seconds
+        await repeated(self.look, lambda: self._clock.sleep(interval_seconds), self._clock, action="readiness")
+
+    async def look(self) -> None:
+        """Look once, and tell."""
+        fault = await self._fault()
+        reason = fault.reason if fault else ""
+        if fault is not None and reason != self._reason:
+            log.warning("not_ready", action="readiness", reason=reason, error=fault.message)
+        elif fault is None and self._reason:
+            log.info("ready_again", action="readiness")
+        self._reason = reason
+        await self._tell(fault)
+
+    async def _fault(self) -> DatabaseError | None:
+        seconds = self._settings.readiness_timeout_seconds
+        try:
+            async with asyncio.timeout(seconds), self._database.read() as connection:
+                await connection.execute(_LOOK)
+        except DatabaseError as error:
+            return error
+        except TimeoutError:
+            return TransientDatabaseError(f"the database did not answer within {seconds:g} s")
+        return None

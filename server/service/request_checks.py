@@ -1,0 +1,106 @@
+"""What can be told of a request before anything is looked up: ids that no row can have, values that no enum has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
+
+from techaura.sync.v1 import schedules_pb2
+
+from server.core.errors import Invalid
+
+T = TypeVar("T")
+N = TypeVar("N", bound=int)
+
+# What a caller may set of a schedule; the rest of its fields are the service's.
+SCHEDULE_FIELDS = (
+    "source_type",
+    "source_identifier",
+    "cron",
+    "time_zone",
+    "overlap_policy",
+    "catch_up_seconds",
+    "enabled",
+)
+
+
+class _OfRun(Protocol):
+    sync_run_id: int
+
+
+class _OfSchedule(Protocol):
+    sync_schedule_id: int
+
+
+def run_id(request: _OfRun) -> int:
+    """The run that a request names.
+
+    Raises:
+        Invalid: it names none, or one that cannot be.
+    """
+    return _positive(request.sync_run_id, "sync_run_id", "syncRunId")
+
+
+def schedule_id(request: _OfSchedule) -> int:
+    """The schedule that a request names.
+
+    Raises:
+        Invalid: it names none, or one that cannot be.
+    """
+    return _positive(request.sync_schedule_id, "sync_schedule_id", "scheduleId")
+
+
+def member(value: N, known: Mapping[N, T], name: str, field: str) -> T:
+    """What a value of an enum stands for.
+
+    Raises:
+        Invalid: the enum has no such value.
+    """
+    if value not in known:
+        raise Invalid("INVALID_REQUEST", f"{name} has no value {value}", field=field)
+    return known[value]
+
+
+def changed_fields(request: schedules_pb2.UpdateSyncScheduleRequest) -> set[str]:
+    """The fields of a schedule that a request changes, `options` for either kind.
+
+    Raises:
+        Invalid: it names none, or one that no caller sets.
+    """
+    if request.HasField("update_mask"):
+        paths = set(request.update_mask.paths)
+        unknown = sorted(paths - {*SCHEDULE_FIELDS, "options", "csv", "api"})
+        if unknown:
+            raise Invalid("INVALID_REQUEST", _not_settable(unknown[0]), field="updateMask")
+    else:
+        paths = given_fields(request.schedule)
+    if not paths:
+        raise Invalid("INVALID_REQUEST", "nothing to change: the request names no field to set", field="updateMask")
+    return _with_options(paths)
+
+
+def given_fields(schedule: schedules_pb2.SyncSchedule) -> set[str]:
+    """The fields that a schedule has set, `options` for either kind; id and revision are not among them.
+
+    Raises:
+        Invalid: one of them is no field that a caller sets.
+    """
+    names = {field.name: field.json_name for field, _value in schedule.ListFields()}
+    paths = names.keys() - {"sync_schedule_id", "revision"}
+    if unknown := sorted(paths - {*SCHEDULE_FIELDS, "csv", "api"}):
+        raise Invalid("INVALID_REQUEST", _not_settable(unknown[0]), field=names[unknown[0]])
+    return _with_options(paths)
+
+
+def _with_options(paths: set[str]) -> set[str]:
+    return {"options" if path in ("csv", "api") else path for path in paths}
+
+
+def _not_settable(name: str) -> str:
+    return f"a schedule has no field {name[:100]!r} to set"
+
+
+def _positive(value: int, name: str, field: str) -> int:
+    if value <= 0:
+        raise Invalid("INVALID_REQUEST", f"{name} must be a whole number over 0", field=field)
+    return value

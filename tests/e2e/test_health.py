@@ -1,0 +1,225 @@
+"""Liveness and readiness of the real program, over REST and gRPC, while its database and its server go and come."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.service import PROGRAM, Service, environment, service_running
+
+NAME = "techaura.sync.v1.SyncService"
+DEADLINE_SECONDS = 60
+QUICK = {"READINESS_INTERVAL_SECONDS": 0.1, "READINESS_TIMEOUT_SECONDS": 3}
+
+
+def eventually(look: Callable[[], Any], wanted: Any) -> None:
+    """Look again until it is as wanted."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while (seen := look()) != wanted:
+        assert time.monotonic() < deadline, seen
+        time.sleep(0.02)
+
+
+def readyz(gateway: Service) -> tuple[int, str]:
+    """Status of /readyz, and its reason or its status text."""
+    status, body = gateway.get("/readyz")
+    if status != 200:
+        assert (body["success"], bool(body["error"]), bool(body["nextStep"])) == (False, True, True), body
+    return status, body["status"] if status == 200 else body["reason"]
+
+
+def grpc_health(server: Service) -> tuple[str, str]:
+    """Liveness and readiness over gRPC."""
+    state = health_pb2.HealthCheckResponse.ServingStatus
+    with grpc.insecure_channel(server.grpc_target) as channel:
+        check = health_pb2_grpc.HealthStub(channel).Check
+        answers = [check(health_pb2.HealthCheckRequest(service=name), timeout=10) for name in ("", NAME)]
+    return state.Name(answers[0].status), state.Name(answers[1].status)
+
+
+def command(server: Service, *options: str) -> int:
+    """Exit code of `techaura-syncd health`."""
+    environ = dict(server.environ) | {"TECHAURA_SYNC_GRPC_TARGET": server.grpc_target}
+    return subprocess.run([PROGRAM, "health", *options], env=environ, timeout=60, check=False).returncode
+
+
+@pytest.fixture
+def database() -> Iterator[MariaDb]:
+    """A database of this test's own, which it may kill."""
+    with mariadb_running() as server:
+        yield server
+
+
+def killed(server: MariaDb) -> Callable[[], None]:
+    server.kill()
+    return server.start
+
+
+def frozen(server: MariaDb) -> Callable[[], None]:
+    assert server.process is not None
+    process = server.process
+    process.send_signal(signal.SIGSTOP)
+    return lambda: process.send_signal(signal.SIGCONT)
+
+
+def denied(server: MariaDb) -> Callable[[], None]:
+    def run(sql: str) -> None:
+        with server.connect() as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    with server.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("ALTER USER bot@'%' IDENTIFIED BY 'other'")
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE user = 'bot'")
+        for (number,) in cursor.fetchall():
+            cursor.execute(f"KILL {number}")
+    return lambda: run("ALTER USER bot@'%' IDENTIFIED BY 'p'")
+
+
+def table_gone(server: MariaDb) -> Callable[[], None]:
+    def run(sql: str) -> None:
+        with server.connect("health") as connection, connection.cursor() as cursor:
+            cursor.execute(sql)
+
+    run("RENAME TABLE sync_runs TO elsewhere")
+    return lambda: run("RENAME TABLE elsewhere TO sync_runs")
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [
+        (killed, "DATABASE_UNAVAILABLE"),
+        (frozen, "DATABASE_UNAVAILABLE"),
+        (denied, "DATABASE_DENIED"),
+        (table_gone, "DATABASE_REFUSED"),
+    ],
+)
+def test_readiness_goes_and_comes_with_the_database_and_liveness_stays(
+    tmp_path: Path, database: MariaDb, trouble: Callable[[MariaDb], Callable[[], None]], reason: str
+) -> None:
+    with database.connect() as connection, connection.cursor() as cursor:
+        cursor.execute("CREATE DATABASE health")
+        cursor.execute("CREATE USER bot@'%' IDENTIFIED BY 'p'")
+        cursor.execute("GRANT ALL ON health.* TO bot@'%'")
+    url = f"mysql+aiomysql://bot:p@127.0.0.1:{database.port}/health"
+    with service_running(tmp_path, environment(url, tmp_path, **QUICK)) as service:
+        assert (readyz(service), grpc_health(service)) == ((200, "ready"), ("SERVING", "SERVING"))
+        states, watching = watched(service)
+
+        mend = trouble(database)
+        eventually(lambda: readyz(service), (503, reason))
+        assert grpc_health(service) == ("SERVING", "NOT_SERVING")
+        assert service.get("/healthz")[0] == 200
+        assert (command(service), command(service, "--ready")) == (0, 1)
+
+        mend()
+        eventually(lambda: readyz(service), (200, "ready"))
+        assert grpc_health(service) == ("SERVING", "SERVING")
+        assert (command(service), command(service, "--ready")) == (0, 0)
+        assert service.get("/v1/sync/stats")[0] == 200
+        log = service.log()
+        eventually(lambda: len(states) >= 3, True)
+    watching.join(DEADLINE_SECONDS)
+    assert states[:3] == ["SERVING", "NOT_SERVING", "SERVING"]
+    assert (log.count('"not_ready"'), log.count('"ready_again"')) == (1, 1)
+    assert f'"reason": "{reason}"' in log
+
+
+def watched(service: Service) -> tuple[list[str], threading.Thread]:
+    """The states that a watch of readiness is told, as they come."""
+    states: list[str] = []
+
+    def watch() -> None:
+        with grpc.insecure_channel(service.grpc_target) as channel:
+            try:
+                request = health_pb2.HealthCheckRequest(service=NAME)
+                answers = health_pb2_grpc.HealthStub(channel).Watch(request, timeout=DEADLINE_SECONDS)
+                states.extend(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status) for answer in answers)
+            except grpc.RpcError:
+                return
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return states, thread
+
+
+def test_a_gateway_apart_tells_a_server_that_hangs_is_gone_and_is_back(tmp_path: Path) -> None:
+    environ = environment(f"sqlite+aiosqlite:///{tmp_path}/sync.db", tmp_path, **QUICK)
+    apart = environ | {"TECHAURA_SYNC_GATEWAY_READY_TIMEOUT_SECONDS": "0.5"}
+    with (
+        service_running(tmp_path, environ, command="server") as server,
+        service_running(
+            tmp_path, apart | {"TECHAURA_SYNC_GRPC_TARGET": server.grpc_target}, command="gateway"
+        ) as gateway,
+    ):
+        assert readyz(gateway) == (200, "ready")
+
+        server.process.send_signal(signal.SIGSTOP)
+        assert gateway.get("/healthz")[0] == 200
+        status, body = gateway.get("/readyz")
+        assert (status, body["reason"]) == (503, "SERVICE_UNAVAILABLE")
+        assert "did not answer in time" in body["error"]
+        server.process.send_signal(signal.SIGCONT)
+        eventually(lambda: readyz(gateway), (200, "ready"))
+
+        server.kill()
+        eventually(lambda: readyz(gateway), (503, "SERVICE_UNAVAILABLE"))
+        assert "TECHAURA_SYNC_GRPC_TARGET" in gateway.get("/readyz")[1]["nextStep"]
+        assert gateway.get("/healthz")[0] == 200
+
+        again = environ | {"TECHAURA_SYNC_GRPC_PORT": str(server.grpc_port)}
+        with service_running(tmp_path, again, command="server"):
+            eventually(lambda: readyz(gateway), (200, "ready"))
+
+
+def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, mariadb: MariaDb) -> None:
+    name = mariadb.new_database()
+    (tmp_path / "songs.csv").write_text("external_id,title\n1,one\n")
+    environ = environment(mariadb.url(name), tmp_path, **QUICK)
+    with (
+        service_running(tmp_path, environ, command="server") as server,
+        service_running(
+            tmp_path, environ | {"TECHAURA_SYNC_GRPC_TARGET": server.grpc_target}, command="gateway"
+        ) as gateway,
+        mariadb.connect(name) as holder,
+    ):
+        first = gateway.trigger("csv", "songs.csv")
+        eventually(lambda: gateway.get(f"/v1/sync/{first}")[1]["data"]["status"], "completed")
+        holder.begin()
+        with holder.cursor() as cursor:
+            cursor.execute("SELECT * FROM content_index FOR UPDATE")
+        # Its batch waits for the row, and a stop waits for the batch.
+        (tmp_path / "songs.csv").write_text("external_id,title\n1,uno\n")
+        run_id = gateway.trigger("csv", "songs.csv")
+        eventually(lambda: _waits_for_a_lock(mariadb), True)
+
+        server.process.send_signal(signal.SIGTERM)
+        eventually(lambda: readyz(gateway), (503, "SHUTTING_DOWN"))
+        assert grpc_health(server) == ("NOT_SERVING", "NOT_SERVING")
+        assert gateway.get("/healthz")[0] == 200
+        holder.rollback()
+        assert server.stop() == 0
+        eventually(lambda: readyz(gateway), (503, "SERVICE_UNAVAILABLE"))
+
+        again = environ | {"TECHAURA_SYNC_GRPC_PORT": str(server.grpc_port)}
+        with service_running(tmp_path, again, command="server"):
+            eventually(lambda: readyz(gateway), (200, "ready"))
+            assert gateway.get(f"/v1/sync/{run_id}")[0] == 200
+    mariadb.drop_database(name)
+
+
+def _waits_for_a_lock(mariadb: MariaDb) -> bool:
+    sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE time_ms > 300 AND info LIKE '%content_index%'"
+    with mariadb.connect() as connection, connection.cursor() as cursor:
+        cursor.execute(sql)
+        # This look is one of them, but a young one.
+        return bool(cursor.fetchone()[0])
