@@ -14,7 +14,8 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from tests.support.mariadb import MariaDb, mariadb_running
+from tests.support.database_server import CHOSEN, DatabaseServer, server_running
+from tests.support.grants import FIRST_START, grant
 from tests.support.service import PROGRAM, Service, environment, service_running
 
 NAME = "techaura.sync.v1.SyncService"
@@ -53,26 +54,26 @@ def command(server: Service, *options: str) -> int:
     return subprocess.run([PROGRAM, "health", *options], env=environ, timeout=60, check=False).returncode
 
 
-@pytest.fixture
-def database() -> Iterator[MariaDb]:
+@pytest.fixture(params=[CHOSEN])
+def database(request: pytest.FixtureRequest) -> Iterator[DatabaseServer]:
     """A database of this test's own, which it may kill."""
-    with mariadb_running() as server:
+    with server_running() as server:
         yield server
 
 
-def killed(server: MariaDb) -> Callable[[], None]:
+def killed(server: DatabaseServer) -> Callable[[], None]:
     server.kill()
     return server.start
 
 
-def frozen(server: MariaDb) -> Callable[[], None]:
+def frozen(server: DatabaseServer) -> Callable[[], None]:
     assert server.process is not None
     process = server.process
     process.send_signal(signal.SIGSTOP)
     return lambda: process.send_signal(signal.SIGCONT)
 
 
-def denied(server: MariaDb) -> Callable[[], None]:
+def denied(server: DatabaseServer) -> Callable[[], None]:
     def run(sql: str) -> None:
         with server.connect() as connection, connection.cursor() as cursor:
             cursor.execute(sql)
@@ -85,7 +86,7 @@ def denied(server: MariaDb) -> Callable[[], None]:
     return lambda: run("ALTER USER bot@'%' IDENTIFIED BY 'p'")
 
 
-def table_gone(server: MariaDb) -> Callable[[], None]:
+def table_gone(server: DatabaseServer) -> Callable[[], None]:
     def run(sql: str) -> None:
         with server.connect("health") as connection, connection.cursor() as cursor:
             cursor.execute(sql)
@@ -104,12 +105,11 @@ def table_gone(server: MariaDb) -> Callable[[], None]:
     ],
 )
 def test_readiness_goes_and_comes_with_the_database_and_liveness_stays(
-    tmp_path: Path, database: MariaDb, trouble: Callable[[MariaDb], Callable[[], None]], reason: str
+    tmp_path: Path, database: DatabaseServer, trouble: Callable[[DatabaseServer], Callable[[], None]], reason: str
 ) -> None:
-    with database.connect() as connection, connection.cursor() as cursor:
-        cursor.execute("CREATE DATABASE health")
-        cursor.execute("CREATE USER bot@'%' IDENTIFIED BY 'p'")
-        cursor.execute("GRANT ALL ON health.* TO bot@'%'")
+    database.execute(
+        "CREATE DATABASE health", "CREATE USER bot@'%' IDENTIFIED BY 'p'", grant(FIRST_START, "health", "bot")
+    )
     url = f"mysql+aiomysql://bot:p@127.0.0.1:{database.port}/health"
     with service_running(tmp_path, environment(url, tmp_path, **QUICK)) as service:
         assert (readyz(service), grpc_health(service)) == ((200, "ready"), ("SERVING", "SERVING"))
@@ -181,16 +181,16 @@ def test_a_gateway_apart_tells_a_server_that_hangs_is_gone_and_is_back(tmp_path:
             eventually(lambda: readyz(gateway), (200, "ready"))
 
 
-def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, mariadb: MariaDb) -> None:
-    name = mariadb.new_database()
+def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, database_server: DatabaseServer) -> None:
+    name = database_server.new_database()
     (tmp_path / "songs.csv").write_text("external_id,title\n1,one\n")
-    environ = environment(mariadb.url(name), tmp_path, **QUICK)
+    environ = environment(database_server.url(name), tmp_path, **QUICK)
     with (
         service_running(tmp_path, environ, command="server") as server,
         service_running(
             tmp_path, environ | {"TECHAURA_SYNC_GRPC_TARGET": server.grpc_target}, command="gateway"
         ) as gateway,
-        mariadb.connect(name) as holder,
+        database_server.connect(name) as holder,
     ):
         first = gateway.trigger("csv", "songs.csv")
         eventually(lambda: gateway.get(f"/v1/sync/{first}")[1]["data"]["status"], "completed")
@@ -200,7 +200,7 @@ def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, mariadb: M
         # Its batch waits for the row, and a stop waits for the batch.
         (tmp_path / "songs.csv").write_text("external_id,title\n1,uno\n")
         run_id = gateway.trigger("csv", "songs.csv")
-        eventually(lambda: _waits_for_a_lock(mariadb), True)
+        eventually(lambda: _waits_for_a_lock(database_server), True)
 
         server.process.send_signal(signal.SIGTERM)
         eventually(lambda: readyz(gateway), (503, "SHUTTING_DOWN"))
@@ -214,12 +214,12 @@ def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, mariadb: M
         with service_running(tmp_path, again, command="server"):
             eventually(lambda: readyz(gateway), (200, "ready"))
             assert gateway.get(f"/v1/sync/{run_id}")[0] == 200
-    mariadb.drop_database(name)
+    database_server.drop_database(name)
 
 
-def _waits_for_a_lock(mariadb: MariaDb) -> bool:
+def _waits_for_a_lock(database_server: DatabaseServer) -> bool:
     sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE time_ms > 300 AND info LIKE '%content_index%'"
-    with mariadb.connect() as connection, connection.cursor() as cursor:
+    with database_server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         # This look is one of them, but a young one.
         return bool(cursor.fetchone()[0])
