@@ -20,8 +20,7 @@ from typing import Final
 import structlog
 
 from db.engine import Database
-from db.errors import RefusedDatabaseError, TransientDatabaseError
-from db.migrate import HEAD_REVISION, migrate
+from db.migrate import HEAD_REVISION
 from server.core.circuit import Circuits
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
@@ -41,6 +40,7 @@ from server.orchestration.worker import Worker
 from server.service.grpc_server import GrpcServer
 from server.sources.kept_pages import KeptPages
 from server.sources.pace import HostPaces
+from server.start import migrated
 
 log = structlog.get_logger()
 
@@ -67,13 +67,14 @@ def open_database(settings: Settings) -> Database:
     """The database of the settings; nothing is connected yet.
 
     Raises:
-        ValueError: the URL is wrong.
+        DatabaseUrlError: the URL is wrong.
         DatabaseError: the folder of an embedded database cannot be made.
     """
     return Database(
         settings.database_url.get_secret_value(),
         pool_size_max=settings.database_pool_size_max,
         timeout_seconds=settings.database_timeout_seconds,
+        connect_timeout_seconds=settings.database_connect_timeout_seconds,
         # Whoever stands still for longer has lost its lease; what it has locked goes to the next owner.
         idle_transaction_seconds=max(_IDLE_TRANSACTION_SECONDS_MIN, math.ceil(settings.lease_ttl_seconds)),
     )
@@ -103,14 +104,14 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
     """Migrate the database and serve gRPC while the block runs.
 
     Raises:
-        Fatal, DatabaseError, ValueError: it cannot start; the text names what is wrong.
+        Fatal, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         database = open_database(settings)
         stack.push_async_callback(database.close)
         box = secret_box(settings, database)
-        if await _migrated(database):
+        if await migrated(database, clock, settings.database_start_wait_seconds):
             log.info("migrated", action="migrate", revision=HEAD_REVISION)
         for root in settings.data_root_paths:
             if not root.is_dir():
@@ -178,21 +179,13 @@ async def migrate_only(settings: Settings) -> bool:
     """Bring the database to the newest revision; answer whether anything had to be done.
 
     Raises:
-        ValueError, DatabaseError
+        DatabaseUrlError, DatabaseError
     """
     database = open_database(settings)
     try:
-        return await _migrated(database)
+        return await migrated(database, SystemClock(), settings.database_start_wait_seconds)
     finally:
         await database.close()
-
-
-async def _migrated(database: Database) -> bool:
-    try:
-        return await migrate(database)
-    except TransientDatabaseError as error:
-        place = database.file or f"{database.url.host}:{database.url.port or 3306}"
-        raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.message}", error.code) from error
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

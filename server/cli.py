@@ -70,6 +70,7 @@ def migrate() -> None:
     settings = _settings(Settings)
 
     async def work() -> None:
+        _end_by_signals()
         done = await migrate_only(settings)
         print("the database was brought to the newest revision" if done else "the database is at the newest revision")
 
@@ -98,10 +99,7 @@ def make_key() -> None:
 
 
 async def _serve(*, with_server: bool, with_gateway: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _end_by_signals()
     async with AsyncExitStack() as stack:
         ports: dict[str, int] = {}
         start_work: Callable[[], None] | None = None
@@ -124,6 +122,8 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             else:
                 configure_logging(_settings(Settings).log_level)
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
+        stop = asyncio.Event()
+        _on_signals(stop.set)
         # Not before every port is open: a program that cannot start must not have claimed a run.
         if start_work is not None:
             start_work()
@@ -131,6 +131,17 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         print(json.dumps({"event": "SERVING", **ports}), flush=True)
         await stop.wait()
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
+def _end_by_signals() -> None:
+    """From now on a signal ends this task where it stands: nothing has begun yet that an orderly stop would have to end."""
+    if (task := asyncio.current_task()) is not None:
+        _on_signals(task.cancel)
 
 
 def _warn_of_unknown_settings() -> None:
@@ -173,7 +184,7 @@ def _settings(kind: Callable[[], S]) -> S:
 
 
 def _run(work: Awaitable[None]) -> None:
-    from db.errors import DatabaseError
+    from db.errors import DatabaseError, DatabaseUrlError
     from server.core.errors import SyncError
 
     async def awaited() -> None:
@@ -183,10 +194,13 @@ def _run(work: Awaitable[None]) -> None:
         asyncio.run(awaited())
     except (SyncError, DatabaseError) as error:
         _exit(2, error.message)
-    except ValueError as error:
+    except DatabaseUrlError as error:
         _exit(2, f"TECHAURA_SYNC_DATABASE_URL {error}")
     except OSError as error:
         _exit(2, str(error))
+    except asyncio.CancelledError:
+        # By a signal before it served: that is a stop like any other.
+        return
 
 
 def _exit(code: int, message: str) -> NoReturn:

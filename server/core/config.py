@@ -24,9 +24,16 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///var/techaura_sync.db"),
-        description="sqlite+aiosqlite:///PATH or mysql+aiomysql://USER:PASSWORD@HOST:PORT/DATABASE",
+        description="sqlite+aiosqlite:///PATH or mysql+aiomysql://USER:PASSWORD@HOST:PORT/DATABASE; TLS and several "
+        "hosts: docs/guides/mysql.md",
     )
     database_pool_size_max: int = Field(10, ge=3, le=200, description="database connections at the most")
+    database_connect_timeout_seconds: float = Field(
+        3.0, gt=0, le=60, description="connecting to one database host; then the next one of the URL is tried"
+    )
+    database_start_wait_seconds: float = Field(
+        60.0, ge=0, le=3600, description="a start waits for a database that cannot be reached yet for this long"
+    )
     database_timeout_seconds: float = Field(60.0, gt=0, le=3600, description="one statement may take this long")
 
     grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on")
