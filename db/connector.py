@@ -44,11 +44,14 @@ _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT",
 # What the driver raises over bytes that are no MySQL.
 _GIBBERISH: Final = (struct.error, LookupError, AssertionError, ValueError)
 _ADVICE: Final = {
-    **dict.fromkeys((18, 19, 20, 21), "; name its authority with ssl_ca"),
+    **dict.fromkeys((7, 18, 19, 20, 21), "; name its authority with ssl_ca"),
     **dict.fromkeys(
         (62, 64), "; connect by a name that the certificate has, or leave the name unverified by ssl=verify-ca"
     ),
 }
+
+
+_CERT_DOUBT: Final = "; the server may not accept ssl_cert"
 
 
 class RefusedTlsError(RefusedDatabaseError):
@@ -71,6 +74,11 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
         super().__init__(**place, **arguments)
         self.address = address
         self._timeout_seconds = timeout_seconds
+
+    @property
+    def is_encrypted(self) -> bool:
+        """Whether TLS has begun; also of a connection that has failed since."""
+        return self._ssl_context is not None and bool(self._secure)
 
     async def open(self) -> None:
         """Connect. The driver ends that with a COMMIT, which a Galera node that has lost its cluster refuses.
@@ -185,22 +193,26 @@ class Connector:
         except TimeoutError:
             raise _unreachable(address, f"no answer within {self._timeout_seconds:g} s") from None
         except Error as error:
-            if (fault := self._fault(address, error)) is not None:
+            if (fault := self._fault(connection, error)) is not None:
                 raise fault from None
             raise
         except _GIBBERISH:
             raise RefusedDatabaseError(f"{address} does not answer as MySQL or MariaDB does") from None
         return connection
 
-    def _fault(self, address: Address, error: Error) -> DatabaseError | None:
+    def _fault(self, connection: CheckedConnection, error: Error) -> DatabaseError | None:
         """What a driver's error means while connecting; None where its own words will do."""
+        address = connection.address
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         said = str(error.args[1]) if len(error.args) > 1 else ""
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError) and (refusal := _tls_refusal(address, cause)) is not None:
             return refusal
         if code in (2002, 2003, 2006, _SERVER_LOST):
-            return _unreachable(address, _why(cause))
+            # TLS 1.3 lets the client finish before the server has looked at its certificate, and a reset may overtake the
+            # server's reason.
+            is_doubtful = connection.is_encrypted and self._tls is not None and self._tls.cert
+            return _unreachable(address, _why(cause) + (_CERT_DOUBT if is_doubtful else ""))
         if code in _TOO_MANY:
             return TransientDatabaseError(f"too many connections to {address} (error {code})", code)
         if code in _COMES_OR_GOES:
@@ -213,7 +225,7 @@ class Connector:
             return RefusedDatabaseError(
                 f"{address} refused the user: {said}{self._tls_advice()}", code, "DATABASE_DENIED"
             )
-        if not code:
+        if code <= 0:
             return RefusedDatabaseError(f"{address} does not answer as MySQL or MariaDB does")
         return None
 
@@ -255,4 +267,4 @@ def _tls_refusal(address: Address, error: ssl.SSLError) -> RefusedTlsError | Non
     if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError | ssl.SSLSyscallError):
         return None
     said = (error.reason or type(error).__name__).replace("_", " ").lower()
-    return RefusedTlsError(f"TLS with {address} failed: {said}")
+    return RefusedTlsError(f"TLS with {address} failed: {said}{_CERT_DOUBT if 'alert' in said else ''}")
