@@ -68,6 +68,7 @@ def migrate() -> None:
     from server.app import migrate_only
 
     settings = _settings(Settings)
+    configure_logging(settings.log_level)
 
     async def work() -> None:
         _end_by_signals()

@@ -102,6 +102,8 @@ class FaultProxy:
         self.weather = Weather()
         self.port = 0
         self.connections = 0
+        # Those that were turned away as well.
+        self.attempts = 0
         self._thread = thread
         self._judge = judge
         self._replica = replica
@@ -119,6 +121,7 @@ class FaultProxy:
         self._thread.loop.call_soon_threadsafe(lambda: [_reset(writer) for writer in list(self._writers)])
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
         if self.weather.is_down:
             _reset(writer)
             return
