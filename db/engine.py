@@ -8,6 +8,7 @@ A connection whose call was cut short, by a cancel or by the timeout, is thrown 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -34,6 +35,9 @@ _SESSION_SQL = (
 )
 _IDLE_CONNECTION_SECONDS_MIN = 30
 _IN_MEMORY = ":memory:"
+# The pool logs a traceback for each connection that is lost before it can be rolled back, beside the error that whoever
+# used it gets.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 class Database:

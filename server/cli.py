@@ -189,7 +189,13 @@ def _run(work: Awaitable[None]) -> None:
     from server.core.errors import SyncError
 
     async def awaited() -> None:
-        await work
+        try:
+            await work
+        except DatabaseError:
+            # Cut off by a signal in the middle of a statement, which the database layer may tell as a fault of its own.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
 
     try:
         asyncio.run(awaited())
