@@ -38,6 +38,7 @@ _COMES_OR_GOES: Final = frozenset({1053, 1077, 1079, 1927, 4031})
 _DENIED: Final = 1045
 _TLS_WANTED: Final = 3159
 _SERVER_LOST: Final = 2013
+_ROLLBACK_SECONDS_MAX: Final = 5.0
 _CLEAR_TEXT: Final = "mysql_clear_password"
 # A connection whose peer is gone ends after about this: an idle one, and one that waits for an answer.
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 7_000))
@@ -105,6 +106,33 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
         except TimeoutError:
             self.close()
             raise OperationalError(_SERVER_LOST, "no answer to a ping") from None
+
+    async def rollback(self) -> None:
+        """Undo the transaction.
+
+        Raises:
+            pymysql.err.Error: the connection is gone, or is ended here: the server undoes it then all the same.
+        """
+        try:
+            async with asyncio.timeout(_ROLLBACK_SECONDS_MAX):
+                await super().rollback()
+        except TimeoutError:
+            self.close()
+            raise OperationalError(_SERVER_LOST, "no answer to a rollback") from None
+
+    async def ensure_closed(self) -> None:
+        """Take leave of the server and close. Who does not listen is not waited for."""
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                await super().ensure_closed()
+        except TimeoutError:
+            self.close()
+
+    def close(self) -> None:
+        """Close at once, whatever has not been sent yet."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+        super().close()
 
     def _set_keep_alive(self) -> None:
         super()._set_keep_alive()

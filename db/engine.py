@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
 from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.errors import RefusedDatabaseError, translated
@@ -116,17 +117,27 @@ class Database:
                             await connection.commit()
                         else:
                             await connection.rollback()
-                    except asyncio.CancelledError:
-                        await connection.invalidate()
-                        raise
-                    except BaseException:
-                        if not connection.invalidated:
-                            await connection.rollback()
+                    except BaseException as error:
+                        await _undo(connection, error)
                         raise
 
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+async def _undo(connection: AsyncConnection, error: BaseException) -> None:
+    """Roll back. Where the work was cut short, or this is, or it fails, throw the connection away instead."""
+    is_undone = False
+    try:
+        if not isinstance(error, asyncio.CancelledError) and not connection.invalidated:
+            # What went wrong before tells more than what goes wrong here.
+            with suppress(SQLAlchemyError):
+                await connection.rollback()
+                is_undone = True
+    finally:
+        if not is_undone:
+            await connection.invalidate()
 
 
 def _mysql_engine(
@@ -154,6 +165,8 @@ def _mysql_engine(
         pool_timeout=30,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # Each transaction has ended before its connection is given back; the pool would roll back once more.
+        pool_reset_on_return=None,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
     )

@@ -115,6 +115,31 @@ async def test_a_pool_whose_host_goes_away_goes_on_elsewhere_and_back(cluster: C
     await cluster.database.close()
 
 
+@pytest.mark.parametrize("writes", [False, True])
+async def test_a_connection_that_freezes_in_use_costs_the_pool_nothing(
+    database_server: DatabaseServer, proxies: list[Node], writes: bool
+) -> None:
+    places = ",".join(node.address for node in proxies)
+    database = Database(
+        f"mysql+aiomysql://{USER}:{PASSWORD}@{places}/{database_server.new_database()}",
+        pool_size_max=1,
+        timeout_seconds=3,
+        connect_timeout_seconds=2,
+    )
+
+    async def use() -> None:
+        async with database.write() if writes else database.read() as connection:
+            await connection.execute(text("SELECT 1"))
+            proxies[0].freeze()
+
+    with pytest.raises(TransientDatabaseError):
+        await use()
+    # The only connection that the pool may have is to be had again.
+    async with database.read() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()
+
+
 async def test_a_node_that_has_lost_its_cluster_is_left_with_all_its_connections(cluster: Cluster) -> None:
     first, second = cluster.nodes
     assert await cluster.hosts() == {first.address}

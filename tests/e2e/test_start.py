@@ -162,6 +162,22 @@ def test_a_signal_ends_the_wait(tmp_path: Path, command: str, number: signal.Sig
         assert [line for line in start.text().splitlines() if not line.startswith("{")] == []
 
 
+def test_a_signal_ends_a_migration_that_waits_for_a_lock(database_server: DatabaseServer, tmp_path: Path) -> None:
+    name = database_server.new_database()
+    database_server.execute("CREATE TABLE sync_runs (id INT PRIMARY KEY)", database=name)
+    with database_server.connect(name) as bot, bot.cursor() as cursor:
+        cursor.execute("BEGIN")
+        cursor.execute("SELECT * FROM sync_runs")
+        with starting("migrate", database_server.url(name), tmp_path) as start:
+            ends = time.monotonic() + DEADLINE_SECONDS
+            waits = "SELECT 1 FROM information_schema.processlist WHERE db = %s AND info LIKE 'ALTER%%'"
+            while not cursor.execute(waits, (name,)):
+                assert start.process.poll() is None and time.monotonic() < ends, start.text()
+            start.process.terminate()
+            assert start.process.wait(DEADLINE_SECONDS) == 0
+            assert [line for line in start.text().splitlines() if not line.startswith("{")] == []
+
+
 def test_a_missing_socket_is_waited_for_by_its_path(tmp_path: Path) -> None:
     url = f"mysql+aiomysql://u:p@/x?unix_socket={tmp_path}/s.sock"
     with starting("migrate", url, tmp_path) as start:
