@@ -1,18 +1,12 @@
-"""Opens connections to MySQL and MariaDB: TLS as it was asked for, through whichever address of the URL answers.
+"""Makes connections to MySQL and MariaDB through whichever address of the URL answers, and tells why none does.
 
-- Where TLS is asked for, not a byte of the user's name or password goes out before the connection is encrypted. aiomysql
-  by itself goes on in plain text with a server that does not offer TLS, or with whoever has struck out that it does.
-- A password as it is goes nowhere but through TLS or a socket, whatever the server asks for.
-- Connecting, from the look-up of the name to the last setting of the session, has one limit per address. An address
-  that cannot be used now is passed over for the next one; the log says once which one was left for which.
-- A host that has vanished without a word is noticed by the kernel's keep-alive, not by the limit of a transaction.
-
-What is wrong with the data of a statement is no business of this module: `db/errors.py` has the words for that.
+Connecting, from the look-up of the name to the last setting of the session, has one limit per address. An address that
+cannot be used now is passed over for the next one, and the log says once which one was left for which. What is wrong with
+a statement is no business of this module: `db/errors.py` has the words for that.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 import socket
 import ssl
@@ -21,11 +15,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import structlog
-from aiomysql.connection import Connection
 from pymysql.constants import CLIENT
-from pymysql.err import Error, OperationalError
+from pymysql.err import Error
 
 from db.addresses import Address, AddressOrder
+from db.checked_connection import SERVER_LOST, CheckedConnection, RefusedTlsError
 from db.errors import DatabaseError, RefusedDatabaseError, TransientDatabaseError
 from db.tls import MODES
 from db.url import DatabaseUrl
@@ -37,11 +31,6 @@ _TOO_MANY: Final = frozenset({1040, 1203, 1226})
 _COMES_OR_GOES: Final = frozenset({1053, 1077, 1079, 1927, 4031})
 _DENIED: Final = 1045
 _TLS_WANTED: Final = 3159
-_SERVER_LOST: Final = 2013
-_ROLLBACK_SECONDS_MAX: Final = 5.0
-_CLEAR_TEXT: Final = "mysql_clear_password"
-# A connection whose peer is gone ends after about this: an idle one, and one that waits for an answer.
-_KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 7_000))
 # What the driver raises over bytes that are no MySQL.
 _GIBBERISH: Final = (struct.error, LookupError, AssertionError, ValueError)
 _ADVICE: Final = {
@@ -50,115 +39,7 @@ _ADVICE: Final = {
         (62, 64), "; connect by a name that the certificate has, or leave the name unverified by ssl=verify-ca"
     ),
 }
-
-
 _CERT_DOUBT: Final = "; the server may not accept ssl_cert"
-
-
-class RefusedTlsError(RefusedDatabaseError):
-    """TLS is not to be had with this address as it was asked for."""
-
-    default_reason = "DATABASE_DENIED"
-
-
-class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no types
-    """A connection of the driver that keeps to the rules above.
-
-    Args:
-        address: where it goes.
-        timeout_seconds: connecting may take this long, and the answer to a ping.
-        arguments: the driver's own.
-    """
-
-    def __init__(self, address: Address, timeout_seconds: float, **arguments: Any) -> None:
-        place = {"unix_socket": address.socket} if address.socket else {"host": address.host, "port": address.port}
-        super().__init__(**place, **arguments)
-        self.address = address
-        self._timeout_seconds = timeout_seconds
-
-    @property
-    def is_encrypted(self) -> bool:
-        """Whether TLS has begun; also of a connection that has failed since."""
-        return self._ssl_context is not None and bool(self._secure)
-
-    async def open(self) -> None:
-        """Connect. The driver ends that with a COMMIT, which a Galera node that has lost its cluster refuses.
-
-        Raises:
-            RefusedTlsError, pymysql.err.Error, TimeoutError
-        """
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await self._connect()
-        except BaseException:
-            self.close()
-            raise
-
-    async def ping(self, reconnect: bool = False) -> None:
-        """Ask for a sign of life.
-
-        Raises:
-            pymysql.err.Error: there is none.
-        """
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await super().ping(reconnect=False)
-        except TimeoutError:
-            self.close()
-            raise OperationalError(_SERVER_LOST, "no answer to a ping") from None
-
-    async def rollback(self) -> None:
-        """Undo the transaction.
-
-        Raises:
-            pymysql.err.Error: the connection is gone, or is ended here: the server undoes it then all the same.
-        """
-        try:
-            async with asyncio.timeout(_ROLLBACK_SECONDS_MAX):
-                await super().rollback()
-        except TimeoutError:
-            self.close()
-            raise OperationalError(_SERVER_LOST, "no answer to a rollback") from None
-
-    async def ensure_closed(self) -> None:
-        """Take leave of the server and close. Who does not listen is not waited for."""
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                await super().ensure_closed()
-        except TimeoutError:
-            self.close()
-
-    def close(self) -> None:
-        """Close at once, whatever has not been sent yet."""
-        if self._writer is not None:
-            self._writer.transport.abort()
-        super().close()
-
-    def _set_keep_alive(self) -> None:
-        super()._set_keep_alive()
-        found = self._writer.get_extra_info("socket")
-        for name, value in _KEEP_ALIVE:
-            # Not every system has each.
-            if (option := getattr(socket, name, None)) is not None:
-                found.setsockopt(socket.IPPROTO_TCP, option, value)
-
-    async def _request_authentication(self) -> None:
-        if self._ssl_context is not None and not self.server_capabilities & CLIENT.SSL:
-            raise RefusedTlsError(f"{self.address} does not offer TLS, which the URL asks for")
-        if self._server_auth_plugin == _CLEAR_TEXT and self._ssl_context is None:
-            self._refuse_clear_password()
-        await super()._request_authentication()
-        if self._ssl_context is not None and self._writer.get_extra_info("ssl_object") is None:
-            raise RefusedTlsError(f"the connection to {self.address} is not encrypted, which the URL asks for")
-
-    async def _process_auth(self, plugin_name: bytes, auth_packet: Any) -> Any:
-        if plugin_name == _CLEAR_TEXT.encode():
-            self._refuse_clear_password()
-        return await super()._process_auth(plugin_name, auth_packet)
-
-    def _refuse_clear_password(self) -> None:
-        if not self._secure:
-            raise RefusedTlsError(f"{self.address} asks for the password in plain text; add one of {MODES} to the URL")
 
 
 class Connector:
@@ -236,7 +117,7 @@ class Connector:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError) and (refusal := _tls_refusal(address, cause)) is not None:
             return refusal
-        if code in (2002, 2003, 2006, _SERVER_LOST):
+        if code in (2002, 2003, 2006, SERVER_LOST):
             # TLS 1.3 lets the client finish before the server has looked at its certificate, and a reset may overtake the
             # server's reason.
             is_doubtful = connection.is_encrypted and self._tls is not None and self._tls.cert

@@ -148,7 +148,8 @@ def _mysql_engine(
     connect_timeout_seconds: float,
 ) -> AsyncEngine:
     # Comes with the first server: an embedded database needs neither the driver nor TLS.
-    from db.connector import NOT_READY, CheckedConnection, Connector
+    from db.checked_connection import CheckedConnection
+    from db.connector import NOT_READY, Connector
 
     session_sql = _SESSION_SQL.format(
         lock_wait_seconds=lock_wait_seconds,
