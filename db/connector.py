@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from pymysql.constants import CLIENT
