@@ -8,21 +8,21 @@ A connection whose call was cut short, by a cancel or by the timeout, is thrown 
 from __future__ import annotations
 
 import asyncio
+import logging
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from db.errors import RefusedDatabaseError, translated
 from db.sessions import name_sessions
-
-_DRIVERS = ("sqlite+aiosqlite", "mysql+aiomysql")
+from db.url import DatabaseUrl, parse_url
 
 # Strict, so that a value that does not fit is an error and never cut or turned to zero.
 _SESSION_SQL = (
@@ -43,25 +43,10 @@ _SESSION_SQL = (
     "/*!80000 , wait_timeout = {idle_connection_seconds} */"
 )
 _IDLE_CONNECTION_SECONDS_MIN = 30
-
-
-def parse_url(text: str) -> URL:
-    """The database URL, checked.
-
-    Raises:
-        ValueError: it is malformed, or names a driver that the service does not use.
-    """
-    try:
-        url = make_url(text)
-    except ArgumentError:
-        raise ValueError("is no database URL, such as mysql+aiomysql://USER:PASSWORD@HOST/DATABASE") from None
-    if url.drivername not in _DRIVERS:
-        raise ValueError(f"has driver {url.drivername!r}; this service uses {' and '.join(_DRIVERS)}")
-    if url.drivername.startswith("mysql"):
-        if not url.database:
-            raise ValueError("names no database")
-        url = url.update_query_dict({"charset": "utf8mb4"})
-    return url
+_IN_MEMORY = ":memory:"
+# The pool logs a traceback for each connection that is lost before it can be rolled back, beside the error that whoever
+# used it gets.
+logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 class Database:
@@ -73,6 +58,11 @@ class Database:
         timeout_seconds: one transaction may take this long.
         lock_wait_seconds: one statement may wait this long for a row that another transaction holds.
         idle_transaction_seconds: the server ends a transaction in which nothing happens for this long.
+        connect_timeout_seconds: connecting to one host of the URL may take this long; then the next one is tried.
+
+    Raises:
+        DatabaseUrlError: the URL cannot be right, or names files that cannot be used.
+        RefusedDatabaseError: the folder of an embedded database cannot be made.
     """
 
     def __init__(
@@ -83,17 +73,20 @@ class Database:
         timeout_seconds: float = 60.0,
         lock_wait_seconds: int = 10,
         idle_transaction_seconds: int = 8,
+        connect_timeout_seconds: float = 3.0,
     ) -> None:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
         self.pool_size_max = pool_size_max
         # By which other programs know the sessions of this one; see sessions.py.
         self.session_name = uuid.uuid4().hex[:12]
-        self.is_sqlite = self.url.drivername.startswith("sqlite")
+        self.is_sqlite = self.url.is_sqlite
         self.engine: AsyncEngine = (
-            _sqlite_engine(self.url, pool_size_max)
+            _sqlite_engine(self.url.database, pool_size_max)
             if self.is_sqlite
-            else _mysql_engine(self.url, pool_size_max, lock_wait_seconds, idle_transaction_seconds)
+            else _mysql_engine(
+                self.url, pool_size_max, lock_wait_seconds, idle_transaction_seconds, connect_timeout_seconds
+            )
         )
         if not self.is_sqlite:
             name_sessions(self.engine, self.session_name)
@@ -101,9 +94,7 @@ class Database:
     @property
     def file(self) -> Path | None:
         """The file of an embedded database; None for a server or a database in memory."""
-        if not self.is_sqlite or self.url.database in (None, "", ":memory:"):
-            return None
-        return Path(str(self.url.database))
+        return Path(self.url.database) if self.is_sqlite and self.url.database != _IN_MEMORY else None
 
     @asynccontextmanager
     async def read(self, *, timeout_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -139,12 +130,8 @@ class Database:
                             await connection.commit()
                         else:
                             await connection.rollback()
-                    except asyncio.CancelledError:
-                        await connection.invalidate()
-                        raise
-                    except BaseException:
-                        if not connection.invalidated:
-                            await connection.rollback()
+                    except BaseException as error:
+                        await _undo(connection, error)
                         raise
 
     async def close(self) -> None:
@@ -152,39 +139,74 @@ class Database:
         await self.engine.dispose()
 
 
-def _mysql_engine(url: URL, pool_size_max: int, lock_wait_seconds: int, idle_transaction_seconds: int) -> AsyncEngine:
+async def _undo(connection: AsyncConnection, error: BaseException) -> None:
+    """Roll back. Where the work was cut short, or this is, or it fails, throw the connection away instead."""
+    is_undone = False
+    try:
+        if not isinstance(error, asyncio.CancelledError) and not connection.invalidated:
+            # What went wrong before tells more than what goes wrong here.
+            with suppress(SQLAlchemyError):
+                await connection.rollback()
+                is_undone = True
+    finally:
+        if not is_undone:
+            await connection.invalidate()
+
+
+def _mysql_engine(
+    url: DatabaseUrl,
+    pool_size_max: int,
+    lock_wait_seconds: int,
+    idle_transaction_seconds: int,
+    connect_timeout_seconds: float,
+) -> AsyncEngine:
+    # Comes with the first server: an embedded database needs neither the driver nor TLS.
+    from db.checked_connection import CheckedConnection
+    from db.connector import NOT_READY, Connector
+
     session_sql = _SESSION_SQL.format(
         lock_wait_seconds=lock_wait_seconds,
         idle_transaction_seconds=idle_transaction_seconds,
         idle_connection_seconds=max(_IDLE_CONNECTION_SECONDS_MIN, idle_transaction_seconds),
     )
-    return create_async_engine(
-        url,
+    connector = Connector(url, session_sql, connect_timeout_seconds)
+    engine = create_async_engine(
+        # Where to connect to, and as whom, the connector alone knows.
+        URL.create(url.driver, database=url.database),
+        async_creator=connector.connect,
         pool_size=pool_size_max,
         max_overflow=0,
         pool_timeout=30,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # Each transaction has ended before its connection is given back; the pool would roll back once more.
+        pool_reset_on_return=None,
         isolation_level="READ COMMITTED",
-        connect_args={
-            "init_command": session_sql,
-            "connect_timeout": 10,
-            "local_infile": True,
-        },
         hide_parameters=True,
     )
 
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def _on_error(context: ExceptionContext) -> None:
+        # A Galera node that has lost its cluster answers on each connection, and will for as long as it is out of it:
+        # all of them are made anew, elsewhere if the URL names another host.
+        if getattr(context.original_exception, "args", ())[:1] == (NOT_READY,):
+            context.is_disconnect = True
+            driver = context.connection and context.connection.connection.driver_connection
+            if isinstance(driver, CheckedConnection):
+                connector.leave(driver)
 
-def _sqlite_engine(url: URL, pool_size_max: int) -> AsyncEngine:
-    database = str(url.database or "")
-    if database not in ("", ":memory:"):
+    return engine
+
+
+def _sqlite_engine(database: str, pool_size_max: int) -> AsyncEngine:
+    if database != _IN_MEMORY:
         folder = Path(database).parent
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RefusedDatabaseError(f"the database folder {folder} cannot be made: {error.strerror}") from error
     engine = create_async_engine(
-        url,
+        URL.create("sqlite+aiosqlite", database=database),
         pool_size=pool_size_max,
         max_overflow=0,
         pool_timeout=30,

@@ -81,6 +81,13 @@ class RefusedDatabaseError(DatabaseError):
     """Trying again cannot help."""
 
 
+class DatabaseUrlError(ValueError):
+    """The database URL cannot be used.
+
+    Its text begins with a verb, to stand behind the name of the setting, and shows nothing that may be secret.
+    """
+
+
 @contextmanager
 def translated() -> Iterator[None]:
     """Turn driver errors raised inside into `DatabaseError`s.

@@ -20,8 +20,9 @@ from typing import Final
 import structlog
 
 from db.engine import Database
-from db.errors import RefusedDatabaseError, TransientDatabaseError
-from db.migrate import HEAD_REVISION, migrate
+from db.inspection.findings import Finding
+from db.inspection.look import look_at
+from db.migrate import HEAD_REVISION
 from server.core.circuit import Circuits
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
@@ -43,6 +44,7 @@ from server.service.grpc_server import GrpcServer
 from server.service.readiness import Readiness
 from server.sources.kept_pages import KeptPages
 from server.sources.pace import HostPaces
+from server.start import migrated
 
 log = structlog.get_logger()
 
@@ -69,13 +71,15 @@ def open_database(settings: Settings) -> Database:
     """The database of the settings; nothing is connected yet.
 
     Raises:
-        ValueError: the URL is wrong.
+        DatabaseUrlError: the URL is wrong.
         DatabaseError: the folder of an embedded database cannot be made.
     """
     return Database(
         settings.database_url.get_secret_value(),
         pool_size_max=settings.database_pool_size_max,
         timeout_seconds=settings.database_timeout_seconds,
+        connect_timeout_seconds=settings.database_connect_timeout_seconds,
+        lock_wait_seconds=settings.database_lock_wait_seconds,
         # Whoever stands still for longer has lost its lease; what it has locked goes to the next owner.
         idle_transaction_seconds=max(_IDLE_TRANSACTION_SECONDS_MIN, math.ceil(settings.lease_ttl_seconds)),
     )
@@ -105,14 +109,14 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
     """Migrate the database and serve gRPC while the block runs.
 
     Raises:
-        Fatal, DatabaseError, ValueError: it cannot start; the text names what is wrong.
+        Fatal, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         database = open_database(settings)
         stack.push_async_callback(database.close)
         box = secret_box(settings, database)
-        if await _migrated(database):
+        if await migrated(database, clock, settings):
             log.info("migrated", action="migrate", revision=HEAD_REVISION)
         for root in settings.data_root_paths:
             if not root.is_dir():
@@ -184,21 +188,26 @@ async def migrate_only(settings: Settings) -> bool:
     """Bring the database to the newest revision; answer whether anything had to be done.
 
     Raises:
-        ValueError, DatabaseError
+        DatabaseUrlError, DatabaseError
     """
     database = open_database(settings)
     try:
-        return await _migrated(database)
+        return await migrated(database, SystemClock(), settings)
     finally:
         await database.close()
 
 
-async def _migrated(database: Database) -> bool:
+async def check_only(settings: Settings) -> list[Finding]:
+    """Look at the database and change nothing; answer what will not work.
+
+    Raises:
+        DatabaseUrlError, DatabaseError
+    """
+    database = open_database(settings)
     try:
-        return await migrate(database)
-    except TransientDatabaseError as error:
-        place = database.file or f"{database.url.host}:{database.url.port or 3306}"
-        raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.message}", error.code) from error
+        return await look_at(database)
+    finally:
+        await database.close()
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:

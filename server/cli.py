@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import structlog
 import typer
@@ -26,6 +26,9 @@ from server.core.config import Settings
 from server.core.descriptors import raise_limit
 from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
+
+if TYPE_CHECKING:
+    from db.inspection.findings import Finding
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = structlog.get_logger()
@@ -66,17 +69,47 @@ def gateway() -> None:
 
 
 @app.command()
-def migrate() -> None:
-    """Create or adopt the tables, then exit. Safe to run at any time, by several replicas at once."""
-    from server.app import migrate_only
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="change nothing: say in a table what will not work, and what mends it")
+    ] = False,
+) -> None:
+    """Create or adopt the tables, then exit. Safe to run at any time, by several replicas at once.
+
+    With --check it exits with 2 where the service could not work.
+    """
+    from server.app import check_only, migrate_only
 
     settings = _settings(Settings)
+    configure_logging(settings.log_level)
 
     async def work() -> None:
+        _end_by_signals()
+        if check:
+            _print_findings(await check_only(settings))
+            return
         done = await migrate_only(settings)
         print("the database was brought to the newest revision" if done else "the database is at the newest revision")
 
     _run(work())
+
+
+def _print_findings(findings: list[Finding]) -> None:
+    """One table of what a look at the database found; ends with exit code 2 where the service could not work."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if not findings:
+        print("nothing is in the way")
+        return
+    table = Table("", "area", "what", "what to do", box=None, pad_edge=False)
+    for finding in findings:
+        # Names of a stranger's tables are no markup.
+        table.add_row(*(Text(part) for part in (finding.severity, finding.area, finding.text, finding.remedy)))
+    Console().print(table)
+    if any(finding.severity == "refuses" for finding in findings):
+        _exit(2, "the service cannot work on this database; what has to be done stands above")
 
 
 @app.command()
@@ -110,10 +143,7 @@ def make_key() -> None:
 
 
 async def _serve(*, with_server: bool, with_gateway: bool) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    _end_by_signals()
     async with AsyncExitStack() as stack:
         ports: dict[str, int] = {}
         start_work: Callable[[], None] | None = None
@@ -136,6 +166,8 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             else:
                 configure_logging(_settings(Settings).log_level)
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
+        stop = asyncio.Event()
+        _on_signals(stop.set)
         # Not before every port is open: a program that cannot start must not have claimed a run.
         if start_work is not None:
             start_work()
@@ -143,6 +175,17 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         print(json.dumps({"event": "SERVING", **ports}), flush=True)
         await stop.wait()
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
+
+
+def _on_signals(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
+
+
+def _end_by_signals() -> None:
+    """From now on a signal ends this task where it stands: nothing has begun yet that an orderly stop would have to end."""
+    if (task := asyncio.current_task()) is not None:
+        _on_signals(task.cancel)
 
 
 def _warn_of_unknown_settings() -> None:
@@ -185,20 +228,29 @@ def _settings(kind: Callable[[], S]) -> S:
 
 
 def _run(work: Awaitable[None]) -> None:
-    from db.errors import DatabaseError
+    from db.errors import DatabaseError, DatabaseUrlError
     from server.core.errors import SyncError
 
     async def awaited() -> None:
-        await work
+        try:
+            await work
+        except DatabaseError:
+            # Cut off by a signal in the middle of a statement, which the database layer may tell as a fault of its own.
+            if (task := asyncio.current_task()) is not None and task.cancelling():
+                raise asyncio.CancelledError from None
+            raise
 
     try:
         asyncio.run(awaited())
     except (SyncError, DatabaseError) as error:
         _exit(2, error.message)
-    except ValueError as error:
+    except DatabaseUrlError as error:
         _exit(2, f"TECHAURA_SYNC_DATABASE_URL {error}")
     except OSError as error:
         _exit(2, str(error))
+    except asyncio.CancelledError:
+        # By a signal before it served: that is a stop like any other.
+        return
 
 
 def _exit(code: int, message: str) -> NoReturn:

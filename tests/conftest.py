@@ -15,6 +15,8 @@ from tests.support.service import Service, environment, service_running
 
 # What a test that takes a database of any kind runs on. `scripts/test mysql` runs just what touches a server, on MySQL.
 DATABASES = ("sqlite", CHOSEN) if CHOSEN == "mariadb" else (CHOSEN,)
+# Fixtures that are a server.
+SERVERS = frozenset({"database_server", "tls_server"})
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -28,7 +30,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _touches_the_server(item: pytest.Item) -> bool:
     parameters = getattr(getattr(item, "callspec", None), "params", {})
-    return "database_server" in getattr(item, "fixturenames", ()) or CHOSEN in parameters.values()
+    return not SERVERS.isdisjoint(getattr(item, "fixturenames", ())) or CHOSEN in parameters.values()
 
 
 @pytest.fixture(scope="session")

@@ -24,10 +24,23 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(
         SecretStr("sqlite+aiosqlite:///var/techaura_sync.db"),
-        description="sqlite+aiosqlite:///PATH or mysql+aiomysql://USER:PASSWORD@HOST:PORT/DATABASE",
+        description="sqlite+aiosqlite:///PATH or mysql+aiomysql://USER:PASSWORD@HOST:PORT/DATABASE; TLS and several "
+        "hosts: docs/guides/mysql.md",
     )
     database_pool_size_max: int = Field(10, ge=3, le=200, description="database connections at the most")
+    database_connect_timeout_seconds: float = Field(
+        3.0, gt=0, le=60, description="connecting to one database host; then the next one of the URL is tried"
+    )
+    database_start_wait_seconds: float = Field(
+        60.0, ge=0, le=3600, description="a start waits for a database that cannot be reached yet for this long"
+    )
     database_timeout_seconds: float = Field(60.0, gt=0, le=3600, description="one statement may take this long")
+    database_lock_wait_seconds: int = Field(
+        10, ge=1, le=3600, description="a statement waits this long for a row or a table that another connection has"
+    )
+    migrate_wait_seconds: float = Field(
+        600.0, ge=0, le=86_400, description="a migration waits this long for tables that others have open"
+    )
 
     grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on")
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the gRPC server; 0 picks a free one")

@@ -56,6 +56,7 @@ class ProxyThread:
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self.servers: list[asyncio.Server] = []
+        self.writers: set[asyncio.StreamWriter] = set()
         self._thread = threading.Thread(target=self.loop.run_forever, name="fault-proxy", daemon=True)
 
     def __enter__(self) -> Self:
@@ -72,9 +73,13 @@ class ProxyThread:
         for server in self.servers:
             server.close()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        writers = set(self.writers)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 class FaultProxy:
@@ -97,6 +102,8 @@ class FaultProxy:
         self.weather = Weather()
         self.port = 0
         self.connections = 0
+        # Those that were turned away as well.
+        self.attempts = 0
         self._thread = thread
         self._judge = judge
         self._replica = replica
@@ -114,17 +121,21 @@ class FaultProxy:
         self._thread.loop.call_soon_threadsafe(lambda: [_reset(writer) for writer in list(self._writers)])
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.attempts += 1
         if self.weather.is_down:
             _reset(writer)
             return
+        self._thread.writers.add(writer)
         try:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self.target_port)
         except OSError:
+            self._thread.writers.discard(writer)
             _reset(writer)
             return
         self.connections += 1
         pair = {writer, server_writer}
         self._writers |= pair
+        self._thread.writers |= pair
         link = _Link(self, reader, writer, server_reader, server_writer)
         tasks = [asyncio.ensure_future(link.up()), asyncio.ensure_future(link.down())]
         self._tasks.update(tasks)
@@ -136,6 +147,7 @@ class FaultProxy:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._tasks.difference_update(tasks)
             self._writers -= pair
+            self._thread.writers -= pair
             for each in pair:
                 each.close()
 

@@ -67,12 +67,6 @@ def test_a_folder_that_cannot_be_made_is_named_in_one_line(tmp_path: Path) -> No
     assert f"{tmp_path}/file" in line
 
 
-def test_a_database_that_does_not_answer_is_named_without_its_password(tmp_path: Path) -> None:
-    line = refused(environment("mysql+aiomysql://u:hunter2@127.0.0.1:9/x", tmp_path), tmp_path)
-    assert "127.0.0.1:9" in line
-    assert "hunter2" not in line
-
-
 def test_without_a_key_one_is_made_beside_the_embedded_database(tmp_path: Path) -> None:
     environ = environment(f"sqlite+aiosqlite:///{tmp_path}/var/sync.db", tmp_path)
     del environ["TECHAURA_SYNC_SECRET_KEY"]

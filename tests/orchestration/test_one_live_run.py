@@ -59,7 +59,7 @@ async def replicas(database: Database, settings: Settings, count: int) -> AsyncI
     async with AsyncExitStack() as stack:
         made = []
         for _ in range(count):
-            own = Database(database.url.render_as_string(hide_password=False))
+            own = Database(database.url.text)
             stack.push_async_callback(own.close)
             made.append(Replica(own, settings))
         yield made

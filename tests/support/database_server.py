@@ -74,6 +74,8 @@ class DatabaseServer:
                 *_unprivileged(),
                 *self._command(),
                 f"--datadir={self.folder / 'data'}",
+                # A server that starts removes temporary tables that lie about, also those of others.
+                f"--tmpdir={self.folder}",
                 f"--port={self.port}",
                 "--bind-address=127.0.0.1",
                 f"--socket={self.socket}",
@@ -181,6 +183,7 @@ class MariaDb(DatabaseServer):
             _binary("mariadb-install-db"),
             "--no-defaults",
             f"--datadir={self.folder / 'data'}",
+            f"--tmpdir={self.folder}",
             "--auth-root-authentication-method=normal",
             "--skip-test-db",
             "--skip-name-resolve",

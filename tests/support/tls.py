@@ -33,16 +33,19 @@ class TestAuthority:
         self.file = folder / "ca.pem"
         self.file.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
 
-    def certificate(self, *hosts: str, days: int = 1) -> dict[str, str]:
-        """Files of a server certificate for names and addresses, as uvicorn takes them; with negative days, expired."""
+    def certificate(self, *hosts: str, days: float = 1) -> dict[str, str]:
+        """Files of a certificate for names and addresses, as uvicorn takes them; with negative days, expired."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = [x509.IPAddress(ip_address(host)) if host[0].isdigit() else x509.DNSName(host) for host in hosts]
+        names = [
+            x509.IPAddress(ip_address(host)) if ":" in host or host[0].isdigit() else x509.DNSName(host)
+            for host in hosts
+        ]
         certificate = (
             _builder(_name(hosts[0]), self._name, key, days=days)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        stem = hosts[0].replace(".", "_")
+        stem = hosts[0].replace(".", "_").replace(":", "_") + ("_short" if days < 1 else "")
         files = {"ssl_certfile": self._folder / f"{stem}.pem", "ssl_keyfile": self._folder / f"{stem}.key"}
         files["ssl_certfile"].write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         files["ssl_keyfile"].write_bytes(
@@ -54,7 +57,7 @@ class TestAuthority:
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: int
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, *, days: float
 ) -> x509.CertificateBuilder:
     ends = datetime.now(UTC) + timedelta(days=days)
     return (
