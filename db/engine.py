@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -198,13 +199,26 @@ def _mysql_engine(
     return engine
 
 
+def _open_file(path: Path) -> None:
+    """Make the file and its folder where they are missing.
+
+    Not left to the first connection: where that one fails, its thread may outlive the event loop that it answers to.
+
+    Raises:
+        RefusedDatabaseError: they cannot be made, or opened.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sqlite3.connect(path).close()
+    except OSError as error:
+        raise RefusedDatabaseError(f"the database folder {path.parent} cannot be made: {error.strerror}") from error
+    except sqlite3.OperationalError as error:
+        raise RefusedDatabaseError(f"the database file {path} cannot be used: {error}") from error
+
+
 def _sqlite_engine(database: str, pool_size_max: int) -> AsyncEngine:
     if database != _IN_MEMORY:
-        folder = Path(database).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RefusedDatabaseError(f"the database folder {folder} cannot be made: {error.strerror}") from error
+        _open_file(Path(database))
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=database),
         pool_size=pool_size_max,
