@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The schedule was changed since the caller read it."""
     ERROR_REASON_OWNERS_LOST: _ErrorReason.ValueType  # 36
     """Owner after owner of the run was lost before a batch of it was committed."""
+    ERROR_REASON_TARGET_REFUSED: _ErrorReason.ValueType  # 37
+    """The target table would refuse every row: a column, a constraint or a trigger, which the error names."""
 
 class ErrorReason(_ErrorReason, metaclass=_ErrorReasonEnumTypeWrapper):
     """Why a call or a run failed. google.rpc.ErrorInfo.reason and RunFailure.reason
@@ -160,4 +162,6 @@ ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
 """The schedule was changed since the caller read it."""
 ERROR_REASON_OWNERS_LOST: ErrorReason.ValueType  # 36
 """Owner after owner of the run was lost before a batch of it was committed."""
+ERROR_REASON_TARGET_REFUSED: ErrorReason.ValueType  # 37
+"""The target table would refuse every row: a column, a constraint or a trigger, which the error names."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
