@@ -60,12 +60,14 @@ class Step:
         rows: condition over sync_changes.
         write: writes those rows of the step that a condition names; answers their number.
         set_aside: takes rows out of the step that collide with each other; answers them.
+        write_unfilled: as `write`, with columns named that only a trigger can fill.
     """
 
     name: StepName
     rows: ColumnElement[bool]
     write: Callable[[ColumnElement[bool]], Awaitable[int]]
     set_aside: Callable[[], Awaitable[list[int]]] | None = None
+    write_unfilled: Callable[[ColumnElement[bool], Sequence[str]], Awaitable[int]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,7 @@ class _Trial:
         self._step = step
         self._care = care
         self._tries = 0
+        self._unfilled: dict[str, TargetRefused] = {}
 
     async def begin(self) -> None:
         await self._tables.connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
@@ -125,9 +128,11 @@ class _Trial:
         outcome = await self._try(self._step.rows, expected)
         if not isinstance(outcome, Refusal):
             return Written(outcome)
+        tables = self._tables
+        self._unfilled = {fault.column: fault.error for fault in await check_target(tables.connection, tables.spec)}
         # Out of the way first: from here on a row whose key is there was written by someone else.
         collided = await self._step.set_aside() if self._step.set_aside is not None else []
-        if collided and outcome.is_collision:
+        if (collided and outcome.is_collision) or self._unfilled:
             outcome = await self._try(self._step.rows, None if expected is None else expected - len(collided))
             if not isinstance(outcome, Refusal):
                 return Written(outcome, {}, collided)
@@ -161,10 +166,8 @@ class _Trial:
 
     async def _raise_if_all_alike(self, row_nos: list[int]) -> None:
         """Raise TargetRefused where what refuses a row would refuse any."""
-        tables = self._tables
-        faults = {fault.column: fault.error for fault in await check_target(tables.connection, tables.spec)}
         is_judged = len(row_nos) >= _JUDGED_ROWS_MIN and self._step.name not in self._care.accepted
-        if not is_judged and not faults:
+        if not is_judged and not self._unfilled:
             return
         refusals: set[Refusal] = set()
         # Drawn without a rhythm, which the refused rows may have too; the same each time, as is the verdict.
@@ -177,8 +180,8 @@ class _Trial:
             if len(refusals) > 1:
                 return
         (refusal,) = refusals
-        if refusal.column in faults:
-            raise faults[refusal.column]
+        if refusal.column in self._unfilled:
+            raise self._unfilled[refusal.column]
         if is_judged:
             raise await self._all_alike(refusal)
 
@@ -202,7 +205,7 @@ class _Trial:
                 "mend the rows that earlier errors of the run list, or the table's rule; then sync again",
             )
         try:
-            count = await self._step.write(rows)
+            count = await self._write(rows)
         except DBAPIError as error:
             refusal = refusal_of(error)
             if refusal is None:
@@ -216,6 +219,11 @@ class _Trial:
         if refusal.is_exhaustion or refusal.is_collision:
             await self._raise_if_no_fault_of_rows(rows, refusal)
         return refusal
+
+    async def _write(self, rows: ColumnElement[bool]) -> int:
+        if self._unfilled and self._step.write_unfilled is not None:
+            return await self._step.write_unfilled(rows, list(self._unfilled))
+        return await self._step.write(rows)
 
     def is_short(self, count: int, expected: int | None) -> bool:
         """Whether rows were left out without a word, as only SQLite does; elsewhere another writer may have deleted some."""

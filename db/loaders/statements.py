@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, case, delete, func, insert, literal, select, update
+from sqlalchemy import ColumnElement, case, column, delete, func, insert, literal, null, select, table, update
 
 from db.loaders import audit
 from db.loaders.differences import BatchTables
@@ -25,8 +26,8 @@ async def update_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
         values[target.c[spec.synced_at_column]] = now()
     values[target.c["deactivated_by_run"]] = None
     if spec.availability_column is not None and spec.availability_column not in tables.value_names:
-        column = target.c[spec.availability_column]
-        values[column] = case((changes.c["is_back"] == 1, True), else_=column)
+        switch = target.c[spec.availability_column]
+        values[switch] = case((changes.c["is_back"] == 1, True), else_=switch)
     statement = update(target).values(values).where(target.c["id"] == changes.c["target_id"], rows)
     return int((await tables.connection.execute(statement)).rowcount)
 
@@ -46,8 +47,12 @@ async def refresh_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
     return int((await tables.connection.execute(statement)).rowcount)
 
 
-async def insert_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
-    """Insert rows, with their rows of the change log; answer how many there were."""
+async def insert_rows(tables: BatchTables, rows: ColumnElement[bool], nulls: Sequence[str] = ()) -> int:
+    """Insert rows, with their rows of the change log; answer how many there were.
+
+    Args:
+        nulls: further columns, which are named and left to a trigger: MariaDB asks for that in an INSERT ... SELECT.
+    """
     target, changes, spec = tables.target, tables.changes, tables.spec
     names = [*spec.columns, *spec.constants]
     columns = [*names, "row_hash", "column_marks", "created_at", "updated_at"]
@@ -56,8 +61,11 @@ async def insert_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
     if spec.synced_at_column is not None:
         columns.append(spec.synced_at_column)
         values.append(now())
+    columns += nulls
+    values += [null()] * len(nulls)
     query = select(*values).select_from(changes).where(rows)
-    statement = insert(target).from_select(columns, query, include_defaults=False)
+    into = table(target.name, *(column(name) for name in columns))
+    statement = insert(into).from_select(columns, query, include_defaults=False)
     count = int((await tables.connection.execute(statement)).rowcount)
     if spec.audit_reason is not None:
         await audit.log_creations(tables, spec.audit_reason, rows)
@@ -83,8 +91,8 @@ async def set_collisions_aside(tables: BatchTables, rows: ColumnElement[bool]) -
 async def remove_rows(tables: BatchTables, row_nos: list[int]) -> list[int]:
     """Take rows out of the batch; answer them."""
     if row_nos:
-        for table in (tables.staging, tables.changes):
-            await tables.connection.execute(delete(table).where(table.c["row_no"].in_(row_nos)))
+        for batch in (tables.staging, tables.changes):
+            await tables.connection.execute(delete(batch).where(batch.c["row_no"].in_(row_nos)))
     return row_nos
 
 

@@ -116,4 +116,5 @@ def _refreshes(tables: BatchTables) -> Step:
 
 def _inserts(tables: BatchTables) -> Step:
     rows = tables.changes.c["target_id"].is_(None)
-    return Step("insert", rows, partial(insert_rows, tables), partial(set_collisions_aside, tables, rows))
+    insert = partial(insert_rows, tables)
+    return Step("insert", rows, insert, partial(set_collisions_aside, tables, rows), insert)

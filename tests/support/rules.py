@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import text
@@ -34,11 +35,21 @@ class Administrator:
         """Add a table constraint; SQLite needs the (empty) table to be made anew."""
         if self.server is not None:
             await self.execute(f"ALTER TABLE {table} ADD {constraint}")
-            return
+        else:
+            await self._make_anew(table, lambda made: f"{made.removesuffix(')')}, {constraint})")
+
+    async def add_column(self, table: str, column: str) -> None:
+        """Add a column; SQLite needs the (empty) table to be made anew."""
+        if self.server is not None:
+            await self.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
+        else:
+            await self._make_anew(table, lambda made: made.replace("(", f"({column}, ", 1))
+
+    async def _make_anew(self, table: str, changed: Callable[[str], str]) -> None:
         async with self.database.read() as connection:
             query = text("SELECT sql FROM sqlite_master WHERE name = :name AND type = 'table'")
             made = str((await connection.execute(query, {"name": table})).scalar_one())
-        await self.execute(f"DROP TABLE {table}", f"{made.rstrip().removesuffix(')')}, {constraint})")
+        await self.execute(f"DROP TABLE {table}", changed(made.rstrip()))
 
     async def add_trigger(self, event: str, table: str, condition: str, words: str, *, name: str = "guard") -> None:
         """Add a trigger that refuses a row, such as `BEFORE INSERT`, where a condition over NEW holds."""
