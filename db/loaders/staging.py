@@ -102,6 +102,8 @@ async def fill_staging(
     numbered, refused = _without_too_large(numbered, facts)
     put, parts = (load_local, [numbered]) if facts.takes_local_infile else (_insert, _parts(numbered, facts))
     staged = Staged({}, refused)
+    # From the last to the first, so that taken from the end they go in as they stand in the batch.
+    parts.reverse()
     tries_left = statements_max + len(parts)
     while parts:
         if not tries_left:
@@ -116,7 +118,7 @@ async def fill_staging(
             continue
         await _unstage(connection, part["row_no"].to_list())
         half = part.height // 2
-        parts += [part.head(half), part.slice(half)]
+        parts += [part.slice(half), part.head(half)]
     await _unstage(connection, [*staged.damaged, *staged.refused])
     return staged
 
