@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.errors import TransientDatabaseError
 from db.loaders.refusals import RowsRefused
-from db.loaders.sparing import Care, StepName
+from db.loaders.sparing import Care
 from db.loaders.upsert import LoadResult, load
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
@@ -158,7 +158,7 @@ class BatchWriter:
         self._order = CommitOrder(first_batch_no)
         self._errors_room = errors_room
         # With care only once the table has refused a row: it takes statements that other batches do without.
-        self._care = Care(is_careful=False, statements_max=refused_statements_max)
+        self._care = Care(False, has_accepted=first_batch_no > 1, statements_max=refused_statements_max)
         self._refused_seconds_max = refused_seconds_max
         # Whether the next batch is probably new to the target; None until the target was asked.
         self._expect_new: bool | None = None
@@ -242,9 +242,8 @@ class BatchWriter:
         counts = result.counts
         if job.rows.height:
             self._expect_new = counts.inserted == job.rows.height
-        written: dict[StepName, int] = {"insert": counts.inserted, "update": counts.updated}
-        accepted = {name for name, count in written.items() if count}
-        self._care = replace(self._care, accepted=self._care.accepted | accepted)
+        if counts.inserted or counts.updated or counts.unchanged:
+            self._care = replace(self._care, has_accepted=True)
         return result
 
 

@@ -6,8 +6,8 @@ SAVEPOINT: one that is refused is halved until its refused row is found, and aft
 long as the one before. So k refused rows of n take at most 2k log2(n) + k + 1 statements where they are few, less than 2n
 where they are many, and never more than Care.statements_max. Each row is written once, with the rows of the change log that go with it.
 
-Before that, some single rows from all over the batch are tried. Where each of them is refused for the same cause, and the
-run has not written any row in this way yet, it is no fault of rows: TargetRefused.
+Where a whole batch is refused and the run has not met any row yet that the table takes, some single rows from all over the
+batch are tried before. If each of them is refused for the same cause, it is no fault of rows: TargetRefused.
 """
 
 from __future__ import annotations
@@ -30,8 +30,6 @@ _SAVEPOINT: Final = "sync_rows"
 _PROBES_MAX: Final = 100
 _JUDGED_ROWS_MIN: Final = 20
 
-StepName = Literal["insert", "update"]
-
 
 @dataclass(frozen=True, slots=True)
 class Care:
@@ -39,12 +37,12 @@ class Care:
 
     Args:
         is_careful: whether refused rows are set aside; else the first refusal raises RowsRefused.
-        accepted: in which ways the run has written rows before.
+        has_accepted: whether the run has met rows that the table takes.
         statements_max: tries at the most in one step of a load.
     """
 
     is_careful: bool = True
-    accepted: frozenset[StepName] = frozenset()
+    has_accepted: bool = False
     statements_max: int = 50_000
 
 
@@ -53,18 +51,22 @@ CAREFUL: Final = Care()
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One way in which rows of sync_changes go into the target.
+    """One way in which rows go into the target.
 
     Args:
         name: what the table is asked to do.
-        rows: condition over sync_changes.
+        number: tells the rows apart and orders them: row_no of sync_changes, say.
+        rows: condition over the table that has the number.
+        batch_rows: rows of the whole batch, of which these may be a part.
         write: writes those rows of the step that a condition names; answers their number.
         set_aside: takes rows out of the step that collide with each other; answers them.
         write_unfilled: as `write`, with columns named that only a trigger can fill.
     """
 
-    name: StepName
+    name: Literal["insert", "update"]
+    number: ColumnElement[int]
     rows: ColumnElement[bool]
+    batch_rows: int
     write: Callable[[ColumnElement[bool]], Awaitable[int]]
     set_aside: Callable[[], Awaitable[list[int]]] | None = None
     write_unfilled: Callable[[ColumnElement[bool], Sequence[str]], Awaitable[int]] | None = None
@@ -72,7 +74,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of a step's rows, by row_no where they were not written."""
+    """What became of a step's rows, by their number where they were not written."""
 
     count: int = 0
     refused: Mapping[int, Refusal] = field(default_factory=dict)
@@ -136,19 +138,19 @@ class _Trial:
             outcome = await self._try(self._step.rows, None if expected is None else expected - len(collided))
             if not isinstance(outcome, Refusal):
                 return Written(outcome, {}, collided)
-        row_nos = await self._row_nos()
-        await self._raise_if_all_alike(row_nos)
-        return await self._go_through(row_nos, collided)
+        numbers = await self._numbers()
+        await self._raise_if_all_alike(numbers)
+        return await self._go_through(numbers, collided)
 
-    async def _go_through(self, row_nos: list[int], collided: list[int]) -> Written:
+    async def _go_through(self, numbers: list[int], collided: list[int]) -> Written:
         count = 0
         refused: dict[int, Refusal] = {}
         # Some row between `position` and `suspect` is refused; where they are the same, nothing is known.
-        position, suspect, size = 0, len(row_nos), 1
-        while position < len(row_nos):
+        position, suspect, size = 0, len(numbers), 1
+        while position < len(numbers):
             is_known = suspect > position
             length = max(1, (suspect - position) // 2) if is_known else size
-            group = row_nos[position : position + length]
+            group = numbers[position : position + length]
             outcome = await self._try(self._between(group[0], group[-1]), len(group))
             if not isinstance(outcome, Refusal):
                 await self.end()
@@ -164,15 +166,16 @@ class _Trial:
                 suspect, size = position, 1
         return Written(count, refused, collided)
 
-    async def _raise_if_all_alike(self, row_nos: list[int]) -> None:
+    async def _raise_if_all_alike(self, numbers: list[int]) -> None:
         """Raise TargetRefused where what refuses a row would refuse any."""
-        is_judged = len(row_nos) >= _JUDGED_ROWS_MIN and self._step.name not in self._care.accepted
+        is_whole = len(numbers) >= max(_JUDGED_ROWS_MIN, self._step.batch_rows)
+        is_judged = is_whole and not self._care.has_accepted
         if not is_judged and not self._unfilled:
             return
         refusals: set[Refusal] = set()
         # Drawn without a rhythm, which the refused rows may have too; the same each time, as is the verdict.
-        for row_no in Random(len(row_nos)).sample(row_nos, min(_PROBES_MAX, len(row_nos))):
-            outcome = await self._try(self._between(row_no, row_no), 1)
+        for number in Random(len(numbers)).sample(numbers, min(_PROBES_MAX, len(numbers))):
+            outcome = await self._try(self._between(number, number), 1)
             if not isinstance(outcome, Refusal):
                 await self._undo()
                 return
@@ -242,10 +245,9 @@ class _Trial:
     async def _undo(self) -> None:
         await self._tables.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
 
-    async def _row_nos(self) -> list[int]:
-        row_no = self._tables.changes.c["row_no"]
-        found = await self._tables.connection.execute(select(row_no).where(self._step.rows).order_by(row_no))
-        return [int(number) for (number,) in found]
+    async def _numbers(self) -> list[int]:
+        query = select(self._step.number).where(self._step.rows).order_by(self._step.number)
+        return [int(number) for (number,) in await self._tables.connection.execute(query)]
 
     def _between(self, first: int, last: int) -> ColumnElement[bool]:
-        return and_(self._step.rows, self._tables.changes.c["row_no"].between(first, last))
+        return and_(self._step.rows, self._step.number.between(first, last))

@@ -15,12 +15,13 @@ TransientDatabaseError: the second try finds its row. Keys must be unique within
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from typing import Literal
 
 import polars as pl
-from sqlalchemy import and_, select
+from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.conflicts import Conflict, resolve_conflicts
@@ -85,13 +86,14 @@ async def load(
         found = await count_differences(tables)
     conflicts = await resolve_conflicts(tables, rows) if found.differing else ()
     updated = refreshed = inserted = Written()
+    steps = _Steps(tables, rows.height - len(staged.damaged) - len(staged.refused) - len(collided))
     kept = sum(conflict.kept_whole for conflict in conflicts)
     if found.differing:
-        updated = await write_rows(tables, _updates(tables), care, expected=found.differing - kept)
+        updated = await write_rows(tables, steps.updates(), care, expected=found.differing - kept)
     if found.differing or found.due:
-        refreshed = await write_rows(tables, _refreshes(tables), care, expected=None)
+        refreshed = await write_rows(tables, steps.refreshes(), care, expected=None)
     if found.new:
-        inserted = await write_rows(tables, _inserts(tables), care, expected=found.new)
+        inserted = await write_rows(tables, steps.inserts(), care, expected=found.new)
     if spec.seen_by is not None:
         await note_seen(tables, spec.seen_by)
     await drop_staging(connection)
@@ -105,16 +107,33 @@ async def load(
     return LoadResult(counts, tuple(sorted(collided)), staged.damaged, refused, conflicts)
 
 
-def _updates(tables: BatchTables) -> Step:
-    return Step("update", tables.changes.c["differs"] == 1, partial(update_rows, tables))
+@dataclass(frozen=True, slots=True)
+class _Steps:
+    """The ways in which rows of a batch go into the target."""
 
+    tables: BatchTables
+    batch_rows: int
 
-def _refreshes(tables: BatchTables) -> Step:
-    rows = and_(tables.changes.c["differs"] == 0, tables.changes.c["is_due"] == 1)
-    return Step("update", rows, partial(refresh_rows, tables))
+    def updates(self) -> Step:
+        return self._step("update", self.tables.changes.c["differs"] == 1, update_rows)
 
+    def refreshes(self) -> Step:
+        changes = self.tables.changes
+        return self._step("update", and_(changes.c["differs"] == 0, changes.c["is_due"] == 1), refresh_rows)
 
-def _inserts(tables: BatchTables) -> Step:
-    rows = tables.changes.c["target_id"].is_(None)
-    insert = partial(insert_rows, tables)
-    return Step("insert", rows, insert, partial(set_collisions_aside, tables, rows), insert)
+    def inserts(self) -> Step:
+        rows = self.tables.changes.c["target_id"].is_(None)
+        collisions = partial(set_collisions_aside, self.tables, rows)
+        return replace(
+            self._step("insert", rows, insert_rows),
+            set_aside=collisions,
+            write_unfilled=partial(insert_rows, self.tables),
+        )
+
+    def _step(
+        self,
+        name: Literal["insert", "update"],
+        rows: ColumnElement[bool],
+        write: Callable[[BatchTables, ColumnElement[bool]], Awaitable[int]],
+    ) -> Step:
+        return Step(name, self.tables.changes.c["row_no"], rows, self.batch_rows, partial(write, self.tables))

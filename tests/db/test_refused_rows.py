@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from db.engine import Database
+from db.loaders.mirror import deactivate_gone
 from db.loaders.refusals import Refusal, RowsRefused, TargetRefused
 from db.loaders.sparing import CAREFUL, Care
 from db.loaders.upsert import LoadResult, load
@@ -132,13 +133,10 @@ async def test_refused_rows_are_found_wherever_they_stand(
     database: Database, administrator: Administrator, at: set[int]
 ) -> None:
     await set_rule(administrator, "a check")
-    result = await put(database, numbered(400, dict.fromkeys(at, "X")), expect_new=True, care=Care(accepted=INSERTS))
+    result = await put(database, numbered(400, dict.fromkeys(at, "X")), expect_new=True, care=Care(has_accepted=True))
     assert result.counts == LoadCounts(400 - len(at), 0, 0)
     assert set(result.refused) == at
     assert set(await titles(database)) == {str(n) for n in range(400) if n not in at}
-
-
-INSERTS = frozenset({"insert"})
 
 
 async def test_a_few_refused_rows_are_found_by_few_statements(database: Database, administrator: Administrator) -> None:
@@ -161,8 +159,18 @@ async def test_rows_that_are_all_refused_are_row_errors_when_others_of_the_run_w
     database: Database, administrator: Administrator
 ) -> None:
     await set_rule(administrator, "a check")
-    result = await put(database, numbered(50, dict.fromkeys(range(50), "X")), care=Care(accepted=INSERTS))
+    result = await put(database, numbered(50, dict.fromkeys(range(50), "X")), care=Care(has_accepted=True))
     assert (result.counts, len(result.refused)) == (LoadCounts(0, 0, 0), 50)
+
+
+async def test_rows_that_stay_refused_are_row_errors_when_the_others_are_there(
+    database: Database, administrator: Administrator
+) -> None:
+    await set_rule(administrator, "a check")
+    rows = numbered(100, dict.fromkeys(range(50), "X"))
+    for counts in (LoadCounts(50, 0, 0), LoadCounts(0, 0, 50)):
+        result = await put(database, rows)
+        assert (result.counts, list(result.refused)) == (counts, list(range(50)))
 
 
 async def test_a_few_rows_that_are_all_refused_are_row_errors(database: Database, administrator: Administrator) -> None:
@@ -238,6 +246,20 @@ async def test_a_mirror_has_seen_a_row_whose_change_was_refused(
     seen = {row.target_id for row in await seen_rows(database)}
     assert seen == {row.id for row in await rows_of(database)}
     assert len(seen) == 4
+
+
+async def test_a_row_that_may_not_be_switched_off_stays_on_and_the_others_do_not(
+    database: Database, administrator: Administrator
+) -> None:
+    spec = replace(CONTENT, availability_column="is_available", seen_by=(1, 0))
+    await put(database, numbered(40), replace(spec, seen_by=None))
+    await administrator.add_trigger("BEFORE UPDATE", "content_index", "NEW.title IN ('t5', 't9')", "not these")
+    await put(database, numbered(3), spec)
+    async with database.write() as connection:
+        done = await deactivate_gone(connection, spec, 1, 0)
+    assert (done.count, [refusal.said for refusal in done.refused.values()]) == (35, ["not these"] * 2)
+    on = {row.external_id for row in await rows_of(database) if row.is_available in (None, True)}
+    assert on == {"0", "1", "2", "5", "9"}
 
 
 async def seen_rows(database: Database) -> list[object]:
