@@ -178,13 +178,15 @@ def _texts(rows: pl.DataFrame) -> pl.Expr:
 
 async def _make_tables(connection: AsyncConnection, target: Table, names: list[str]) -> None:
     quote = connection.dialect.identifier_preparer.quote
-    listed = ", ".join([*(quote(name) for name in names), "id AS row_no"])
+    # By an outer join each column may be NULL: whether the target's may is for the target to say, or for its triggers.
+    source = f"(SELECT 0 AS row_no) AS numbered LEFT JOIN {quote(target.name)} ON 1 = 0"
+    listed = ", ".join([*(quote(name) for name in names), "row_no"])
     added = ", ".join(f"{expression} AS {name}" for name, expression in _CHANGE_COLUMNS.items())
     # Some servers refuse tables without a primary key, temporary ones too. SQLite knows no such clause before AS.
     key = "" if connection.dialect.name == "sqlite" else f"(PRIMARY KEY (row_no)) {await _staging_engine(connection)}"
     for name, selected in ((STAGING_NAME, listed), (CHANGES_NAME, f"{listed}, {added}")):
         await connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {name} {key} AS SELECT {selected} FROM {quote(target.name)} LIMIT 0"
+            f"CREATE TEMPORARY TABLE {name} {key} AS SELECT {selected} FROM {source} LIMIT 0"
         )
 
 

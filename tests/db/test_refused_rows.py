@@ -361,6 +361,30 @@ async def test_whatever_goes_wrong_in_a_trigger_is_a_refusal_of_its_row(
     assert ("mine" in refusal.text) is ("owner" in what)
 
 
+@pytest.mark.parametrize("local_infile", [1, 0])
+@pytest.mark.parametrize("database_url", [CHOSEN], indirect=True)
+async def test_a_column_that_may_not_be_null_refuses_its_row_unless_a_trigger_fills_it(
+    database: Database, administrator: Administrator, local_infile: int
+) -> None:
+    await administrator.execute(
+        f"SET GLOBAL local_infile = {local_infile}", "ALTER TABLE content_index MODIFY artist VARCHAR(255) NOT NULL"
+    )
+    try:
+        rows = songs(*({"external_id": str(n), "artist": None if n == 31 else "a"} for n in range(60)))
+        for expect_new, counts in ((True, LoadCounts(59, 0, 0)), (False, LoadCounts(0, 0, 59))):
+            result = await put(database, rows, expect_new=expect_new)
+            assert result.counts == counts
+            assert result.refused == {31: Refusal("column artist: cannot be NULL", 1048, "artist")}
+        changed = await put(database, songs({"external_id": "1", "artist": None}, {"external_id": "2", "artist": "b"}))
+        assert (changed.counts, list(changed.refused)) == (LoadCounts(0, 1, 0), [0])
+        await administrator.execute(
+            "CREATE TRIGGER fill BEFORE INSERT ON content_index FOR EACH ROW SET NEW.artist = IFNULL(NEW.artist, 'nobody')"
+        )
+        assert (await put(database, rows)).counts.inserted == 1
+    finally:
+        await administrator.execute("SET GLOBAL local_infile = 1")
+
+
 @pytest.mark.parametrize("database_url", [CHOSEN], indirect=True)
 async def test_a_generated_column_that_cannot_be_computed_refuses_its_row(
     database: Database, administrator: Administrator
