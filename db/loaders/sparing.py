@@ -59,6 +59,7 @@ class Step:
         rows: condition over the table that has the number.
         batch_rows: rows of the whole batch, of which these may be a part.
         write: writes those rows of the step that a condition names; answers their number.
+        prepare: called before rows are looked for one by one.
         set_aside: takes rows out of the step that collide with each other; answers them.
         write_unfilled: as `write`, with columns named that only a trigger can fill.
     """
@@ -68,6 +69,7 @@ class Step:
     rows: ColumnElement[bool]
     batch_rows: int
     write: Callable[[ColumnElement[bool]], Awaitable[int]]
+    prepare: Callable[[], Awaitable[None]] | None = None
     set_aside: Callable[[], Awaitable[list[int]]] | None = None
     write_unfilled: Callable[[ColumnElement[bool], Sequence[str]], Awaitable[int]] | None = None
 
@@ -130,10 +132,14 @@ class _Trial:
         outcome = await self._try(self._step.rows, expected)
         if not isinstance(outcome, Refusal):
             return Written(outcome)
-        tables = self._tables
-        self._unfilled = {fault.column: fault.error for fault in await check_target(tables.connection, tables.spec)}
+        faults = await check_target(self._tables.connection, self._tables.spec)
+        if self._step.write_unfilled is not None:
+            self._unfilled = {fault.column: fault.error for fault in faults}
         # Out of the way first: from here on a row whose key is there was written by someone else.
         collided = await self._step.set_aside() if self._step.set_aside is not None else []
+        if self._step.prepare is not None:
+            await self._step.prepare()
+        await self._keep()
         if (collided and outcome.is_collision) or self._unfilled:
             outcome = await self._try(self._step.rows, None if expected is None else expected - len(collided))
             if not isinstance(outcome, Refusal):
@@ -153,8 +159,7 @@ class _Trial:
             group = numbers[position : position + length]
             outcome = await self._try(self._between(group[0], group[-1]), len(group))
             if not isinstance(outcome, Refusal):
-                await self.end()
-                await self.begin()
+                await self._keep()
                 count += outcome
                 position += len(group)
                 size = size if is_known else size * 2
@@ -170,7 +175,7 @@ class _Trial:
         """Raise TargetRefused where what refuses a row would refuse any."""
         is_whole = len(numbers) >= max(_JUDGED_ROWS_MIN, self._step.batch_rows)
         is_judged = is_whole and not self._care.has_accepted
-        if not is_judged and not self._unfilled:
+        if not numbers or not (is_judged or self._unfilled):
             return
         refusals: set[Refusal] = set()
         # Drawn without a rhythm, which the refused rows may have too; the same each time, as is the verdict.
@@ -241,6 +246,10 @@ class _Trial:
             raced = select(tables.changes.c["row_no"]).join(tables.target, tables.same_key(tables.changes)).where(rows)
             if (await tables.connection.execute(raced.limit(1))).first() is not None:
                 raise TransientDatabaseError("another writer was faster with the same key", refusal.number)
+
+    async def _keep(self) -> None:
+        await self.end()
+        await self.begin()
 
     async def _undo(self) -> None:
         await self._tables.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")

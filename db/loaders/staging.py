@@ -197,6 +197,14 @@ async def _unstage(connection: AsyncConnection, row_nos: list[int]) -> None:
         await connection.execute(delete(staged).where(staged.c["row_no"].in_(row_nos[start : start + _ROW_NOS_MAX])))
 
 
+async def index_changes(connection: AsyncConnection) -> None:
+    """Let rows of sync_changes be found by their row_no, as on other databases they are by their key anyway."""
+    if connection.dialect.name == "sqlite":
+        await connection.exec_driver_sql(
+            f"CREATE INDEX IF NOT EXISTS temp.{CHANGES_NAME}_row_no ON {CHANGES_NAME} (row_no)"
+        )
+
+
 async def drop_staging(connection: AsyncConnection) -> None:
     """Remove both tables, so that a connection that goes back to the pool keeps no batch in memory."""
     prefix = "DROP TABLE IF EXISTS temp." if connection.dialect.name == "sqlite" else "DROP TEMPORARY TABLE IF EXISTS "

@@ -29,7 +29,7 @@ from db.loaders.differences import BatchTables, count_differences, find_differen
 from db.loaders.direct import insert_directly
 from db.loaders.refusals import Refusal
 from db.loaders.sparing import CAREFUL, Care, Step, Written, write_rows
-from db.loaders.staging import drop_staging, fill_staging
+from db.loaders.staging import drop_staging, fill_staging, index_changes
 from db.loaders.statements import insert_rows, note_seen, refresh_rows, remove_rows, set_collisions_aside, update_rows
 from db.records import LoadCounts, LoadSpec
 from db.schema import metadata
@@ -136,4 +136,6 @@ class _Steps:
         rows: ColumnElement[bool],
         write: Callable[[BatchTables, ColumnElement[bool]], Awaitable[int]],
     ) -> Step:
-        return Step(name, self.tables.changes.c["row_no"], rows, self.batch_rows, partial(write, self.tables))
+        number, connection = self.tables.changes.c["row_no"], self.tables.connection
+        prepare = partial(index_changes, connection)
+        return Step(name, number, rows, self.batch_rows, partial(write, self.tables), prepare)

@@ -13,8 +13,10 @@ from db.loaders.mirror import deactivate_gone
 from db.loaders.refusals import Refusal, RowsRefused, TargetRefused
 from db.loaders.sparing import CAREFUL, Care
 from db.loaders.upsert import LoadResult, load
+from db.migrate import migrate
 from db.records import LoadCounts, LoadSpec
 from db.schema import catalog_change_log, sync_seen_rows
+from tests.db.test_migrate import CONTRACT_TABLES, execute
 from tests.db.test_upsert import CATALOG, CONTENT, age, item, rows_of, songs, write
 from tests.support.database_server import CHOSEN, DatabaseServer
 from tests.support.rules import Administrator
@@ -327,6 +329,27 @@ async def test_a_trigger_of_sqlite_that_ends_the_transaction_ends_the_load(
     with pytest.raises(TargetRefused, match="ends the whole transaction"):
         await put(database, numbered(60, {31: "X"}), expect_new=expect_new)
     assert await rows_of(database) == []
+
+
+@pytest.mark.parametrize("expect_new", [True, False])
+async def test_keys_that_are_one_to_the_collation_and_refused_rows_are_told_apart(
+    database_server: DatabaseServer, expect_new: bool
+) -> None:
+    name = database_server.new_database("utf8mb4_general_ci")
+    execute(database_server, name, *CONTRACT_TABLES.values())
+    database = Database(database_server.url(name))
+    try:
+        await migrate(database)
+        await set_rule(Administrator(database, database_server), "a check")
+        ids = [f"{letter}{n}" for n in range(30) for letter in "aAb"]
+        rows = songs(*({"external_id": id_, "title": "X" if id_ in ("b7", "b20", "A3") else "t"} for id_ in ids))
+        result = await put(database, rows, expect_new=expect_new)
+        assert result.counts == LoadCounts(58, 0, 0)
+        assert [ids[index] for index in result.collided] == [f"A{n}" for n in range(30)]
+        assert [ids[index] for index in result.refused] == ["b7", "b20"]
+        assert len(await rows_of(database)) == 58
+    finally:
+        await database.close()
 
 
 SET_BY_TRIGGER = {
