@@ -106,7 +106,7 @@ async def load_file(reader: CsvReader, name: str, database: Database) -> tuple[l
         rejects += [f"{reject.kind} {reject.line} {reject.byte_offset}" for reject in prepared.rejects]
         async with database.write() as connection:
             result = await load(connection, spec, prepared.rows)
-        rejects += [f"not_storable {index}" for index in (*result.collided, *result.damaged)]
+        rejects += [f"not_storable {index}" for index in (*result.collided, *result.damaged, *result.refused)]
     async with database.read() as connection:
         found = await connection.execute(select(*(table.c[column] for column in columns)).order_by(table.c["id"]))
         rows: list[Sequence[str]] = [[value or "" for value in row] for row in found]

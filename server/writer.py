@@ -19,6 +19,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.errors import TransientDatabaseError
+from db.loaders.refusals import RowsRefused
+from db.loaders.sparing import Care
 from db.loaders.upsert import LoadResult, load
 from db.lock_holders import lock_holder
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
@@ -134,6 +136,8 @@ class BatchWriter:
         wait: where it is said what the run waits for.
         first_batch_no: number of the first batch that is written.
         errors_room: error rows that may still be stored for the run; further ones are counted only.
+        refused_statements_max: statements that find the rows of one batch which the table refuses.
+        refused_seconds_max: time for the transaction of a batch once the table has refused a row of the run.
     """
 
     def __init__(
@@ -148,6 +152,8 @@ class BatchWriter:
         wait: Wait | None = None,
         first_batch_no: int = 1,
         errors_room: int = 10_000,
+        refused_statements_max: int = 50_000,
+        refused_seconds_max: float = 300.0,
     ) -> None:
         self._database = database
         self._lease = lease
@@ -158,6 +164,9 @@ class BatchWriter:
         self._wait = wait or Wait(clock, "run", lease.run_id)
         self._order = CommitOrder(first_batch_no)
         self._errors_room = errors_room
+        # With care only once the table has refused a row: it takes statements that other batches do without.
+        self._care = Care(False, has_accepted=first_batch_no > 1, statements_max=refused_statements_max)
+        self._refused_seconds_max = refused_seconds_max
         # Whether the next batch is probably new to the target; None until the target was asked.
         self._expect_new: bool | None = None
 
@@ -167,7 +176,7 @@ class BatchWriter:
         Raises:
             LeaseLost: another worker owns the run now; nothing was written.
             TransientDatabaseError: the database's fault did not pass in time; nothing was written.
-            RefusedDatabaseError: the database refuses the batch.
+            RefusedDatabaseError: the database refuses the batch; TargetRefused where the table would refuse any row.
         """
         started = self._clock.monotonic_seconds()
         attempt = 0
@@ -178,7 +187,13 @@ class BatchWriter:
             except Overtaken:
                 # Cannot happen twice: from here on no batch is before this one.
                 await self._order.reached(job.batch_no)
+            except RowsRefused:
+                # Happens once to a batch: with care, refused rows are set aside.
+                self._care = replace(self._care, is_careful=True)
+                await self._order.retreat(job.batch_no)
             except TransientDatabaseError as error:
+                # What took too long may have been the search for refused rows; it gets more time.
+                self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
                 if self._wait.is_first_try:
                     text = error.message + await lock_holder(self._database, error)
@@ -212,7 +227,8 @@ class BatchWriter:
                     await add_notices(connection, self._lease.run_id, (notice,))
 
     async def _write_once(self, job: WriteJob, mark: int) -> tuple[Batch, int]:
-        async with self._database.write() as connection:
+        seconds_max = self._refused_seconds_max if self._care.is_careful else None
+        async with self._database.write(timeout_seconds=seconds_max) as connection:
             committed = await get_batch(connection, self._lease.run_id, self._restart_no, job.batch_no)
             if committed is not None:
                 return committed, 0
@@ -224,7 +240,7 @@ class BatchWriter:
                 inserted=result.counts.inserted,
                 updated=result.counts.updated,
                 unchanged=result.counts.unchanged,
-                rejected=job.ledger.rejected + len(result.collided) + len(result.damaged),
+                rejected=job.ledger.rejected + len(result.collided) + len(result.damaged) + len(result.refused),
                 skipped=job.ledger.skipped + kept,
             )
             batch = Batch(job.batch_no, ledger, job.position, job.bytes_done, len(result.conflicts))
@@ -240,9 +256,12 @@ class BatchWriter:
     async def _load(self, connection: AsyncConnection, job: WriteJob) -> LoadResult:
         if self._expect_new is None:
             self._expect_new = not await has_rows(connection, self._spec)
-        result = await load(connection, self._spec, job.rows, expect_new=self._expect_new)
+        result = await load(connection, self._spec, job.rows, expect_new=self._expect_new, care=self._care)
+        counts = result.counts
         if job.rows.height:
-            self._expect_new = result.counts.inserted == job.rows.height
+            self._expect_new = counts.inserted == job.rows.height
+        if counts.inserted or counts.updated or counts.unchanged:
+            self._care = replace(self._care, has_accepted=True)
         return result
 
 
@@ -268,6 +287,10 @@ def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorR
             column or None,
         )
         for index, column in sorted(result.damaged.items())
+    ]
+    errors += [
+        _error(job, index, refusal.kind, refusal.text, refusal.column or None)
+        for index, refusal in sorted(result.refused.items())
     ]
     errors += [
         _error(

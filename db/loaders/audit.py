@@ -21,10 +21,14 @@ _COLUMNS: Final = [
 ]  # fmt: skip
 
 
-async def log_updates(tables: BatchTables, reason: str) -> None:
-    """Log each field that the batch is about to change; called before the update."""
+async def log_updates(tables: BatchTables, reason: str, rows: ColumnElement[bool]) -> None:
+    """Log each field that is about to change.
+
+    Args:
+        rows: condition over sync_changes: the rows that are updated.
+    """
     target, changes = tables.target, tables.changes
-    same_row = (target.c["id"] == changes.c["target_id"]) & (changes.c["differs"] == 1)
+    same_row = (target.c["id"] == changes.c["target_id"]) & rows
     for name in tables.value_names:
         old, new = cast(target.c[name], Text()), cast(tables.value(changes, name), Text())
         source = changes.join(target, same_row & tables.differs(changes, name))
@@ -35,10 +39,13 @@ async def log_updates(tables: BatchTables, reason: str) -> None:
         await _log(tables, source, "activate", availability, literal("0"), literal("1"), reason)
 
 
-async def log_creations(tables: BatchTables, reason: str) -> None:
-    """Log each item that the batch has inserted; called after the insert."""
-    changes = tables.changes
-    source = changes.join(tables.target, tables.same_key(changes) & changes.c["target_id"].is_(None))
+async def log_creations(tables: BatchTables, reason: str, rows: ColumnElement[bool]) -> None:
+    """Log each item that has been inserted.
+
+    Args:
+        rows: condition over sync_changes: the rows that were inserted.
+    """
+    source = tables.changes.join(tables.target, tables.same_key(tables.changes) & rows)
     await _log(tables, source, "create", None, literal(None), literal(None), reason)
 
 

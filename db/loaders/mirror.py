@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.audit import log_deactivations
 from db.loaders.differences import BatchTables
+from db.loaders.sparing import CAREFUL, Step, Written, write_rows
 from db.records import CANCELLED, COMPLETED, LoadSpec
 from db.repositories.content import of_source
 from db.repositories.dialect import now
@@ -67,24 +68,30 @@ async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, r
     return GoneRows(int(before or 0), int(gone))
 
 
-async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> int:
-    """Switch off what is gone, and note which run did it; answer the number of rows.
+async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> Written:
+    """Switch off what is gone, and note which run did it; answer how many rows, and which the table did not let go.
 
     Raises:
         ValueError: the table has no column for it.
+        TargetRefused: the table refuses it for every row.
     """
     if spec.availability_column is None:
         raise ValueError(f"{spec.table} has no column that says whether a row is available")
-    target = metadata.tables[spec.table]
-    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
-    if spec.audit_reason is not None:
-        await log_deactivations(BatchTables.of(connection, spec), gone, spec.audit_reason)
+    tables = BatchTables.of(connection, spec)
+    target = tables.target
     values = {
         target.c[spec.availability_column]: False,
         target.c["deactivated_by_run"]: run_id,
         target.c["updated_at"]: now(),
     }
-    return int((await connection.execute(update(target).values(values).where(gone))).rowcount)
+
+    async def switch_off(rows: ColumnElement[bool]) -> int:
+        if spec.audit_reason is not None:
+            await log_deactivations(tables, rows, spec.audit_reason)
+        return int((await connection.execute(update(target).values(values).where(rows))).rowcount)
+
+    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
+    return await write_rows(tables, Step("update", target.c["id"], gone, 0, switch_off), CAREFUL, expected=None)
 
 
 async def forget_seen(connection: AsyncConnection) -> bool:

@@ -10,19 +10,25 @@ the target as it really is, which in an adopted database may differ from ours.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
 from sqlalchemy import Integer, Table, TableClause, column, delete, table
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.damage import UnlistedDamage, damaged_rows
+from db.loaders.insert_text import row_bytes_max, row_texts, runs, statement_bytes_max
 from db.loaders.local_infile import load_local
+from db.loaders.refusals import Refusal, TargetRefused, refusal_of, too_large
 from db.records import LoadSpec
-from db.server_facts import server_facts
+from db.server_facts import ServerFacts, server_facts
 
 STAGING_NAME: Final = "sync_staging"
 CHANGES_NAME: Final = "sync_changes"
+# Of one INSERT, so that the server can list each row that it damages.
 _ROWS_MAX: Final = 500
 _ROW_NOS_MAX: Final = 10_000
 # What sync_changes has beside the columns of sync_staging, with an expression over the target that gives the type.
@@ -33,6 +39,8 @@ _CHANGE_COLUMNS: Final = {
     "is_inexact": "0",
     "is_back": "0",
 }
+
+_Put = Callable[[AsyncConnection, str, pl.DataFrame], Awaitable[None]]
 
 
 def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
@@ -59,54 +67,126 @@ def changes_clause(target: Table, spec: LoadSpec) -> TableClause:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What became of rows, by index, that are not in the staging table.
+
+    Args:
+        damaged: rows that the target's columns cannot hold as they are, with the column at fault (empty when unknown).
+        refused: rows that the server does not take at all.
+    """
+
+    damaged: dict[int, str]
+    refused: dict[int, Refusal]
+
+
 async def fill_staging(
-    connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame
-) -> dict[int, str]:
+    connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame, statements_max: int
+) -> Staged:
     """Make both tables and put `rows` into sync_staging; row_no is the index in `rows`.
 
-    Returns:
-        Rows (by index) that the target's columns cannot hold as they are, with the column at fault. They are not in the
-        staging table.
+    Args:
+        statements_max: statements at the most that find out which rows the server does not take.
 
     Raises:
-        DatabaseError: by way of the connection's context.
+        DatabaseError: by way of the connection's context; TargetRefused when those statements were not enough.
     """
-    names = [*spec.columns, "row_hash", "column_marks"]
+    names = [*spec.columns, "column_marks", "row_hash"]
     await drop_staging(connection)
     await _make_tables(connection, target, names)
     numbered = rows.select(*names, pl.int_range(pl.len(), dtype=pl.Int64).alias("row_no"))
     if connection.dialect.name == "sqlite":
         await _insert_on_sqlite(connection, numbered)
-        return {}
-    put, rows_max = (load_local, numbered.height) if await local_infile_allowed(connection) else (_insert, _ROWS_MAX)
-    damaged: dict[int, str] = {}
-    parts = [numbered.slice(start, rows_max) for start in range(0, numbered.height, rows_max)]
+        return Staged({}, {})
+    facts = await server_facts(connection)
+    numbered, refused = _without_too_large(numbered, facts)
+    put, parts = (load_local, [numbered]) if facts.takes_local_infile else (_insert, _parts(numbered, facts))
+    staged = Staged({}, refused)
+    # From the last to the first, so that taken from the end they go in as they stand in the batch.
+    parts.reverse()
+    tries_left = statements_max + len(parts)
     while parts:
+        if not tries_left:
+            raise TargetRefused(
+                f"the server refuses so many rows of one batch of {spec.table} that {statements_max} statements do not "
+                "tell them apart; nothing of the batch was written",
+                "look at what the server refuses in earlier errors of the run; then sync again",
+            )
+        tries_left -= 1
         part = parts.pop()
-        start = int(part["row_no"][0])
+        if part.is_empty() or await _is_put(connection, put, part, staged):
+            continue
+        await _unstage(connection, part["row_no"].to_list())
+        half = part.height // 2
+        parts += [part.slice(half), part.head(half)]
+    await _unstage(connection, [*staged.damaged, *staged.refused])
+    return staged
+
+
+async def _is_put(connection: AsyncConnection, put: _Put, part: pl.DataFrame, staged: Staged) -> bool:
+    """Put rows into sync_staging and note those at fault; False when more than one is there and it is not known which."""
+    row_nos = part["row_no"]
+    try:
         await put(connection, STAGING_NAME, part)
-        try:
-            damaged |= {start + index: column for index, column in (await damaged_rows(connection)).items()}
-        except UnlistedDamage:
-            if part.height == 1:
-                damaged[start] = ""
-                continue
-            await _unstage(connection, part["row_no"].to_list())
-            half = part.height // 2
-            parts += [part.head(half), part.slice(half)]
-    await _unstage(connection, list(damaged))
-    return damaged
+        staged.damaged.update({row_nos[index]: name for index, name in (await damaged_rows(connection)).items()})
+    except UnlistedDamage:
+        if part.height > 1:
+            return False
+        staged.damaged[row_nos[0]] = ""
+    except DBAPIError as error:
+        refusal = refusal_of(error)
+        if refusal is None:
+            raise
+        if part.height > 1:
+            return False
+        staged.refused[row_nos[0]] = refusal
+    return True
+
+
+def _without_too_large(rows: pl.DataFrame, facts: ServerFacts) -> tuple[pl.DataFrame, dict[int, Refusal]]:
+    """Set rows aside that are longer than a packet.
+
+    LOAD DATA LOCAL would take some of them. But the server compares no value that is longer (CAST makes it NULL), and no
+    client could write or change such a row by a statement: it is the same row, and the same answer, in both ways.
+    """
+    bytes_max = row_bytes_max(facts.packet_bytes_max)
+    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
+    plain = rows.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().cast(pl.Int64).fill_null(0))).to_series()
+    # Escaped, a text is at most twice as long.
+    if (plain <= bytes_max // 2).all():
+        return rows, {}
+    needed = plain if facts.takes_local_infile else rows.select(_texts(rows)).to_series().str.len_bytes()
+    is_too_large = needed > bytes_max
+    refused = {
+        row_no: too_large(size_bytes, facts.packet_bytes_max)
+        for row_no, size_bytes in zip(rows["row_no"].filter(is_too_large), plain.filter(is_too_large), strict=True)
+    }
+    return rows.filter(~is_too_large), refused
+
+
+def _parts(rows: pl.DataFrame, facts: ServerFacts) -> list[pl.DataFrame]:
+    """Rows as they go into one INSERT each."""
+    texts = rows.select(_texts(rows)).to_series()
+    parts = [rows[start:end] for start, end in runs(texts, statement_bytes_max(facts.packet_bytes_max))]
+    return [part[start : start + _ROWS_MAX] for part in parts for start in range(0, part.height, _ROWS_MAX)]
+
+
+def _texts(rows: pl.DataFrame) -> pl.Expr:
+    names = rows.columns
+    return row_texts(names[:-2], names[-2:])
 
 
 async def _make_tables(connection: AsyncConnection, target: Table, names: list[str]) -> None:
     quote = connection.dialect.identifier_preparer.quote
-    listed = ", ".join([*(quote(name) for name in names), "id AS row_no"])
+    # By an outer join each column may be NULL: whether the target's may is for the target to say, or for its triggers.
+    source = f"(SELECT 0 AS row_no) AS numbered LEFT JOIN {quote(target.name)} ON 1 = 0"
+    listed = ", ".join([*(quote(name) for name in names), "row_no"])
     added = ", ".join(f"{expression} AS {name}" for name, expression in _CHANGE_COLUMNS.items())
     # Some servers refuse tables without a primary key, temporary ones too. SQLite knows no such clause before AS.
     key = "" if connection.dialect.name == "sqlite" else f"(PRIMARY KEY (row_no)) {await _staging_engine(connection)}"
     for name, selected in ((STAGING_NAME, listed), (CHANGES_NAME, f"{listed}, {added}")):
         await connection.exec_driver_sql(
-            f"CREATE TEMPORARY TABLE {name} {key} AS SELECT {selected} FROM {quote(target.name)} LIMIT 0"
+            f"CREATE TEMPORARY TABLE {name} {key} AS SELECT {selected} FROM {source} LIMIT 0"
         )
 
 
@@ -115,6 +195,14 @@ async def _unstage(connection: AsyncConnection, row_nos: list[int]) -> None:
     staged = table(STAGING_NAME, column("row_no", Integer()))
     for start in range(0, len(row_nos), _ROW_NOS_MAX):
         await connection.execute(delete(staged).where(staged.c["row_no"].in_(row_nos[start : start + _ROW_NOS_MAX])))
+
+
+async def index_changes(connection: AsyncConnection) -> None:
+    """Let rows of sync_changes be found by their row_no, as on other databases they are by their key anyway."""
+    if connection.dialect.name == "sqlite":
+        await connection.exec_driver_sql(
+            f"CREATE INDEX IF NOT EXISTS temp.{CHANGES_NAME}_row_no ON {CHANGES_NAME} (row_no)"
+        )
 
 
 async def drop_staging(connection: AsyncConnection) -> None:
@@ -141,12 +229,9 @@ async def _staging_engine(connection: AsyncConnection) -> str:
 async def _insert(connection: AsyncConnection, name: str, rows: pl.DataFrame) -> None:
     """Insert rows as LOAD DATA LOCAL does: a bad row is named by a warning and does not refuse the good ones."""
     quote = connection.dialect.identifier_preparer.quote
-    marks = f"({', '.join(['%s'] * rows.width)})"
-    await connection.exec_driver_sql(
-        f"INSERT IGNORE INTO {name} ({', '.join(quote(column) for column in rows.columns)}) "
-        f"VALUES {', '.join([marks] * rows.height)}",
-        tuple(value for row in rows.iter_rows() for value in row),
-    )
+    head = f"INSERT IGNORE INTO {name} ({', '.join(quote(column) for column in rows.columns)}) VALUES "
+    statement = head + ",".join(rows.select(_texts(rows)).to_series().to_list())
+    await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
 
 
 async def _insert_on_sqlite(connection: AsyncConnection, rows: pl.DataFrame) -> None:

@@ -2,26 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any, Final
 
 from sqlalchemy import Row, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import ErrorRow
 from db.schema import sync_errors
+from db.server_facts import server_facts
 
 _E = sync_errors.c
-_ROWS_PER_STATEMENT_MAX = 500
+_ROWS_PER_STATEMENT_MAX: Final = 500
+# Of a packet, beside the values; and of an error, beside its texts.
+_PACKET_HEAD_BYTES: Final = 8 * 1024
+_ERROR_BYTES: Final = 2 * 1024
 
 
 async def insert_errors(connection: AsyncConnection, run_id: int, restart_no: int, errors: Sequence[ErrorRow]) -> None:
-    """Store errors of a run, in the transaction of the batch that found them."""
-    for start in range(0, len(errors), _ROWS_PER_STATEMENT_MAX):
-        await connection.execute(
-            insert(sync_errors),
-            [_values(run_id, restart_no, error) for error in errors[start : start + _ROWS_PER_STATEMENT_MAX]],
-        )
+    """Store errors of a run, in the transaction of the batch that found them.
+
+    A raw text that is too long for a packet of the server is stored from its beginning, as far as it fits.
+    """
+    if not errors:
+        return
+    is_mysql = connection.dialect.name != "sqlite"
+    bytes_max = (await server_facts(connection)).packet_bytes_max - _PACKET_HEAD_BYTES if is_mysql else None
+    for group in _groups(errors, bytes_max):
+        await connection.execute(insert(sync_errors), [_values(run_id, restart_no, error) for error in group])
+
+
+def _groups(errors: Sequence[ErrorRow], bytes_max: int | None) -> Iterator[list[ErrorRow]]:
+    """The errors that one statement takes each."""
+    group: list[ErrorRow] = []
+    group_bytes = 0
+    for given in errors:
+        error, size_bytes = _fitting(given, bytes_max)
+        is_full = bytes_max is not None and group_bytes + size_bytes > bytes_max
+        if group and (is_full or len(group) == _ROWS_PER_STATEMENT_MAX):
+            yield group
+            group, group_bytes = [], 0
+        group.append(error)
+        group_bytes += size_bytes
+    yield group
+
+
+def _fitting(error: ErrorRow, bytes_max: int | None) -> tuple[ErrorRow, int]:
+    """The error with as much of its raw text as fits, and its bytes within a statement at the most."""
+    while True:
+        size_bytes = _ERROR_BYTES + _literal_bytes(error.message) + _literal_bytes(json.dumps(error.raw))
+        if bytes_max is None or size_bytes <= bytes_max or not error.raw:
+            return error, size_bytes
+        error = replace(error, raw=error.raw[: len(error.raw) // 2])
+
+
+def _literal_bytes(text: str) -> int:
+    """The bytes of a text as SQL literal: the driver puts a backslash before some characters."""
+    return len(text.encode("utf-8", "replace")) + sum(text.count(mark) for mark in "\\\"'\n\r\0\x1a")
 
 
 async def count_errors(connection: AsyncConnection, run_id: int, restart_no: int) -> int:

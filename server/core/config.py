@@ -127,6 +127,12 @@ class Settings(BaseSettings):
 
     batch_retry_attempts_max: int = Field(6, ge=1, le=100, description="tries of one batch on passing faults")
     batch_retry_elapsed_seconds_max: float = Field(120.0, gt=0, le=3600, description="time for all of those tries")
+    refused_statements_max: int = Field(
+        50_000, ge=100, le=10_000_000, description="statements that find the rows of one batch which the table refuses"
+    )
+    refused_seconds_max: float = Field(
+        300.0, ge=1, le=3600, description="one batch, once the table has refused a row of the run"
+    )
     rejects_stored_max: int = Field(10_000, ge=0, le=10_000_000, description="error rows stored per run; all count")
     error_ratio_max: float = Field(0.10, ge=0, le=1, description="rejected rows, as a share, that a run survives")
     error_count_max: int = Field(1_000_000, ge=0, description="rejected rows that a run survives")

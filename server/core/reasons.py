@@ -112,6 +112,9 @@ REASONS: Final[dict[str, Reason]] = {
         "system", "check that the gRPC server runs and that TECHAURA_SYNC_GRPC_TARGET names it, then send it again"
     ),
     "INTERNAL": Reason("system", "look for the run's id in the service's log and report what stands there"),
+    "TARGET_REFUSED": Reason(
+        "validation", "change the column, constraint or trigger that the error names, then sync again"
+    ),
     "SCHEDULE_NOT_FOUND": Reason("validation", "list the schedules to find the id"),
     "SCHEDULE_LIMIT_REACHED": Reason("validation", "delete a schedule, or raise TECHAURA_SYNC_SCHEDULES_MAX"),
     "SCHEDULE_CHANGED": Reason("validation", "read the schedule again and repeat the change on it"),

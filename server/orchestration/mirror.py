@@ -11,6 +11,8 @@ The rows that the source has are written by then, and stay.
 
 from __future__ import annotations
 
+from typing import Final
+
 from db.engine import Database
 from db.loaders.mirror import count_gone, deactivate_gone, forget_seen
 from db.records import Lease, LoadSpec
@@ -19,6 +21,8 @@ from db.repositories.batches import read_totals
 from db.repositories.leases import hold_for_batch
 from server.core.errors import Fatal, LeaseLost
 from server.sources.write_options import WriteOptions
+
+_RULES_NAMED_MAX: Final = 3
 
 
 async def finish_mirror(
@@ -41,8 +45,15 @@ async def finish_mirror(
             await runs.add_notices(connection, lease.run_id, (notice,))
         elif found.gone:
             _guard(found.active, found.gone, ledger.read, options)
-            count = await deactivate_gone(connection, spec, lease.run_id, restart_no)
-            await runs.note_deactivated(connection, lease.run_id, count)
+            done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
+            await runs.note_deactivated(connection, lease.run_id, done.count)
+            if done.refused:
+                rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
+                notice = (
+                    f"{len(done.refused)} rows that the source has no more are still switched on, because the table refused "
+                    f"to switch them off ({'; '.join(rules)})"
+                )
+                await runs.add_notices(connection, lease.run_id, (notice,))
         if not await hold_for_batch(connection, lease):
             raise LeaseLost(lease.run_id)
 

@@ -18,7 +18,9 @@ from dataclasses import replace
 from typing import Any
 
 from db.loaders.mirror import note_active_before
+from db.loaders.refusals import TargetRefused
 from db.loaders.staging import local_infile_allowed
+from db.loaders.target_check import check_target
 from db.records import Batch, Lease, LoadSpec, Run
 from db.repositories import runs, watermarks
 from db.repositories.batches import last_batch, read_totals
@@ -79,6 +81,7 @@ class RunLoop:
             spec = self._spec(plan, reader)
             if await self._is_repetition(spec, reader, checkpoint):
                 return
+            await self._check_target(spec)
             keys = await self._keys(plan, reader)
             await self._transfer(plan, spec, keys, reader, checkpoint)
             if spec.seen_by is not None:
@@ -87,6 +90,8 @@ class RunLoop:
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
+        except TargetRefused as error:
+            raise Fatal(error.reason, error.message, category="validation", next_step=error.next_step) from error
         finally:
             await reader.close()
 
@@ -157,6 +162,11 @@ class RunLoop:
             await record_repetition(database, self._run, self._restart_no, self._lease, last, reader.info.bytes_total)
         return last is not None
 
+    async def _check_target(self, spec: LoadSpec) -> None:
+        """Look for what would refuse every row, before the source is read through."""
+        async with self._context.database.read() as connection:
+            await check_target(connection, spec)
+
     async def _keys(self, plan: MappingPlan, reader: SourceReader) -> KeyRule:
         if not reader.info.rereadable or plan.identity == "row_number":
             return StreamedKeys(plan)
@@ -216,6 +226,8 @@ class RunLoop:
             wait=self._context.waits.of(self._run.id),
             first_batch_no=first_batch_no,
             errors_room=settings.rejects_stored_max - errors_stored,
+            refused_statements_max=settings.refused_statements_max,
+            refused_seconds_max=settings.refused_seconds_max,
         )
         # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
         loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1

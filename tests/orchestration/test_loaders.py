@@ -87,6 +87,61 @@ async def test_two_batches_whose_keys_are_one_to_the_collation_do_not_wait_for_e
         await database.close()
 
 
+async def test_a_batch_that_is_refused_for_a_row_of_an_earlier_one_loses_that_row_alone(
+    database_server: DatabaseServer,
+) -> None:
+    name = database_server.new_database()
+    database = Database(database_server.url(name), lock_wait_seconds=1)
+    try:
+        await migrate(database)
+        execute(database_server, name, "ALTER TABLE content_index ADD CONSTRAINT uq_title UNIQUE (title)")
+        writer, _ = await writer_for(database)
+        second = asyncio.create_task(writer.write(titled(2, x="same", y="other")))
+        for _look in range(10_000):
+            if await uncommitted(database_server, name) == 2:
+                break
+        else:
+            pytest.fail("the second batch was not written")
+        first = await writer.write(titled(1, z="same"))
+        ledger = (await second).ledger
+        assert (first.ledger.inserted, ledger.inserted, ledger.rejected) == (1, 1, 1)
+        assert await committed(database) == [1, 2]
+        assert await titles(database) == ["other", "same"]
+    finally:
+        await database.close()
+
+
+def titled(batch_no: int, **titles: str) -> WriteJob:
+    rows = songs(*({"external_id": id_, "title": title} for id_, title in titles.items()))
+    return WriteJob(batch_no, rows, (), Ledger(read=rows.height), {"n": batch_no}, 0, Origin)
+
+
+async def test_batches_with_refused_rows_are_written_at_once_and_add_up(database_server: DatabaseServer) -> None:
+    name = database_server.new_database()
+    database = Database(database_server.url(name))
+    try:
+        await migrate(database)
+        execute(database_server, name, "ALTER TABLE content_index ADD CONSTRAINT not_x CHECK (title <> 'X')")
+        writer, lease = await writer_for(database)
+
+        def numbered(changed: str) -> list[WriteJob]:
+            jobs = []
+            for batch_no in range(1, 7):
+                ids = [f"{batch_no}-{n}" for n in range(300)]
+                rows = {id_: "X" if n % 100 == batch_no else f"{changed}{id_}" for n, id_ in enumerate(ids)}
+                jobs.append(titled(batch_no, **rows))
+            return jobs
+
+        done = await asyncio.gather(*(writer.write(job) for job in numbered("t")))
+        assert [(b.ledger.inserted, b.ledger.rejected, b.ledger.balanced) for b in done] == [(297, 3, True)] * 6
+        again = BatchWriter(database, lease, 1, CONTENT, RetryPolicy(5, 600), FakeClock())
+        done = await asyncio.gather(*(again.write(job) for job in numbered("u")))
+        assert [(b.ledger.updated, b.ledger.rejected, b.ledger.balanced) for b in done] == [(297, 3, True)] * 6
+        assert len(await titles(database)) == 6 * 297
+    finally:
+        await database.close()
+
+
 async def uncommitted(database_server: DatabaseServer, name: str) -> int:
     """Rows that stand in the table, committed or not."""
 

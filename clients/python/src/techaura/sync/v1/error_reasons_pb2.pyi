@@ -88,6 +88,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The schedule was changed since the caller read it."""
     ERROR_REASON_OWNERS_LOST: _ErrorReason.ValueType  # 36
     """Owner after owner of the run was lost before a batch of it was committed."""
+    ERROR_REASON_TARGET_REFUSED: _ErrorReason.ValueType  # 37
+    """The target table would refuse every row: a column, a constraint or a trigger, which the error names."""
     ERROR_REASON_DATABASE_LOCKED: _ErrorReason.ValueType  # 38
     """Another connection to the database holds a lock that the run waits for."""
     ERROR_REASON_DATABASE_READ_ONLY: _ErrorReason.ValueType  # 39
@@ -166,6 +168,8 @@ ERROR_REASON_SCHEDULE_CHANGED: ErrorReason.ValueType  # 35
 """The schedule was changed since the caller read it."""
 ERROR_REASON_OWNERS_LOST: ErrorReason.ValueType  # 36
 """Owner after owner of the run was lost before a batch of it was committed."""
+ERROR_REASON_TARGET_REFUSED: ErrorReason.ValueType  # 37
+"""The target table would refuse every row: a column, a constraint or a trigger, which the error names."""
 ERROR_REASON_DATABASE_LOCKED: ErrorReason.ValueType  # 38
 """Another connection to the database holds a lock that the run waits for."""
 ERROR_REASON_DATABASE_READ_ONLY: ErrorReason.ValueType  # 39
