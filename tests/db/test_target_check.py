@@ -18,12 +18,6 @@ from tests.support.rules import Administrator
 ON_A_SERVER = pytest.mark.parametrize("database_url", [CHOSEN], indirect=True)
 
 
-@pytest.fixture
-def administrator(database: Database, request: pytest.FixtureRequest) -> Administrator:
-    server: DatabaseServer | None = None if database.is_sqlite else request.getfixturevalue("database_server")
-    return Administrator(database, server)
-
-
 async def look(database: Database) -> list[str]:
     """The columns that may refuse every row, if no trigger fills them."""
     async with database.read() as connection:
