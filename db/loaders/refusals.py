@@ -1,8 +1,8 @@
 """What a table's refusal of a row is, and what may be said of it.
 
-A row is refused by a rule: an error of a statement that writes rows is a refusal unless it is a passing fault (db/errors.py),
-one of access or of the schema, or one that ends more than its statement. So a constraint or a trigger of any kind is known
-here without being listed.
+A row is refused by what its values are: an error of a statement that writes rows is a refusal only where its number speaks
+of values, or of what a trigger's owner chose. Any other number is a fault of the database, and no row is blamed for it:
+one that passes is waited for, and one that stays ends the run (db/errors.py).
 
 The server's own words may hold values («Duplicate entry '...'»), so only names are taken from them. What a trigger raises
 is the table owner's text: it goes into the reject of the row, cut, and nowhere else.
@@ -18,7 +18,7 @@ from typing import Any, Final, Literal
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.errors import RefusedDatabaseError, TransientDatabaseError, translate
+from db.errors import RefusedDatabaseError
 
 _OWNERS_TEXT_MAX: Final = 200
 _DUPLICATE: Final = 1062
@@ -26,15 +26,21 @@ _DUPLICATE: Final = 1062
 _EXHAUSTED: Final = frozenset({1467, 167})
 _PACKET: Final = 1301
 _SIGNAL: Final = 1644
-# Database, table, column, routine or savepoint that is not there; syntax; a definer or a view that is not valid.
-_OF_THE_SCHEMA: Final = frozenset({1046, 1049, 1054, 1064, 1146, 1305, 1347, 1356, 1370, 1449})
-# The statement or the whole transaction was ended, whatever the row: lock table full, rollback, interrupted, too slow,
-# read-only, packet out of order or too long.
-_OF_THE_TRANSACTION: Final = frozenset({1153, 1156, 1157, 1180, 1181, 1206, 1317, 1792, 1836, 1969})
-# Numbers that no server gives to an error of its own: below its first real one, the driver's range, and what a SIGNAL
-# may choose freely.
-_DRIVERS_NUMBERS: Final = range(2000, 2100)
+# What a SIGNAL may choose freely: no server gives these to an error of its own.
 _OWNERS_NUMBERS: Final = (range(1000, 1004), range(2100, 3000), range(7000, 65536))
+# What a server says of the values of a row, by the class of its SQLSTATE, which the driver does not hand on.
+_OF_A_ROW: Final = frozenset(
+    # 23, integrity: duplicate, NULL, foreign keys, checks; 44 and partitions: no place for such a row.
+    {1022, 1048, 1062, 1169, 1216, 1217, 1369, 1451, 1452, 1526, 1557, 1586, 1748, 1761, 1762, 1859, 3819, 4025}
+    # 22, data: too long, out of range, no number, no time, division by zero, no text of that character set.
+    | {1263, 1264, 1265, 1292, 1300, 1301, 1365, 1366, 1367, 1406, 1411, 1416, 1441, 1690, 3037, 3055, 3156, 3157}
+    | set(range(3140, 3156))  # JSON
+    # 21 and regular expressions: what a trigger or a generated column computes of the row.
+    | {1139, 1172, 1242, 1329}
+    | set(range(3685, 3701))
+    # A column without a value, one that computes its own, and no further number.
+    | {1364, 1467, 1644, 1906, 3105, 167}
+)
 
 _CHECK: Final = frozenset({3819, 4025})
 _FOREIGN_KEY: Final = frozenset({1216, 1217, 1451, 1452})
@@ -149,13 +155,7 @@ def too_large(size_bytes: int, packet_bytes_max: int) -> Refusal:
 
 
 def _is_of_a_row(number: int) -> bool:
-    if number in _OF_THE_SCHEMA or number in _OF_THE_TRANSACTION or number in _DRIVERS_NUMBERS or number <= 0:
-        return False
-    if number in (_DUPLICATE, _SIGNAL) or any(number in numbers for numbers in _OWNERS_NUMBERS):
-        return True
-    # By the number alone: a text may hold anything.
-    fault = translate(DBAPIError("", None, Exception(number, "")))
-    return not isinstance(fault, TransientDatabaseError) and fault.reason == "DATABASE_REFUSED"
+    return number in _OF_A_ROW or any(number in numbers for numbers in _OWNERS_NUMBERS)
 
 
 def _on_mysql(number: int, text: str) -> Refusal:

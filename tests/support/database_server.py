@@ -119,7 +119,7 @@ class DatabaseServer:
             user="root",
             database=database,
             # A test may set what sessions begin with.
-            init_command="SET SESSION sql_select_limit = 18446744073709551615, sql_mode = ''",
+            init_command="SET SESSION sql_select_limit = 18446744073709551615",
             **({"charset": "utf8mb4", "autocommit": True} | arguments),
         )
 
