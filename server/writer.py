@@ -192,8 +192,9 @@ class BatchWriter:
                 self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
             except TransientDatabaseError as error:
-                # What took too long may have been the search for refused rows; it gets more time.
-                self._care = replace(self._care, is_careful=True)
+                if not error.code:
+                    # What took too long may have been the search for refused rows; it gets more time.
+                    self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
                 if self._wait.is_first_try:
                     text = error.message + await lock_holder(self._database, error)

@@ -56,6 +56,12 @@ def runs(texts: pl.Series, bytes_max: int) -> Iterator[tuple[int, int]]:
         start = end
 
 
+def text_bytes(rows: pl.DataFrame) -> pl.Series:
+    """The bytes of each row's text columns together. Escaped, a text is at most twice as long."""
+    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
+    return rows.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().cast(pl.Int64).fill_null(0))).to_series()
+
+
 def sizes(texts: pl.Series) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """The bytes of each row's text, with a comma."""
     return texts.str.len_bytes().to_numpy().astype(np.int64) + 1

@@ -19,6 +19,7 @@ import asyncio
 import io
 import secrets
 import weakref
+from collections.abc import Mapping
 from typing import Any, Final
 
 import aiomysql.connection
@@ -67,12 +68,17 @@ class _RegisteredContent:
 aiomysql.connection.LoadLocalFile = _RegisteredContent
 
 
-async def load_local(connection: AsyncConnection, table: str, rows: pl.DataFrame) -> None:
-    """Put rows into a table. What the server could not store as it is, it has damaged and warned of.
+async def load_local(
+    connection: AsyncConnection, table: str, rows: pl.DataFrame, fixed: Mapping[str, str] | None = None
+) -> int:
+    """Put rows into a table; answer how many the server has stored.
+
+    What it could not store as it is, it has damaged, or left out, and warned of.
 
     Args:
         table: a name of ours.
         rows: String and integer columns, named as those of the table; null becomes NULL.
+        fixed: columns that every row has alike, with their values as SQL.
 
     Raises:
         DatabaseError: by way of the connection's context.
@@ -82,14 +88,18 @@ async def load_local(connection: AsyncConnection, table: str, rows: pl.DataFrame
     content = await asyncio.to_thread(_content, rows)
     name = f"techaura-sync-{secrets.token_hex(8)}"
     quote = connection.dialect.identifier_preparer.quote
+    alike = "SET " + ", ".join(f"{quote(column)} = {value}" for column, value in fixed.items()) if fixed else ""
     offered = _registered.setdefault(driver, {})
     offered[name] = content, chunk_bytes
     try:
-        await connection.exec_driver_sql(
+        result = await connection.exec_driver_sql(
             f"LOAD DATA LOCAL INFILE '{name}' INTO TABLE {quote(table)} CHARACTER SET utf8mb4 "
             "FIELDS TERMINATED BY ',' OPTIONALLY ENCLOSED BY '\"' ESCAPED BY '' LINES TERMINATED BY '\\n' "
-            f"({', '.join(quote(column) for column in rows.columns)})"
+            f"({', '.join(quote(column) for column in rows.columns)}) {alike}",
+            # Without parameters the driver leaves the percent signs of the values alone.
+            execution_options={"no_parameters": True},
         )
+        return result.rowcount
     finally:
         offered.pop(name, None)
 

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.damage import UnlistedDamage, damaged_rows
-from db.loaders.insert_text import row_bytes_max, row_texts, runs, statement_bytes_max
+from db.loaders.insert_text import row_bytes_max, row_texts, runs, statement_bytes_max, text_bytes
 from db.loaders.local_infile import load_local
 from db.loaders.refusals import Refusal, TargetRefused, refusal_of, too_large
 from db.records import LoadSpec
@@ -40,7 +40,7 @@ _CHANGE_COLUMNS: Final = {
     "is_back": "0",
 }
 
-_Put = Callable[[AsyncConnection, str, pl.DataFrame], Awaitable[None]]
+_Put = Callable[[AsyncConnection, str, pl.DataFrame], Awaitable[object]]
 
 
 def staging_clause(target: Table, spec: LoadSpec) -> TableClause:
@@ -150,9 +150,7 @@ def _without_too_large(rows: pl.DataFrame, facts: ServerFacts) -> tuple[pl.DataF
     client could write or change such a row by a statement: it is the same row, and the same answer, in both ways.
     """
     bytes_max = row_bytes_max(facts.packet_bytes_max)
-    texts = [name for name, kind in rows.schema.items() if kind == pl.String]
-    plain = rows.select(pl.sum_horizontal(pl.col(texts).str.len_bytes().cast(pl.Int64).fill_null(0))).to_series()
-    # Escaped, a text is at most twice as long.
+    plain = text_bytes(rows)
     if (plain <= bytes_max // 2).all():
         return rows, {}
     needed = plain if facts.takes_local_infile else rows.select(_texts(rows)).to_series().str.len_bytes()
