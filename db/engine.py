@@ -185,13 +185,20 @@ def _mysql_engine(
     return engine
 
 
+def _make_writable(file: Path) -> None:
+    """Find out before the driver does: it tells no reason, and its thread may fall over the end of the program."""
+    place = file.parent
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        place = file
+        place.open("ab").close()
+    except OSError as error:
+        raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.strerror}") from error
+
+
 def _sqlite_engine(database: str, pool_size_max: int) -> AsyncEngine:
     if database != _IN_MEMORY:
-        folder = Path(database).parent
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise RefusedDatabaseError(f"the database folder {folder} cannot be made: {error.strerror}") from error
+        _make_writable(Path(database))
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=database),
         pool_size=pool_size_max,
