@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -199,26 +198,20 @@ def _mysql_engine(
     return engine
 
 
-def _open_file(path: Path) -> None:
-    """Make the file and its folder where they are missing.
-
-    Not left to the first connection: where that one fails, its thread may outlive the event loop that it answers to.
-
-    Raises:
-        RefusedDatabaseError: they cannot be made, or opened.
-    """
+def _make_writable(file: Path) -> None:
+    """Find out before the driver does: it tells no reason, and its thread may fall over the end of the program."""
+    place = file.parent
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        sqlite3.connect(path).close()
+        place.mkdir(parents=True, exist_ok=True)
+        place = file
+        place.open("ab").close()
     except OSError as error:
-        raise RefusedDatabaseError(f"the database folder {path.parent} cannot be made: {error.strerror}") from error
-    except sqlite3.OperationalError as error:
-        raise RefusedDatabaseError(f"the database file {path} cannot be used: {error}") from error
+        raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.strerror}") from error
 
 
 def _sqlite_engine(database: str, pool_size_max: int) -> AsyncEngine:
     if database != _IN_MEMORY:
-        _open_file(Path(database))
+        _make_writable(Path(database))
     engine = create_async_engine(
         URL.create("sqlite+aiosqlite", database=database),
         pool_size=pool_size_max,

@@ -216,7 +216,7 @@ def test_what_waiting_does_not_mend_is_refused_at_once(
         ("mysql+aiomysql://u:qzx@/ta?unix_socket=/nowhere/s.sock", "/nowhere/s.sock"),
         ("sqlite+aiosqlite:///sync.db?foo=1", "takes none"),
         ("sqlite+aiosqlite://sync.db", "three slashes"),
-        ("sqlite+aiosqlite:///.", "unable to open database file"),
+        ("sqlite+aiosqlite:///.", "the database at . cannot be used: Is a directory"),
     ],
 )
 @pytest.mark.parametrize("command", ["serve", "migrate"])
