@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, Table, and_, func, select, true
+from typing import Final
+
+from sqlalchemy import ColumnElement, Table, and_, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import LoadSpec
@@ -17,6 +19,12 @@ def of_source(target: Table, spec: LoadSpec) -> ColumnElement[bool]:
     return and_(true(), *(target.c[name] == spec.constants[name] for name in fixed))
 
 
+_UNIQUE_INDEXES: Final = text(
+    "SELECT INDEX_NAME, COLUMN_NAME FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() "
+    "AND TABLE_NAME = :name AND NON_UNIQUE = 0 ORDER BY INDEX_NAME, SEQ_IN_INDEX"
+)
+
+
 async def has_rows(connection: AsyncConnection, spec: LoadSpec) -> bool:
     """Whether the target has any row of the load's source."""
     target = metadata.tables[spec.table]
@@ -25,10 +33,25 @@ async def has_rows(connection: AsyncConnection, spec: LoadSpec) -> bool:
 
 
 async def count_rows(connection: AsyncConnection, spec: LoadSpec) -> int:
-    """The target's rows of the load's source."""
+    """The target's rows of the load's source.
+
+    MySQL would take the index on source_type alone and look each row up for the rest: six times as long.
+    """
     target = metadata.tables[spec.table]
-    found = await connection.execute(select(func.count()).select_from(target).where(of_source(target, spec)))
-    return int(found.scalar_one())
+    query = select(func.count()).select_from(target).where(of_source(target, spec))
+    index = await _key_index(connection, spec) if connection.dialect.name != "sqlite" else None
+    if index is not None:
+        hint = f"FORCE INDEX ({connection.dialect.identifier_preparer.quote(index)})"
+        query = query.with_hint(target, hint, "mysql").with_hint(target, hint, "mariadb")
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def _key_index(connection: AsyncConnection, spec: LoadSpec) -> str | None:
+    """The name of the unique index over the load's key, which in an adopted table is the bot's; None without one."""
+    indexes: dict[str, list[str]] = {}
+    for index, column in await connection.execute(_UNIQUE_INDEXES, {"name": spec.table}):
+        indexes.setdefault(index, []).append(column.lower())
+    return next((index for index, columns in indexes.items() if columns == list(spec.key)), None)
 
 
 async def first_row_number(connection: AsyncConnection, source_type: str, source_identifier: str) -> int | None:
