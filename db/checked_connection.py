@@ -108,6 +108,11 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
             self._writer.transport.abort()
         super().close()
 
+    def break_off(self) -> None:
+        """End whatever is under way: whoever waits for an answer is told that the connection is lost."""
+        if self._writer is not None:
+            self._writer.transport.abort()
+
     def _set_keep_alive(self) -> None:
         super()._set_keep_alive()
         found = self._writer.get_extra_info("socket")

@@ -11,6 +11,7 @@ import os
 import socket
 import ssl
 import struct
+import weakref
 from collections.abc import Sequence
 from typing import Final
 
@@ -42,6 +43,9 @@ _ADVICE: Final = {
 _CERT_DOUBT: Final = "; the server may not accept ssl_cert"
 
 
+_UNREACHABLE: Final = 2003
+
+
 class Connector:
     """Makes the connections of one database.
 
@@ -58,6 +62,7 @@ class Connector:
         self._tls = url.tls
         self._order = AddressOrder(url.addresses)
         self._timeout_seconds = timeout_seconds
+        self._live: weakref.WeakSet[CheckedConnection] = weakref.WeakSet()
         self._arguments = {
             "user": url.user,
             # The driver encodes it so: what arrives are these very bytes.
@@ -78,18 +83,26 @@ class Connector:
             DatabaseError: none can be.
             pymysql.err.Error: a server has said no, in its own words.
         """
-        faults: list[DatabaseError] = []
+        faults: dict[Address, DatabaseError] = {}
         for address in self._order.in_turn():
             try:
                 connection = await self._connected(address)
             except (TransientDatabaseError, RefusedTlsError) as fault:
                 self._order.pass_over(address)
-                faults.append(fault)
+                faults[address] = fault
             else:
                 if (left := self._order.use(address)) is not None:
                     log.warning("database_host_changed", action="connect", left=str(left), now=str(address))
+                    if left in faults and faults[left].code == _UNREACHABLE:
+                        self._break_off(left)
+                self._live.add(connection)
                 return connection
-        raise _summed_up(faults)
+        raise _summed_up(list(faults.values()))
+
+    def _break_off(self, address: Address) -> None:
+        """End what is under way with a host that answers nobody: it would be waited for until the transaction's limit."""
+        for connection in [each for each in self._live if each.address == address]:
+            connection.break_off()
 
     def leave(self, connection: CheckedConnection) -> None:
         """A connection's server is not to be used now: connect to another one next."""
@@ -156,7 +169,7 @@ def _summed_up(faults: Sequence[DatabaseError]) -> DatabaseError:
 
 
 def _unreachable(address: Address, why: str) -> TransientDatabaseError:
-    return TransientDatabaseError(f"cannot connect to {address} ({why})", 2003)
+    return TransientDatabaseError(f"cannot connect to {address} ({why})", _UNREACHABLE)
 
 
 def _why(cause: BaseException | None) -> str:

@@ -39,8 +39,8 @@ _SESSION_SQL = (
     # A worker that is stopped or cut off inside a transaction must not keep its run from the next one for hours, also
     # where the next one cannot end its sessions (sessions.py). MySQL has no such limit for transactions only; there
     # connections that wait in the pool are ended and made anew as well.
-    "/*M!100300 , idle_transaction_timeout = {idle_transaction_seconds} */"
-    "/*!80000 , wait_timeout = {idle_connection_seconds} */"
+    "/*M!100300 , idle_transaction_timeout = {idle_transaction_seconds}, tx_read_only = 0 */"
+    "/*!80000 , wait_timeout = {idle_connection_seconds}, transaction_read_only = 0 */"
 )
 _IDLE_CONNECTION_SECONDS_MIN = 30
 _IN_MEMORY = ":memory:"

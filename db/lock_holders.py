@@ -9,7 +9,8 @@ from sqlalchemy import text
 from db.engine import Database
 from db.errors import DatabaseError
 
-_LOCK_CODE: Final = 1205
+# «Lock wait timeout exceeded».
+LOCK_WAIT_CODE: Final = 1205
 # Only a user with PROCESS may look; to any other the holder stays unknown.
 _LONGEST: Final = text(
     "SELECT t.trx_mysql_thread_id AS id, p.user AS user, p.host AS host, "
@@ -22,7 +23,7 @@ _LOOK_SECONDS_MAX: Final = 5.0
 
 async def lock_holder(database: Database, error: DatabaseError) -> str:
     """A clause on the transaction that is open for longest, beginning with «; », after a wait for a lock; else empty."""
-    if error.code != _LOCK_CODE or database.is_sqlite:
+    if error.code != LOCK_WAIT_CODE or database.is_sqlite:
         return ""
     try:
         async with database.read(timeout_seconds=_LOOK_SECONDS_MAX) as connection:

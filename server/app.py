@@ -23,6 +23,7 @@ from db.engine import Database
 from db.inspection.findings import Finding
 from db.inspection.look import look_at
 from db.migrate import HEAD_REVISION
+from db.url import parse_url
 from server.core.circuit import Circuits
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
@@ -203,6 +204,9 @@ async def check_only(settings: Settings) -> list[Finding]:
     Raises:
         DatabaseUrlError, DatabaseError
     """
+    if parse_url(settings.database_url.get_secret_value()).is_sqlite:
+        # There is nothing to look at in an embedded database, and to open one would make its file.
+        return []
     database = open_database(settings)
     try:
         return await look_at(database)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -22,7 +22,7 @@ from db.errors import TransientDatabaseError
 from db.loaders.refusals import RowsRefused
 from db.loaders.sparing import Care
 from db.loaders.upsert import LoadResult, load
-from db.lock_holders import lock_holder
+from db.lock_holders import LOCK_WAIT_CODE, lock_holder
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
 from db.repositories.content import has_rows
@@ -33,6 +33,9 @@ from server.core.clock import Clock
 from server.core.errors import LeaseLost
 from server.core.retry import GiveUp, RetryPolicy, decide
 from server.core.waits import Wait
+
+# A notice is not worth more of the run's time.
+_NOTICE_SECONDS_MAX: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +199,7 @@ class BatchWriter:
                     # What took too long may have been the search for refused rows; it gets more time.
                     self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
-                if self._wait.is_first_try:
-                    text = error.message + await lock_holder(self._database, error)
-                    self._wait.failed(text, error.code, error.reason, error.statement)
-                else:
-                    self._wait.failed(error.message, error.code, error.reason, error.statement)
+                await self._say_wait(error)
                 decision = decide(
                     self._policy,
                     retryable=True,
@@ -219,13 +218,27 @@ class BatchWriter:
                 await self._note_wait()
                 return batch
 
+    async def _say_wait(self, error: TransientDatabaseError) -> None:
+        """Say once what is waited for. A database that is only locked takes the notice, so that every replica tells it."""
+        if not self._wait.is_first_try:
+            self._wait.failed(error.message, error.code, error.reason, error.statement)
+            return
+        text = error.message + await lock_holder(self._database, error)
+        self._wait.failed(text, error.code, error.reason, error.statement)
+        if error.code == LOCK_WAIT_CODE:
+            await self._add_notice(text)
+
     async def _note_wait(self) -> None:
-        """Say on the run what it waited for. Where that fails the log has it, and the run goes on."""
+        """Say on the run how long it waited."""
         notice = self._wait.passed()
         if notice:
-            with contextlib.suppress(TransientDatabaseError):
-                async with self._database.write() as connection:
-                    await add_notices(connection, self._lease.run_id, (notice,))
+            await self._add_notice(notice)
+
+    async def _add_notice(self, notice: str) -> None:
+        """Where that fails the log has it, and the run goes on."""
+        with contextlib.suppress(TransientDatabaseError):
+            async with self._database.write(timeout_seconds=_NOTICE_SECONDS_MAX) as connection:
+                await add_notices(connection, self._lease.run_id, (notice,))
 
     async def _write_once(self, job: WriteJob, mark: int) -> tuple[Batch, int]:
         seconds_max = self._refused_seconds_max if self._care.is_careful else None

@@ -19,13 +19,22 @@ async def look_at(database: Database) -> list[Finding]:
     """
     if database.is_sqlite:
         return []
-    to_migrate = await current_revision(database) != HEAD_REVISION
     found = [
-        *await missing_privileges(database, to_migrate=to_migrate),
+        *await missing_privileges(database, to_migrate=await _is_to_migrate(database)),
         *await server_findings(database),
         *await table_findings(database),
     ]
     return sorted(found, key=lambda finding: finding.severity != "refuses")
+
+
+async def _is_to_migrate(database: Database) -> bool:
+    try:
+        return await current_revision(database) != HEAD_REVISION
+    except RefusedDatabaseError as error:
+        if error.reason != "DATABASE_DENIED":
+            raise
+        # Not even the recorded revision may be read: that is found among the privileges.
+        return False
 
 
 def refuse(findings: list[Finding]) -> None:

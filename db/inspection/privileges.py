@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.errors import TransientDatabaseError, translate
 from db.inspection.findings import Finding
+from db.migrate import VERSION_TABLE
 from db.schema import metadata
 
 _PROBE: Final = "sync_privilege_probe"
@@ -61,6 +62,9 @@ async def missing_privileges(database: Database, *, to_migrate: bool) -> list[Fi
                 # Who may not make a table at all may not make one with a foreign key.
                 if not (privilege == "REFERENCES" and "CREATE" in lacking) and await _is_denied(connection, statement):
                     lacking[privilege] = []
+            # The first table that anyone reads, whether it is there or not.
+            if await _is_denied(connection, f"SELECT 1 FROM {VERSION_TABLE} WHERE FALSE"):
+                lacking["SELECT"] = [VERSION_TABLE]
             if await _is_temporary_denied(connection):
                 lacking["CREATE TEMPORARY TABLES"] = []
             for table in await _tables(connection):

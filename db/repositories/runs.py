@@ -181,6 +181,15 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     return None if found.conflicts else found
 
 
+async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
+    """Let no later run take this one's reading of the source for its own: something of it was left undone."""
+    await connection.execute(
+        update(sync_runs)
+        .where(_R.id == run_id)
+        .values(source_fingerprint=None, source_digest=None, revision=_R.revision + 1)
+    )
+
+
 async def note_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
     """Store the digest of the whole source, once it has been read through."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(source_digest=digest))

@@ -15,14 +15,18 @@ from typing import Final
 
 from db.engine import Database
 from db.loaders.mirror import count_gone, deactivate_gone, forget_seen
-from db.records import Lease, LoadSpec
+from db.loaders.refusals import Refusal
+from db.records import ErrorRow, Lease, LoadSpec
 from db.repositories import runs
 from db.repositories.batches import read_totals
+from db.repositories.errors import insert_errors
 from db.repositories.leases import hold_for_batch
 from server.core.errors import Fatal, LeaseLost
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
+# Rows that stay switched on, as errors of the run; the notice counts all.
+_ERRORS_MAX: Final = 1000
 
 
 async def finish_mirror(
@@ -48,12 +52,15 @@ async def finish_mirror(
             done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
             await runs.note_deactivated(connection, lease.run_id, done.count)
             if done.refused:
+                refusals = list(done.refused.items())[:_ERRORS_MAX]
                 rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
                 notice = (
                     f"{len(done.refused)} rows that the source has no more are still switched on, because the table refused "
                     f"to switch them off ({'; '.join(rules)})"
                 )
                 await runs.add_notices(connection, lease.run_id, (notice,))
+                await insert_errors(connection, lease.run_id, restart_no, [_still_on(each) for each in refusals])
+                await runs.forget_reading(connection, lease.run_id)
         if not await hold_for_batch(connection, lease):
             raise LeaseLost(lease.run_id)
 
@@ -64,6 +71,17 @@ async def forget_ended(database: Database) -> None:
     while more:
         async with database.write() as connection:
             more = await forget_seen(connection)
+
+
+def _still_on(refused: tuple[int, Refusal]) -> ErrorRow:
+    """A row of the table, not of the source, that could not be switched off."""
+    target_id, refusal = refused
+    return ErrorRow(
+        error_type="validation",
+        error_code=refusal.kind,
+        message=f"row {target_id} of the table is gone from the source and still switched on: {refusal.text}",
+        retryable=False,
+    )
 
 
 def _guard(active: int, gone: int, read: int, options: WriteOptions) -> None:

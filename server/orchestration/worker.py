@@ -161,7 +161,8 @@ class Worker:
         while True:
             error, rule = await self._outcome_once(lease, signals)
             if not isinstance(error, TransientDatabaseError):
-                wait.passed()
+                if not isinstance(error, RunStopped):
+                    wait.passed()
                 return error, rule
             wait.failed(error.message, error.code, error.reason, error.statement)
             if signals.batches_written > reached:

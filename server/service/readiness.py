@@ -22,6 +22,8 @@ from server.orchestration.loops import repeated
 log = structlog.get_logger()
 
 _LOOK = text("SELECT 1 FROM sync_runs LIMIT 1")
+# A failover: nothing can be triggered while it lasts.
+_IS_READ_ONLY = text("SELECT @@read_only")
 
 
 class Readiness:
@@ -61,6 +63,8 @@ class Readiness:
         try:
             async with asyncio.timeout(seconds), self._database.read() as connection:
                 await connection.execute(_LOOK)
+                if connection.dialect.name != "sqlite" and (await connection.execute(_IS_READ_ONLY)).scalar_one():
+                    return TransientDatabaseError("the database is read-only", 0, "DATABASE_READ_ONLY")
         except DatabaseError as error:
             return error
         except TimeoutError:

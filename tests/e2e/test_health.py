@@ -86,6 +86,11 @@ def denied(server: DatabaseServer) -> Callable[[], None]:
     return lambda: run("ALTER USER bot@'%' IDENTIFIED BY 'p'")
 
 
+def read_only(server: DatabaseServer) -> Callable[[], None]:
+    server.execute("SET GLOBAL read_only = 1")
+    return lambda: server.execute("SET GLOBAL read_only = 0") and None
+
+
 def table_gone(server: DatabaseServer) -> Callable[[], None]:
     def run(sql: str) -> None:
         with server.connect("health") as connection, connection.cursor() as cursor:
@@ -101,6 +106,7 @@ def table_gone(server: DatabaseServer) -> Callable[[], None]:
         (killed, "DATABASE_UNAVAILABLE"),
         (frozen, "DATABASE_UNAVAILABLE"),
         (denied, "DATABASE_DENIED"),
+        (read_only, "DATABASE_READ_ONLY"),
         (table_gone, "DATABASE_REFUSED"),
     ],
 )
@@ -218,7 +224,7 @@ def test_a_server_that_stops_says_so_until_it_is_gone(tmp_path: Path, database_s
 
 
 def _waits_for_a_lock(database_server: DatabaseServer) -> bool:
-    sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE time_ms > 300 AND info LIKE '%content_index%'"
+    sql = "SELECT COUNT(*) FROM information_schema.processlist WHERE time >= 1 AND info LIKE '%content_index%'"
     with database_server.connect() as connection, connection.cursor() as cursor:
         cursor.execute(sql)
         # This look is one of them, but a young one.
