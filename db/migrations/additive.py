@@ -32,6 +32,7 @@ from db.schema import metadata
 # Table, column and key «exists already»: a replica that migrates at the same time was faster.
 _EXISTS_CODES: Final = frozenset({1050, 1060, 1061, 1826, 1022})
 _LOOKS_MAX: Final = 10
+_DONE: Final = "nothing_is_missing"
 
 # Also added to tables that the bot made: without a foreign key sync_errors has no index on its run.
 _NEEDED_INDEXES: Final = frozenset({"idx_sync_errors_sync_run_id", "idx_sync_runs_source_key_status"})
@@ -39,6 +40,9 @@ _NEEDED_INDEXES: Final = frozenset({"idx_sync_errors_sync_run_id", "idx_sync_run
 
 def add_missing(context: MigrationContext) -> None:
     """Create the tables that are missing, and the columns missing in those that are there.
+
+    That brings a database to the present schema from wherever it is; the revisions after the first of an upgrade find
+    it done.
 
     Args:
         context: of the migration; its option `say` is told what the database has to do without.
@@ -49,6 +53,8 @@ def add_missing(context: MigrationContext) -> None:
     connection, say = context.connection, context.opts["say"]
     if connection is None:
         raise ValueError("a migration needs a connection")
+    if context.opts.get(_DONE):
+        return
     present = set(inspect(connection).get_table_names())
     for table in metadata.sorted_tables:
         if table.name not in present:
@@ -56,6 +62,7 @@ def add_missing(context: MigrationContext) -> None:
             continue
         _add_columns(connection, table)
         _add_needed_indexes(connection, table, say)
+    context.opts[_DONE] = True
 
 
 def _add_columns(connection: Connection, table: Table) -> None:
