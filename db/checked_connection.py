@@ -104,8 +104,7 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
 
     def close(self) -> None:
         """Close at once, whatever has not been sent yet."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+        self.break_off()
         super().close()
 
     def break_off(self) -> None:

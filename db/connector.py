@@ -32,6 +32,7 @@ _TOO_MANY: Final = frozenset({1040, 1203, 1226})
 _COMES_OR_GOES: Final = frozenset({1053, 1077, 1079, 1927, 4031})
 _DENIED: Final = 1045
 _TLS_WANTED: Final = 3159
+_UNREACHABLE: Final = 2003
 # What the driver raises over bytes that are no MySQL.
 _GIBBERISH: Final = (struct.error, LookupError, AssertionError, ValueError)
 _ADVICE: Final = {
@@ -41,9 +42,6 @@ _ADVICE: Final = {
     ),
 }
 _CERT_DOUBT: Final = "; the server may not accept ssl_cert"
-
-
-_UNREACHABLE: Final = 2003
 
 
 class Connector:
@@ -130,7 +128,7 @@ class Connector:
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError) and (refusal := _tls_refusal(address, cause)) is not None:
             return refusal
-        if code in (2002, 2003, 2006, SERVER_LOST):
+        if code in (2002, _UNREACHABLE, 2006, SERVER_LOST):
             # TLS 1.3 lets the client finish before the server has looked at its certificate, and a reset may overtake the
             # server's reason.
             is_doubtful = connection.is_encrypted and self._tls is not None and self._tls.cert

@@ -7,7 +7,7 @@ from typing import Final
 from sqlalchemy import text
 
 from db.engine import Database
-from db.errors import DatabaseError
+from db.errors import DatabaseError, TransientDatabaseError
 
 # «Lock wait timeout exceeded».
 LOCK_WAIT_CODE: Final = 1205
@@ -21,17 +21,16 @@ _LONGEST: Final = text(
 _LOOK_SECONDS_MAX: Final = 5.0
 
 
-async def lock_holder(database: Database, error: DatabaseError) -> str:
-    """A clause on the transaction that is open for longest, beginning with «; », after a wait for a lock; else empty."""
+async def with_lock_holder(database: Database, error: TransientDatabaseError) -> TransientDatabaseError:
+    """The fault, after a wait for a lock with a clause on the transaction that is open for longest, where one may look."""
     if error.code != LOCK_WAIT_CODE or database.is_sqlite:
-        return ""
+        return error
     try:
         async with database.read(timeout_seconds=_LOOK_SECONDS_MAX) as connection:
             found = (await connection.execute(_LONGEST)).one_or_none()
     except DatabaseError:
-        return ""
+        return error
     if found is None:
-        return ""
-    return (
-        f"; open for longest is the transaction of connection {found.id} ({found.user}@{found.host}, {found.seconds} s)"
-    )
+        return error
+    who = f"connection {found.id} ({found.user}@{found.host}, {found.seconds} s)"
+    return error.of(f"{error.message}; open for longest is the transaction of {who}")

@@ -16,7 +16,7 @@ from db.engine import Database
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 from db.inspection.findings import Finding
 from db.inspection.look import look_at, refuse
-from db.lock_holders import lock_holder
+from db.lock_holders import with_lock_holder
 from db.migrate import migrate
 from server.core.clock import Clock
 from server.core.config import Settings
@@ -63,11 +63,7 @@ async def _migrate(database: Database, clock: Clock, settings: Settings) -> bool
     ends = clock.monotonic_seconds() + settings.migrate_wait_seconds
 
     async def go_on(error: TransientDatabaseError, _faults: int) -> bool:
-        if wait.is_first_try:
-            message = error.message + await lock_holder(database, error)
-            wait.failed(message, error.code, error.reason, error.statement)
-        else:
-            wait.failed(error.message, error.code, error.reason, error.statement)
+        wait.failed(await with_lock_holder(database, error) if wait.is_first_try else error)
         if clock.monotonic_seconds() >= ends:
             return False
         await clock.sleep(_GIVE_WAY_SECONDS)

@@ -22,7 +22,7 @@ from db.errors import TransientDatabaseError
 from db.loaders.refusals import RowsRefused
 from db.loaders.sparing import Care
 from db.loaders.upsert import LoadResult, load
-from db.lock_holders import LOCK_WAIT_CODE, lock_holder
+from db.lock_holders import LOCK_WAIT_CODE, with_lock_holder
 from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
 from db.repositories.content import has_rows
@@ -220,13 +220,12 @@ class BatchWriter:
 
     async def _say_wait(self, error: TransientDatabaseError) -> None:
         """Say once what is waited for. A database that is only locked takes the notice, so that every replica tells it."""
-        if not self._wait.is_first_try:
-            self._wait.failed(error.message, error.code, error.reason, error.statement)
-            return
-        text = error.message + await lock_holder(self._database, error)
-        self._wait.failed(text, error.code, error.reason, error.statement)
-        if error.code == LOCK_WAIT_CODE:
-            await self._add_notice(text)
+        is_first = self._wait.is_first_try
+        if is_first:
+            error = await with_lock_holder(self._database, error)
+        self._wait.failed(error)
+        if is_first and error.code == LOCK_WAIT_CODE:
+            await self._add_notice(error.message)
 
     async def _note_wait(self) -> None:
         """Say on the run how long it waited."""

@@ -7,7 +7,7 @@ change meanwhile, the log has two lines of it: the first fault in words, and the
 from __future__ import annotations
 
 from collections import Counter
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,6 +17,19 @@ log = structlog.get_logger()
 
 # A shorter wait is worth its two lines in the log, and no notice on the run.
 _NOTED_SECONDS_MIN: Final = 1.0
+
+
+class Fault(Protocol):
+    """What a try failed by; a DatabaseError is one (db/errors.py).
+
+    Args:
+        message: what is waited for, fit for a caller.
+    """
+
+    message: str
+    code: int
+    reason: str
+    statement: str
 
 
 class Wait:
@@ -39,17 +52,14 @@ class Wait:
         """Whether nothing is waited for yet."""
         return not self.text
 
-    def failed(self, text: str, code: int, reason: str, statement: str) -> None:
-        """A try failed, and another one follows.
-
-        Args:
-            text: what is waited for, fit for a caller.
-            code, reason, statement: of the fault; see db/errors.py.
-        """
+    def failed(self, fault: Fault) -> None:
+        """A try failed, and another one follows."""
         if self.is_first_try:
-            self.text, self._since = text, self._clock.monotonic_seconds()
-            self._log.warning("waiting", reason=reason, error=text, code=code, statement=statement)
-        self._codes[code] += 1
+            self.text, self._since = fault.message, self._clock.monotonic_seconds()
+            self._log.warning(
+                "waiting", reason=fault.reason, error=fault.message, code=fault.code, statement=fault.statement
+            )
+        self._codes[fault.code] += 1
 
     def passed(self) -> str:
         """A try succeeded; answer what a person should know of the wait, empty when there was none worth telling."""

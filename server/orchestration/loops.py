@@ -31,7 +31,7 @@ async def repeated(
             await step()
             wait.passed()
         except DatabaseError as error:
-            wait.failed(error.message, error.code, error.reason, error.statement)
+            wait.failed(error)
         except Exception:
             log.exception("loop_fault", action=action)
         await pause()

@@ -164,7 +164,7 @@ class Worker:
                 if not isinstance(error, RunStopped):
                     wait.passed()
                 return error, rule
-            wait.failed(error.message, error.code, error.reason, error.statement)
+            wait.failed(error)
             if signals.batches_written > reached:
                 attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
             attempt += 1

@@ -89,9 +89,7 @@ def index_columns(server: DatabaseServer, name: str, table: str) -> set[str]:
 
 
 def execute(server: DatabaseServer, name: str, *statements: str) -> None:
-    with server.connect(name) as connection, connection.cursor() as cursor:
-        for statement in statements:
-            cursor.execute(statement)
+    server.execute(*statements, database=name)
 
 
 async def test_a_database_of_the_first_revision_gets_what_came_after(database_server: DatabaseServer) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from tests.support.database_server import free_port
 
 JSON_SERVER = Path(__file__).parents[1] / "servers" / "node_modules" / "json-server" / "lib" / "cli" / "bin.js"
 
@@ -41,7 +42,7 @@ def json_server(folder: Path, document: Mapping[str, Any]) -> Iterator[str]:
     assert JSON_SERVER.exists(), "json-server is not installed: scripts/test does it (npm ci in tests/servers)"
     path = folder / "db.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    command = ["node", str(JSON_SERVER), "--host", "127.0.0.1", "--port", str(_free_port()), str(path)]
+    command = ["node", str(JSON_SERVER), "--host", "127.0.0.1", "--port", str(free_port()), str(path)]
     with _running(command, r"Home\s+(http://127\.0\.0\.1:\d+)") as url:
         yield url
 
@@ -69,9 +70,3 @@ def _running(command: list[str], ready: str) -> Iterator[str]:
             process.wait(timeout=10)
             if emptying.ident is not None:
                 emptying.join(timeout=10)
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
