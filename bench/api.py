@@ -159,7 +159,7 @@ def main() -> None:
         sources(chosen.items, Path(name) / "datasette") as kinds,
     ):
         environ = environment(server.url(server.new_database()), Path(name), **AS_BY_DEFAULT)
-        with service_running(Path(name), environ) as service, PeakMemory(service.process.pid) as memory:
+        with service_running(Path(name), environ, installed=True) as service, PeakMemory(service.process.pid) as memory:
             for number in range(chosen.rounds):
                 for kind in kinds:
                     found = {

@@ -218,7 +218,7 @@ def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
 
 def _service(server: DatabaseServer, database: str, folder: Path) -> AbstractContextManager[Service]:
     environ = environment(server.url(database), folder, LEASE_TTL_SECONDS=30, HEARTBEAT_INTERVAL_SECONDS=5)
-    return service_running(folder, environ)
+    return service_running(folder, environ, installed=True)
 
 
 def _migrate(server: DatabaseServer, database: str) -> None:

@@ -17,6 +17,7 @@ from db.errors import RefusedDatabaseError
 from db.migrate import HEAD_REVISION, current_revision, migrate
 from db.schema import metadata
 from tests.support.database_server import DatabaseServer
+from tests.support.programs import spawn
 from tests.support.service import PROGRAM, environment
 
 # The bot's tables as contract.md, section 2, lists them.
@@ -134,8 +135,7 @@ async def test_a_database_of_a_newer_program_is_refused(database_url: str) -> No
 def test_replicas_that_start_at_once_do_not_collide(database_url: str, tmp_path: Path) -> None:
     environ = environment(database_url, tmp_path)
     replicas = [
-        subprocess.Popen([PROGRAM, "migrate"], env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(5)
+        spawn(PROGRAM, "migrate", env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(5)
     ]
     outcomes = [(replica.communicate(timeout=60), replica.returncode) for replica in replicas]
     assert [code for _output, code in outcomes] == [0] * 5, outcomes

@@ -18,6 +18,7 @@ from db.engine import Database
 from db.errors import DatabaseError, DatabaseUrlError, RefusedDatabaseError, TransientDatabaseError
 from tests.support.database_server import CHOSEN, PASSWORD, USER, DatabaseServer, server_running
 from tests.support.greeting_proxy import greeting_proxy, without_tls
+from tests.support.programs import run
 from tests.support.service import PROGRAM, environment
 from tests.support.tls import TestAuthority
 
@@ -333,13 +334,6 @@ async def test_the_authorities_of_the_system_do_without_ssl_ca(
 
 @pytest.mark.parametrize("command", ["serve", "migrate"])
 def test_the_program_refuses_at_once_in_one_line(tls_server: TlsServer, tmp_path: Path, command: str) -> None:
-    done = subprocess.run(
-        [PROGRAM, command],
-        env=environment(tls_server.url("ssl=verify-identity"), tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = run(PROGRAM, command, env=environment(tls_server.url("ssl=verify-identity"), tmp_path))
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "certificate" in done.stderr, done.stderr

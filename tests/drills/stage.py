@@ -21,8 +21,7 @@ from tests.drills.exactness import Violation, query
 from tests.drills.fault_proxy import FaultProxy, ProxyThread, Strike
 from tests.drills.statements import Statement
 from tests.support.database_server import DatabaseServer, server_running
-from tests.support.launcher import Launcher
-from tests.support.service import Service, environment
+from tests.support.service import Service, environment, start_service
 
 LOADERS: Final = 2
 _END_SECONDS_MAX: Final = 120.0
@@ -56,7 +55,6 @@ class Stage:
         self._generations = [0] * replicas
         # Which owners began a batch: (run id, batch number) -> (replica, generation).
         self._begun: dict[tuple[int, int], set[tuple[int, int]]] = defaultdict(set)
-        self._launcher = Launcher()
         self._pool = ThreadPoolExecutor(max_workers=max(1, replicas))
         self._starting: dict[int, Future[Service]] = {}
         self._eye: pymysql.connections.Connection | None = None
@@ -99,7 +97,7 @@ class Stage:
         folder = self.folder / f"replica-{index}"
         folder.mkdir(exist_ok=True)
         url = self.database_server.url(self.database, port=self.proxies[index].port)
-        service = self._launcher.start(folder, environment(url, self.data_root, **self.settings))
+        service = start_service(folder, environment(url, self.data_root, **self.settings), command="server")
         self.replicas[index] = service
         return service
 
@@ -150,7 +148,6 @@ class Stage:
             if service is not None and service.process.poll() is None:
                 service.process.kill()
             self._close(service)
-        self._launcher.close()
         self.blink()
 
     # ---- runs

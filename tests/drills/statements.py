@@ -32,6 +32,7 @@ _KINDS: Final = [
         ("note_source", r"^UPDATE sync_runs SET.*source_fingerprint"),
         ("note_digest", r"^UPDATE sync_runs SET.*content_digest"),
         ("lock_run", r"^SELECT.*FROM sync_runs.*FOR UPDATE"),
+        ("look_at_run", r"^SELECT.*FROM sync_runs\s+WHERE sync_runs\.id = \d+\s*$"),
         ("count_errors", r"^SELECT count.*FROM sync_errors"),
         ("count_target", r"^SELECT count.*FROM content_index"),
         ("is_target_empty", r"^SELECT.*FROM content_index"),

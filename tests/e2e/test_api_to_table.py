@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import pytest
 from techaura_sync import SyncClient, SyncServiceError
 
 from tests.e2e.test_csv_to_table import rows
+from tests.support import programs
 from tests.support.items_api import items_api
-from tests.support.service import PROGRAM, Service
+from tests.support.service import Service
 
 
 def options(token: object = "t0ken", **more: Any) -> dict[str, Any]:
@@ -70,8 +70,8 @@ def test_a_next_step_for_a_person_is_shown_over_grpc_rest_and_on_the_command_lin
         with pytest.raises(SyncServiceError) as caught:
             client.status(99_999_999)
     assert caught.value.next_step == "list the runs to find the id"
-    command = [PROGRAM.with_name("techaura-sync"), "--target", service.grpc_target, "status", str(run["syncRunId"])]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    asked = ("--target", service.grpc_target, "status", str(run["syncRunId"]))
+    shown = programs.run("techaura-sync", *asked, check=True).stdout
     assert f"next step: {step}" in shown
     assert service.get("/v1/sync/99999999")[1]["nextStep"] == "list the runs to find the id"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from tests.db.test_databases_people_have import set_globally
 from tests.db.test_migrate import CONTRACT_TABLES
 from tests.support.database_server import DatabaseServer
 from tests.support.grants import AFTERWARDS, FIRST_START
+from tests.support.programs import run
 from tests.support.service import PROGRAM, environment, service_running
 
 CONTENT = CONTRACT_TABLES["content_index"]
@@ -21,9 +21,7 @@ CONTENT = CONTRACT_TABLES["content_index"]
 def check(url: str, folder: Path, command: str = "migrate", *options: str) -> tuple[int, str, str]:
     """Exit code, what it printed in words on one line, and its log."""
     environ = environment(url, folder) | {"COLUMNS": "200"}
-    done = subprocess.run(
-        [PROGRAM, command, *options], env=environ, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run(PROGRAM, command, *options, env=environ)
     return done.returncode, " ".join(done.stdout.split()), done.stderr
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from sqlalchemy import create_engine, text
 from techaura_sync import SyncClient
 
 from tests.e2e.test_csv_to_table import rows
+from tests.support import programs
 from tests.support.service import Service, environment, service_running, start_service
 
 COUNT = 300
@@ -145,8 +144,7 @@ def test_what_was_found_out_is_shown_by_rest_grpc_and_the_command(service: Servi
     with SyncClient(service.grpc_target) as client:
         (message,) = client.status(run["syncRunId"]).run.detected
     assert (message.encoding, message.delimiter, message.compression) == ("cp1252", ";", "gzip")
-    command = [Path(sys.executable).with_name("techaura-sync"), "--target", service.grpc_target, "status"]
-    shown = subprocess.run([*command, str(run["syncRunId"])], capture_output=True, text=True, check=False)
+    shown = programs.run("techaura-sync", "--target", service.grpc_target, "status", str(run["syncRunId"]))
     assert "found.csv.gz: cp1252 (detected, " in shown.stdout, shown
     assert "header on line 2, 3 columns, crlf, gzip" in shown.stdout
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from tests.support.database_server import CHOSEN, DatabaseServer, server_running
 from tests.support.grants import FIRST_START, grant
+from tests.support.programs import run
 from tests.support.service import PROGRAM, Service, environment, service_running
 
 NAME = "techaura.sync.v1.SyncService"
@@ -51,7 +51,7 @@ def grpc_health(server: Service) -> tuple[str, str]:
 def command(server: Service, *options: str) -> int:
     """Exit code of `techaura-syncd health`."""
     environ = dict(server.environ) | {"TECHAURA_SYNC_GRPC_TARGET": server.grpc_target}
-    return subprocess.run([PROGRAM, "health", *options], env=environ, timeout=60, check=False).returncode
+    return run(PROGRAM, "health", *options, env=environ).returncode
 
 
 @pytest.fixture(params=[CHOSEN])

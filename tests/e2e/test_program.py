@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from tests.support.items_api import items_api
+from tests.support.programs import run
 from tests.support.service import PROGRAM, environment, service_running, start_service
 
 ROWS = 200_000
@@ -21,9 +22,7 @@ def sqlite_url(folder: Path) -> str:
 
 def refused(environ: dict[str, str], folder: Path) -> str:
     """What a program that cannot start says."""
-    done = subprocess.run(
-        [PROGRAM, "serve"], env=environ, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    )
+    done = run(PROGRAM, "serve", env=environ, cwd=folder)
     assert done.returncode == 2, done.stderr
     lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
     assert len(lines) == 1, done.stderr
@@ -79,7 +78,7 @@ def test_without_a_key_one_is_made_beside_the_embedded_database(tmp_path: Path) 
 
 
 def test_it_listens_on_loopback_only_and_exits_with_0_on_sigterm(tmp_path: Path) -> None:
-    with service_running(tmp_path, environment(sqlite_url(tmp_path), tmp_path)) as service:
+    with service_running(tmp_path, environment(sqlite_url(tmp_path), tmp_path), installed=True) as service:
         tables = [Path("/proc/net") / name for name in ("tcp", "tcp6")]
         sockets = [line.split() for table in tables for line in table.read_text().splitlines()[1:]]
         for port in (service.grpc_port, service.http_port):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import Any
 
 import httpx
@@ -12,12 +11,13 @@ from sqlalchemy import create_engine, text
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import AsyncSyncClient, SyncClient, SyncServiceError
 
-from tests.support.service import PROGRAM, Service
+from tests.support.programs import run
+from tests.support.service import Service
 
 
 def command(service: Service, *arguments: str) -> Any:
-    program = [PROGRAM.with_name("techaura-sync"), "--target", service.grpc_target, "--json", "schedules", *arguments]
-    done = subprocess.run(program, capture_output=True, text=True, check=True)
+    asked = ("--target", service.grpc_target, "--json", "schedules", *arguments)
+    done = run("techaura-sync", *asked, check=True)
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 

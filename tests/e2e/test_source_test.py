@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.test_csv_to_table import rows
 from tests.support.items_api import items_api
+from tests.support.programs import run
 from tests.support.service import Service
 
 
@@ -165,17 +163,16 @@ def test_only_the_beginning_of_a_large_file_is_read(service: Service) -> None:
 
 def test_the_command_line_tests_with_the_options_of_a_run(service: Service) -> None:
     with items_api(count=3) as api:
-        program = Path(sys.executable).with_name("techaura-sync")
-        base = [program, "--target", service.grpc_target]
+        base = ["techaura-sync", "--target", service.grpc_target]
         given = ["api", api.url, "--header", f"Authorization:Bearer {api.token}", "--map", "title=name"]
-        done = subprocess.run([*base, "test", *given], capture_output=True, text=True, check=False)
+        done = run(*base, "test", *given)
         assert done.returncode == 0, done.stderr
         assert "3 records in the whole source" in done.stdout
         assert "title='song 2'" in done.stdout
-        as_json = subprocess.run([*base, "--json", "test", *given], capture_output=True, text=True, check=False)
+        as_json = run(*base, "--json", "test", *given)
         assert json.loads(as_json.stdout)["rows"][0]["title"] == "song 0"
-        refused = subprocess.run([*base, "test", *given, "--watch"], capture_output=True, text=True, check=False)
+        refused = run(*base, "test", *given, "--watch")
         assert refused.returncode == 2
-        down = subprocess.run([*base, "test", "api", api.url], capture_output=True, text=True, check=False)
+        down = run(*base, "test", "api", api.url)
         assert down.returncode != 0
         assert "401" in down.stderr

@@ -19,6 +19,7 @@ import pytest
 from tests.drills.fault_proxy import FaultProxy, ProxyThread, Strike
 from tests.e2e.test_program import refused
 from tests.support.database_server import PASSWORD, USER, DatabaseServer, free_port
+from tests.support.programs import run, spawn
 from tests.support.service import PROGRAM, environment, request
 
 DEADLINE_SECONDS = 60
@@ -32,9 +33,7 @@ class Start:
         self._log_path = folder / "log"
         environ = environment(url, folder, **({"DATABASE_START_WAIT_SECONDS": DEADLINE_SECONDS} | settings))
         with self._log_path.open("w") as log:
-            self.process = subprocess.Popen(
-                [PROGRAM, command], env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=log, text=True
-            )
+            self.process = spawn(PROGRAM, command, env=environ, cwd=folder, stdout=subprocess.PIPE, stderr=log)
 
     def lines(self) -> list[dict[str, Any]]:
         """Its log."""
@@ -220,15 +219,7 @@ def test_what_waiting_does_not_mend_is_refused_at_once(
     ],
 )
 def test_a_wrong_url_gets_one_line(tmp_path: Path, url: str, said: str) -> None:
-    done = subprocess.run(
-        [PROGRAM, "serve"],
-        env=environment(url, tmp_path),
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
+    done = run(PROGRAM, "serve", env=environment(url, tmp_path), cwd=tmp_path, timeout=DEADLINE_SECONDS)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and said in done.stderr and "qzx" not in done.stderr
     assert done.stdout == ""

@@ -1,151 +1,116 @@
-"""Starts replicas by forking a process that has imported the program already.
+"""The process that forks: it has imported the project's programs, and becomes one in a child for every message.
 
-A drill starts hundreds of them, and importing takes nine tenths of a start. What runs after the fork is the program
-itself, `techaura-syncd server`, in a process of its own; nothing of it has run before but imports.
-
-`python -m tests.support.launcher` is the process that forks: it reads one JSON object a line {folder, environ} and answers
-the pid. It dies with its standard input.
+Run by tests/support/programs.py as `python -m tests.support.launcher DESCRIPTOR`. Over the socket DESCRIPTOR it reads one
+JSON object a message {module, arguments, folder, environ, descriptors}, which carries four descriptors: standard input, output
+and error of the program, and the pipe on which its exit code is written. It answers the pid, and ends with the socket.
 """
 
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
+import resource
+import selectors
 import signal
-import subprocess
+import socket
 import sys
-import threading
-import time
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Final, NoReturn
+from typing import Any, Final
 
-from tests.support.service import Service
-
-_START_SECONDS_MAX: Final = 60.0
+# What the programs import at once and when they need it.
 _IMPORTED: Final = (
-    "server.app",
     "server.cli",
+    "techaura_sync.cli",
+    "server.app",
     "server.orchestration.run_loop",
     "server.sources.csv",
     "server.sources.api",
+    "gateway.app",
+    "gateway.serving",
+    "db.migrate",
+    "aiomysql",
+    "aiosqlite",
+    "alembic.command",
+    "charset_normalizer",
+    "grpc._channel",
+    "typer.rich_utils",
 )
+_MESSAGE_BYTES_MAX: Final = 1 << 20
+# Above every descriptor that was open before the fork.
+_DESCRIPTORS_MAX: Final = 4096
 
 
-class ForkedProcess:
-    """A replica's process, as far as drills use subprocess.Popen. Its parent reaps it, so an exit code is not known."""
-
-    stdout = None
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-
-    def poll(self) -> int | None:
-        """None while it runs."""
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return -1
-        return None
-
-    def send_signal(self, number: int) -> None:
-        """Send a signal, if it still runs."""
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
-
-    def kill(self) -> None:
-        """kill -9."""
-        self.send_signal(signal.SIGKILL)
-
-    def wait(self, timeout: float = _START_SECONDS_MAX) -> int:
-        """Wait until it is gone."""
-        deadline = time.monotonic() + timeout
-        while (code := self.poll()) is None:
-            if time.monotonic() > deadline:
-                raise subprocess.TimeoutExpired("techaura-syncd server", timeout)
-            time.sleep(0.005)
-        return code
+def _tell_ends(ends: dict[int, int]) -> None:
+    while ends:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid == 0:
+            return
+        pipe = ends.pop(pid)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(pipe, str(os.waitstatus_to_exitcode(status)).encode())
+        os.close(pipe)
 
 
-class Launcher:
-    """The forking process, from the side of a drill. May be used from several threads."""
-
-    def __init__(self) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.support.launcher"],
-            cwd=Path(__file__).resolve().parents[2],
-            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "GRPC_VERBOSITY": "NONE"},
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        self._lock = threading.Lock()
-
-    def start(self, folder: Path, environ: Mapping[str, str]) -> Service:
-        """Start `techaura-syncd server` and wait until it serves; as start_service.
-
-        Raises:
-            AssertionError: it did not start; the text has the end of its log.
-        """
-        said, log_path = folder / "stdout", folder / "service.log"
-        said.unlink(missing_ok=True)
-        asked, answered = self._process.stdin, self._process.stdout
-        assert asked is not None and answered is not None
-        with self._lock:
-            asked.write(json.dumps({"folder": str(folder), "environ": dict(environ)}) + "\n")
-            asked.flush()
-            process = ForkedProcess(int(answered.readline()))
-        deadline = time.monotonic() + _START_SECONDS_MAX
-        while not (said.exists() and said.read_text().endswith("\n")):
-            assert process.poll() is None and time.monotonic() < deadline, log_path.read_text()[-3000:]
-            time.sleep(0.01)
-        port = json.loads(said.read_text()).get("grpc_port", 0)
-        root = Path(environ["TECHAURA_SYNC_DATA_ROOTS"])
-        return Service(process, port, 0, root, log_path, environ)  # type: ignore[arg-type] # a Popen in small
-
-    def close(self) -> None:
-        """End the forking process."""
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                pipe.close()
-        self._process.wait(10)
+def _wait_for_a_child(control: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
+    """Fork for every message. Returns in each child what it was asked for and its descriptors, in the parent None."""
+    ends: dict[int, int] = {}
+    woken, wake = os.pipe()
+    os.set_blocking(wake, False)
+    signal.set_wakeup_fd(wake)
+    signal.signal(signal.SIGCHLD, lambda *_: None)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with selectors.DefaultSelector() as selector:
+        selector.register(control, selectors.EVENT_READ)
+        selector.register(woken, selectors.EVENT_READ)
+        while True:
+            ready = {key.fd for key, _events in selector.select()}
+            if woken in ready:
+                os.read(woken, 4096)
+                _tell_ends(ends)
+            if control.fileno() not in ready:
+                continue
+            raw, descriptors, _flags, _address = socket.recv_fds(control, _MESSAGE_BYTES_MAX, 4)
+            if not raw:
+                return None
+            pid = os.fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                return json.loads(raw), descriptors
+            ends[pid] = descriptors.pop()
+            for descriptor in descriptors:
+                os.close(descriptor)
+            control.send(str(pid).encode())
 
 
-def _child(folder: str, environ: dict[str, str]) -> NoReturn:
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    os.chdir(folder)
-    os.environ.clear()
-    os.environ.update(environ)
-    for name, number, flags in (("stdout", 1, os.O_TRUNC), ("service.log", 2, os.O_APPEND)):
-        descriptor = os.open(name, os.O_WRONLY | os.O_CREAT | flags, 0o644)
+def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
+    """Run the program. Its end is the process's."""
+    for number, descriptor in enumerate(descriptors[:3]):
         os.dup2(descriptor, number)
-        os.close(descriptor)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    sys.argv = ["techaura-syncd", "server"]
-    from server.cli import main
+    os.closerange(3, _DESCRIPTORS_MAX)
+    if asked["descriptors"] is not None:
+        resource.setrlimit(resource.RLIMIT_NOFILE, tuple(asked["descriptors"]))
+    os.chdir(asked["folder"])
+    os.environ.clear()
+    os.environ.update(asked["environ"])
+    # As of a program of its own, for what its help calls it.
+    sys.modules["__main__"].__package__ = None
+    sys.argv = asked["arguments"]
+    sys.exit(importlib.import_module(asked["module"]).main())
 
-    try:
-        main()
-    finally:
-        os._exit(1)
 
-
-def _serve() -> None:
+def _fork_when_asked() -> None:
     for name in _IMPORTED:
         importlib.import_module(name)
-    # The kernel reaps what ends.
-    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    for line in sys.stdin:
-        asked = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _child(asked["folder"], asked["environ"])
-        sys.stdout.write(f"{pid}\n")
-        sys.stdout.flush()
+    # The collector would touch, and the kernel then copy, every page that children share.
+    gc.freeze()
+    child = _wait_for_a_child(socket.socket(fileno=int(sys.argv[1])))
+    if child is not None:
+        _become(*child)
 
 
 if __name__ == "__main__":
-    _serve()
+    _fork_when_asked()

@@ -13,9 +13,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from techaura_sync import SyncClient
+
+from tests.support.programs import Process, spawn
 
 PROGRAM = Path(sys.executable).with_name("techaura-syncd")
 START_SECONDS_MAX = 60
@@ -27,7 +29,7 @@ TEST_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
 class Service:
     """A running techaura-syncd."""
 
-    process: subprocess.Popen[str]
+    process: Process | subprocess.Popen[str]
     grpc_port: int
     http_port: int
     data_root: Path
@@ -130,6 +132,7 @@ def start_service(
     environ: Mapping[str, str],
     *,
     command: str = "serve",
+    installed: bool = False,
     descriptors_max: int | None = None,
     descriptors_hard: int | None = None,
 ) -> Service:
@@ -137,18 +140,16 @@ def start_service(
 
     Args:
         folder: where it runs and logs.
+        installed: start it as a user does, for tests and figures of the start as such and of memory; without it, a process
+            that has imported it is forked.
         descriptors_max: as `ulimit -n` sets it; None leaves it alone.
         descriptors_hard: how far the program may raise that; None not at all.
     """
-    limits = (
-        []
-        if descriptors_max is None
-        else ["prlimit", f"--nofile={descriptors_max}:{descriptors_hard or descriptors_max}"]
-    )
+    limit = None if descriptors_max is None else (descriptors_max, descriptors_hard or descriptors_max)
     log_path = folder / "service.log"
     with log_path.open("a") as log:
-        process = subprocess.Popen(
-            [*limits, PROGRAM, command], cwd=folder, env=dict(environ), text=True, stdout=subprocess.PIPE, stderr=log
+        process = (_installed if installed else spawn)(
+            PROGRAM, command, cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=log, descriptors=limit
         )
     assert process.stdout is not None
     line = process.stdout.readline()
@@ -164,12 +165,26 @@ def start_service(
     )
 
 
+def _installed(
+    program: Path,
+    command: str,
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    stdout: int,
+    stderr: IO[str],
+    descriptors: tuple[int, int] | None,
+) -> subprocess.Popen[str]:
+    limits = ["prlimit", f"--nofile={descriptors[0]}:{descriptors[1]}"] if descriptors else []
+    return subprocess.Popen([*limits, program, command], cwd=cwd, env=env, text=True, stdout=stdout, stderr=stderr)
+
+
 @contextmanager
 def service_running(
-    folder: Path, environ: Mapping[str, str], *, command: str = "serve", **limits: int
+    folder: Path, environ: Mapping[str, str], *, command: str = "serve", installed: bool = False, **limits: int
 ) -> Iterator[Service]:
-    """A running program while the block runs; limits are those of start_service."""
-    service = start_service(folder, environ, command=command, **limits)
+    """A running program while the block runs; the arguments are those of start_service."""
+    service = start_service(folder, environ, command=command, installed=installed, **limits)
     try:
         yield service
     finally:
