@@ -18,7 +18,6 @@ class OAuthApi:
     refresh: str = "refresh-canary-0"
     access: str = ""
     forms: list[dict[str, list[str]]] = field(default_factory=list)
-    lifetime_seconds: int = 3600
     url: str = ""
 
     def token(self, form: dict[str, list[str]]) -> tuple[int, object]:
@@ -31,8 +30,12 @@ class OAuthApi:
             "access_token": self.access,
             "token_type": "Bearer",
             "refresh_token": self.refresh,
-            "expires_in": self.lifetime_seconds,
+            "expires_in": 3600,
         }
+
+    def revoke(self) -> None:
+        """Take the access token no longer, whatever is left of its life."""
+        self.access = ""
 
     def items(self, authorization: str) -> tuple[int, object]:
         """Answer of the API."""
