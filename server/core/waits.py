@@ -42,6 +42,7 @@ class Wait:
 
     def __init__(self, clock: Clock, action: str, run_id: int | None = None) -> None:
         self._clock = clock
+        self.action = action
         self._log = log.bind(action=action) if run_id is None else log.bind(action=action, run_id=run_id)
         self._since = 0.0
         self._codes: Counter[int] = Counter()
@@ -74,21 +75,38 @@ class Wait:
 
 
 class RunWaits:
-    """What the runs that this replica executes wait for, by run id."""
+    """What runs wait for: those that this replica executes, and those that it cannot claim.
+
+    A run whose lease ran out during a wait is nobody's, and waits on for the same thing until it can be claimed again.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._waits: dict[int, Wait] = {}
+        self._lost: dict[int, str] = {}
+        self.claiming = Wait(clock, "claim")
 
     def of(self, run_id: int) -> Wait:
         """The waits of a run that executes here."""
         return self._waits.setdefault(run_id, Wait(self._clock, "run", run_id))
 
-    def end(self, run_id: int) -> None:
+    def end(self, run_id: int, *, lease_lost: bool = False) -> None:
         """The run does not execute here any more."""
-        self._waits.pop(run_id, None)
+        wait = self._waits.pop(run_id, None)
+        if wait is not None and wait.text and lease_lost:
+            self._lost[run_id] = wait.text
 
-    def text(self, run_id: int) -> str:
-        """What the run waits for now; empty for nothing, or when it executes elsewhere."""
+    def claimed(self) -> None:
+        """Runs can be claimed: whatever is left without an owner is claimed by somebody."""
+        self._lost.clear()
+
+    def text(self, run_id: int, *, is_pending: bool) -> str:
+        """What the run waits for now; empty for nothing, or when it executes elsewhere.
+
+        Args:
+            is_pending: whether it waits to be claimed.
+        """
         wait = self._waits.get(run_id)
-        return wait.text if wait is not None else ""
+        if wait is not None:
+            return wait.text
+        return self.claiming.text if is_pending else self._lost.get(run_id, "")

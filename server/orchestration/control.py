@@ -12,6 +12,7 @@ from db.engine import Database
 from db.repositories.leases import orders
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.waits import Wait
 from server.orchestration.loops import repeated
 from server.orchestration.signals import RunSignals
 
@@ -34,7 +35,7 @@ class ControlWatch:
     async def run(self) -> None:
         """Look until cancelled."""
         await repeated(
-            self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), self._clock, action="control"
+            self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), Wait(self._clock, "control")
         )
 
     async def look(self) -> None:

@@ -8,24 +8,23 @@ from typing import NoReturn
 import structlog
 
 from db.errors import DatabaseError
-from server.core.clock import Clock
 from server.core.waits import Wait
 
 log = structlog.get_logger()
 
 
 async def repeated(
-    step: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]], clock: Clock, *, action: str
+    step: Callable[[], Awaitable[object]], pause: Callable[[], Awaitable[object]], wait: Wait
 ) -> NoReturn:
     """Do a step and pause, until cancelled.
 
-    A database that does not answer is waited for, and that is said once. Anything else that a step raises is a fault of the service, and goes
-    into the log with its traceback; it may lie in one row, and the other rows must not stand still for it.
+    A database that does not answer is waited for, and that is said once. Anything else that a step raises is a fault of
+    the service, and goes into the log with its traceback; it may lie in one row, and the other rows must not stand still
+    for it.
 
     Args:
-        action: names the loop in the log.
+        wait: of this loop; its action names the loop in the log.
     """
-    wait = Wait(clock, action)
     while True:
         try:
             await step()
@@ -33,5 +32,5 @@ async def repeated(
         except DatabaseError as error:
             wait.failed(error)
         except Exception:
-            log.exception("loop_fault", action=action)
+            log.exception("loop_fault", action=wait.action)
         await pause()

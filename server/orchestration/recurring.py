@@ -21,6 +21,7 @@ from db.repositories.schedules import enabled_schedules, hold_for_fire, note_fir
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, is_missed, last_fire, time_zone_problem
+from server.core.waits import Wait
 from server.orchestration.identity import SourceKeys
 from server.orchestration.loops import repeated
 from server.orchestration.triggers import insert_for_schedule, schedule_request
@@ -54,8 +55,7 @@ class RecurringSyncs:
         await repeated(
             self.fire_due,
             lambda: self._clock.sleep(self._settings.schedule_interval_seconds),
-            self._clock,
-            action="schedule",
+            Wait(self._clock, "schedule"),
         )
 
     async def fire_due(self) -> list[tuple[int, str, int | None]]:

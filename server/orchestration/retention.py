@@ -21,6 +21,7 @@ from db.repositories.retention import old_runs, remove_batches, remove_errors, r
 from db.repositories.sources import forget_sources
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.waits import Wait
 from server.orchestration.loops import repeated
 from server.sources.registry import SOURCE_TYPES
 
@@ -54,7 +55,7 @@ class Retention:
     async def run(self) -> None:
         """Clean up once an hour, until cancelled."""
         await repeated(
-            self.clean_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS), self._clock, action="retention"
+            self.clean_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS), Wait(self._clock, "retention")
         )
 
     async def clean_if_due(self) -> Removed | None:

@@ -109,7 +109,7 @@ class Runs:
             async with self._database.read() as connection:
                 run = await runs.get_run(connection, run_id)
             if run is not None:
-                waiting = self._waits.text(run_id)
+                waiting = self._waits.text(run_id, is_pending=run.status == PENDING and not run.paused)
                 return replace(run, notices=(*run.notices, f"waiting: {waiting}")) if waiting else run
         raise NotFound("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
 

@@ -20,6 +20,7 @@ from db.repositories.fires import try_fire
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import is_missed, last_fire
+from server.core.waits import Wait
 from server.orchestration.loops import repeated
 from server.sources.registry import SOURCE_TYPES
 
@@ -47,9 +48,7 @@ class RetryScheduler:
 
     async def run(self) -> None:
         """Fire whenever it is due, until cancelled."""
-        await repeated(
-            self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), self._clock, action="retry"
-        )
+        await repeated(self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), Wait(self._clock, "retry"))
 
     async def fire_if_due(self) -> list[int] | None:
         """Fire when a fire is due that nobody has taken; answer the ids of the runs made pending, None without a fire.

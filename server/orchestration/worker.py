@@ -63,9 +63,7 @@ class Worker:
     def start(self) -> None:
         """Begin to look for work."""
         self._looking = [
-            asyncio.create_task(
-                repeated(self._look, self._wait, self._context.clock, action="claim"), name="worker-poll"
-            ),
+            asyncio.create_task(repeated(self._look, self._wait, self._context.waits.claiming), name="worker-poll"),
             asyncio.create_task(self._control.run(), name="worker-control"),
         ]
 
@@ -109,8 +107,9 @@ class Worker:
         while len(self._running) < settings.runs_concurrent_max:
             lease = await claim(database, settings, self._owner, self._context.keys)
             if lease is None:
-                return
+                break
             self._start(lease)
+        self._context.waits.claimed()
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -135,6 +134,7 @@ class Worker:
         logger.info("run_started", action="run")
         keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
         renewing = asyncio.create_task(keeper.run(), name=f"lease-{lease.run_id}")
+        ending = "lost"
         try:
             error, watermark = await self._outcome(lease, signals)
             _log_fault(logger, error)
@@ -144,7 +144,7 @@ class Worker:
         except DatabaseError as fault:
             logger.warning("run_ending_not_stored", action="run", **fault.facts)
         finally:
-            context.waits.end(lease.run_id)
+            context.waits.end(lease.run_id, lease_lost=ending == "lost")
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 

@@ -17,6 +17,7 @@ from db.engine import Database
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.waits import Wait
 from server.orchestration.loops import repeated
 
 log = structlog.get_logger()
@@ -45,7 +46,7 @@ class Readiness:
     async def run(self) -> NoReturn:
         """Look again and again, until cancelled."""
         interval_seconds = self._settings.readiness_interval_seconds
-        await repeated(self.look, lambda: self._clock.sleep(interval_seconds), self._clock, action="readiness")
+        await repeated(self.look, lambda: self._clock.sleep(interval_seconds), Wait(self._clock, "readiness"))
 
     async def look(self) -> None:
         """Look once, and tell."""

@@ -124,6 +124,61 @@ async def test_a_failover_in_the_middle_of_a_run_is_waited_for_and_said(
     assert len(said) == len(set(said))
 
 
+async def test_a_wait_that_is_longer_than_the_lease_is_told_on_the_run_until_it_is_over(
+    database_server: DatabaseServer, tmp_path: Path
+) -> None:
+    name = database_server.new_database()
+    settings = {"csv_block_bytes": 4096, "lease_ttl_seconds": 2.0, "heartbeat_interval_seconds": 0.5}
+    async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
+        story.titles = [f"Canción {number} que es algo más larga" for number in range(6000)]
+        story.write_songs()
+        with capture_logs() as logs:
+            run_id = await begun(story)
+            async for update in story.client.watch(run_id):
+                if update.run.ledger.rows_read:
+                    break
+            database_server.execute("SET GLOBAL read_only = 1")
+            try:
+                async with asyncio.timeout(60):
+                    # The lease runs out: the run is nobody's.
+                    while not any(entry["event"] in ("run_ended", "run_ending_not_stored") for entry in logs):
+                        await story.client.status(run_id)
+                told = await waiting(story, run_id)
+            finally:
+                database_server.execute("SET GLOBAL read_only = 0")
+            last = await ended(story, run_id)
+        assert story.songs() == story.expected()
+    assert "the database is read-only" in told or "TimeoutError" in told
+    assert not any(notice.startswith("waiting: ") for notice in last)
+
+
+async def test_a_run_that_cannot_be_claimed_says_why(database_server: DatabaseServer, tmp_path: Path) -> None:
+    name = database_server.new_database()
+    async with story_on(database_server, database_server.url(name), name, tmp_path) as story:
+        story.titles = ["one"]
+        story.write_songs()
+        holder = database_server.connect(name, autocommit=False)
+        with holder.cursor() as cursor:
+            # The bot has put a run there, and then the database became read-only.
+            cursor.execute(
+                "INSERT INTO sync_runs (source_type, source_identifier, status, sync_metadata) "
+                "VALUES ('csv', 'songs.csv', 'pending', '{}')"
+            )
+            cursor.execute("SELECT LAST_INSERT_ID()")
+            (run_id,) = cursor.fetchone()
+            database_server.execute("SET GLOBAL read_only = 1")
+            try:
+                holder.commit()
+                told = await waiting(story, run_id)
+            finally:
+                database_server.execute("SET GLOBAL read_only = 0")
+                holder.close()
+        last = await ended(story, run_id)
+        assert story.songs() == story.expected()
+    assert "the database is read-only" in told
+    assert not any(notice.startswith("waiting: ") for notice in last)
+
+
 async def test_a_lock_that_is_never_let_go_ends_the_run_in_words_that_say_so(
     database_server: DatabaseServer, tmp_path: Path
 ) -> None:
