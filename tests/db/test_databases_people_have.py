@@ -16,7 +16,7 @@ import pytest
 from tests.db.test_migrate import CONTRACT_TABLES, HALF_MIGRATED_ERRORS
 from tests.support.database_server import DatabaseServer
 from tests.support.grants import AFTERWARDS, FIRST_START
-from tests.support.story import story_on
+from tests.support.story import assert_ledger, story_on
 
 ALL = tuple(CONTRACT_TABLES.values())
 LATIN = ("Ñandú é", 'O\'Brien \\ "x"')
@@ -182,3 +182,24 @@ async def test_the_shorter_list_of_privileges_does_after_the_first_start(
         pass
     async with story_on(database_server, database_server.url(name, user=later), name, tmp_path) as story:
         await story.tell()
+
+
+async def test_large_values_need_no_large_sort_buffer(database_server: DatabaseServer, tmp_path: Path) -> None:
+    name = database_server.new_database()
+
+    def write(count: int, note: str) -> None:
+        rows = "".join(f"s-{number},title {number},{note * 30_000}\n" for number in range(count))
+        (tmp_path / "songs.csv").write_text("external_id,title,notes\n" + rows)
+
+    with set_globally(database_server, {"sort_buffer_size": 32_768}):
+        async with story_on(database_server, database_server.url(name), name, tmp_path) as story:
+            write(40, "ab")
+            assert_ledger(await story.run("songs.csv"), inserted=40)
+            # The bot edits each, and then the source changes each.
+            changed = "title = 'by hand', metadata = JSON_SET(metadata, '$.notes', REPEAT('xy', 30000))"
+            database_server.execute(f"UPDATE content_index SET {changed}", database=name)
+            write(41, "cd")
+            run = await story.run("songs.csv")
+            assert_ledger(run, inserted=1, updated=40)
+            assert run["conflicts"] == "40"
+            assert {metadata["notes"] for _title, _artist, metadata in story.songs().values()} == {"cd" * 30_000}
