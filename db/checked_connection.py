@@ -134,6 +134,19 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
             self._refuse_clear_password()
         return await super()._process_auth(plugin_name, auth_packet)
 
+    async def caching_sha2_password_auth(self, auth_packet: Any) -> Any:
+        """Log in to MySQL as it does by default: without TLS, with the password encrypted by the server's RSA key.
+
+        Raises:
+            RefusedTlsError, pymysql.err.Error
+        """
+        try:
+            return await super().caching_sha2_password_auth(auth_packet)
+        except ValueError:
+            raise RefusedTlsError(
+                f"the key of {self.address} cannot encrypt a password as long as the URL's; add one of {MODES} to the URL"
+            ) from None
+
     def _refuse_clear_password(self) -> None:
         if not self._secure:
             raise RefusedTlsError(f"{self.address} asks for the password in plain text; add one of {MODES} to the URL")
