@@ -31,7 +31,7 @@ from db.repositories.leases import hold_for_batch
 from db.repositories.runs import add_notices
 from server.core.clock import Clock
 from server.core.errors import LeaseLost
-from server.core.retry import GiveUp, RetryPolicy, decide
+from server.core.retry import Retries, RetryPolicy
 from server.core.waits import Wait
 
 # A notice is not worth more of the run's time.
@@ -181,10 +181,8 @@ class BatchWriter:
             TransientDatabaseError: the database's fault did not pass in time; nothing was written.
             RefusedDatabaseError: the database refuses the batch; TargetRefused where the table would refuse any row.
         """
-        started = self._clock.monotonic_seconds()
-        attempt = 0
+        retries = Retries(self._policy, self._clock)
         while True:
-            attempt += 1
             try:
                 batch, errors_stored = await self._write_once(job, self._order.mark)
             except Overtaken:
@@ -200,18 +198,9 @@ class BatchWriter:
                     self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
                 await self._say_wait(error)
-                decision = decide(
-                    self._policy,
-                    retryable=True,
-                    attempt=attempt,
-                    elapsed_seconds=self._clock.monotonic_seconds() - started,
-                    randomness=self._clock.random(),
-                )
-                if isinstance(decision, GiveUp):
-                    raise error.of(
-                        f"batch {job.batch_no} could not be written: {self._wait.text}; {decision.why}"
-                    ) from error
-                await self._clock.sleep(decision.seconds)
+                if not await retries.wait():
+                    said = f"batch {job.batch_no} could not be written: {self._wait.text}; {retries.gave_up_because}"
+                    raise error.of(said) from error
             else:
                 self._errors_room -= errors_stored
                 await self._order.committed(job.batch_no)

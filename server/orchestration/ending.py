@@ -18,7 +18,7 @@ from server.core.config import Settings
 from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
 from server.core.file_errors import file_error
 from server.core.reasons import REASONS, next_step_for
-from server.core.retry import GiveUp, RetryPolicy, decide
+from server.core.retry import Retries, RetryPolicy
 from server.orchestration.signals import RunStopped
 from server.sources.base import POSITION_MARK, WatermarkRule
 
@@ -101,20 +101,13 @@ async def store_ending(
         DatabaseError: it could not be stored; the lease expires and another worker takes the run up.
     """
     policy = RetryPolicy(settings.batch_retry_attempts_max, settings.batch_retry_elapsed_seconds_max)
-    started = clock.monotonic_seconds()
-    attempt = 0
+    retries = Retries(policy, clock)
     while True:
-        attempt += 1
         try:
             return await _store_once(database, settings, lease, error, watermark)
         except TransientDatabaseError:
-            elapsed = clock.monotonic_seconds() - started
-            decision = decide(
-                policy, retryable=True, attempt=attempt, elapsed_seconds=elapsed, randomness=clock.random()
-            )
-            if isinstance(decision, GiveUp):
+            if not await retries.wait():
                 raise
-            await clock.sleep(decision.seconds)
 
 
 async def _store_once(

@@ -21,7 +21,7 @@ from db.repositories import runs
 from db.repositories.sources import is_busy, last_live_before, live_runs, lock_source
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.retry import GiveUp, RetryPolicy, decide
+from server.core.retry import Retries, RetryPolicy
 from server.core.secret_box import SecretBox
 from server.orchestration.checks import checked_source
 from server.orchestration.identity import SourceKeys
@@ -30,7 +30,7 @@ from server.sources.base import SourceContext
 from server.sources.registry import Source, source_type
 
 # A deadlock or a refused COMMIT is over at once; a database that is away is the caller's to try again.
-_STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_max_seconds=0.2)
+_STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +101,8 @@ class Triggers:
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
         await self._keys.give_keys(self._database)
-        started, attempt = self._clock.monotonic_seconds(), 0
+        retries = Retries(_STORING, self._clock)
         while True:
-            attempt += 1
             try:
                 async with self._database.write() as connection:
                     await lock_source(connection, request.source_key)
@@ -116,16 +115,8 @@ class Triggers:
                     await runs.make_due(connection, live[0][0])
                     return live[0][0]
             except TransientDatabaseError:
-                decision = decide(
-                    _STORING,
-                    retryable=True,
-                    attempt=attempt,
-                    elapsed_seconds=self._clock.monotonic_seconds() - started,
-                    randomness=self._clock.random(),
-                )
-                if isinstance(decision, GiveUp):
+                if not await retries.wait():
                     raise
-                await self._clock.sleep(decision.seconds)
 
 
 async def _say_what_it_waits_for(connection: AsyncConnection, source_key: str, run_id: int) -> None:

@@ -18,7 +18,7 @@ from db.errors import DatabaseError, TransientDatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLost, Retryable, SyncError
-from server.core.retry import GiveUp, RetryPolicy, decide
+from server.core.retry import Retries, RetryPolicy
 from server.orchestration.context import RunContext
 from server.orchestration.control import ControlWatch
 from server.orchestration.ending import store_ending
@@ -156,7 +156,7 @@ class Worker:
         """
         settings, clock = self._context.settings, self._context.clock
         policy = RetryPolicy(_AWAY_TRIES_MAX, settings.batch_retry_elapsed_seconds_max)
-        attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
+        retries, reached = Retries(policy, clock), signals.batches_written
         wait = self._context.waits.of(lease.run_id)
         while True:
             error, rule = await self._outcome_once(lease, signals)
@@ -166,19 +166,11 @@ class Worker:
                 return error, rule
             wait.failed(error)
             if signals.batches_written > reached:
-                attempt, started, reached = 0, clock.monotonic_seconds(), signals.batches_written
-            attempt += 1
-            decision = decide(
-                policy,
-                retryable=True,
-                attempt=attempt,
-                elapsed_seconds=clock.monotonic_seconds() - started,
-                randomness=clock.random(),
-            )
-            if isinstance(decision, GiveUp):
-                return error, rule
+                retries.restart()
+                reached = signals.batches_written
             try:
-                await signals.guard(clock.sleep(decision.seconds))
+                if not await signals.guard(retries.wait()):
+                    return error, rule
             except RunStopped as stopped:
                 return stopped, rule
 

@@ -24,6 +24,7 @@ import httpx
 
 from server.core.circuit import Busy, NotAsked
 from server.core.errors import Fatal, Retryable
+from server.core.retry import RetryPolicy
 from server.sources.api import urls
 from server.sources.api.auth import Credentials
 from server.sources.api.backoff import Backoff, retry_after_seconds
@@ -37,6 +38,7 @@ from server.sources.base import SourceContext
 _REDIRECTS_MAX: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _RETRIED: Final = frozenset({408, 425, 429})
+_RETRY_WAIT_BASE_SECONDS: Final = 0.5
 _USER_AGENT: Final = "techaura-sync/0.1"
 
 
@@ -126,6 +128,12 @@ class ApiClient:
         self._pace = context.paces.of(*self._origin[1:])
         budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
         self._per_second_max = min(budgets, default=0.0)
+        self._retry_policy = RetryPolicy(
+            self._settings.http_retry_attempts_max,
+            self._settings.http_retry_elapsed_seconds_max,
+            wait_base_seconds=_RETRY_WAIT_BASE_SECONDS,
+            wait_seconds_max=self._settings.http_retry_wait_seconds_max,
+        )
 
     async def fetch(self, request: PageRequest, label: str) -> Answer:
         """Fetch one page, however often it takes within the limits.
@@ -138,12 +146,7 @@ class ApiClient:
             Fatal: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
             PageMissing: the source answered 404.
         """
-        backoff = Backoff(
-            self._clock,
-            attempts_max=self._settings.http_retry_attempts_max,
-            wait_seconds_max=self._settings.http_retry_wait_seconds_max,
-            elapsed_seconds_max=self._settings.http_retry_elapsed_seconds_max,
-        )
+        backoff = Backoff(self._retry_policy, self._clock)
         token: str | None = None
         refused: str | None = None
         while True:
