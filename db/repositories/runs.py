@@ -79,6 +79,11 @@ async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
     return await _with_batches(connection, row)
 
 
+async def retry_count(connection: AsyncConnection, run_id: int) -> int:
+    """How often the run was retried at night."""
+    return int((await connection.execute(select(_R.retry_count).where(_R.id == run_id))).scalar_one() or 0)
+
+
 async def list_runs(
     connection: AsyncConnection, *, before_id: int | None, limit: int, status: str = "", source_type: str = ""
 ) -> list[Run]:

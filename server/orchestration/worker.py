@@ -26,6 +26,7 @@ from server.orchestration.leases import LeaseKeeper, LostOwners, claim, owner_na
 from server.orchestration.loops import repeated
 from server.orchestration.mirror import forget_ended
 from server.orchestration.signals import RunSignals, RunStopped, StopReason
+from server.orchestration.verdict import Ending
 from server.sources.base import WatermarkRule
 from server.sources.registry import Source
 
@@ -134,7 +135,7 @@ class Worker:
         logger.info("run_started", action="run")
         keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
         renewing = asyncio.create_task(keeper.run(), name=f"lease-{lease.run_id}")
-        ending = "lost"
+        ending = Ending.LOST
         try:
             error, watermark = await self._outcome(lease, signals)
             _log_fault(logger, error)
@@ -144,7 +145,7 @@ class Worker:
         except DatabaseError as fault:
             logger.warning("run_ending_not_stored", action="run", **fault.facts)
         finally:
-            context.waits.end(lease.run_id, lease_lost=ending == "lost")
+            context.waits.end(lease.run_id, lease_lost=ending is Ending.LOST)
             renewing.cancel()
             await asyncio.gather(renewing, return_exceptions=True)
 
