@@ -1,0 +1,91 @@
+"""Where the next batch of a source begins, and the position of a checkpoint that says so.
+
+A position names the file, the block and the part of it, and the limits that blocks depend on, so that a resumed run gets
+the very batches that the first one would have got.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from server.core.errors import Fatal
+from server.sources.csv import files
+from server.sources.csv.blocks import Block, Limits, Place
+from server.sources.csv.inspection import CsvFile
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next batch begins.
+
+    Args:
+        file: index of the file; past the last one at the end of the source.
+        place: where its block begins.
+        part: index of the batch in the block.
+        records_before_file: how many records the files before it have.
+    """
+
+    file: int
+    place: Place
+    part: int
+    records_before_file: int
+
+    @classmethod
+    def at_file(cls, inspected: Sequence[CsvFile], index: int, records_before: int) -> Cursor:
+        """The first record of a file."""
+        place = Place(0, 1, 1)
+        if index < len(inspected):
+            beginning = inspected[index].beginning
+            place = Place(beginning.offset, beginning.line, 1)
+        return cls(index, place, 0, records_before)
+
+    def after(self, block: Block) -> Cursor:
+        """Behind a block that begins here."""
+        return replace(self, place=block.next_place, part=0)
+
+    def at_part(self, index: int) -> Cursor:
+        """A part of the block that begins here."""
+        return replace(self, part=index)
+
+    def next_file(self, inspected: Sequence[CsvFile]) -> Cursor:
+        """The first record of the next file, seen from the end of this one."""
+        return Cursor.at_file(inspected, self.file + 1, self.records_before_file + self.place.record_no - 1)
+
+
+def position_of(cursor: Cursor, limits: Limits, inspected: Sequence[CsvFile]) -> dict[str, Any]:
+    """What a checkpoint keeps of a cursor."""
+    return {
+        "file": cursor.file,
+        "fingerprint": inspected[cursor.file].fingerprint if cursor.file < len(inspected) else "",
+        "offset": cursor.place.offset,
+        "line": cursor.place.line,
+        "record_no": cursor.place.record_no,
+        "records_before_file": cursor.records_before_file,
+        "part": cursor.part,
+        "block_bytes": limits.block_bytes,
+        "record_bytes_max": limits.record_bytes_max,
+        "batch_rows_max": limits.batch_rows_max,
+    }
+
+
+def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tuple[Cursor, Limits]:
+    """The cursor that a checkpoint keeps, and the limits that its blocks were cut by.
+
+    Raises:
+        Retryable: SOURCE_CHANGED; the file is another one now.
+        Fatal: INTERNAL; it is no position of a csv source.
+    """
+    try:
+        limits = Limits(
+            int(position["block_bytes"]), int(position["record_bytes_max"]), int(position["batch_rows_max"])
+        )
+        place = Place(int(position["offset"]), int(position["line"]), int(position["record_no"]))
+        cursor = Cursor(int(position["file"]), place, int(position["part"]), int(position["records_before_file"]))
+        fingerprint = str(position["fingerprint"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise Fatal("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
+    if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
+        raise files.changed(inspected[cursor.file].path.name)
+    return cursor, limits

@@ -1,0 +1,138 @@
+"""Looks at the files of a source before anything is read: which are still being written, and what each begins with."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from server.core.config import Settings
+from server.core.errors import Fatal, Invalid, Retryable
+from server.sources.base import SourceContext
+from server.sources.csv import files
+from server.sources.csv.files import FileState, OpenedFile
+from server.sources.csv.header import Beginning, read_beginning
+from server.sources.csv.options import CsvOptions
+from server.sources.csv.streams import ByteSource, Caps, open_stream
+
+
+@dataclass(frozen=True, slots=True)
+class CsvFile:
+    """What is known of one file of a source; it need not be open."""
+
+    path: Path
+    state: FileState
+    compression: str
+    bytes_total: int
+    fingerprint: str
+    beginning: Beginning
+
+
+@dataclass(frozen=True, slots=True)
+class OpenStream:
+    """A file that is open for reading."""
+
+    opened: OpenedFile
+    stream: ByteSource
+
+    def close(self) -> None:
+        """Let go of the file. Call once."""
+        self.stream.close()
+        self.opened.close()
+
+
+async def settled(
+    paths: list[Path], roots: Sequence[Path], context: SourceContext
+) -> tuple[list[Path], tuple[str, ...]]:
+    """The files that nobody is writing to: those written to lately are looked at twice."""
+    wait_seconds = context.settings.csv_settle_seconds
+    before = await asyncio.to_thread(_states, paths, roots)
+    newest_ns = int((context.clock.now().timestamp() - wait_seconds) * 1_000_000_000)
+    fresh = {path for path, state in before.items() if state.mtime_ns > newest_ns}
+    if not fresh or not wait_seconds:
+        return paths, ()
+    await context.clock.sleep(wait_seconds)
+    after = await asyncio.to_thread(_states, sorted(fresh), roots)
+    moving = [path for path in paths if path in fresh and after[path] != before[path]]
+    still = [path for path in paths if path not in moving]
+    if not still:
+        raise files.changed(moving[0].name)
+    return still, tuple(f"{path.name} is still being written and was left out" for path in moving)
+
+
+def _states(paths: Sequence[Path], roots: Sequence[Path]) -> dict[Path, files.FileState]:
+    states: dict[Path, files.FileState] = {}
+    for path in paths:
+        opened = files.open_file(path, roots)
+        states[path] = opened.state
+        opened.close()
+    return states
+
+
+def open_stream_of(path: Path, settings: Settings) -> OpenStream:
+    """Open a file's content. On an error nothing stays open."""
+    opened = files.open_file(path, settings.data_root_paths)
+    caps = Caps(settings.csv_decompressed_bytes_max, settings.csv_compression_ratio_max)
+    try:
+        return OpenStream(opened, open_stream(opened.descriptor, opened.name, opened.compression, caps))
+    except BaseException:
+        opened.close()
+        raise
+
+
+def inspect_all(
+    paths: Sequence[Path], options: CsvOptions, settings: Settings
+) -> tuple[tuple[CsvFile, ...], OpenStream | None]:
+    """Read the header of each file. An only file stays open; of many, one is open at a time."""
+    inspected: list[CsvFile] = []
+    for path in paths:
+        with contextlib.ExitStack() as undo:
+            source = open_stream_of(path, settings)
+            undo.callback(source.close)
+            inspected.append(_inspect(source, options, settings))
+            if len(paths) == 1:
+                undo.pop_all()
+                return tuple(inspected), source
+    _check_same_columns(inspected)
+    return tuple(inspected), None
+
+
+def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> CsvFile:
+    opened = source.opened
+    try:
+        beginning = read_beginning(source.stream, opened.name, options, settings)
+        fingerprint = opened.fingerprint()
+    except Fatal as error:
+        # Nothing has been loaded yet, so it is the request that cannot be served.
+        raise Invalid(error.reason, error.message, field="sourceIdentifier") from error
+    except OSError as error:
+        raise unreadable(opened.name) from error
+    opened.check_unchanged()
+    return CsvFile(
+        path=opened.path,
+        state=opened.state,
+        compression=opened.compression,
+        bytes_total=source.stream.bytes_total,
+        fingerprint=fingerprint,
+        beginning=beginning,
+    )
+
+
+def unreadable(name: str) -> Retryable:
+    """The error of a file whose bytes could not be had."""
+    return Retryable("SOURCE_UNAVAILABLE", f"{name} could not be read: the disk or the network share failed")
+
+
+def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
+    """Every file must have the columns of the first, in any order."""
+    first = set(inspected[0].beginning.columns)
+    for file in inspected[1:]:
+        odd = first.symmetric_difference(file.beginning.columns)
+        if odd:
+            raise Invalid(
+                "SOURCE_MALFORMED",
+                f"{file.path.name} has other columns than {inspected[0].path.name}: {min(odd)!r} is in only one",
+                field="sourceIdentifier",
+            )
