@@ -28,7 +28,7 @@ from server.execution.planning import plan_for
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
 from server.sources.contract import SourceBatch, SourceContext
-from server.sources.csv.blocks import Block, Limits, Place
+from server.sources.csv.blocks import Block, BlockStart, Limits
 from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 from server.sources.csv.reader import CsvReader, open_csv
@@ -62,7 +62,7 @@ def steps_of(path: Path, settings: Settings, encoding: str) -> dict[str, float]:
     stream = open_stream(descriptor, path.name, "none", Caps(1 << 40, 1000))
     beginning = read_beginning(stream, path.name, parse_options({"encoding": encoding}), settings)
     dialect, width = beginning.dialect, len(beginning.columns)
-    place = Place(beginning.offset, beginning.line, 1)
+    place = BlockStart(beginning.offset, beginning.line, 1)
     while True:
         with watch.timing("bytes"):
             raw = stream.read(place.offset, limits.block_bytes)

@@ -42,7 +42,7 @@ from server.schedules.retention import Retention
 from server.schedules.service import Schedules
 from server.service.grpc_server import GrpcServer
 from server.service.readiness import Readiness
-from server.sources.page_cache import KeptPages
+from server.sources.page_cache import PageCache
 from server.sources.throttle.circuit import Circuits
 from server.sources.throttle.host_pace import HostPaces
 from server.start import migrated
@@ -126,7 +126,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         def reveal(secret: SecretValue) -> str:
             return box.reveal(secret, os.environ)
 
-        def kept_pages(run_id: int) -> KeptPages:
+        def kept_pages(run_id: int) -> PageCache:
             # Comes with the first run: a start needs no zstd.
             from server.execution.page_cache import StoredPages
 

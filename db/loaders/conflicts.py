@@ -23,7 +23,7 @@ _OUT_OF_ORDER: Final = "with what was edited, the prices would not be in order; 
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class EditedRow:
     """One row that was edited in the table.
 
     Args:
@@ -41,7 +41,7 @@ class Conflict:
     note: str = ""
 
 
-async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[Conflict, ...]:
+async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[EditedRow, ...]:
     """Find the edited rows among sync_changes; where the table wins, put its values into sync_changes.
 
     Args:
@@ -57,7 +57,7 @@ async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[Co
         if edited and not _is_native_json_change(tables, row, edited):
             kept, note = _table_wins(tables, row)
             whole = kept and len(edited) == len(differing) and not row.is_back
-            conflict = Conflict(int(row.row_no), edited, kept, whole, note)
+            conflict = EditedRow(int(row.row_no), edited, kept, whole, note)
             conflicts.append(conflict)
             if kept:
                 source = parse_marks(rows["column_marks"][conflict.row_no], names)
@@ -140,7 +140,7 @@ def _table_wins(tables: BatchTables, row: Row[Any]) -> tuple[bool, str]:
             return False, ""
 
 
-async def _keep(tables: BatchTables, conflict: Conflict, merged: Mapping[str, str]) -> None:
+async def _keep(tables: BatchTables, conflict: EditedRow, merged: Mapping[str, str]) -> None:
     """Put the table's values where the source's stood, and the marks that go with them."""
     changes, target = tables.changes, tables.target
     values: dict[Any, Any] = {

@@ -32,7 +32,7 @@ class GoneRows:
     gone: int
 
 
-async def note_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
+async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
     """Note how many rows of the source were switched on when it last completed a run, or now, before this run writes any.
 
     So neither what this run adds nor what a run added that then failed makes what is gone look like less. A resumed run

@@ -118,13 +118,13 @@ async def _take(
     return Lease(run_id, owner, epoch + 1) if _changed(result) else None
 
 
-async def orders(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
+async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
     """What callers ask of running runs: by id, whether to cancel and whether to pause."""
     rows = await connection.execute(select(_R.id, _R.cancel_requested, _R.paused).where(_R.id.in_(run_ids)))
     return {int(row.id): (bool(row.cancel_requested), bool(row.paused)) for row in rows}
 
 
-async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool | None:
+async def lock_run_exclusive(connection: AsyncConnection, lease: Lease) -> bool | None:
     """Lock the run alone, so that a batch of it that still commits is counted in its end.
 
     Returns:
@@ -201,7 +201,7 @@ async def renew(
     return bool(row.cancel_requested)
 
 
-async def hold_for_batch(connection: AsyncConnection, lease: Lease) -> bool:
+async def lock_run_shared(connection: AsyncConnection, lease: Lease) -> bool:
     """Lock the run against a takeover until this transaction ends; False when the lease is lost already.
 
     Taken last in a batch, and shared, so that two loaders of one run don't queue on each other.

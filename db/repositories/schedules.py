@@ -74,7 +74,7 @@ async def hold_for_fire(connection: AsyncConnection, schedule: Schedule) -> bool
     return found.one_or_none() is not None
 
 
-async def note_fire(
+async def record_fire(
     connection: AsyncConnection, schedule_id: int, fire_at_local: str, outcome: str, run_id: int | None
 ) -> None:
     """Store what the last fire did."""

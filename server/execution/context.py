@@ -11,14 +11,14 @@ from server.core.config import Settings
 from server.core.waits import RunWaits
 from server.execution.source_keys import SourceKeys
 from server.execution.stop_signal import RunSignals
-from server.sources.contract import ForgetfulMemory, SourceContext, SourceMemory
-from server.sources.page_cache import KeptPages, NoPages
+from server.sources.contract import InMemorySourceState, SourceContext, SourceMemory
+from server.sources.page_cache import NoPages, PageCache
 from server.sources.source_type import Reveal
 from server.sources.throttle.circuit import Circuits
 from server.sources.throttle.host_pace import HostPaces
 
 
-def _none_kept(_run_id: int) -> KeptPages:
+def _none_kept(_run_id: int) -> PageCache:
     return NoPages()
 
 
@@ -45,9 +45,9 @@ class RunContext:
     progressed: Callable[[int], None]
     waits: RunWaits
     circuits: Circuits = field(default_factory=Circuits)
-    memory: SourceMemory = field(default_factory=ForgetfulMemory)
+    memory: SourceMemory = field(default_factory=InMemorySourceState)
     paces: HostPaces = field(default_factory=HostPaces)
-    kept_pages: Callable[[int], KeptPages] = _none_kept
+    kept_pages: Callable[[int], PageCache] = _none_kept
 
     def source_context(self, run_id: int, signals: RunSignals, *, watermark: str | None) -> SourceContext:
         """What the source of one run is given."""

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import polars as pl
 
-from server.execution.key_survey import Repeats
+from server.execution.key_survey import DuplicateKeys
 from server.pipeline.keys import apply_ordinals
 from server.pipeline.plan import MappingPlan, PreparedBatch
 
@@ -48,7 +48,7 @@ class SurveyedKeys:
 
     is_exact = True
 
-    def __init__(self, plan: MappingPlan, repeats: Repeats) -> None:
+    def __init__(self, plan: MappingPlan, repeats: DuplicateKeys) -> None:
         self._plan = plan
         self._repeats = repeats
 

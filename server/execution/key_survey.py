@@ -27,7 +27,7 @@ REPEATED_ROWS_MAX: Final = 5_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Repeats:
+class DuplicateKeys:
     """Rows whose key occurs more than once.
 
     Args:
@@ -44,15 +44,15 @@ class Repeats:
         end = numbers.search_sorted(last_record_no, side="right")
         return self.rows.slice(int(start), int(end) - int(start))
 
-    def without(self, record_nos: pl.Series) -> Repeats:
+    def without(self, record_nos: pl.Series) -> DuplicateKeys:
         """The repeats that are left when these records are no rows after all (validation refuses them)."""
         return ranked(self.rows.filter(~pl.col("record_no").is_in(record_nos)))
 
 
-def ranked(rows: pl.DataFrame) -> Repeats:
+def ranked(rows: pl.DataFrame) -> DuplicateKeys:
     """Give each row its ordinal and the last record of its key; rows of a key that is left alone stay (ordinal 1)."""
     key = ["key_high", "key_low"]
-    return Repeats(
+    return DuplicateKeys(
         rows.select(*key, "record_no")
         .sort("record_no")
         .with_columns(
@@ -62,7 +62,7 @@ def ranked(rows: pl.DataFrame) -> Repeats:
     )
 
 
-class KeyLog:
+class KeySurvey:
     """Collects key digests, then says which repeat. Use as a context manager: it owns a temporary file.
 
     Args:
@@ -99,7 +99,7 @@ class KeyLog:
             ) from error
         self._row_count += digests.height
 
-    def repeats(self) -> Repeats:
+    def repeats(self) -> DuplicateKeys:
         """Rows whose key occurs more than once.
 
         Raises:

@@ -15,9 +15,10 @@ The protocol
     Write     Each batch transaction ends by locking the run's row (shared) WHERE owner and epoch are its own. A
               takeover needs that row exclusively: either it came before, and the batch finds nothing and rolls back;
               or it waits until the batch is committed, and the new owner sees its checkpoint.
-    Orders    Cancel and pause are columns that the owner reads (stop_requests.py), and acts on; where there is none any more,
-              whoever looks next does (settle). Pause gives the run back, pending and paused; nobody claims it until it
-              is continued. An accepted cancel wins over whatever else stops the run: the end looks for it under the lock.
+    Stop      Cancel and pause are columns that the owner reads (stop_requests.py) and acts on; where there is none any more,
+              whoever looks next does (apply_stop_requests). Pause gives the run back, pending and paused; nobody claims it
+              until it is continued. An accepted cancel wins over whatever else stops the run: the end looks for it under the
+              lock.
     End       completed, failed, cancelled and release change the row WHERE owner and epoch are the worker's own.
 
 What each failure leaves behind
@@ -74,7 +75,7 @@ async def claim(database: Database, settings: Settings, owner: str, keys: Source
         DatabaseError
     """
     if keys is not None:
-        await keys.give_keys(database)
+        await keys.assign_missing_keys(database)
     async with database.write() as connection:
         return await leases.claim_next(
             connection,
@@ -132,7 +133,7 @@ class LostOwners:
             log.warning("sessions_ended", action="claim", owner=name, sessions=ended)
 
 
-async def settle(database: Database) -> list[int]:
+async def apply_stop_requests(database: Database) -> list[int]:
     """Cancel or pause, as was asked, the runs in progress that have no owner any more; answer their ids.
 
     Raises:

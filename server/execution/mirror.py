@@ -20,7 +20,7 @@ from db.records import ErrorRow, Lease, LoadSpec
 from db.repositories import runs
 from db.repositories.batches import read_totals
 from db.repositories.errors import insert_errors
-from db.repositories.leases import hold_for_batch
+from db.repositories.leases import lock_run_shared
 from server.core.errors import Fatal, LeaseLost
 from server.sources.write_options import WriteOptions
 
@@ -50,7 +50,7 @@ async def finish_mirror(
         elif found.gone:
             _guard(found.active, found.gone, ledger.read, options)
             done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
-            await runs.note_deactivated(connection, lease.run_id, done.count)
+            await runs.record_deactivated(connection, lease.run_id, done.count)
             if done.refused:
                 refusals = list(done.refused.items())[:_ERRORS_MAX]
                 rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
@@ -61,7 +61,7 @@ async def finish_mirror(
                 await runs.add_notices(connection, lease.run_id, (notice,))
                 await insert_errors(connection, lease.run_id, restart_no, [_still_on(each) for each in refusals])
                 await runs.forget_reading(connection, lease.run_id)
-        if not await hold_for_batch(connection, lease):
+        if not await lock_run_shared(connection, lease):
             raise LeaseLost(lease.run_id)
 
 

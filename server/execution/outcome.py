@@ -56,7 +56,7 @@ async def _store_once(
         return Ending.LOST
     async with database.write() as connection:
         # Held before the batches are summed: one that was cut short may still be committing.
-        is_cancelled = await leases.hold_for_end(connection, lease)
+        is_cancelled = await leases.lock_run_exclusive(connection, lease)
         if is_cancelled is None:
             return Ending.LOST
         totals = await read_totals(connection, lease.run_id)

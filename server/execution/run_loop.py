@@ -17,7 +17,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
-from db.loaders.mirror import note_active_before
+from db.loaders.mirror import record_active_before
 from db.loaders.refusals import TargetRefused
 from db.loaders.staging import local_infile_allowed
 from db.loaders.target_check import check_target
@@ -33,10 +33,10 @@ from server.execution import planning
 from server.execution.batch_jobs import make_job
 from server.execution.context import RunContext
 from server.execution.duplicate_keys import KeyRule, StreamedKeys, SurveyedKeys
-from server.execution.key_survey import KeyLog, Repeats
+from server.execution.key_survey import DuplicateKeys, KeySurvey
 from server.execution.mirror import finish_mirror
 from server.execution.stop_signal import RunSignals
-from server.execution.transfer import Transfer
+from server.execution.transfer import BatchPipeline
 from server.execution.unchanged_source import record_repetition, same_reading
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
@@ -117,7 +117,7 @@ class RunLoop:
                 )
                 self._restart_no += 1
                 checkpoint = None
-            await runs.note_source(
+            await runs.record_source(
                 connection,
                 self._run.id,
                 fingerprint=info.fingerprint,
@@ -173,14 +173,14 @@ class RunLoop:
         # The content's digest is made beside the survey: it costs a second reading of what is in memory by then.
         digest = asyncio.create_task(reader.content_digest(), name=f"digest-{self._run.id}")
         try:
-            with KeyLog(self._context.settings.survey_rows_in_memory_max) as log:
+            with KeySurvey(self._context.settings.survey_rows_in_memory_max) as log:
                 async for batch in self._read(reader, None, 1):
                     log.add(await asyncio.to_thread(key_digests, batch, plan))
                 repeats = await asyncio.to_thread(log.repeats)
             # Waited for before the transaction begins: on SQLite that one keeps every other writer out.
             content_digest = await self._signals.guard(_result(digest))
             async with self._context.database.write() as connection:
-                await runs.note_digest(connection, self._run.id, content_digest)
+                await runs.record_digest(connection, self._run.id, content_digest)
         finally:
             digest.cancel()
             await asyncio.gather(digest, return_exceptions=True)
@@ -188,7 +188,7 @@ class RunLoop:
             repeats = await self._without_refused(repeats, plan, reader)
         return SurveyedKeys(plan, repeats)
 
-    async def _without_refused(self, repeats: Repeats, plan: MappingPlan, reader: SourceReader) -> Repeats:
+    async def _without_refused(self, repeats: DuplicateKeys, plan: MappingPlan, reader: SourceReader) -> DuplicateKeys:
         """A row that validation refuses supersedes nothing: the last *good* row with a key wins."""
         refused = repeats.rows["record_no"].clear()
         async for batch in self._read(reader, None, 1):
@@ -214,7 +214,7 @@ class RunLoop:
             await self._add_notices((planning.LOCAL_INFILE_NOTICE,))
         if spec.seen_by is not None:
             async with database.write() as connection:
-                await note_active_before(connection, spec, self._run.id)
+                await record_active_before(connection, spec, self._run.id)
         first_batch_no = checkpoint.batch_no + 1 if checkpoint else 1
         writer = BatchWriter(
             database,
@@ -231,7 +231,7 @@ class RunLoop:
         )
         # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
         loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1
-        async with Transfer(writer, loaders, self._signals, self._written) as transfer:
+        async with BatchPipeline(writer, loaders, self._signals, self._written) as transfer:
             async for batch in self._read(reader, checkpoint.position if checkpoint else None, first_batch_no):
                 await transfer.put(await asyncio.to_thread(make_job, batch, plan, keys, settings.rejects_stored_max))
             await transfer.finish()

@@ -1,7 +1,7 @@
 """Which source a run is of, and whether two runs ask for the same: the keys of a run.
 
 Two runs are of one source when their identifiers mean the same file or URL, however they are spelled. They ask for the
-same when their options are equal too. Rows that other programs stored get their keys from `give_keys`, before a worker
+same when their options are equal too. Rows that other programs stored get their keys from `assign_missing_keys`, before a worker
 claims and before a trigger looks for a live run.
 """
 
@@ -48,7 +48,7 @@ class SourceKeys:
         """Equal for equal options."""
         return self._box.digest(options if isinstance(options, Mapping) else {"": options} if options else {})
 
-    async def give_keys(self, database: Database) -> None:
+    async def assign_missing_keys(self, database: Database) -> None:
         """Give keys to the live runs that have none. Those of a type that is not ours belong to another worker.
 
         Raises:

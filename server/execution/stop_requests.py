@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from db.engine import Database
-from db.repositories.leases import orders
+from db.repositories.leases import stop_requests
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.waits import Wait
@@ -48,7 +48,7 @@ class ControlWatch:
         if not running:
             return
         async with self._database.read() as connection:
-            found = await orders(connection, list(running))
+            found = await stop_requests(connection, list(running))
         for run_id, (cancel, pause) in found.items():
             if cancel or pause:
                 running[run_id].stop("cancel" if cancel else "pause")

@@ -13,7 +13,7 @@ from server.execution.stop_signal import RunSignals, RunStopped
 from server.writer import BatchWriter, WriteJob
 
 
-class Transfer:
+class BatchPipeline:
     """Writes jobs, `loaders_max` at a time. Use as a context manager, so that none is left behind.
 
     At its end all batches in hand are waited for, also when the source failed or the worker stops: they are good. But

@@ -17,7 +17,7 @@ from db.records import Batch, Lease, Ledger, LoadSpec, Run
 from db.repositories import runs
 from db.repositories.batches import insert_batch
 from db.repositories.content import count_rows
-from db.repositories.leases import hold_for_batch
+from db.repositories.leases import lock_run_shared
 from server.core.errors import LeaseLost
 from server.sources.contract import SourceReader
 
@@ -54,11 +54,11 @@ async def record_repetition(
     ledger = Ledger(read=last.ledger.read, unchanged=last.ledger.written, skipped=last.ledger.skipped)
     async with database.write() as connection:
         await insert_batch(connection, lease, restart_no, Batch(1, ledger, {"end": True}, bytes_total))
-        await runs.note_same_as(
+        await runs.record_same_as(
             connection,
             run.id,
             last.id,
             f"the source is the same as in run {last.id}: nothing was written again",
         )
-        if not await hold_for_batch(connection, lease):
+        if not await lock_run_shared(connection, lease):
             raise LeaseLost(lease.run_id)

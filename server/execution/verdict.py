@@ -12,7 +12,7 @@ from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
 from server.core.file_errors import file_error
 from server.core.reasons import REASONS, next_step_for
 from server.execution.stop_signal import RunStopped
-from server.sources.throttle.circuit import NotAsked
+from server.sources.throttle.circuit import HostPausedError
 
 
 class Ending(StrEnum):
@@ -71,7 +71,7 @@ def verdict_on(
         case RunStopped():
             stopped = {"release": Ending.RELEASED, "pause": Ending.PAUSED, "lease_lost": Ending.LOST}
             return Verdict(stopped.get(error.reason, Ending.CANCELLED))
-        case NotAsked():
+        case HostPausedError():
             # No failure of this run, and none of its retries: it waits for its host, which others have asked too often.
             delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
             return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)

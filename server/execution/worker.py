@@ -20,7 +20,7 @@ from db.repositories import runs
 from server.core.errors import LeaseLost, Retryable, SyncError
 from server.core.retry import Retries, RetryPolicy
 from server.execution.context import RunContext
-from server.execution.leases import LeaseKeeper, LostOwners, claim, owner_name, settle
+from server.execution.leases import LeaseKeeper, LostOwners, apply_stop_requests, claim, owner_name
 from server.execution.mirror import forget_ended
 from server.execution.outcome import store_ending
 from server.execution.periodic import repeated
@@ -102,7 +102,7 @@ class Worker:
         database, settings = self._context.database, self._context.settings
         self._wake.clear()
         await self._lost_owners.free()
-        for run_id in await settle(database):
+        for run_id in await apply_stop_requests(database):
             log.info("run_settled", action="settle", run_id=run_id)
             self._changed(run_id)
         while len(self._running) < settings.runs_concurrent_max:

@@ -254,8 +254,8 @@ class Runs:
 
     def changed(self, run_id: int) -> None:
         """A run changed here: those who watch it look now."""
-        self._runs_hub.poke(run_id)
-        self._stats_hub.poke(_STATS)
+        self._runs_hub.notify(run_id)
+        self._stats_hub.notify(_STATS)
 
     async def _count(self, _subject: int) -> dict[str, int]:
         async with self._database.read() as connection:

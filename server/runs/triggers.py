@@ -101,7 +101,7 @@ class Triggers:
         Raises:
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
-        await self._keys.give_keys(self._database)
+        await self._keys.assign_missing_keys(self._database)
         retries = Retries(_STORING, self._clock)
         while True:
             try:

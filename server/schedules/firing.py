@@ -17,7 +17,7 @@ import structlog
 from db.engine import Database
 from db.records import Schedule
 from db.repositories.fires import try_fire
-from db.repositories.schedules import enabled_schedules, hold_for_fire, note_fire
+from db.repositories.schedules import enabled_schedules, hold_for_fire, record_fire
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, is_missed, last_fire, time_zone_problem
@@ -88,7 +88,7 @@ class RecurringSyncs:
         return done
 
     async def _fire(self, schedule: Schedule, fire: str) -> tuple[int, str, int | None] | None:
-        await self._keys.give_keys(self._database)
+        await self._keys.assign_missing_keys(self._database)
         request = await schedule_request(schedule, self._keys)
         # The zone belongs to the name: in another one the same wall time is another fire.
         name = f"schedule-{schedule.id}/{schedule.time_zone}"
@@ -96,7 +96,7 @@ class RecurringSyncs:
             if not await hold_for_fire(connection, schedule) or not await try_fire(connection, name, fire):
                 return None
             outcome, run_id = await insert_for_schedule(connection, request, queues=schedule.overlap_policy == QUEUE)
-            await note_fire(connection, schedule.id, fire, outcome, run_id)
+            await record_fire(connection, schedule.id, fire, outcome, run_id)
         log.info(
             "schedule_fired", action="schedule", schedule_id=schedule.id, fire=fire, outcome=outcome, run_id=run_id
         )

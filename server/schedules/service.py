@@ -169,7 +169,7 @@ class Schedules:
         kind = source_type(changed.source_type)
         if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
             raise Invalid("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
-        is_elsewhere = kind.secrets_go_to(changed.source_identifier) != kind.secrets_go_to(schedule.source_identifier)
+        is_elsewhere = kind.secret_origin(changed.source_identifier) != kind.secret_origin(schedule.source_identifier)
         if is_elsewhere and schedule.source_identifier and draft.options is None and _has_secret(schedule.options):
             raise Invalid(
                 "INVALID_REQUEST",

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.sources.page_cache import KeptPages, NoPages
+from server.sources.page_cache import NoPages, PageCache
 from server.sources.throttle.circuit import Circuits
 from server.sources.throttle.host_pace import HostPaces
 
@@ -121,7 +121,7 @@ class SourceMemory(Protocol):
         ...
 
 
-class ForgetfulMemory:
+class InMemorySourceState:
     """Keeps texts as long as it lives."""
 
     def __init__(self) -> None:
@@ -156,9 +156,9 @@ class SourceContext:
     moved: Callable[[], None] = _nobody_asks
     circuits: Circuits = field(default_factory=Circuits)
     watermark: str | None = None
-    memory: SourceMemory = field(default_factory=ForgetfulMemory)
+    memory: SourceMemory = field(default_factory=InMemorySourceState)
     paces: HostPaces = field(default_factory=HostPaces)
-    kept_pages: KeptPages = field(default_factory=NoPages)
+    kept_pages: PageCache = field(default_factory=NoPages)
     secret_seen: Callable[[str], None] = _nobody_looks
 
 

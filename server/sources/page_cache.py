@@ -34,7 +34,7 @@ class KeptPage:
     body: bytes
 
 
-class KeptPages(Protocol):
+class PageCache(Protocol):
     """The kept pages of one source with one set of options; a page is named by a key of at most 64 characters."""
 
     def key_of(self, asked: Mapping[str, str]) -> str:

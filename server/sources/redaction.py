@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from server.sources.api.items.json_page import JsonRefused, parse_whole
+from server.sources.api.items.json_page import JsonRefusedError, parse_whole
 from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.secret_names import means_secret
 from server.sources.source_type import FIELDS_MAX
@@ -55,6 +55,6 @@ def shown_text(text: str, secrets: Collection[str], name: str = "") -> str:
     if text[:1] in ("{", "["):
         try:
             return to_text(shown(parse_whole(text), secrets, name))
-        except JsonRefused:
+        except JsonRefusedError:
             pass
     return str(shown(text, secrets, name))

@@ -113,11 +113,11 @@ class SourceType:
             database may hold, such as sealed secrets. Raises Invalid.
         secret_places: answers where an options document holds secrets.
         identity: what an identifier means, the same for each of its spellings. May look at the disk; never raises.
-        secrets_go_to: where the secrets of the options are sent, such as scheme, host and port; never raises.
+        secret_origin: where the secrets of the options are sent, such as scheme, host and port; never raises.
     """
 
     name: str
     load: Callable[[str, Mapping[str, Any], bool], Source]
     secret_places: Callable[[], SecretPlaces]
     identity: Callable[[str, Settings], str]
-    secrets_go_to: Callable[[str], str]
+    secret_origin: Callable[[str], str]

@@ -12,7 +12,7 @@ import polars as pl
 
 from server.sources.api.item_mapper import ItemMapper, rejects_of
 from server.sources.api.paging.page_iterator import WalkedPage
-from server.sources.api.paging.position import Position
+from server.sources.api.paging.position import PagingState
 from server.sources.contract import Reject, SourceBatch
 
 
@@ -25,7 +25,7 @@ class PageGatherer:
         self._texts: list[str] = []
         self._numbers: list[int] = []
         self._rejects: list[Reject] = []
-        self._after: Position | None = None
+        self._after: PagingState | None = None
         self.size_bytes = 0
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.sources.api.items.json_page import JsonRefused, parse_whole
+from server.sources.api.items.json_page import JsonRefusedError, parse_whole
 from server.sources.api.options import ApiOptions
 from server.sources.api.reader import open_api
 from server.sources.contract import SourceBatch, SourceContext
@@ -48,6 +48,6 @@ async def preview_api(
 def _parsed(batch: SourceBatch, row: int) -> dict[str, Any]:
     try:
         item = parse_whole(batch.raw_text(row))
-    except JsonRefused:
+    except JsonRefusedError:
         return {}
     return item if isinstance(item, dict) else {}

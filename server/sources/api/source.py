@@ -76,7 +76,7 @@ def _load(identifier: str, options: Mapping[str, Any], from_caller: bool) -> Api
     return ApiSource.load(identifier, options, from_caller=from_caller)
 
 
-def _secrets_go_to(identifier: str) -> str:
+def _secret_origin(identifier: str) -> str:
     try:
         return str(urls.origin(identifier))
     except ValueError:
@@ -88,5 +88,5 @@ API: Final = SourceType(
     load=_load,
     secret_places=lambda: SECRET_PLACES,
     identity=lambda identifier, _settings: urls.identity(identifier),
-    secrets_go_to=_secrets_go_to,
+    secret_origin=_secret_origin,
 )

@@ -86,7 +86,7 @@ class Incremental(OptionModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SeenWatermark:
     """The highest value seen.
 
     Args:
@@ -98,7 +98,7 @@ class Mark:
     rank: str = ""
 
 
-class MarkTaker:
+class WatermarkTracker:
     """Takes marks from pages.
 
     Args:
@@ -115,7 +115,7 @@ class MarkTaker:
         self._rank_max = "" if options.format == "number" else _ranked(latest) if number is None else f"{number:020d}"
         self.notices: dict[str, None] = {}
 
-    def after(self, mark: Mark, items: Iterable[Any], page_no: int) -> Mark:
+    def after(self, mark: SeenWatermark, items: Iterable[Any], page_no: int) -> SeenWatermark:
         """The mark after a page.
 
         Args:
@@ -137,7 +137,7 @@ class MarkTaker:
             if self._rank_max and rank > self._rank_max:
                 self._notice("have a time in the future, which says nothing about what changed")
             elif rank > mark.rank:
-                mark = Mark(text, rank)
+                mark = SeenWatermark(text, rank)
         if missing and not found:
             raise Fatal(
                 "INVALID_MAPPING",

@@ -78,5 +78,5 @@ CSV: Final = SourceType(
     load=_load,
     secret_places=SecretPlaces,
     identity=lambda identifier, settings: file_identity(identifier, settings.data_root_paths),
-    secrets_go_to=lambda _identifier: "",
+    secret_origin=lambda _identifier: "",
 )

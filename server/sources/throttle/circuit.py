@@ -25,14 +25,14 @@ _COUNTED: Final = "SOURCE_UNAVAILABLE"
 _PROBE_SECONDS: Final = 1.0
 
 
-class Busy(Retryable):
+class RateLimitedError(Retryable):
     """A host answered that it is asked too often. It is there, so this is no failure; but what it asks for holds.
 
     How fast such a host is asked is the affair of host_pace.py: a circuit would end the runs of its other sources.
     """
 
 
-class NotAsked(Retryable):
+class HostPausedError(Retryable):
     """Nothing was asked, because the host has just said no to others. Says nothing of the run that wanted to ask."""
 
 
@@ -94,13 +94,13 @@ class Circuits:
         """One request to a host; how the block ends tells how the host fares.
 
         Raises:
-            NotAsked: SOURCE_UNAVAILABLE, the circuit is open.
+            HostPausedError: SOURCE_UNAVAILABLE, the circuit is open.
         """
         is_probe = self._admit(host, clock.monotonic_seconds())
         try:
             yield
         except SyncError as error:
-            is_answer = isinstance(error, Busy) and error.retry_after_seconds is None
+            is_answer = isinstance(error, RateLimitedError) and error.retry_after_seconds is None
             if isinstance(error, Retryable) and error.reason == _COUNTED and not is_answer:
                 self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:
@@ -121,7 +121,7 @@ class Circuits:
         left_seconds = state.open_until_seconds - now_seconds
         if left_seconds > 0 or state.probing:
             wait_seconds = max(left_seconds, _PROBE_SECONDS)
-            raise NotAsked(
+            raise HostPausedError(
                 _COUNTED,
                 f"{host} was not asked, since it failed or asked for patience just now",
                 retry_after_seconds=wait_seconds,

@@ -43,7 +43,7 @@ class HostPace:
         """For how long the host wants no request."""
         return max(0.0, self.held_until_seconds - clock.monotonic_seconds())
 
-    async def take_turn(self, clock: Clock, per_second_max: float, waiting: Callable[[], None]) -> None:
+    async def wait_for_slot(self, clock: Clock, per_second_max: float, waiting: Callable[[], None]) -> None:
         """Wait for this request's turn: its own gap after whichever request was last.
 
         A gap is the affair of whoever asked for it: it holds up no request that wants a smaller one. Where others ask

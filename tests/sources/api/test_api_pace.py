@@ -106,7 +106,7 @@ async def test_a_small_budget_holds_up_nobody_else_and_is_not_starved(clock):
     pace = HostPaces().of("api.example.com", 443)
 
     async def turn(per_second_max: float) -> float:
-        await pace.take_turn(clock, per_second_max, lambda: None)
+        await pace.wait_for_slot(clock, per_second_max, lambda: None)
         return clock.elapsed_seconds
 
     assert await turn(0.01) == 0

@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from server.core.clock import Clock
 from server.core.errors import Retryable
 from server.core.retry import Retries, RetryPolicy
-from server.sources.throttle.circuit import NotAsked
+from server.sources.throttle.circuit import HostPausedError
 
 
 class Backoff:
@@ -29,9 +29,9 @@ class Backoff:
 
         Raises:
             Retryable: no try is left, or the wait would be too long; the text tells how many tries there were.
-            NotAsked: as before, and the source was not asked once.
+            HostPausedError: as before, and the source was not asked once.
         """
-        if not isinstance(fault, NotAsked):
+        if not isinstance(fault, HostPausedError):
             self._fault = fault
         if await self._retries.wait(fault.retry_after_seconds):
             return

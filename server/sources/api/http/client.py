@@ -33,7 +33,7 @@ from server.sources.api.http.rate_limits import pause_seconds
 from server.sources.api.http.response_body import read_body
 from server.sources.api.http.transport import open_client, request_to
 from server.sources.contract import SourceContext
-from server.sources.throttle.circuit import Busy, NotAsked
+from server.sources.throttle.circuit import HostPausedError, RateLimitedError
 
 _REDIRECTS_MAX: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
@@ -42,7 +42,7 @@ _RETRY_WAIT_BASE_SECONDS: Final = 0.5
 _USER_AGENT: Final = "techaura-sync/0.1"
 
 
-class PageMissing(Fatal):
+class PageMissingError(Fatal):
     """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
 
 
@@ -144,7 +144,7 @@ class ApiClient:
         Raises:
             Retryable: SOURCE_UNAVAILABLE, after the last try.
             Fatal: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
-            PageMissing: the source answered 404.
+            PageMissingError: the source answered 404.
         """
         backoff = Backoff(self._retry_policy, self._clock)
         token: str | None = None
@@ -171,12 +171,12 @@ class ApiClient:
         """Wait until the host may be asked again; a wait that is too long is the retry's."""
         wait_seconds = self._pace.held_seconds(self._clock)
         if wait_seconds > self._settings.http_retry_wait_seconds_max:
-            raise NotAsked(
+            raise HostPausedError(
                 "SOURCE_UNAVAILABLE",
                 f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
-        await self._pace.take_turn(self._clock, self._per_second_max, self._moved)
+        await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
 
     async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
         source = f"{label} of {urls.shown(request.url)}"
@@ -261,7 +261,7 @@ class ApiClient:
         status = response.status_code
         self._note_pace(status, headers)
         if status in _RETRIED or status >= 500:
-            fault = Busy if status == 429 else Retryable
+            fault = RateLimitedError if status == 429 else Retryable
             raise fault(
                 "SOURCE_UNAVAILABLE",
                 f"{source} answered {status}",
@@ -272,7 +272,7 @@ class ApiClient:
             text = f"{source} answered {status}: {self._credentials.hint}"
             raise kind("AUTHENTICATION_FAILED", text, category="authentication", next_step=self._credentials.hint)
         if status == 404:
-            raise PageMissing("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
+            raise PageMissingError("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
         if status == 304 and request.conditions:
             return Answer(status, headers, b"")
         if not 200 <= status < 300:

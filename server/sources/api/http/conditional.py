@@ -21,7 +21,7 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 from server.sources.api.http.client import Answer, ApiClient, PageRequest
-from server.sources.page_cache import KeptPage, KeptPages, Validators
+from server.sources.page_cache import KeptPage, PageCache, Validators
 
 _VALIDATOR_CHARS_MAX: Final = 500
 # What paging reads; a 304 that repeats one of these tells its present value.
@@ -48,7 +48,7 @@ class ConditionalPages:
     def __init__(
         self,
         client: ApiClient,
-        kept: KeptPages,
+        kept: PageCache,
         shown: Mapping[str, str],
         cursor_header: str = "",
         *,
@@ -95,7 +95,7 @@ class ConditionalPages:
                 return answer
         return await self._client.fetch(request, label)
 
-    async def good(self, request: PageRequest, answer: Answer, *, is_last: bool) -> None:
+    async def remember(self, request: PageRequest, answer: Answer, *, is_last: bool) -> None:
         """Say that a page was read without a fault; keep it, if it may be.
 
         Args:

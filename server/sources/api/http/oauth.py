@@ -158,7 +158,9 @@ class TokenSource:
     async def _ask(self, refresh: str) -> Tokens:
         place = f"the token endpoint {urls.shown(self._grant.token_url)}"
         settings = self._context.settings
-        await self._pace.take_turn(self._context.clock, settings.http_host_requests_per_second_max, self._context.moved)
+        await self._pace.wait_for_slot(
+            self._context.clock, settings.http_host_requests_per_second_max, self._context.moved
+        )
         request = self._request(refresh)
         try:
             # Other runs may wait for this token, and it is a small one: no time for slow bodies.

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 from server.core.config import Settings
 from server.core.errors import Invalid
-from server.sources.api.items.json_page import JsonRefused, Page
+from server.sources.api.items.json_page import JsonRefusedError, Page
 from server.sources.contract import Reject
-from server.sources.csv.blocks import Limits, Place, read_block
+from server.sources.csv.blocks import BlockStart, Limits, read_block
 from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 
@@ -43,7 +43,7 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
         delimiter: between two fields.
 
     Raises:
-        JsonRefused: it has no header that can be read, or names an encoding that is not known.
+        JsonRefusedError: it has no header that can be read, or names an encoding that is not known.
     """
     if not body.strip():
         return Page()
@@ -52,9 +52,9 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
         options = parse_options({"delimiter": delimiter, "encoding": charset or "utf-8"})
         beginning = read_beginning(source, "the answer", options, settings)
     except Invalid as error:
-        raise JsonRefused("not_csv", f"it is no CSV: {error.message}") from None
+        raise JsonRefusedError("not_csv", f"it is no CSV: {error.message}") from None
     limits = Limits(settings.csv_block_bytes, settings.csv_record_bytes_max, settings.batch_rows_max)
-    place = Place(beginning.offset, beginning.line, 1)
+    place = BlockStart(beginning.offset, beginning.line, 1)
     entries: list[tuple[int, int, dict[str, str | None] | Reject]] = []
     while (block := read_block(source, beginning, place, limits)) is not None:
         for part in map(block.part, range(block.part_count)):
@@ -65,17 +65,19 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
     entries.sort(key=lambda entry: entry[:2])
     last = entries[-1][2] if entries else None
     if isinstance(last, Reject) and last.kind in _BROKEN_KINDS and not body.endswith((b"\n", b"\r")):
-        raise JsonRefused("cut_off", f"its last record has no end, and {last.message[:1].lower()}{last.message[1:]}")
+        raise JsonRefusedError(
+            "cut_off", f"its last record has no end, and {last.message[:1].lower()}{last.message[1:]}"
+        )
     return _page([entry for _, _, entry in entries], beginning.notices)
 
 
 def _page(entries: list[dict[str, str | None] | Reject], notices: tuple[str, ...]) -> Page:
     values: list[Any] = []
     texts: list[str] = []
-    refused: dict[int, JsonRefused] = {}
+    refused: dict[int, JsonRefusedError] = {}
     for index, entry in enumerate(entries):
         if isinstance(entry, Reject):
-            refused[index] = JsonRefused(entry.kind, entry.message)
+            refused[index] = JsonRefusedError(entry.kind, entry.message)
             values.append(None)
             texts.append(entry.raw)
         else:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.sources.api.items.json_page import JsonRefused, Page, decode, layout_of, parse_page, parse_whole
+from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_page, parse_whole
 from server.sources.api.items.json_values import to_text, type_name
 from server.sources.api.items.paths import steps_of, value_at
 
@@ -24,7 +24,7 @@ def read_json(body: bytes, charset: str | None, data_path: str | None) -> Page:
         data_path: checked path to the items; None for the usual places.
 
     Raises:
-        JsonRefused: it is no JSON, too deep, not exact, or has no items there.
+        JsonRefusedError: it is no JSON, too deep, not exact, or has no items there.
     """
     names = None if data_path is None else names_of(data_path)
     if data_path is None or names is not None:
@@ -35,7 +35,9 @@ def read_json(body: bytes, charset: str | None, data_path: str | None) -> Page:
         from server.sources.api.items import json_path
 
         if layout.parts() > json_path.VALUES_MAX:
-            raise JsonRefused("too_large", f"it has more than {json_path.VALUES_MAX} values, too many for a JSONPath")
+            raise JsonRefusedError(
+                "too_large", f"it has more than {json_path.VALUES_MAX} values, too many for a JSONPath"
+            )
     document = parse_whole(text)
     items = _by_json_path(document, data_path) if data_path.startswith("$") else _by_steps(document, data_path)
     texts = [to_text(item) for item in items]
@@ -57,7 +59,7 @@ def names_of(data_path: str) -> tuple[str, ...] | None:
 def _by_steps(document: Any, data_path: str) -> list[Any]:
     found = value_at(document, steps_of(data_path))
     if found is None:
-        raise JsonRefused("no_array", _NOWHERE.format(path=data_path))
+        raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
     return _array(found, data_path)
 
 
@@ -68,9 +70,9 @@ def _by_json_path(document: Any, data_path: str) -> list[Any]:
     try:
         nodes = path.nodes(document)
         if not nodes and not path.may_be_empty(document):
-            raise JsonRefused("no_array", _NOWHERE.format(path=data_path))
+            raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
     except TooManyNodes as error:
-        raise JsonRefused("too_large", f"options.dataPath {data_path!r} {error}; ask for smaller pages") from None
+        raise JsonRefusedError("too_large", f"options.dataPath {data_path!r} {error}; ask for smaller pages") from None
     if path.steps is not None:
         return _array(nodes[0], data_path)
     return [item for node in nodes for item in (node if isinstance(node, list) else [node])]
@@ -79,6 +81,6 @@ def _by_json_path(document: Any, data_path: str) -> list[Any]:
 def _array(found: Any, data_path: str) -> list[Any]:
     if isinstance(found, list):
         return found
-    raise JsonRefused(
+    raise JsonRefusedError(
         "no_array", f"options.dataPath {data_path!r} leads to a value of type {type_name(found)}, not to an array"
     )

@@ -20,7 +20,7 @@ for _chars, _kind in (('"', _QUOTE), ("[{", _OPEN), ("]}", _CLOSE), (",", _COMMA
         _KINDS[ord(_char)] = _kind
 
 
-class Layout:
+class JsonIndex:
     """The parts of one text."""
 
     def __init__(self, text: str) -> None:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from server.sources.api.items.fast_json import FastArrays
-from server.sources.api.items.json_index import Layout
+from server.sources.api.items.json_index import JsonIndex
 from server.sources.api.items.json_values import NumberText, type_name
 
 DEPTH_MAX: Final = 64
@@ -30,7 +30,7 @@ _SPACE: Final = re.compile(r"[ \t\n\r]*")
 _SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
-class JsonRefused(ValueError):
+class JsonRefusedError(ValueError):
     """JSON that is not taken. Holds no content.
 
     Args:
@@ -59,7 +59,7 @@ class Page:
 
     values: list[Any] = field(default_factory=list)
     texts: list[str] = field(default_factory=list)
-    refused: dict[int, JsonRefused] = field(default_factory=dict)
+    refused: dict[int, JsonRefusedError] = field(default_factory=dict)
     text: str = ""
     envelope: Any = None
     notices: tuple[str, ...] = ()
@@ -68,18 +68,18 @@ class Page:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise JsonRefused("duplicate_key", "it has an object with the same key twice")
+        raise JsonRefusedError("duplicate_key", "it has an object with the same key twice")
     return found
 
 
 def _float(text: str) -> NumberText:
     if math.isinf(float(text)):
-        raise JsonRefused("out_of_range", "it has a number beyond the range of a double, such as 1e999")
+        raise JsonRefusedError("out_of_range", "it has a number beyond the range of a double, such as 1e999")
     return NumberText(text)
 
 
 def _constant(name: str) -> Any:
-    raise JsonRefused("not_a_number", f"it has {name}, which JSON does not know")
+    raise JsonRefusedError("not_a_number", f"it has {name}, which JSON does not know")
 
 
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
@@ -96,7 +96,7 @@ def parse_page(body: bytes, charset: str | None, names: tuple[str, ...] | None) 
         names: keys that lead to the array; None: the body itself, else `data`, else `items`.
 
     Raises:
-        JsonRefused: it is no JSON, too deep, not exact outside of the items, or has no array there.
+        JsonRefusedError: it is no JSON, too deep, not exact outside of the items, or has no array there.
     """
     text = decode(body, charset)
     layout = layout_of(text)
@@ -108,14 +108,14 @@ def parse_page(body: bytes, charset: str | None, names: tuple[str, ...] | None) 
         found = _at(value, path)
         if isinstance(found, Page):
             return found if found is value else replace(found, envelope=value)
-    raise JsonRefused("no_array", _no_array(value, paths, names))
+    raise JsonRefusedError("no_array", _no_array(value, paths, names))
 
 
 def parse_whole(text: str) -> Any:
     """A text as one value.
 
     Raises:
-        JsonRefused: it is no JSON, or is not exact.
+        JsonRefusedError: it is no JSON, or is not exact.
     """
     with refusals():
         value, end = _STRICT.raw_decode(text, _skip(text, 0))
@@ -125,13 +125,13 @@ def parse_whole(text: str) -> Any:
     return value
 
 
-def layout_of(text: str) -> Layout:
+def layout_of(text: str) -> JsonIndex:
     """Where the parts of a text are.
 
     Raises:
-        JsonRefused: too_deep.
+        JsonRefusedError: too_deep.
     """
-    layout = Layout(text)
+    layout = JsonIndex(text)
     if layout.depth() > DEPTH_MAX:
         raise _too_deep()
     return layout
@@ -139,16 +139,16 @@ def layout_of(text: str) -> Layout:
 
 @contextmanager
 def refusals() -> Iterator[None]:
-    """Turn what the parser raises into JsonRefused."""
+    """Turn what the parser raises into JsonRefusedError."""
     try:
         yield
     except json.JSONDecodeError as error:
-        raise JsonRefused(
+        raise JsonRefusedError(
             "not_json", f"it is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
         ) from None
     except RecursionError:
         raise _too_deep() from None
-    except JsonRefused:
+    except JsonRefusedError:
         raise
     except ValueError:
         raise _too_long_number() from None
@@ -161,7 +161,7 @@ def decode(body: bytes, charset: str | None) -> str:
         charset: what the response says; None: UTF-8, 16 or 32 by the first bytes.
 
     Raises:
-        JsonRefused: bad_encoding.
+        JsonRefusedError: bad_encoding.
     """
     encoding = charset or json.detect_encoding(body)
     if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
@@ -171,10 +171,10 @@ def decode(body: bytes, charset: str | None) -> str:
             raise LookupError
         return body.decode(encoding).removeprefix("\ufeff")
     except LookupError:
-        raise JsonRefused("bad_encoding", "it names an encoding that is not known") from None
+        raise JsonRefusedError("bad_encoding", "it names an encoding that is not known") from None
     except UnicodeError as error:
         place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise JsonRefused("bad_encoding", f"it is not {encoding}{place}") from None
+        raise JsonRefusedError("bad_encoding", f"it is not {encoding}{place}") from None
 
 
 def _check_ended(text: str, end: int) -> None:
@@ -183,8 +183,8 @@ def _check_ended(text: str, end: int) -> None:
         raise json.JSONDecodeError("Extra data", text, end)
 
 
-def _too_deep() -> JsonRefused:
-    return JsonRefused("too_deep", f"it is nested deeper than {DEPTH_MAX}")
+def _too_deep() -> JsonRefusedError:
+    return JsonRefusedError("too_deep", f"it is nested deeper than {DEPTH_MAX}")
 
 
 def _skip(text: str, at: int) -> int:
@@ -192,7 +192,7 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _walk(layout: Layout, text: str, at: int, paths: list[tuple[str, ...]]) -> tuple[Any, int]:
+def _walk(layout: JsonIndex, text: str, at: int, paths: list[tuple[str, ...]]) -> tuple[Any, int]:
     """The value at a position and its end; arrays at one of the paths are read item by item."""
     start = text[at : at + 1]
     if start == "[" and () in paths:
@@ -202,13 +202,13 @@ def _walk(layout: Layout, text: str, at: int, paths: list[tuple[str, ...]]) -> t
     return _STRICT.raw_decode(text, at)
 
 
-def _walk_array(layout: Layout, text: str, at: int) -> tuple[Page, int]:
+def _walk_array(layout: JsonIndex, text: str, at: int) -> tuple[Page, int]:
     """The array that begins at a position: parsed at once, or item by item when one of them is refused."""
     fast_end = layout.array_end(at)
     fast = _FAST.decode(text[at:fast_end], layout.names(at, fast_end)) if fast_end else None
     if fast is not None and fast_end is not None:
         return Page(fast, layout.elements(at, fast_end), {}, layout.compact(at, fast_end)), fast_end
-    refused: dict[int, JsonRefused] = {}
+    refused: dict[int, JsonRefusedError] = {}
     try:
         values, end = _STRICT.raw_decode(text, at)
     except json.JSONDecodeError:
@@ -226,10 +226,10 @@ def _walk_array(layout: Layout, text: str, at: int) -> tuple[Page, int]:
     return Page(values, texts, refused, layout.compact(at, end)), end
 
 
-def _walk_items(text: str, at: int) -> tuple[list[Any], dict[int, JsonRefused], int]:
+def _walk_items(text: str, at: int) -> tuple[list[Any], dict[int, JsonRefusedError], int]:
     """Values of an array with at least one element, which of them are refused, and the array's end."""
     values: list[Any] = []
-    refused: dict[int, JsonRefused] = {}
+    refused: dict[int, JsonRefusedError] = {}
     while True:
         at = _skip(text, at + 1)
         try:
@@ -237,7 +237,7 @@ def _walk_items(text: str, at: int) -> tuple[list[Any], dict[int, JsonRefused], 
         except json.JSONDecodeError:
             raise
         except ValueError as error:
-            refused[len(values)] = error if isinstance(error, JsonRefused) else _too_long_number()
+            refused[len(values)] = error if isinstance(error, JsonRefusedError) else _too_long_number()
             value, (_, at) = None, _LENIENT.raw_decode(text, at)
         values.append(value)
         at = _skip(text, at)
@@ -247,13 +247,13 @@ def _walk_items(text: str, at: int) -> tuple[list[Any], dict[int, JsonRefused], 
             raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
 
 
-def _too_long_number() -> JsonRefused:
-    return JsonRefused("out_of_range", "it has a whole number of more than 4300 digits")
+def _too_long_number() -> JsonRefusedError:
+    return JsonRefusedError("out_of_range", "it has a whole number of more than 4300 digits")
 
 
-def half_pair() -> JsonRefused:
+def half_pair() -> JsonRefusedError:
     """The refusal of what `has_half_pair` finds."""
-    return JsonRefused("bad_encoding", "it has half of a surrogate pair, which is no character")
+    return JsonRefusedError("bad_encoding", "it has half of a surrogate pair, which is no character")
 
 
 def has_half_pair(text: str, value: Any) -> bool:
@@ -267,7 +267,7 @@ def has_half_pair(text: str, value: Any) -> bool:
     return False
 
 
-def _walk_object(layout: Layout, text: str, at: int, paths: list[tuple[str, ...]]) -> tuple[dict[str, Any], int]:
+def _walk_object(layout: JsonIndex, text: str, at: int, paths: list[tuple[str, ...]]) -> tuple[dict[str, Any], int]:
     pairs: list[tuple[str, Any]] = []
     at = _skip(text, at)
     if text[at : at + 1] == "}":

@@ -6,7 +6,7 @@ its neighbours. Only where the last line is broken, and has no line end, is the 
 
 from __future__ import annotations
 
-from server.sources.api.items.json_page import JsonRefused, Page, decode, layout_of, parse_whole
+from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_whole
 from server.sources.api.items.json_values import to_text
 
 _DEPTH_SAFE = 64
@@ -19,7 +19,7 @@ def read_lines(body: bytes, charset: str | None) -> Page:
         charset: what the response says; None for UTF-8.
 
     Raises:
-        JsonRefused: it does not decode, or is cut_off.
+        JsonRefusedError: it does not decode, or is cut_off.
     """
     page = Page()
     lines = decode(body, charset or "utf-8").split("\n")
@@ -34,10 +34,10 @@ def read_lines(body: bytes, charset: str | None) -> Page:
             value = parse_whole(text)
             # Compact, so that an item is the same item however its API spaces it.
             text = to_text(value) if " " in text or "\t" in text else text
-        except JsonRefused as refused:
+        except JsonRefusedError as refused:
             if number == len(lines) and refused.kind == "not_json":
                 # Behind a whole line stands its end; without a length nothing else tells a cut-off answer from a whole one.
-                raise JsonRefused("cut_off", "its last line is no JSON and has no end") from None
+                raise JsonRefusedError("cut_off", "its last line is no JSON and has no end") from None
             page.refused[len(page.values)] = refused
         page.values.append(value)
         page.texts.append(text)

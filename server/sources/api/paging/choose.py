@@ -9,7 +9,15 @@ from typing import Any, Final
 from server.sources.api import urls
 from server.sources.api.items.paths import find
 from server.sources.api.options import ApiKeyAuth, ApiOptions
-from server.sources.api.paging.counted import PAGE_ITEMS, NumberPaging, OffsetPaging, OnePage, PageFacts, Paging, Place
+from server.sources.api.paging.counted import (
+    PAGE_ITEMS,
+    NumberPaging,
+    OffsetPaging,
+    OnePage,
+    PageFacts,
+    PageToken,
+    Paging,
+)
 from server.sources.api.paging.linked import CURSOR_PATHS, NEXT_URL_PATHS, CursorPaging, LinkPaging, find_token
 
 # Where tokens stand by custom beside the contract's places, and the parameter that they go back in.
@@ -93,17 +101,17 @@ class AutoPaging:
     cursor: CursorPaging
     link: LinkPaging
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Begin with the source's own URL."""
         return {}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the size with the first request, then what the found paging sends."""
         if "as" not in place:
             return {self.link.limit_param: self.link.page_items}
         return self._found(place).parameters(_inner(place))
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Find out on the first page; then decide as the found paging does."""
         if "as" in place:
             return self._wrapped(place, self._found(place).next(_inner(place), page))
@@ -111,19 +119,19 @@ class AutoPaging:
         paging = self._found(found)
         return self._wrapped(found, paging.next(paging.first(), page))
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Guess as the found paging does."""
-        return self._wrapped(place, self._found(place).guess(_inner(place))) if "as" in place else None
+        return self._wrapped(place, self._found(place).predicted_next(_inner(place))) if "as" in place else None
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Look as the found paging does."""
         return self._wrapped(place, self._found(place).early(_inner(place), page)) if "as" in place else None
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """Decide as the found paging does."""
-        return "as" in place and self._found(place).ends_when_missing(_inner(place))
+        return "as" in place and self._found(place).treats_404_as_end(_inner(place))
 
-    def detect(self, page: PageFacts) -> Place:
+    def detect(self, page: PageFacts) -> PageToken:
         """What the page shows."""
         if page.signals.link or _is_text(find_token(page, self.link.paths, "", strict=False)[1]):
             return {"as": "link"}
@@ -146,20 +154,20 @@ class AutoPaging:
             return {"as": "offset"}
         return {"as": "page", "zero": True} if page.signals.number == 0 else {"as": "page"}
 
-    def _found(self, place: Place) -> Paging:
+    def _found(self, place: PageToken) -> Paging:
         if place["as"] == "cursor" and "path" in place:
             return replace(self.cursor, paths=(str(place["path"]),), cursor_param=str(place["param"]), header="")
         by_name: dict[str, Paging] = {"link": self.link, "cursor": self.cursor, "offset": self.offset}
         number = replace(self.number, first_page=0) if place.get("zero") else self.number
         return by_name.get(str(place["as"]), number)
 
-    def _wrapped(self, found: Place, place: Place | None) -> Place | None:
+    def _wrapped(self, found: PageToken, place: PageToken | None) -> PageToken | None:
         if place is None:
             return None
         return {**place, **{name: found[name] for name in _FOUND if name in found}}
 
 
-def _inner(place: Place) -> Place:
+def _inner(place: PageToken) -> PageToken:
     return {name: value for name, value in place.items() if name not in _FOUND}
 
 

@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from server.core.errors import Fatal, Retryable
-from server.sources.api.paging.hints import Signals
+from server.sources.api.paging.hints import PageHints
 
 PAGE_ITEMS: Final = 100
 
-Place = Mapping[str, Any]
+PageToken = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class PageFacts:
 
     count: int
     envelope: Any
-    signals: Signals
+    signals: PageHints
     items_before: int = 0
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -57,15 +57,15 @@ class PageFacts:
 class Paging(Protocol):
     """One way of paging."""
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Where the first page is. A place with `url` is asked for at that URL as it stands."""
         ...
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Parameters that ask for the page at a place."""
         ...
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Where the next page is; None when the source said that this was the last.
 
         Raises:
@@ -74,18 +74,18 @@ class Paging(Protocol):
         """
         ...
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Where the next page is, should this one be full and not the last; None where only the page can say."""
         ...
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Where the next page is, by a look at the page's envelope and headers alone; None where only reading it can say.
 
         The count of the page is not known yet.
         """
         ...
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """Whether a 404 at a place means that the page before was the last."""
         ...
 
@@ -100,7 +100,7 @@ def contradiction(message: str) -> Retryable:
     )
 
 
-def token_of(place: Place) -> str | None:
+def token_of(place: PageToken) -> str | None:
     """What names a page when the source chose the name: it must never come back. None when we count."""
     token = place.get("cursor", place.get("url"))
     return None if token is None else str(token)
@@ -110,27 +110,27 @@ def token_of(place: Place) -> str | None:
 class OnePage:
     """No paging: one request."""
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Give the only place."""
         return {}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Add none."""
         return {}
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """There is none, whatever the page says: the caller asked for one page."""
         return None
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Make none: there is no next page."""
         return None
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Make none: the next page is not named."""
         return None
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """Never."""
         return False
 
@@ -148,15 +148,15 @@ class NumberPaging:
     page_items: int
     first_page: int = 1
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Begin with the first page."""
         return {"page": self.first_page}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the number and the size."""
         return {self.page_param: int(place["page"]), self.limit_param: self.page_items}
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Count on, until the source says that there is none.
 
         Raises:
@@ -174,15 +174,15 @@ class NumberPaging:
             return None
         return {"page": number + 1, "short": page.count < self.page_items}
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Count on."""
         return {"page": int(place["page"]) + 1}
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Make none: the next page is not named."""
         return None
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """After a short page."""
         return bool(place.get("short"))
 
@@ -195,29 +195,29 @@ class OffsetPaging:
     limit_param: str
     page_items: int
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Begin with offset 0."""
         return {"offset": 0}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the offset and the size."""
         return {self.offset_param: int(place["offset"]), self.limit_param: self.page_items}
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Go past the items that came, until the source says that there are no more."""
         if not goes_on(page, self.page_items, None):
             return None
         return {"offset": int(place["offset"]) + page.count, "short": page.count < self.page_items}
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Go past the items that were asked for."""
         return {"offset": int(place["offset"]) + self.page_items}
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Make none: the next page is not named."""
         return None
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """After a short page."""
         return bool(place.get("short"))
 

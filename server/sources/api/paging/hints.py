@@ -44,7 +44,7 @@ _REL: Final = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,]+))", re.IGNORE
 
 
 @dataclass(frozen=True, slots=True)
-class Signals:
+class PageHints:
     """What one page says.
 
     Args:
@@ -64,7 +64,7 @@ class Signals:
     is_first: bool | None = None
 
 
-def read_signals(envelope: Any, headers: Mapping[str, str]) -> Signals:
+def read_hints(envelope: Any, headers: Mapping[str, str]) -> PageHints:
     """Read the envelope of a page and its response headers."""
     link_header = headers.get("link", "")
     link = next_link(link_header)
@@ -90,7 +90,7 @@ def read_signals(envelope: Any, headers: Mapping[str, str]) -> Signals:
         pages = _count(headers.get("x-total-pages"))
     number = next((frame[name] for frame in frames for name in _NUMBER if _count(frame.get(name)) is not None), None)
     firsts = [frame[name] for frame in frames for name in _FIRST if isinstance(frame.get(name), bool)]
-    return Signals(more, total, pages, link, _count(number), firsts[0] if firsts else None)
+    return PageHints(more, total, pages, link, _count(number), firsts[0] if firsts else None)
 
 
 def says_error(envelope: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from server.core.errors import Fatal
 from server.sources.api import urls
 from server.sources.api.items.paths import find
-from server.sources.api.paging.counted import PageFacts, Place
+from server.sources.api.paging.counted import PageFacts, PageToken
 
 TOKEN_CHARS_MAX: Final = 8192
 # The contract's five, in its order.
@@ -59,16 +59,16 @@ class CursorPaging:
     secret_params: frozenset[str] = frozenset()
     secret_values: frozenset[str] = frozenset()
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Begin without a cursor."""
         return {}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the cursor, if there is one, and the size."""
         size: dict[str, int | str] = {self.limit_param: self.page_items}
         return {self.cursor_param: place["cursor"], **size} if "cursor" in place else size
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Take the next cursor; there is none when the page has none and nothing in it says otherwise."""
         stated, cursor = find_token(page, self.paths, self.header)
         if cursor is None:
@@ -79,21 +79,21 @@ class CursorPaging:
             return None
         return self._place(page, cursor)
 
-    def _place(self, page: PageFacts, cursor: str) -> Place:
+    def _place(self, page: PageFacts, cursor: str) -> PageToken:
         if _is_url(cursor):
             return {"url": urls.followed(page.url, cursor, self.secret_params, self.secret_values)}
         return {"cursor": cursor}
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Make none: the page names the next one."""
         return None
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Take the cursor that is seen, if there is one."""
         _stated, cursor = find_token(page, self.paths, self.header, strict=False)
         return self._place(page, cursor) if cursor and page.signals.more is not False else None
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """Never: the source gave this cursor itself."""
         return False
 
@@ -111,15 +111,15 @@ class LinkPaging:
     secret_params: frozenset[str] = frozenset()
     secret_values: frozenset[str] = frozenset()
 
-    def first(self) -> Place:
+    def first(self) -> PageToken:
         """Begin with the source's own URL."""
         return {}
 
-    def parameters(self, place: Place) -> Mapping[str, int | str]:
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the size with the first request; later URLs hold what they need."""
         return {self.limit_param: self.page_items}
 
-    def next(self, place: Place, page: PageFacts) -> Place | None:
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Follow the link; there is none when the page has none and nothing in it says otherwise."""
         stated, target = find_token(page, self.paths, "")
         target = page.signals.link or target
@@ -129,18 +129,18 @@ class LinkPaging:
             return None
         return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
 
-    def guess(self, place: Place) -> Place | None:
+    def predicted_next(self, place: PageToken) -> PageToken | None:
         """Make none: the page names the next one."""
         return None
 
-    def early(self, place: Place, page: PageFacts) -> Place | None:
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Follow the link that is seen, if there is one."""
         target = page.signals.link or find_token(page, self.paths, "", strict=False)[1]
         if target is None:
             return None
         return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
 
-    def ends_when_missing(self, place: Place) -> bool:
+    def treats_404_as_end(self, place: PageToken) -> bool:
         """Never: the source gave this URL itself."""
         return False
 
@@ -173,7 +173,7 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
     return stated, found or None
 
 
-def check_end(place: Place, page: PageFacts, page_items: int, *, stated: bool, where: tuple[str, ...]) -> None:
+def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: bool, where: tuple[str, ...]) -> None:
     """Check a page without a next one: whether the source said that it is the last.
 
     Raises:

@@ -13,7 +13,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import Fatal, Retryable
 from server.sources.api.paging.counted import contradiction
-from server.sources.api.paging.position import Position
+from server.sources.api.paging.position import PagingState
 
 _DIGEST_BYTES: Final = 16
 
@@ -26,7 +26,7 @@ def digest_of(text: str) -> str:
 class LoopGuard:
     """Notices cursors and pages that come back, after any number of pages."""
 
-    def __init__(self, start: Position) -> None:
+    def __init__(self, start: PagingState) -> None:
         self._tokens: set[bytes] = set()
         self._pages: dict[bytes, int] = {}
         if start.digest:
@@ -64,13 +64,13 @@ class LoopGuard:
 class LimitGuard:
     """Holds one attempt within the service's own limits; a limit ends it as failed, and a retry goes on from there."""
 
-    def __init__(self, settings: Settings, clock: Clock, start: Position) -> None:
+    def __init__(self, settings: Settings, clock: Clock, start: PagingState) -> None:
         self._settings = settings
         self._clock = clock
         self._start = start
         self._began_seconds = clock.monotonic_seconds()
 
-    def check(self, position: Position) -> None:
+    def check(self, position: PagingState) -> None:
         """Check before a page is fetched.
 
         Raises:
@@ -93,7 +93,7 @@ class LimitGuard:
                 )
 
 
-def check_total(position: Position) -> None:
+def check_total(position: PagingState) -> None:
     """Compare the total that the source stated with what came, once its last page is read.
 
     A total that was always just the size of its own page is a page's count, whatever it is called.

@@ -18,12 +18,12 @@ from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging.choose import paging_seen
 from server.sources.api.paging.counted import PageFacts, Paging, token_of
-from server.sources.api.paging.hints import Signals
+from server.sources.api.paging.hints import PageHints
 from server.sources.api.paging.loop_guards import LimitGuard, LoopGuard, check_total, digest_of
 from server.sources.api.paging.page_fetcher import PageFetcher
 from server.sources.api.paging.page_parser import PageParser, ParsedPage, label_of
-from server.sources.api.paging.position import Position
-from server.sources.api.watermark import Mark, MarkTaker, first_value
+from server.sources.api.paging.position import PagingState
+from server.sources.api.watermark import SeenWatermark, WatermarkTracker, first_value
 from server.sources.contract import SourceContext
 
 # Faults that say nothing about what was sent before them.
@@ -52,10 +52,10 @@ class WalkedPage:
     page: Page
     first_number: int
     size_bytes: int
-    after: Position
+    after: PagingState
 
 
-class PageWalk:
+class PageIterator:
     """The pages of one source."""
 
     def __init__(
@@ -69,7 +69,7 @@ class PageWalk:
         self._parser = PageParser(options, context.settings)
         self._context = context
         self._notices: dict[str, None] = {}
-        self._marks = MarkTaker(options.incremental, context.clock.now()) if options.incremental else None
+        self._marks = WatermarkTracker(options.incremental, context.clock.now()) if options.incremental else None
         self.at_end = False
         self.detected: dict[str, str] = {}
 
@@ -80,14 +80,14 @@ class PageWalk:
         kept = [f"{unchanged} pages had not changed and were not sent again"] if unchanged else []
         return (*self._notices, *(self._marks.notices if self._marks else ()), *kept)
 
-    def start(self) -> Position:
+    def start(self) -> PagingState:
         """The position before the first page."""
         options = self._options.incremental
         since = "" if options is None else first_value(options, self._context.watermark)
         # The value that the first run asks for is the caller's own limit of what there is.
-        return Position(self._paging.first(), since=since, is_full=self._context.watermark is None)
+        return PagingState(self._paging.first(), since=since, is_full=self._context.watermark is None)
 
-    async def pages(self, start: Position) -> AsyncGenerator[WalkedPage, None]:
+    async def pages(self, start: PagingState) -> AsyncGenerator[WalkedPage, None]:
         """Yield the pages after a position.
 
         Raises:
@@ -120,7 +120,7 @@ class PageWalk:
         finally:
             await self._fetcher.close()
 
-    async def _page(self, position: Position) -> WalkedPage:
+    async def _page(self, position: PagingState) -> WalkedPage:
         number = position.pages + 1
         request, answer = await self._fetcher.fetch(position)
         if answer is None:
@@ -135,7 +135,7 @@ class PageWalk:
         place = self._paging.next(position.place, facts)
         if answer is not None:
             is_last = self._options.pagination.enabled and place is None and facts.count > 0
-            await self._pages.good(request, answer, is_last=is_last)
+            await self._pages.remember(request, answer, is_last=is_last)
         self.at_end = place is None and (self._options.pagination.enabled or self.detected["pagination"] == "none")
         after = self._with_mark(
             self._after(position, facts, parsed.size_bytes, digest_of(parsed.page.text)), parsed.page
@@ -156,14 +156,14 @@ class PageWalk:
         for notice in parsed.page.notices:
             self._notice(notice)
 
-    def _with_mark(self, after: Position, page: Page) -> Position:
+    def _with_mark(self, after: PagingState, page: Page) -> PagingState:
         if self._marks is None:
             return after
-        mark = self._marks.after(Mark(after.mark, after.mark_rank), page.values, after.pages)
+        mark = self._marks.after(SeenWatermark(after.mark, after.mark_rank), page.values, after.pages)
         self.detected["watermark"] = mark.value
         return replace(after, mark=mark.value, mark_rank=mark.rank)
 
-    def _after(self, position: Position, facts: PageFacts, size_bytes: int, digest: str) -> Position:
+    def _after(self, position: PagingState, facts: PageFacts, size_bytes: int, digest: str) -> PagingState:
         if facts.count and 0 < position.last_count < position.page_items_max:
             self._notice("some pages before the last held fewer items than others; the source may filter its pages")
         total = facts.signals.total
@@ -179,7 +179,7 @@ class PageWalk:
             digest=digest if facts.count else position.digest,
         )
 
-    def _check_end(self, after: Position, signals: Signals) -> None:
+    def _check_end(self, after: PagingState, signals: PageHints) -> None:
         has_more = signals.more or (signals.total or 0) > after.items
         if self._options.pagination.enabled:
             check_total(after)

@@ -9,10 +9,10 @@ from server.core.config import Settings
 from server.core.errors import Fatal, Retryable
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
-from server.sources.api.items.json_page import JsonRefused, Page
+from server.sources.api.items.json_page import JsonRefusedError, Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.page_format import format_of, read_answer
-from server.sources.api.paging.hints import Signals, read_signals, says_error
+from server.sources.api.paging.hints import PageHints, read_hints, says_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class ParsedPage:
 
     url: str
     page: Page = field(default_factory=Page)
-    signals: Signals = field(default_factory=Signals)
+    signals: PageHints = field(default_factory=PageHints)
     headers: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int = 0
     format: str = ""
@@ -56,13 +56,13 @@ class PageParser:
         page, read_as = Page(), ""
         if answer.status != 204:
             page, read_as = await self._read(answer, label), format_of(answer, self._options)
-        signals = read_signals(page.envelope, answer.headers)
+        signals = read_hints(page.envelope, answer.headers)
         return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as)
 
     async def _read(self, answer: Answer, label: str) -> Page:
         try:
             page = await read_answer(answer, self._options, self._settings)
-        except JsonRefused as error:
+        except JsonRefusedError as error:
             if error.kind == "cut_off":
                 raise Retryable("SOURCE_UNAVAILABLE", f"the answer to {label} broke off: {error.message}") from error
             raise Fatal(

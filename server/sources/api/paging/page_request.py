@@ -10,7 +10,7 @@ from server.sources.api import urls
 from server.sources.api.http.client import PageRequest
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging.counted import Paging
-from server.sources.api.paging.position import Position
+from server.sources.api.paging.position import PagingState
 
 
 class PageRequests:
@@ -26,7 +26,7 @@ class PageRequests:
         self._options = options
         self._paging = paging
 
-    def at(self, position: Position) -> PageRequest:
+    def at(self, position: PagingState) -> PageRequest:
         """The request for the page at a position."""
         options, place = self._options, position.place
         if "url" in place:

@@ -10,7 +10,7 @@ from server.sources.contract import POSITION_MARK
 
 
 @dataclass(frozen=True, slots=True)
-class Position:
+class PagingState:
     """The place after a page.
 
     Args:
@@ -62,7 +62,7 @@ class Position:
         }
 
     @classmethod
-    def from_json(cls, document: Mapping[str, Any]) -> Position:
+    def from_json(cls, document: Mapping[str, Any]) -> PagingState:
         """The position that `to_json` wrote.
 
         Raises:

@@ -17,7 +17,7 @@ from server.sources.api.http.conditional import ConditionalPages
 _TURNS_TO_SOCKET: Final = 4
 
 
-class PageAhead:
+class PagePrefetcher:
     """The pages of one walk, fetched in order."""
 
     def __init__(self, pages: ConditionalPages) -> None:
@@ -49,7 +49,7 @@ class PageAhead:
             self._request = request
             self._task = asyncio.create_task(self._pages.fetch(request, label), name=f"fetch {label}")
 
-    async def let_go(self) -> None:
+    async def flush_to_socket(self) -> None:
         """Let the request that is under way reach its socket, before work that keeps the loop busy.
 
         On a connection that stands already it takes four turns of the loop; nothing is waited for.

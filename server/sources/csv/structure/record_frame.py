@@ -19,7 +19,7 @@ import polars as pl
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.structure.line_facts import Flags, Positions, Window
-from server.sources.csv.structure.record_index import BAD_ENCODING, Layout, column_at
+from server.sources.csv.structure.record_index import BAD_ENCODING, RecordIndex, column_at
 from server.sources.csv.structure.record_scanner import record_fields
 
 _PLAIN: Final = Dialect()
@@ -30,7 +30,7 @@ _MARK: Final = codecs.BOM_UTF8
 _SEPARATORS: Final = tuple(bytes([byte]) for byte in (*range(0x1F, 0x0D, -1), *range(0x08, 0, -1)))
 
 
-def mark_undecodable(layout: Layout, dialect: Dialect, encoding: Encoding) -> None:
+def mark_undecodable(layout: RecordIndex, dialect: Dialect, encoding: Encoding) -> None:
     """Mark the good records that hold bytes which do not decode as bad, in place."""
     data = layout.window.data[: layout.consumed]
     if encoding.working_name in ("utf-8", "ascii") and data.isascii():
@@ -62,7 +62,7 @@ def _first_undecodable(decode: Callable[[memoryview, str], object], view: memory
     return None
 
 
-def frame_of(layout: Layout, dialect: Dialect, encoding: Encoding, width: int) -> pl.DataFrame:
+def frame_of(layout: RecordIndex, dialect: Dialect, encoding: Encoding, width: int) -> pl.DataFrame:
     """The good records of a window, in order: `width` String columns called 0, 1 and so on.
 
     Raises:
@@ -95,7 +95,7 @@ def frame_of(layout: Layout, dialect: Dialect, encoding: Encoding, width: int) -
     return frame
 
 
-def _plain_text(layout: Layout, dialect: Dialect, rows: Positions) -> tuple[bytes, Dialect]:
+def _plain_text(layout: RecordIndex, dialect: Dialect, rows: Positions) -> tuple[bytes, Dialect]:
     """The good records in a dialect that Polars reads, and that dialect."""
     pieces = _Pieces(
         data=layout.window.data,

@@ -57,7 +57,7 @@ NO_COLUMN: Final = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RecordIndex:
     """The records of a window, in order. Arrays have one element for each record; later steps mark bad ones in place.
 
     Args:
@@ -105,7 +105,7 @@ class Layout:
         return ("missing_columns", fields) if fields < width else ("too_many_columns", NO_COLUMN)
 
 
-def layout_of(data: bytes, dialect: Dialect, width: int, *, at_end: bool, record_bytes_max: int) -> Layout:
+def layout_of(data: bytes, dialect: Dialect, width: int, *, at_end: bool, record_bytes_max: int) -> RecordIndex:
     """Find the records of a window that begins at a record start.
 
     Args:
@@ -125,7 +125,7 @@ def layout_of(data: bytes, dialect: Dialect, width: int, *, at_end: bool, record
     return _LineWalk(window, dialect, width, record_bytes_max).layout()
 
 
-def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: int) -> Layout | None:
+def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: int) -> RecordIndex | None:
     """The layout of a window whose quotes are in order; None when they are not, or a rare case needs the scanner."""
     if window.overlapping or (dialect.escape >= 0 and bytes([dialect.escape]) in window.data):
         return None
@@ -164,7 +164,7 @@ def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: i
         return None
     kept = ~blank
     fields = fields[kept]
-    return Layout(
+    return RecordIndex(
         window=window,
         starts=starts[kept],
         ends=ends[kept],
@@ -179,10 +179,10 @@ def _by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: i
     )
 
 
-def _empty(window: Window) -> Layout:
+def _empty(window: Window) -> RecordIndex:
     """No complete record yet."""
     nothing, no_flags = np.zeros(0, np.int64), np.zeros(0, np.bool_)
-    return Layout(
+    return RecordIndex(
         window=window,
         starts=nothing,
         ends=nothing,
@@ -197,7 +197,7 @@ def _empty(window: Window) -> Layout:
     )
 
 
-def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> Layout:
+def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> RecordIndex:
     """The layout of a line that is too long for a record, of which only the head is in memory.
 
     Args:
@@ -208,7 +208,7 @@ def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> Layout:
     window = window_of(head, dialect, at_end=True)
     records = 0 if comment_lines(window, dialect).any() else 1
     zeros = np.zeros(records, np.int64)
-    return Layout(
+    return RecordIndex(
         window=window,
         starts=zeros,
         ends=zeros + len(head),
@@ -253,7 +253,7 @@ class _LineWalk:
         self._faults = np.zeros(self._count, np.uint8)
         self._columns = np.full(self._count, NO_COLUMN, np.int32)
 
-    def layout(self) -> Layout:
+    def layout(self) -> RecordIndex:
         """Walk, and put the answer together."""
         window = self._window
         stop = self._walk()
@@ -265,7 +265,7 @@ class _LineWalk:
             consumed = len(window.data)
         else:
             consumed = int(window.breaks[-1]) + 1 if window.breaks.size else 0
-        return Layout(
+        return RecordIndex(
             window=window,
             starts=window.line_starts[lines],
             ends=self._ends[lines],

@@ -14,11 +14,11 @@ from db.records import Batch, Lease, Ledger
 from db.schema import content_index, sync_batches
 from server.core.retry import RetryPolicy
 from server.execution.stop_signal import RunSignals, RunStopped
-from server.execution.transfer import Transfer
+from server.execution.transfer import BatchPipeline
 from server.writer import BatchWriter, Origin, WriteJob
 from tests.db.test_migrate import CONTRACT_TABLES, execute
 from tests.db.test_upsert import CONTENT, songs
-from tests.orchestration.test_leases import claim, pending
+from tests.execution.test_leases import claim, pending
 from tests.support.clock import FakeClock
 from tests.support.database_server import DatabaseServer
 
@@ -178,7 +178,7 @@ async def test_a_stop_lets_a_batch_finish_and_a_cancel_cuts_it(
         written: list[Batch] = []
 
         async def transfer() -> None:
-            async with Transfer(writer, 2, signals, written.append) as hand:
+            async with BatchPipeline(writer, 2, signals, written.append) as hand:
                 await hand.put(job(1, *(str(n) for n in range(5000))))
                 signals.stop(reason)  # type: ignore[arg-type]
                 await hand.finish()

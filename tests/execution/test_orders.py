@@ -13,15 +13,15 @@ from db.repositories.batches import insert_batch
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.errors import Fatal
-from server.execution.leases import settle
+from server.execution.leases import apply_stop_requests
 from server.execution.outcome import store_ending
 from server.execution.stop_signal import RunStopped
-from server.sources.throttle.circuit import NotAsked
-from tests.orchestration.test_leases import claim, pending
+from server.sources.throttle.circuit import HostPausedError
+from tests.execution.test_leases import claim, pending
 from tests.support.clock import FakeClock
 
 FAULT = Fatal("SOURCE_MALFORMED", "x", category="parsing")
-NOT_ASKED = NotAsked("SOURCE_UNAVAILABLE", "h was not asked", retry_after_seconds=60.0)
+NOT_ASKED = HostPausedError("SOURCE_UNAVAILABLE", "h was not asked", retry_after_seconds=60.0)
 
 
 async def claimed(database: Database, ttl_ms: int = 60_000) -> Lease:
@@ -69,20 +69,20 @@ async def test_a_run_whose_owner_is_gone_is_cancelled_or_paused_by_whoever_looks
     gone, held = await claimed(database, ttl_ms=-1), None
     async with database.write() as connection:
         await runs.request_cancel(connection, gone.run_id)
-    assert await settle(database) == [gone.run_id]
+    assert await apply_stop_requests(database) == [gone.run_id]
     assert await status_of(database, gone.run_id) == ("cancelled", False)
     held = await claimed(database)
     async with database.write() as connection:
         await runs.set_paused(connection, held.run_id, paused=True)
     # Its owner will see to it.
-    assert await settle(database) == []
+    assert await apply_stop_requests(database) == []
     expired = update(sync_runs).where(sync_runs.c.id == held.run_id)
     async with database.write() as connection:
         await connection.execute(expired.values(lease_expires_at_ms=now_ms() - 1))
-    assert await settle(database) == [held.run_id]
+    assert await apply_stop_requests(database) == [held.run_id]
     assert await status_of(database, held.run_id) == ("pending", True)
     async with database.write() as connection:
-        assert not await leases.hold_for_batch(connection, held)
+        assert not await leases.lock_run_shared(connection, held)
     assert await end(database, held, None) == "lost"
 
 
@@ -93,7 +93,7 @@ async def test_a_row_of_the_old_service_is_cancelled_at_once_and_keeps_its_count
         assert result.inserted_primary_key is not None
         run_id = int(result.inserted_primary_key[0])
         await runs.request_cancel(connection, run_id)
-    assert await settle(database) == [run_id]
+    assert await apply_stop_requests(database) == [run_id]
     async with database.read() as connection:
         run = await runs.get_run(connection, run_id)
     assert run is not None

@@ -10,7 +10,7 @@ from server.core.config import Settings
 from server.core.errors import Fatal, Invalid, Retryable
 from server.execution.stop_signal import RunStopped
 from server.execution.verdict import Ending, Verdict, verdict_on
-from server.sources.throttle.circuit import NotAsked
+from server.sources.throttle.circuit import HostPausedError
 
 GOOD = Ledger(read=10, inserted=6, updated=1, unchanged=2, rejected=1)
 UNBALANCED = Ledger(read=10, inserted=6)
@@ -31,7 +31,7 @@ def verdict(
         (RunStopped("pause"), Ending.PAUSED),
         (RunStopped("release"), Ending.RELEASED),
         (RunStopped("lease_lost"), Ending.LOST),
-        (NotAsked("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5), Ending.POSTPONED),
+        (HostPausedError("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5), Ending.POSTPONED),
         (Retryable("SOURCE_UNAVAILABLE", "away"), Ending.FAILED),
         (TransientDatabaseError("locked", 1205), Ending.FAILED),
         (ValueError("a fault of ours"), Ending.FAILED),
@@ -66,7 +66,7 @@ def test_more_rejected_rows_than_allowed_complete_no_run() -> None:
 
 
 def test_a_postponed_run_waits_as_long_as_it_was_asked_to() -> None:
-    found = verdict(NotAsked("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5))
+    found = verdict(HostPausedError("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5))
     assert (found.delay_ms, found.notices) == (2500, ("waited: later",))
 
 

@@ -13,7 +13,7 @@ from db.engine import Database
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
-from server.execution.leases import claim, settle
+from server.execution.leases import apply_stop_requests, claim
 from server.execution.source_keys import SourceKeys
 from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.retention import Retention
@@ -50,7 +50,7 @@ async def test_they_are_neither_claimed_nor_ended_nor_retried_nor_removed(
     with capture_logs() as logs:
         for _ in range(3):
             assert await claim(database, settings, "w", keys) is None
-    assert await settle(database) == []
+    assert await apply_stop_requests(database) == []
     await RetryScheduler(database, settings, clock, lambda: woken.append(1)).fire_if_due()
     await Retention(database, settings, clock).clean()
     assert await everything(database) == before
