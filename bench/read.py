@@ -24,18 +24,18 @@ from bench.load import row, write_catalogue
 from bench.memory import PeakMemory
 from server.core.clock import SystemClock
 from server.core.config import Settings
-from server.orchestration.planning import plan_for
-from server.pipeline.contract import MappingPlan
+from server.execution.planning import plan_for
+from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.base import SourceBatch, SourceContext
+from server.sources.contract import SourceBatch, SourceContext
 from server.sources.csv.blocks import Block, Limits, Place
-from server.sources.csv.header import read_beginning
-from server.sources.csv.layout import layout_of
+from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 from server.sources.csv.reader import CsvReader, open_csv
-from server.sources.csv.streams import Caps, open_stream
-from server.sources.csv.table import frame_of, mark_undecodable
-from server.sources.registry import MappingRequest
+from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
+from server.sources.csv.structure.record_index import layout_of
+from server.sources.source_type import MappingRequest
+from server.sources.storage.streams import Caps, open_stream
 
 _STEPS = ("bytes", "structure", "decode", "polars", "block")
 

@@ -40,7 +40,7 @@ _NOTICE_SECONDS_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row stands in its source; see sources/base.py."""
+    """Where a row stands in its source; see sources/contract.py."""
 
     line: int
     byte_offset: int | None = None

@@ -1,6 +1,6 @@
 """Finds columns that someone edited in the table since the last sync, and lets the policy decide who wins.
 
-A column is in conflict when its value differs from the source's and from what the last sync left there (`marks.py`).
+A column is in conflict when its value differs from the source's and from what the last sync left there (`column_hashes.py`).
 The other columns of the row are the source's to change. A row without marks (adopted from the bot) has no last sync: the
 source wins, and nothing counts as a conflict. A column that is kept keeps its mark too, so that it stays known as edited.
 """
@@ -15,8 +15,8 @@ from typing import Any, Final
 import polars as pl
 from sqlalchemy import JSON, Row, Text, case, cast, or_, select, update
 
+from db.loaders.column_hashes import UNMARKED, canonical, parse_marks
 from db.loaders.differences import BatchTables
-from db.loaders.marks import UNMARKED, canonical, parse_marks
 
 _ROWS_PER_STATEMENT_MAX: Final = 500
 _OUT_OF_ORDER: Final = "with what was edited, the prices would not be in order; the row was left alone"

@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, column, delete, func, insert, literal, null, select, table, update
 
+from db.dialect import now
 from db.loaders import audit
 from db.loaders.differences import BatchTables
-from db.repositories.dialect import now
 from db.schema import sync_seen_rows
 
 

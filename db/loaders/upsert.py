@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.loaders.conflicts import Conflict, resolve_conflicts
 from db.loaders.differences import BatchTables, count_differences, find_differences
-from db.loaders.direct import insert_directly
+from db.loaders.direct_insert import insert_directly
 from db.loaders.refusals import Refusal
 from db.loaders.sparing import CAREFUL, Care, Step, Written, write_rows
 from db.loaders.staging import drop_staging, fill_staging, index_changes

@@ -1,6 +1,6 @@
 """Who may write for a run: claims, renewals and endings, each fenced by the epoch.
 
-The protocol stands in server/orchestration/leases.py. Here every statement that ends, renews or writes for a run names
+The protocol stands in server/execution/leases.py. Here every statement that ends, renews or writes for a run names
 owner and epoch in its WHERE clause: a worker whose lease was taken over changes no row.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import minutes_before_now, now, now_ms
 from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
 from db.repositories.batches import read_totals
-from db.repositories.dialect import minutes_before_now, now, now_ms
 from db.repositories.sources import lock_source
 from db.repositories.transitions import move_to
 from db.schema import sync_runs

@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import as_text, minutes_before_now, now, now_ms
 from db.records import (
     CANCELLED,
     COMPLETED,
@@ -25,7 +26,6 @@ from db.records import (
     RunFailure,
 )
 from db.repositories.batches import read_totals
-from db.repositories.dialect import as_text, minutes_before_now, now, now_ms
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs

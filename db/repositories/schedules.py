@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import now
 from db.records import Schedule
-from db.repositories.dialect import now
 from db.schema import sync_schedules
 
 _S = sync_schedules.c

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from server.core.circuit import Busy, Circuits
 from server.core.config import Settings
 from server.core.errors import Fatal, Retryable
+from server.sources.throttle.circuit import Busy, Circuits
 from tests.support.clock import FakeClock
 
 DOWN = Retryable("SOURCE_UNAVAILABLE", "503")

@@ -31,21 +31,21 @@ from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
 from db.repositories.batches import get_batch, insert_batch, last_batch
 from db.schema import sync_runs
-from server.core.circuit import NotAsked
 from server.core.config import Settings
 from server.core.cron import next_fire
 from server.core.errors import Fatal, LeaseLost, Retryable
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
-from server.orchestration.ending import store_ending
-from server.orchestration.identity import SourceKeys
-from server.orchestration.leases import claim, settle
-from server.orchestration.recurring import RecurringSyncs
-from server.orchestration.runs import Runs
-from server.orchestration.scheduler import RetryScheduler
-from server.orchestration.schedules import ScheduleDraft, Schedules
-from server.orchestration.signals import RunStopped, StopReason
-from server.orchestration.triggers import RunRequest, Triggers
+from server.execution.leases import claim, settle
+from server.execution.outcome import store_ending
+from server.execution.source_keys import SourceKeys
+from server.execution.stop_signal import RunStopped, StopReason
+from server.runs.service import Runs
+from server.runs.triggers import RunRequest, Triggers
+from server.schedules.firing import RecurringSyncs
+from server.schedules.nightly_retry import RetryScheduler
+from server.schedules.service import ScheduleDraft, Schedules
+from server.sources.throttle.circuit import NotAsked
 from tests.drills.oracle import Oracle, Violation
 from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, emptied, simulated_database

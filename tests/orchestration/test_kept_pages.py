@@ -12,8 +12,8 @@ from db.repositories.runs import insert_run
 from db.schema import sync_kept_pages
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
-from server.orchestration.kept_pages import StoredPages
-from server.sources.kept_pages import KeptPage, Validators
+from server.execution.page_cache import StoredPages
+from server.sources.page_cache import KeptPage, Validators
 from tests.support.service import TEST_KEY
 
 

@@ -105,7 +105,7 @@ async def test_a_row_that_the_old_service_left_in_progress_is_taken_over_after_t
         )
     assert await claim(database, "w") is None
     async with database.write() as connection:
-        from db.repositories.dialect import minutes_before_now
+        from db.dialect import minutes_before_now
 
         await connection.execute(update(sync_runs).values(updated_at=minutes_before_now(16)))
     assert await claim(database, "w") is not None

@@ -13,8 +13,8 @@ from db.migrate import migrate
 from db.records import Batch, Lease, Ledger
 from db.schema import content_index, sync_batches
 from server.core.retry import RetryPolicy
-from server.orchestration.signals import RunSignals, RunStopped
-from server.orchestration.transfer import Transfer
+from server.execution.stop_signal import RunSignals, RunStopped
+from server.execution.transfer import Transfer
 from server.writer import BatchWriter, Origin, WriteJob
 from tests.db.test_migrate import CONTRACT_TABLES, execute
 from tests.db.test_upsert import CONTENT, songs

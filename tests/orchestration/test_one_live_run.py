@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy import insert, select, text, update
 
+from db.dialect import minutes_before_now, now_ms
 from db.engine import Database
 from db.migrate import migrate
 from db.records import Lease, Ledger
 from db.repositories import leases
-from db.repositories.dialect import minutes_before_now, now_ms
 from db.repositories.runs import set_paused
 from db.schema import sync_runs
 from server.core.clock import SystemClock
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
-from server.orchestration.identity import SourceKeys
-from server.orchestration.leases import claim
-from server.orchestration.triggers import Triggers
+from server.execution.leases import claim
+from server.execution.source_keys import SourceKeys
+from server.runs.triggers import Triggers
 from tests.support.database_server import DatabaseServer
 from tests.support.service import TEST_KEY
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert, update
 
+from db.dialect import now_ms
 from db.engine import Database
 from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
 from db.repositories.batches import insert_batch
-from db.repositories.dialect import now_ms
 from db.schema import sync_runs
-from server.core.circuit import NotAsked
 from server.core.config import Settings
 from server.core.errors import Fatal
-from server.orchestration.ending import store_ending
-from server.orchestration.leases import settle
-from server.orchestration.signals import RunStopped
+from server.execution.leases import settle
+from server.execution.outcome import store_ending
+from server.execution.stop_signal import RunStopped
+from server.sources.throttle.circuit import NotAsked
 from tests.orchestration.test_leases import claim, pending
 from tests.support.clock import FakeClock
 

@@ -13,10 +13,10 @@ from db.engine import Database
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
-from server.orchestration.identity import SourceKeys
-from server.orchestration.leases import claim, settle
-from server.orchestration.retention import Retention
-from server.orchestration.scheduler import RetryScheduler
+from server.execution.leases import claim, settle
+from server.execution.source_keys import SourceKeys
+from server.schedules.nightly_retry import RetryScheduler
+from server.schedules.retention import Retention
 from tests.support.clock import FakeClock
 from tests.support.service import TEST_KEY
 

@@ -18,10 +18,10 @@ from server.core.config import Settings
 from server.core.errors import Conflict, Invalid, NotFound
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
-from server.orchestration.identity import SourceKeys
-from server.orchestration.recurring import RecurringSyncs
-from server.orchestration.runs import Runs
-from server.orchestration.schedules import ScheduleDraft, Schedules
+from server.execution.source_keys import SourceKeys
+from server.runs.service import Runs
+from server.schedules.firing import RecurringSyncs
+from server.schedules.service import ScheduleDraft, Schedules
 from tests.support.clock import FakeClock
 from tests.support.service import TEST_KEY
 

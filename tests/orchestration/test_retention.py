@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import func, insert, select
 
+from db.dialect import minutes_before_now
 from db.engine import Database
-from db.repositories.dialect import minutes_before_now
 from db.schema import sync_batches, sync_errors, sync_kept_pages, sync_runs, sync_schedule_fires, sync_sources
 from server.core.config import Settings
-from server.orchestration.retention import Removed, Retention
+from server.schedules.retention import Removed, Retention
 from tests.support.clock import FakeClock
 
 DAY_MINUTES = 24 * 60

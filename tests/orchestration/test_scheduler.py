@@ -8,16 +8,16 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import insert, select, update
 
+from db.dialect import now_ms
 from db.engine import Database
-from db.repositories.dialect import now_ms
 from db.repositories.leases import claim_next
 from db.repositories.runs import get_run, make_due
 from db.schema import sync_errors, sync_runs
 from server.core.config import Settings
 from server.core.cron import last_fire, next_fire
 from server.core.errors import Retryable
-from server.orchestration.ending import store_ending
-from server.orchestration.scheduler import RetryScheduler
+from server.execution.outcome import store_ending
+from server.schedules.nightly_retry import RetryScheduler
 from tests.support.clock import FakeClock
 
 ZONES = ("America/Bogota", "Europe/Helsinki", "America/New_York", "Australia/Lord_Howe", "America/Santiago", "UTC")

@@ -6,11 +6,11 @@ import pytest
 
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 from db.records import Ledger
-from server.core.circuit import NotAsked
 from server.core.config import Settings
 from server.core.errors import Fatal, Invalid, Retryable
-from server.orchestration.signals import RunStopped
-from server.orchestration.verdict import Ending, Verdict, verdict_on
+from server.execution.stop_signal import RunStopped
+from server.execution.verdict import Ending, Verdict, verdict_on
+from server.sources.throttle.circuit import NotAsked
 
 GOOD = Ledger(read=10, inserted=6, updated=1, unchanged=2, rejected=1)
 UNBALANCED = Ledger(read=10, inserted=6)

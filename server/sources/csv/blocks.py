@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 
 from server.core.errors import Fatal
-from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
-from server.sources.csv.header import Beginning
-from server.sources.csv.layout import REPEATED_HEADER, Layout, layout_of, overlong_layout
-from server.sources.csv.lines import Positions
-from server.sources.csv.sniff import line_end
-from server.sources.csv.streams import ByteSource
-from server.sources.csv.table import frame_of, mark_undecodable
+from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
+from server.sources.csv.file_beginning import Beginning
+from server.sources.csv.structure.delimiter_detection import line_end
+from server.sources.csv.structure.line_facts import Positions
+from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
+from server.sources.csv.structure.record_index import REPEATED_HEADER, Layout, layout_of, overlong_layout
+from server.sources.storage.streams import ByteSource
 
 _MESSAGES: Final = {
     "missing_columns": "the record has {fields} fields, {width} are expected",

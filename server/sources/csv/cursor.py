@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.core.errors import Fatal
-from server.sources.csv import files
 from server.sources.csv.blocks import Block, Limits, Place
 from server.sources.csv.inspection import CsvFile
+from server.sources.storage import files
 
 
 @dataclass(frozen=True, slots=True)

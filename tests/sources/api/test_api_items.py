@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import SyncError
-from server.sources.api.json_text import JsonRefused
-from server.sources.api.json_values import NumberText, to_text
-from server.sources.api.mapping import ItemMapper, rejects_of
+from server.sources.api.item_mapper import ItemMapper, rejects_of
+from server.sources.api.items.data_path import read_json
+from server.sources.api.items.json_page import JsonRefused
+from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import FIELD_TARGETS
-from server.sources.api.selection import read_json
 from server.targets.content_index import CONTENT_INDEX
 
 

@@ -10,10 +10,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from server.core.errors import Retryable
-from server.sources.api.limits import pause_seconds
+from server.sources.api.http.rate_limits import pause_seconds
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
-from server.sources.pace import HostPaces
+from server.sources.throttle.host_pace import HostPaces
 
 PAGE: dict[str, Any] = {"pagination": {"enabled": True, "type": "page"}}
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import Invalid, SyncError
-from server.sources.api import json_path
-from server.sources.api.json_text import JsonRefused
-from server.sources.api.json_values import NumberText, to_text
-from server.sources.api.mapping import ItemMapper
+from server.sources.api.item_mapper import ItemMapper
+from server.sources.api.items import json_path
+from server.sources.api.items.data_path import read_json
+from server.sources.api.items.json_page import JsonRefused
+from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import parse_options
-from server.sources.api.selection import read_json
 
 ITEM = (
     '{"id": 7, "name": "Ojalá", "artist": {"name": "Silvio"}, "price": 1.10, "big": 12345678901234567890.5, '
