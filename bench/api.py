@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import httpcore
 import httpx
@@ -37,11 +38,11 @@ from tests.support.database_server import server_running
 from tests.support.existing_servers import datasette
 from tests.support.service import Service, environment, service_running
 
-OPTIONS = {
+OPTIONS: Final[dict[str, object]] = {
     "fieldMapping": {"title": "name", "artist": "artist.name", "genre": "genres.0"},
     "pagination": {"enabled": True, "type": "page"},
 }
-DATASETTE_OPTIONS = {
+DATASETTE_OPTIONS: Final[dict[str, object]] = {
     "dataPath": "rows",
     "fieldMapping": {"title": "name"},
     "pagination": {"enabled": True, "type": "link", "limitParam": "_size"},
@@ -104,7 +105,7 @@ def _by_number(url: str) -> Callable[[int], str]:
 
 async def fetch_alone(kind: Kind, count: int) -> float:
     """Seconds that our client takes for all pages."""
-    context = SourceContext(Settings(allow_private_addresses=True), SystemClock())  # type: ignore[call-arg]
+    context = SourceContext(Settings(allow_private_addresses=True), SystemClock())
     client = ApiClient(kind.url, Credentials({}, ""), context)
     started = time.perf_counter()
     for number in range(1, count + 1):
@@ -175,8 +176,8 @@ def main() -> None:
             peak = memory.peak_mib
     print(f"{chosen.items:,} items, {count} pages, {os.cpu_count()} cores, best of {chosen.rounds}")
     print(f"{'pages':9} {'what':28} {'seconds':>8} {'ms/page':>8} {'fetching alone / it':>20}")
-    for (name, what), seconds in sorted(measured.items(), key=lambda entry: entry[0][0]):
-        best, floor = min(seconds), min(measured[name, "our client: fetching alone"])
+    for (name, what), rounds in sorted(measured.items(), key=lambda entry: entry[0][0]):
+        best, floor = min(rounds), min(measured[name, "our client: fetching alone"])
         print(f"{name:9} {what:28} {best:8.2f} {best / count * 1000:8.2f} {floor / best:20.0%}")
     print(f"peak memory of the service: {peak:.0f} MiB")
 

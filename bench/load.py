@@ -25,6 +25,7 @@ from bench.memory import PeakMemory
 from db.engine import Database
 from db.migrate import migrate
 from tests.support.database_server import DatabaseServer, server_running
+from tests.support.programs import Process
 from tests.support.service import Service, environment, service_running
 
 GENRES = ("Salsa", "Vallenato", "Cumbia", "Pop", "Rock", "Reggaetón", "Bolero", "Merengue")
@@ -99,7 +100,7 @@ class Measured:
 def measure(what: str, server: DatabaseServer, service: Service | None, work: Callable[[], object]) -> Measured:
     """Do some work and measure it."""
 
-    def used(process: subprocess.Popen[Any] | None) -> float:
+    def used(process: Process | subprocess.Popen[Any] | None) -> float:
         return cpu_seconds(process.pid) if process is not None else 0.0
 
     ours = service.process if service is not None else None

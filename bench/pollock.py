@@ -99,7 +99,7 @@ async def load_file(reader: CsvReader, name: str, database: Database) -> tuple[l
     columns = [column.name for column in target.columns if column.name != _KEY]
     requested = dict(zip(columns, source_columns, strict=True))
     plan = plan_mapping(target, source_columns, requested, {}, identity="row_number", strip_text=False)
-    spec = LoadSpec(name, (_KEY, *columns), {}, (_KEY,), None, 12.0, None)
+    spec = LoadSpec(name, (_KEY, *columns), {}, (_KEY,), None, 12.0, None, (), lambda _name, _values: [])
     rejects: list[str] = []
     async for batch in reader.batches(None, 1):
         prepared = prepare(batch, plan)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import Final
 
-import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
@@ -30,7 +29,6 @@ STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (TransientDatabaseError, code_pb2.UNAVAILABLE),
     (DatabaseError, code_pb2.INTERNAL),
 )
-GRPC_CODES: Final = {code.value[0]: code for code in grpc.StatusCode}
 
 
 def status_of(error: Exception, request: Message | None = None) -> status_pb2.Status | None:

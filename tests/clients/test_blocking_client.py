@@ -118,10 +118,10 @@ def test_calls_that_answer_once_carry_a_message_each(wire: Wire) -> None:
     assert request == sync_service_pb2.CancelSyncRequest(sync_run_id=7)
 
     found = sync_service_pb2.TestSourceResponse(item_count=3)
-    result = wire.start(lambda client: client.test_source("csv", "/a.csv"))
+    looking = wire.start(lambda client: client.test_source("csv", "/a.csv"))
     request, call = wire.take_unary("TestSource")
     call.terminate(found, (), grpc.StatusCode.OK, "")
-    assert result.result(10) == found
+    assert looking.result(10) == found
     assert request == sync_service_pb2.TestSourceRequest(source_type="csv", source_identifier="/a.csv")
 
 

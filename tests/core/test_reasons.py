@@ -40,11 +40,11 @@ def raised() -> Iterator[tuple[str, str, str]]:
     """Place, reason and category of each error that the server's code makes with a reason written out."""
     for path in sorted((PROJECT / "server").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
-            if not isinstance(node, ast.Call) or getattr(node.func, "id", "") not in CLASSES or not node.args:
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
                 continue
-            if isinstance(node.args[0], ast.Constant):
+            if node.func.id in CLASSES and isinstance(node.args[0], ast.Constant):
                 given = [word.value for word in node.keywords if word.arg == "category"]
-                category = given[0].value if given and isinstance(given[0], ast.Constant) else ""
+                category = str(given[0].value) if given and isinstance(given[0], ast.Constant) else ""
                 usual = "" if given else CLASSES[node.func.id]
                 yield f"{path.name}:{node.lineno}", str(node.args[0].value), category or usual
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pymysql
 import pytest
@@ -72,7 +73,7 @@ async def column_names(database: Database) -> dict[str, set[str]]:
         return await connection.run_sync(look)
 
 
-def described(server: DatabaseServer, name: str, table: str) -> dict[str, tuple]:
+def described(server: DatabaseServer, name: str, table: str) -> dict[str, tuple[Any, ...]]:
     with server.connect(name) as connection, connection.cursor() as cursor:
         cursor.execute(f"DESCRIBE {table}")
         return {row[0]: row[1:] for row in cursor.fetchall()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import polars as pl
 import pytest
@@ -258,7 +259,7 @@ async def test_a_row_that_may_not_be_switched_off_stays_on_and_the_others_do_not
     assert on == {"0", "1", "2", "5", "9"}
 
 
-async def seen_rows(database: Database) -> list[object]:
+async def seen_rows(database: Database) -> list[Any]:
     async with database.read() as connection:
         return list((await connection.execute(sync_seen_rows.select())).all())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import polars as pl
@@ -41,9 +42,9 @@ CATALOG = LoadSpec(
 )
 
 
-def songs(*rows: dict[str, str | None]) -> pl.DataFrame:
+def songs(*rows: Mapping[str, str | None]) -> pl.DataFrame:
     base = {"content_type": "music", "title": "t", "artist": None, "external_id": "1", "metadata": None}
-    made = pl.DataFrame([base | row for row in rows], schema=dict.fromkeys(base, pl.String))
+    made = pl.DataFrame([base | dict(row) for row in rows], schema=dict.fromkeys(base, pl.String))
     marks = marks_expr(CONTENT.marked_columns, {name: pl.col(name) for name in base}).alias("column_marks")
     return made.with_columns(pl.struct(pl.all()).hash(1).reinterpret(signed=True).alias("row_hash"), marks)
 

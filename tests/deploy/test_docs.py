@@ -27,7 +27,7 @@ def test_every_dependency_has_its_line_and_no_line_is_left_over() -> None:
 
 
 def test_the_reference_and_the_example_settings_are_fresh() -> None:
-    command = [PROJECT / ".venv/bin/python", "-m", "scripts.reference", "--check"]
+    command: list[Path | str] = [PROJECT / ".venv/bin/python", "-m", "scripts.reference", "--check"]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0
 
 

@@ -21,7 +21,7 @@ def project_version() -> str:
 
 @pytest.mark.parametrize("program", ["techaura-syncd", "techaura-sync"])
 def test_a_program_says_the_projects_version(program: str) -> None:
-    command = [Path(sys.executable).with_name(program), "--version"]
+    command: list[Path | str] = [Path(sys.executable).with_name(program), "--version"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout == f"{program} {project_version()}\n"
 

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -203,10 +204,8 @@ def main() -> int:
         with service_running(Path(folder), environ) as service:
             # What a first run loads is no bomb's doing.
             try_bomb(service, base, "NaN", -1)
-            tries = [(name, lambda name=name, n=n: try_bomb(service, base, name, n)) for n, name in enumerate(chosen)]
-            tries += [
-                (f"gRPC {which}", lambda which=which: try_message(service, which)) for which in ("identifier", "header")
-            ]
+            tries = [(name, partial(try_bomb, service, base, name, n)) for n, name in enumerate(chosen)]
+            tries += [(f"gRPC {which}", partial(try_message, service, which)) for which in ("identifier", "header")]
             for name, attempt in tries:
                 seconds, growth, wrong = attempt()
                 slowest, largest = max(slowest, seconds), max(largest, growth)

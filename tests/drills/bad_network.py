@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Any, Final
 
 from techaura.sync.v1 import sources_pb2
 from techaura_sync import SyncClient
@@ -131,7 +131,7 @@ def _check_health(stage: Stage, index: int, fault: str) -> None:
 def drill(seed: int, count: int, outcome: Outcome) -> None:
     """Each fault on both lines, `count` times."""
     chance = random.Random(seed)
-    settings = {
+    settings: dict[str, Any] = {
         "CSV_BLOCK_BYTES": 4096,
         "HTTP_BATCH_ROWS": 100,
         "DATABASE_POOL_SIZE_MAX": _POOL_SIZE_MAX,

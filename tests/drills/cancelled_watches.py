@@ -11,7 +11,7 @@ import asyncio
 import random
 import time
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
@@ -40,7 +40,7 @@ def _figures(pid: int) -> tuple[float, int, int]:
 
 
 async def _watch_and_cancel(stub: sync_service_pb2_grpc.SyncServiceStub, run_id: int, chance: random.Random) -> None:
-    call = stub.GetSyncStatus(sync_service_pb2.GetSyncStatusRequest(sync_run_id=run_id, watch=True))
+    call: Any = stub.GetSyncStatus(sync_service_pb2.GetSyncStatusRequest(sync_run_id=run_id, watch=True))
     how = chance.random()
     if how < 0.7:
         await call.read()

@@ -118,7 +118,8 @@ class FaultProxy:
 
     def reset_all(self) -> None:
         """RST on every connection, both ways."""
-        self._thread.loop.call_soon_threadsafe(lambda: [_reset(writer) for writer in list(self._writers)])
+        for writer in list(self._writers):
+            self._thread.loop.call_soon_threadsafe(_reset, writer)
 
     async def _accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.attempts += 1

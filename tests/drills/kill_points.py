@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
+from functools import partial
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
@@ -18,6 +19,7 @@ from tests.drills.fault_proxy import Strike
 from tests.drills.program import Outcome, main
 from tests.drills.stage import LOADERS, Stage, stage_set
 from tests.drills.statements import Statement
+from tests.drills.takeover import is_taken_after
 
 # Statements of a first load (fresh) and of one over rows that are there (again); the number is the highest n.
 _BOTH: Final = {
@@ -132,9 +134,7 @@ class KillDrill:
         self._stage.wait_until_up()
         run_id, kills, epoch = self._stage.trigger(catalogue.name), 0, 0
         while kills < kills_wanted:
-            status, epoch, owner = self._stage.wait(
-                run_id, lambda status, now, was=epoch: status == "in_progress" and now > was
-            )
+            status, epoch, owner = self._stage.wait(run_id, partial(is_taken_after, epoch))
             if status != "in_progress" or owner is None:
                 break
             time.sleep(self._chance.random() * 1.6)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import time
+from functools import partial
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
@@ -33,9 +34,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> list[float]:
         stage.wait_until_up()
         run_id, epoch, kills = stage.trigger(catalogue.name), 0, 0
         while len(waits) < count and kills < _KILLS_OF_A_RUN_MAX:
-            status, epoch, owner = stage.wait(
-                run_id, lambda status, now, was=epoch: status == "in_progress" and now > was
-            )
+            status, epoch, owner = stage.wait(run_id, partial(is_taken_after, epoch))
             if status != "in_progress" or owner is None:
                 break
             time.sleep(chance.random() * 1.5)
@@ -43,7 +42,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> list[float]:
                 break
             stage.kill(owner)
             began = time.monotonic()
-            stage.wait(run_id, lambda _status, now, was=epoch: now > was)
+            stage.wait(run_id, partial(_is_after, epoch))
             kills += 1
             waits.append(time.monotonic() - began)
             outcome.done = len(waits)
@@ -54,6 +53,15 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> list[float]:
             raise Violation(f"run {run_id}: {again} batches begun again after {kills} kills")
         outcome.add("batches begun again", again)
     return waits
+
+
+def _is_after(epoch: int, _status: str, now: int) -> bool:
+    return now > epoch
+
+
+def is_taken_after(epoch: int, status: str, now: int) -> bool:
+    """Whether a run has been claimed since."""
+    return status == "in_progress" and now > epoch
 
 
 def drill(seed: int, count: int, outcome: Outcome) -> None:

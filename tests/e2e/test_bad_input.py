@@ -87,6 +87,7 @@ def test_the_same_faults_over_grpc_carry_a_reason_and_a_field(service: Service) 
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.TriggerSync(request, timeout=10))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        trailers = dict(caught.value.trailing_metadata())
+        found: Any = caught.value.trailing_metadata()
+        trailers = dict(found)
         assert b"UNKNOWN_SOURCE_TYPE" in trailers["grpc-status-details-bin"]
         assert b"source_type" in trailers["grpc-status-details-bin"]

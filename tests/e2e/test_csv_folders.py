@@ -29,7 +29,7 @@ def write(path: Path, first: int, *, suffix: str = "", head: str = "external_id,
 @pytest.fixture
 def folder(service: Service, request: pytest.FixtureRequest) -> Path:
     """A folder of the test's own with three files in the data root."""
-    made = service.data_root / request.node.originalname[:60]
+    made = service.data_root / str(request.node.originalname)[:60]
     made.mkdir()
     for index, name in enumerate(("a.csv", "b.csv", "c.csv")):
         write(made / name, index * COUNT)

@@ -62,7 +62,7 @@ def failed(start: Callable[[], Any], streaming: bool) -> grpc.RpcError:
 @pytest.mark.parametrize("garbage", GARBAGE)
 @pytest.mark.parametrize("method", METHODS)
 def test_bytes_that_are_no_message_are_the_callers_error(channel: grpc.Channel, method: str, garbage: str) -> None:
-    kind = channel.unary_stream if METHODS[method] else channel.unary_unary
+    kind: Any = channel.unary_stream if METHODS[method] else channel.unary_unary
     error = failed(lambda: kind(method)(GARBAGE[garbage], timeout=10), METHODS[method])
     assert refused(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
@@ -70,7 +70,7 @@ def test_bytes_that_are_no_message_are_the_callers_error(channel: grpc.Channel, 
 @pytest.mark.parametrize("name", ["TriggerSync", "TestSource"])
 def test_a_text_that_is_no_utf8_is_the_callers_error(channel: grpc.Channel, name: str) -> None:
     streaming = SERVICE.methods_by_name[name].server_streaming
-    kind = channel.unary_stream if streaming else channel.unary_unary
+    kind: Any = channel.unary_stream if streaming else channel.unary_unary
     error = failed(lambda: kind(f"/{SERVICE.full_name}/{name}")(b"\x0a\x02\xff\xfe", timeout=10), streaming)
     assert refused(error)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
 
@@ -78,7 +78,7 @@ def test_a_text_that_is_no_utf8_is_the_callers_error(channel: grpc.Channel, name
 @pytest.mark.parametrize("package", REFLECTION)
 def test_a_stream_of_messages_ends_at_the_one_that_cannot_be_decoded(channel: grpc.Channel, package: str) -> None:
     good = reflection_pb2.ServerReflectionRequest(list_services="*").SerializeToString()
-    answers = channel.stream_stream(f"/{package}.ServerReflection/ServerReflectionInfo")(
+    answers: Any = channel.stream_stream(f"/{package}.ServerReflection/ServerReflectionInfo")(
         iter([good, GARBAGE["cut off in a field"]]), timeout=10
     )
     assert next(answers)

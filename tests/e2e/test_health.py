@@ -88,7 +88,11 @@ def denied(server: DatabaseServer) -> Callable[[], None]:
 
 def read_only(server: DatabaseServer) -> Callable[[], None]:
     server.execute("SET GLOBAL read_only = 1")
-    return lambda: server.execute("SET GLOBAL read_only = 0") and None
+
+    def undo() -> None:
+        server.execute("SET GLOBAL read_only = 0")
+
+    return undo
 
 
 def table_gone(server: DatabaseServer) -> Callable[[], None]:

@@ -56,7 +56,8 @@ def test_options_arrive_as_they_were_written(source_type: str, options: dict[str
 ], ids=lambda auth: auth["type"])  # fmt: skip
 def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
     request = sync_service_pb2.TriggerSyncRequest(source_type="api")
-    request.api.CopyFrom(read_options("api", {"auth": auth}))
+    made: Any = read_options("api", {"auth": auth})
+    request.api.CopyFrom(made)
     assert options_document(request) == {"auth": auth}
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
 from pathlib import Path
+from typing import cast
 
 import grpc
 import pytest
@@ -39,7 +41,7 @@ def test_a_caller_that_hangs_up_does_not_cancel_its_run(service: Service) -> Non
         run_id = service.trigger("api", api.url, options())
         watching = client.watch(run_id)
         next(iter(watching))
-        watching.close()
+        cast(Generator[object], watching).close()
         hold.set()
         assert service.finished(run_id)["status"] == "completed"
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from techaura.sync.v1 import resources_pb2
@@ -126,7 +127,7 @@ def test_a_run_that_waits_behind_another_is_shown_to_its_watcher_at_once(pair: t
         waiting = first.trigger("api", api.url, options() | {"contentType": "video"})
         watching = client.watch(waiting)
         assert next(iter(watching)).run.status == PENDING
-        watching.close()
+        cast(Generator[object], watching).close()
         assert api.hold is not None
         api.hold.set()
         assert first.finished(waiting)["status"] == "completed"

@@ -23,7 +23,11 @@ def row_locked(server: DatabaseServer, name: str) -> Callable[[], None]:
     holder = server.connect(name, autocommit=False)
     with holder.cursor() as cursor:
         cursor.execute("SELECT id FROM content_index WHERE external_id = 's-1' FOR UPDATE")
-    return holder.close
+
+    def let_go() -> None:
+        holder.close()
+
+    return let_go
 
 
 def table_locked(server: DatabaseServer, name: str) -> Callable[[], None]:
@@ -31,7 +35,11 @@ def table_locked(server: DatabaseServer, name: str) -> Callable[[], None]:
     holder = server.connect(name)
     with holder.cursor() as cursor:
         cursor.execute("LOCK TABLES content_index READ")
-    return holder.close
+
+    def let_go() -> None:
+        holder.close()
+
+    return let_go
 
 
 async def begun(story: Story) -> int:

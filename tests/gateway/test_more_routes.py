@@ -147,7 +147,7 @@ async def test_answers_have_the_keys_that_the_document_requires(http: httpx.Asyn
         content = served["paths"][path][verb]["responses"]["200"]["content"]
         if "application/json" not in content:
             continue
-        body = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"}
+        body: dict[str, str] | None = {"sourceType": "csv", "sourceIdentifier": "/data/a.csv"}
         if not served["paths"][path][verb].get("requestBody", {}).get("required"):
             body = None
         answer = await http.request(verb, path.replace("{syncRunId}", "41").replace("{scheduleId}", "5"), json=body)

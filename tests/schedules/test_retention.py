@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from sqlalchemy import func, insert, select
@@ -58,7 +59,7 @@ async def count(database: Database, table) -> int:
         return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
 
 
-def retention(database: Database, **settings: int) -> Retention:
+def retention(database: Database, **settings: Any) -> Retention:
     return Retention(database, Settings(**settings), FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC)))
 
 

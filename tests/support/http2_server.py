@@ -32,7 +32,7 @@ class Http2Server:
         while data := await reader.read(65_536):
             for event in connection.receive_data(data):
                 if isinstance(event, RequestReceived):
-                    self.asked.append(dict(event.headers))
+                    self.asked.append({str(name): str(value) for name, value in event.headers})
                     connection.send_headers(event.stream_id, [(":status", "200"), *self.headers])
                     connection.send_data(event.stream_id, self.body, end_stream=True)
             writer.write(connection.data_to_send())

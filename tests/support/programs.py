@@ -169,9 +169,10 @@ def spawn(
     out_pipe, out = _end(stdout, 1)
     error_pipe, error = (None, os.dup(out)) if stderr == subprocess.STDOUT else _end(stderr, 2)
     given = [nothing, out, error, exit_write]
+    command = [name, *map(str, arguments)]
     message = {
         "module": _MODULES[name],
-        "arguments": [name, *map(str, arguments)],
+        "arguments": command,
         "folder": str(cwd or Path.cwd()),
         "environ": dict(os.environ if env is None else env),
         "descriptors": descriptors,
@@ -181,7 +182,7 @@ def spawn(
     finally:
         for descriptor in given:
             os.close(descriptor)
-    return Process(pid, message["arguments"], exit_read, out_pipe, error_pipe)
+    return Process(pid, command, exit_read, out_pipe, error_pipe)
 
 
 def _end(asked: int | IO[str] | None, own: int) -> tuple[IO[str] | None, int]:

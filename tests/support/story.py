@@ -131,7 +131,7 @@ async def story_on(server: DatabaseServer, url: str, name: str, folder: Path, **
         name: of the database.
         folder: for the files.
     """
-    given = {
+    given: dict[str, Any] = {
         "database_url": url,
         "data_roots": str(folder),
         "secret_key": TEST_KEY,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from collections.abc import AsyncGenerator
+from typing import Any, cast
 
 import pytest
 from starlette.responses import Response
@@ -36,7 +37,7 @@ async def test_a_page_is_on_its_way_before_the_batch_before_it_is_taken(serve, a
     for _ in range(4):
         await asyncio.wait_for(asked.acquire(), 10)
     assert len(app.requests) == 4
-    await batches.aclose()
+    await cast(AsyncGenerator[object], batches).aclose()
     await reader.close()
 
 

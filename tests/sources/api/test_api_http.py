@@ -31,33 +31,33 @@ def headers_of(app: Any) -> dict[str, str]:
 
 
 async def test_a_bearer_token_is_sent(serve, api, read):
-    app = api(lambda request: ITEMS)
+    app: Any = api(lambda request: ITEMS)
     await read(await serve(app), {"auth": {"type": "bearer", "token": "t-1"}})
     assert headers_of(app)["authorization"] == "Bearer t-1"
 
 
 async def test_a_secret_of_the_environment_is_sent(serve, api, read):
-    app = api(lambda request: ITEMS)
+    app: Any = api(lambda request: ITEMS)
     await read(await serve(app), {"auth": {"type": "bearer", "token": {"env": "SOURCE_TOKEN"}}})
     assert headers_of(app)["authorization"] == "Bearer token-of-the-environment"
 
 
 async def test_basic_credentials_are_sent_as_utf_8(serve, api, read):
-    app = api(lambda request: ITEMS)
+    app: Any = api(lambda request: ITEMS)
     await read(await serve(app), {"auth": {"type": "basic", "username": "josé", "password": "contraseña:1"}})
     assert base64.b64decode(headers_of(app)["authorization"].removeprefix("Basic ")).decode() == "josé:contraseña:1"
 
 
 @pytest.mark.parametrize(("username", "password"), [("key", ""), ("", "token"), ({"env": "SOURCE_TOKEN"}, "x")])
 async def test_basic_credentials_may_lack_one_half_or_come_from_the_environment(serve, api, read, username, password):
-    app = api(lambda request: ITEMS)
+    app: Any = api(lambda request: ITEMS)
     await read(await serve(app), {"auth": {"type": "basic", "username": username, "password": password}})
     sent = base64.b64decode(headers_of(app)["authorization"].removeprefix("Basic ")).decode()
     assert sent == f"{username if isinstance(username, str) else 'token-of-the-environment'}:{password}"
 
 
 async def test_cookies_are_not_kept(serve, api, read):
-    app = api(
+    app: Any = api(
         lambda request: JSONResponse(
             {"data": ITEMS, "has_more": len(app.requests) < 2}, headers={"Set-Cookie": "session=1; Path=/"}
         )
@@ -67,7 +67,7 @@ async def test_cookies_are_not_kept(serve, api, read):
 
 
 async def test_headers_over_the_limit_are_refused(serve, api, read):
-    app = api(lambda request: JSONResponse(ITEMS, headers={"X-Large": "a" * 4000}))
+    app: Any = api(lambda request: JSONResponse(ITEMS, headers={"X-Large": "a" * 4000}))
     outcome = await read(await serve(app), http_header_bytes_max=2048)
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_MALFORMED"
@@ -79,14 +79,14 @@ async def test_a_source_that_goes_silent_is_given_up_before_the_whole_time_is_ov
         yield b"["
         await asyncio.Event().wait()
 
-    app = api(lambda request: StreamingResponse(half()))
+    app: Any = api(lambda request: StreamingResponse(half()))
     outcome = await read(await serve(app), http_read_timeout_seconds=0.1, http_retry_attempts_max=1)
     assert outcome.error is not None
     assert "0.1 seconds" in outcome.error.message
 
 
 async def test_an_api_key_is_sent_in_its_header_in_place_of_a_header_of_that_name(serve, api, read):
-    app = api(lambda request: ITEMS)
+    app: Any = api(lambda request: ITEMS)
     options = {
         "headers": {"x-api-key": "old", "Accept-Language": "es"},
         "auth": {"type": "apikey", "apiKeyHeader": "X-Api-Key", "apiKeyValue": "k-1"},
@@ -100,7 +100,7 @@ async def test_an_api_key_is_sent_in_its_header_in_place_of_a_header_of_that_nam
 async def test_refused_credentials_are_an_authentication_error_that_names_where_they_come_from(
     serve, api, read, status
 ):
-    app = api(lambda request: Response(status_code=status))
+    app: Any = api(lambda request: Response(status_code=status))
     outcome = await read(await serve(app), {"auth": {"type": "bearer", "token": {"env": "SOURCE_TOKEN"}}})
     assert outcome.error is not None
     assert (outcome.error.reason, outcome.error.category) == ("AUTHENTICATION_FAILED", "authentication")
@@ -111,7 +111,7 @@ async def test_refused_credentials_are_an_authentication_error_that_names_where_
 
 @pytest.mark.parametrize("status", [400, 404, 405, 410, 422])
 async def test_other_4xx_are_refusals_that_are_not_tried_again(serve, api, read, status):
-    app = api(lambda request: Response(status_code=status))
+    app: Any = api(lambda request: Response(status_code=status))
     outcome = await read(await serve(app))
     assert outcome.error is not None
     assert (outcome.error.reason, outcome.error.retryable) == ("SOURCE_REFUSED", False)
@@ -121,7 +121,7 @@ async def test_other_4xx_are_refusals_that_are_not_tried_again(serve, api, read,
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
 async def test_passing_faults_are_tried_again(serve, api, read, status):
-    app = api(lambda request: Response(status_code=status) if len(app.requests) < 3 else ITEMS)
+    app: Any = api(lambda request: Response(status_code=status) if len(app.requests) < 3 else ITEMS)
     outcome = await read(await serve(app))
     assert outcome.error is None
     assert outcome.ids == ["1"]
@@ -129,13 +129,13 @@ async def test_passing_faults_are_tried_again(serve, api, read, status):
 
 
 async def test_waits_between_tries_grow_and_are_jittered(serve, api, read, clock):
-    app = api(lambda request: Response(status_code=500))
+    app: Any = api(lambda request: Response(status_code=500))
     await read(await serve(app), http_retry_attempts_max=5, http_retry_wait_seconds_max=1.5)
     assert clock.waits == [0.25, 0.5, 0.75, 0.75]
 
 
 async def test_retry_after_in_seconds_is_obeyed(serve, api, read, clock):
-    app = api(
+    app: Any = api(
         lambda request: Response(status_code=429, headers={"Retry-After": "7"}) if len(app.requests) < 2 else ITEMS
     )
     outcome = await read(await serve(app))
@@ -145,14 +145,14 @@ async def test_retry_after_in_seconds_is_obeyed(serve, api, read, clock):
 
 async def test_retry_after_as_a_date_is_obeyed(serve, api, read, clock):
     headers = {"Retry-After": "Tue, 01 Jan 2030 00:00:20 GMT"}
-    app = api(lambda request: Response(status_code=503, headers=headers) if len(app.requests) < 2 else ITEMS)
+    app: Any = api(lambda request: Response(status_code=503, headers=headers) if len(app.requests) < 2 else ITEMS)
     outcome = await read(await serve(app))
     assert outcome.error is None
     assert clock.waits == [pytest.approx(21.0)]
 
 
 async def test_a_retry_after_beyond_the_longest_wait_gives_the_run_back_at_once(serve, api, read, clock):
-    app = api(lambda request: Response(status_code=429, headers={"Retry-After": "3600"}))
+    app: Any = api(lambda request: Response(status_code=429, headers={"Retry-After": "3600"}))
     outcome = await read(await serve(app))
     assert outcome.error is not None
     assert outcome.error.retryable
@@ -162,7 +162,7 @@ async def test_a_retry_after_beyond_the_longest_wait_gives_the_run_back_at_once(
 
 
 async def test_tries_end_when_the_time_for_them_is_over(serve, api, read, clock):
-    app = api(lambda request: Response(status_code=500))
+    app: Any = api(lambda request: Response(status_code=500))
     await read(
         await serve(app),
         http_retry_attempts_max=100,
@@ -186,7 +186,7 @@ async def test_a_stalled_answer_ends_within_its_deadline(serve, api, read):
             yield b" "
             await asyncio.sleep(0.02)
 
-    app = api(lambda request: StreamingResponse(drip()))
+    app: Any = api(lambda request: StreamingResponse(drip()))
     outcome = await read(await serve(app), http_timeout_seconds=0.2, http_retry_attempts_max=1)
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_UNAVAILABLE"
@@ -226,7 +226,7 @@ async def test_broken_answers_are_retryable(read, answer):
 
 
 async def test_redirects_within_the_origin_are_followed(serve, api, read):
-    app = api(lambda request: ITEMS if request.url.path == "/new" else RedirectResponse("/new", 301))
+    app: Any = api(lambda request: ITEMS if request.url.path == "/new" else RedirectResponse("/new", 301))
     outcome = await read(await serve(app), {"auth": {"type": "bearer", "token": "t"}})
     assert outcome.ids == ["1"]
     assert app.requests[1].headers["authorization"] == "Bearer t"
@@ -235,7 +235,7 @@ async def test_redirects_within_the_origin_are_followed(serve, api, read):
 async def test_a_redirect_elsewhere_is_refused_and_nothing_is_sent_there(serve, api, read):
     other = api(lambda request: ITEMS)
     other_url = await serve(other)
-    app = api(lambda request: RedirectResponse(f"{other_url}/steal?x={CANARY}", 302))
+    app: Any = api(lambda request: RedirectResponse(f"{other_url}/steal?x={CANARY}", 302))
     outcome = await read(await serve(app), {"auth": {"type": "bearer", "token": "t"}})
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_REFUSED"
@@ -257,14 +257,14 @@ async def test_a_redirect_elsewhere_is_refused_and_nothing_is_sent_there(serve, 
     ],
 )
 async def test_a_redirect_to_what_is_no_url_is_refused(serve, api, read, location):
-    app = api(lambda request: Response(status_code=302, headers={"Location": location}))
+    app: Any = api(lambda request: Response(status_code=302, headers={"Location": location}))
     outcome = await read(await serve(app), http_retry_attempts_max=1)
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_REFUSED"
 
 
 async def test_endless_redirects_are_refused(serve, api, read):
-    app = api(lambda request: RedirectResponse("/again"))
+    app: Any = api(lambda request: RedirectResponse("/again"))
     outcome = await read(await serve(app))
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_REFUSED"
@@ -288,7 +288,7 @@ async def test_compressed_answers_are_read(serve, api, read, encoding):
         "two zstd frames": zstandard.compress(body[:100]) + zstandard.compress(body[100:]),
     }[encoding]
     name = {"raw deflate": "deflate", "two gzip members": "gzip", "two zstd frames": "zstd"}.get(encoding, encoding)
-    app = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
+    app: Any = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
     outcome = await read(await serve(app))
     assert outcome.error is None
     assert len(outcome.ids) == 500
@@ -331,7 +331,7 @@ def bomb(layers: int, size_bytes: int = 64 * 1024 * 1024) -> bytes:
     ],
 )
 async def test_bad_compression_is_refused(serve, api, read, body, encoding):
-    app = api(lambda request: Response(body, headers={"Content-Encoding": encoding}))
+    app: Any = api(lambda request: Response(body, headers={"Content-Encoding": encoding}))
     outcome = await read(await serve(app))
     assert outcome.error is not None
     assert (outcome.error.reason, outcome.error.category) == ("SOURCE_MALFORMED", "parsing")
@@ -342,7 +342,7 @@ async def test_bad_compression_is_refused(serve, api, read, body, encoding):
 )
 async def test_compressed_data_that_ends_early_is_retryable(serve, api, read, compress, name):
     packed = compress(json.dumps(ITEMS * 100).encode())[:-12]
-    app = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
+    app: Any = api(lambda request: Response(packed, headers={"Content-Encoding": name}))
     outcome = await read(await serve(app), http_retry_attempts_max=2)
     assert outcome.error is not None
     assert outcome.error.retryable
@@ -355,7 +355,7 @@ async def test_a_page_over_the_size_limit_is_refused(serve, api, read, declared)
     async def pieces() -> Any:
         yield body
 
-    app = api(lambda request: Response(body) if declared else StreamingResponse(pieces()))
+    app: Any = api(lambda request: Response(body) if declared else StreamingResponse(pieces()))
     outcome = await read(await serve(app), http_page_bytes_max=4096)
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_MALFORMED"

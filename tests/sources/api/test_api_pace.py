@@ -107,7 +107,7 @@ async def test_a_small_budget_holds_up_nobody_else_and_is_not_starved(clock):
 
     async def turn(per_second_max: float) -> float:
         await pace.wait_for_slot(clock, per_second_max, lambda: None)
-        return clock.elapsed_seconds
+        return float(clock.elapsed_seconds)
 
     assert await turn(0.01) == 0
     # Its next turn is 100 seconds away; who has no budget goes at once.

@@ -190,7 +190,7 @@ async def test_the_services_own_limits_fail_the_run_and_a_retry_goes_on(serve, a
 
 
 async def test_the_services_own_time_limit_fails_the_run_and_a_retry_goes_on(serve, api, read, clock):
-    waited = set()
+    waited: set[str] = set()
 
     def answer(request: Request) -> Any:
         page = request.query_params["page"]

@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,7 +44,7 @@ def test_a_block_with_many_records_is_several_batches_of_like_size(tmp_path: Pat
 @pytest.mark.parametrize(
     "settings", [{"csv_block_bytes": 256}, {"batch_rows_max": 7}, {"csv_block_bytes": 1000, "batch_rows_max": 9}]
 )
-async def test_a_run_resumed_after_any_batch_gets_the_rest(tmp_path: Path, settings: dict[str, int]) -> None:
+async def test_a_run_resumed_after_any_batch_gets_the_rest(tmp_path: Path, settings: dict[str, Any]) -> None:
     (tmp_path / "songs.csv").write_bytes(CONTENT)
     whole = await read_path("songs.csv", context_for(tmp_path, **settings))
     for index, batch in enumerate(whole.batches):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from tests.sources.csv.reading import read_bytes
 HEAD = b"id,title,genre\n"
 
 
-def faults(folder: Path, body: bytes, **settings: int) -> list[tuple[str, int, int | None, str | None, str]]:
+def faults(folder: Path, body: bytes, **settings: Any) -> list[tuple[str, int, int | None, str | None, str]]:
     return read_bytes(folder, HEAD + body, **settings).faults
 
 

@@ -40,7 +40,7 @@ dialects = st.fixed_dictionaries(
 )
 
 
-def read(content: bytes, options: dict[str, Any], **limits: int) -> Reading:
+def read(content: bytes, options: dict[str, Any], **limits: Any) -> Reading:
     with tempfile.TemporaryDirectory() as folder:
         Path(folder, "t.csv").write_bytes(content)
         return asyncio.run(read_path("t.csv", context_for(Path(folder), **limits), options))

@@ -39,7 +39,7 @@ class AsyncSyncClient:
         target: str | grpc.aio.Channel,
         *,
         limits: CallLimits = DEFAULT_LIMITS,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # noqa: TID251 - what is injected, by default
     ) -> None:
         self._own_channel: grpc.aio.Channel | None = None
         if isinstance(target, str):

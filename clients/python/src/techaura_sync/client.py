@@ -38,7 +38,7 @@ class SyncClient:
         target: str | grpc.Channel,
         *,
         limits: CallLimits = DEFAULT_LIMITS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] = time.sleep,  # noqa: TID251 - what is injected, by default
     ) -> None:
         self._own_channel: grpc.Channel | None = None
         if isinstance(target, str):

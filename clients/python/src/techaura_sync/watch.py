@@ -32,7 +32,11 @@ class WatchState:
     """
 
     def __init__(
-        self, sync_run_id: int, after_sequence: int, limits: CallLimits, jitter: Callable[[], float] = random.random
+        self,
+        sync_run_id: int,
+        after_sequence: int,
+        limits: CallLimits,
+        jitter: Callable[[], float] = random.random,  # noqa: TID251 - what is injected, by default
     ) -> None:
         self._sync_run_id = sync_run_id
         self._after_sequence = after_sequence

@@ -55,7 +55,7 @@ class PagePrefetcher:
         On a connection that stands already it takes four turns of the loop; nothing is waited for.
         """
         for _ in range(_TURNS_TO_SOCKET if self._task is not None else 0):
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, no wait
 
     async def close(self) -> None:
         """Drop the request that is under way. Safe to call twice."""
