@@ -48,7 +48,7 @@ async def test_trigger_csv_sends_its_options_and_prints_the_id(run: Run, script:
     assert (result.exit_code, result.stdout) == (0, "run 41 is scheduled\n")
     options = sources_pb2.CsvOptions(
         target_table="catalog_items",
-        content_type="movie",
+        content_type=sources_pb2.CONTENT_TYPE_MOVIE,
         delimiter=";",
         has_header=False,
         encoding="cp1252",
