@@ -11,6 +11,7 @@ from typing import Any, Final
 from sqlalchemy import Row, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import as_text, minutes_before_now, now, now_ms
 from db.records import (
     CANCELLED,
     COMPLETED,
@@ -25,7 +26,6 @@ from db.records import (
     RunFailure,
 )
 from db.repositories.batches import read_totals
-from db.repositories.dialect import as_text, minutes_before_now, now, now_ms
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
@@ -125,7 +125,7 @@ async def replace_options(connection: AsyncConnection, run_id: int, options: Map
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(sync_metadata=dict(options)))
 
 
-async def note_source(
+async def record_source(
     connection: AsyncConnection, run_id: int, *, fingerprint: str, bytes_total: int, detected: Mapping[str, Any]
 ) -> None:
     """Store what the opened source is."""
@@ -141,7 +141,7 @@ async def note_source(
     )
 
 
-async def note_deactivated(connection: AsyncConnection, run_id: int, count: int) -> None:
+async def record_deactivated(connection: AsyncConnection, run_id: int, count: int) -> None:
     """Add to the rows that the run, a mirror, switched off."""
     await connection.execute(
         update(sync_runs)
@@ -195,12 +195,12 @@ async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
     )
 
 
-async def note_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
+async def record_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
     """Store the digest of the whole source, once it has been read through."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(source_digest=digest))
 
 
-async def note_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
+async def record_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
     """Note that a run repeats the reading of another one."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(same_as_run_id=same_as_run_id))
     await add_notices(connection, run_id, (notice,))
