@@ -67,7 +67,9 @@ def from_json(message: M, values: Any, path: str = "", keys: Collection[str] | N
     for key, field in fields.items():
         _require(key in given or not _is_required(field), below(path, key), "is required")
     for oneof in _choices(descriptor):
-        members = [member.json_name for member in oneof.fields]
+        members = [member.json_name for member in oneof.fields if member.json_name in fields]
+        if not members:
+            continue
         first, others = below(path, members[0]), " or ".join(members[1:])
         _require(sum(key in given for key in members) == 1, first, f"or {others} is required, one of them")
     return message
