@@ -113,13 +113,6 @@ def _no_json(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is no JSON")
 
 
-def whole_number(value: Any) -> int | None:
-    """A value as a whole number, which JSON may write as 5 or 5.0; None when it is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return int(value) if value == int(value) else None
-
-
 def _finite(digits: str) -> float:
     value = float(digits)
     if math.isinf(value):

@@ -11,29 +11,27 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
+from techaura_sync.json_form import JsonFormError, from_json
 
-from gateway.body import whole_number
 from gateway.errors import RequestFault
 from gateway.options import read_options
 from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
-_POLICIES: Final = {"skip": schedules_pb2.OVERLAP_POLICY_SKIP, "queue": schedules_pb2.OVERLAP_POLICY_QUEUE}
 _INT32_MAX: Final = 2**31 - 1
-# JSON key -> field of the message, and the type that the value must have.
-FIELDS: Final[dict[str, tuple[str, type]]] = {
-    "sourceType": ("source_type", str),
-    "sourceIdentifier": ("source_identifier", str),
-    "cron": ("cron", str),
-    "timeZone": ("time_zone", str),
-    "overlapPolicy": ("overlap_policy", str),
-    "catchUpSeconds": ("catch_up_seconds", int),
-    "enabled": ("enabled", bool),
-    "revision": ("revision", int),
-    "options": ("options", dict),
-}
-_SETTABLE: Final = ", ".join(sorted(FIELDS.keys() - {"revision"}))
-_TYPE_NAMES: Final = {str: "a text", int: "a whole number", bool: "true or false", dict: "an object"}
+# What a caller may say of a schedule; the rest of its fields are the service's.
+FIELDS: Final = (
+    "sourceType",
+    "sourceIdentifier",
+    "cron",
+    "timeZone",
+    "overlapPolicy",
+    "catchUpSeconds",
+    "enabled",
+    "revision",
+)
+_KNOWN: Final = sorted((*FIELDS, "options"))
+_SETTABLE: Final = ", ".join(key for key in _KNOWN if key != "revision")
 
 
 class Schedules(HTTPEndpoint):
@@ -98,48 +96,23 @@ def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2
     Raises:
         RequestFault: 400 that names the field at fault.
     """
-    schedule, paths = schedules_pb2.SyncSchedule(), []
-    for key, value in body.items():
-        if key not in FIELDS:
-            raise _fault(key[:100], f"a schedule has no field {key[:100]!r}; it knows {', '.join(sorted(FIELDS))}")
-        if value is None:
-            continue
-        field = FIELDS[key][0]
-        _put(schedule, key, value, source_type)
-        if key != "revision":
-            paths.append(field)
-    return schedule, paths
-
-
-def _put(schedule: schedules_pb2.SyncSchedule, key: str, value: Any, source_type: str) -> None:
-    field, kind = FIELDS[key]
-    if kind is int and (number := whole_number(value)) is not None:
-        value = number
-    if not _is(kind, value):
-        raise _fault(key, f"{key} must be {_TYPE_NAMES[kind]}")
-    if key == "options":
-        _put_options(schedule, source_type, value)
-    elif key == "overlapPolicy":
-        if value not in _POLICIES:
-            raise _fault(key, f"overlapPolicy must be one of {', '.join(_POLICIES)}")
-        schedule.overlap_policy = _POLICIES[value]
-    elif kind is int and not 0 <= value <= _INT32_MAX:
-        raise _fault(key, f"{key} is out of range")
-    else:
-        setattr(schedule, field, value)
-
-
-def _is(kind: type, value: Any) -> bool:
-    return isinstance(value, kind) and not (kind is int and isinstance(value, bool))
-
-
-def _put_options(schedule: schedules_pb2.SyncSchedule, source_type: str, value: dict[str, Any]) -> None:
-    options = read_options(source_type, value)
-    if options is None:
-        return
-    message = schedule.csv if source_type == "csv" else schedule.api
-    message.SetInParent()
-    message.MergeFrom(options)  # type: ignore[arg-type]  # the type of the source decides both
+    for key in body.keys() - {*_KNOWN}:
+        raise _fault(key[:100], f"a schedule has no field {key[:100]!r}; it knows {', '.join(_KNOWN)}")
+    schedule = schedules_pb2.SyncSchedule()
+    try:
+        from_json(schedule, {key: value for key, value in body.items() if key != "options"}, keys=FIELDS)
+    except JsonFormError as error:
+        raise _fault(error.path, error.text) from error
+    for key in ("catchUpSeconds", "revision"):
+        if not 0 <= (body.get(key) or 0) <= _INT32_MAX:
+            raise _fault(key, f"{key} is out of range")
+    options = read_options(source_type, body.get("options"))
+    if options is not None:
+        message = getattr(schedule, source_type)
+        message.SetInParent()
+        message.MergeFrom(options)
+    names = {field.json_name: field.name for field in schedule.DESCRIPTOR.fields} | {"options": "options"}
+    return schedule, [names[key] for key, value in body.items() if value is not None and key != "revision"]
 
 
 def _schedule_id(request: Request) -> int:

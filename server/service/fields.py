@@ -12,12 +12,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 # Where the contract has another name than the protos' JSON form.
-_OTHER_NAMES: Final = {
-    "scheduleId": "syncScheduleId",
-    "apiKeyHeader": "header",
-    "apiKeyParam": "param",
-    "apiKeyValue": "value",
-}
+_OTHER_NAMES: Final = {"scheduleId": "syncScheduleId"}
 
 
 def proto_path(path: str, request: Message | None) -> str:

@@ -12,6 +12,7 @@ import grpc
 import pytest
 from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
 from techaura_sync.cli.app import app
+from techaura_sync.json_form import to_json
 from typer.testing import CliRunner, Result
 
 from tests.clients.scripted_service import CONNECTION_LOST, Refusal, Script, snapshot
@@ -48,7 +49,7 @@ async def test_trigger_csv_sends_its_options_and_prints_the_id(run: Run, script:
     assert (result.exit_code, result.stdout) == (0, "run 41 is scheduled\n")
     options = sources_pb2.CsvOptions(
         target_table="catalog_items",
-        content_type="movie",
+        content_type=sources_pb2.CONTENT_TYPE_MOVIE,
         delimiter=";",
         has_header=False,
         encoding="cp1252",
@@ -267,3 +268,24 @@ def test_the_installed_command_says_that_nothing_answers() -> None:
     assert result.returncode == 3
     assert "127.0.0.1:1" in result.stderr
     assert result.stdout == ""
+
+
+async def test_options_as_json_are_those_of_the_contract_for_runs_and_schedules(run: Run, script: Script) -> None:
+    options = {
+        "method": "POST",
+        "headers": {"X-Tenant": {"env": "SOURCE_TENANT"}},
+        "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "key"}},
+        "pagination": {"enabled": True, "type": "cursor"},
+    }
+    source = ("api", "https://a.example", "--options", json.dumps(options))
+
+    triggered = await run("trigger", *source)
+    stored = await run("schedules", "create", *source, "--cron", "0 3 * * *")
+
+    assert (triggered.exit_code, stored.exit_code) == (0, 0), triggered.output + stored.output
+    trigger, create = script.requests
+    assert trigger.api == create.schedule.api
+    assert to_json(trigger.api) == options
+    refused = await run("schedules", "create", "api", "a", "--cron", "0 3 * * *", "--options", '{"pageSize": "5"}')
+    assert refused.exit_code == 2
+    assert len(script.requests) == 2

@@ -38,7 +38,7 @@ def test_every_csv_option_of_the_contract_is_handed_on() -> None:
 
     assert read_options("csv", options) == sources_pb2.CsvOptions(
         target_table="catalog_items",
-        content_type="movie",
+        content_type=sources_pb2.CONTENT_TYPE_MOVIE,
         delimiter=";",
         has_header=False,
         encoding="cp1252",
@@ -73,7 +73,7 @@ def test_every_api_option_of_the_contract_is_handed_on() -> None:
         },
         auth=sources_pb2.ApiAuth(bearer=sources_pb2.BearerAuth(token=sources_pb2.SecretText(value="t0k3n"))),
         data_path="result.items",
-        content_type="video",
+        content_type=sources_pb2.CONTENT_TYPE_VIDEO,
         field_mapping={"title": "attributes.name"},
         pagination=sources_pb2.ApiPagination(
             enabled=True,

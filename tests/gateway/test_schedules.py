@@ -29,7 +29,7 @@ async def test_a_schedule_is_stored_as_it_was_written(http: httpx.AsyncClient, s
     schedule = schedules_pb2.SyncSchedule(
         source_type="csv",
         source_identifier="a.csv",
-        csv=sources_pb2.CsvOptions(content_type="video"),
+        csv=sources_pb2.CsvOptions(content_type=sources_pb2.CONTENT_TYPE_VIDEO),
         cron="0 3 * * *",
         time_zone="Europe/Helsinki",
         overlap_policy=schedules_pb2.OVERLAP_POLICY_QUEUE,

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { isTerminal, SyncClient, SyncServiceError, SyncStatus } from "../src/index.js";
+import { ContentType, isTerminal, SyncClient, SyncServiceError, SyncStatus } from "../src/index.js";
 
 const target = process.env["TECHAURA_SYNC_TARGET"];
 const csv = process.env["TECHAURA_SYNC_TEST_CSV"];
@@ -48,7 +48,7 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
   });
 
   test("a detached run is watched to its end, counted and listed", async () => {
-    const runId = await client.triggerDetached({ ...source, options: { contentType: "music" } });
+    const runId = await client.triggerDetached({ ...source, options: { contentType: ContentType.MUSIC } });
     let last = SyncStatus.UNSPECIFIED;
     for await (const { run } of client.watch(runId)) last = run?.status ?? last;
 

@@ -6,9 +6,12 @@ Pure: nothing here talks to the service.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from grpc_health.v1 import health_pb2
-from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
+from techaura.sync.v1 import resources_pb2, schedules_pb2, sources_pb2, sync_service_pb2
+
+from techaura_sync.json_form import JsonFormError, from_json
 
 Options = sources_pb2.CsvOptions | sources_pb2.ApiOptions
 
@@ -78,6 +81,21 @@ def test_source(
     elif options is not None:
         request.api.CopyFrom(options)
     return request
+
+
+def options_from_json(source_type: str, options: Any) -> Options | None:
+    """The options of a source type from JSON as the REST contract has it; None for none, or for a type that is not known.
+
+    Raises:
+        JsonFormError: its path begins with `options`.
+    """
+    member = schedules_pb2.SyncSchedule.DESCRIPTOR.fields_by_name.get(source_type)
+    if options is not None and not isinstance(options, dict):
+        raise JsonFormError("options", "options must be an object")
+    if options is None or member is None or member.containing_oneof is None:
+        return None
+    message: Options = getattr(schedules_pb2.SyncSchedule(), source_type)
+    return from_json(message, options, "options")
 
 
 def is_terminal(status: resources_pb2.SyncStatus.ValueType) -> bool:

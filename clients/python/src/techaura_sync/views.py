@@ -14,6 +14,8 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2
 
+from techaura_sync.json_form import whole_numbers
+
 Json = dict[str, Any]
 
 
@@ -166,7 +168,7 @@ def schedule_view(schedule: schedules_pb2.SyncSchedule) -> Json:
         "scheduleId": schedule.sync_schedule_id,
         "sourceType": schedule.source_type,
         "sourceIdentifier": schedule.source_identifier,
-        "options": _whole_numbers(MessageToDict(schedule.stored_options)),
+        "options": whole_numbers(MessageToDict(schedule.stored_options)),
         "cron": schedule.cron,
         "timeZone": schedule.time_zone,
         "overlapPolicy": overlap_policy_name(schedule.overlap_policy),
@@ -185,15 +187,6 @@ def schedule_view(schedule: schedules_pb2.SyncSchedule) -> Json:
 def overlap_policy_name(policy: schedules_pb2.OverlapPolicy.ValueType) -> str:
     """`skip` or `queue`."""
     return schedules_pb2.OverlapPolicy.Name(policy).removeprefix("OVERLAP_POLICY_").lower()
-
-
-def _whole_numbers(value: Any) -> Any:
-    """A Struct knows only doubles: a whole one was a whole number."""
-    if isinstance(value, dict):
-        return {key: _whole_numbers(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_whole_numbers(item) for item in value]
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _optional_time(

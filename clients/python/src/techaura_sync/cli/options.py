@@ -1,4 +1,4 @@
-"""Command line values -> option messages of a source.
+"""Command line values -> options of a source, in the form that REST callers write.
 
 Secrets are named by the environment variable of the *service* that holds them (`SOURCE_...`), never given as
 arguments, which every user of a machine can read.
@@ -6,21 +6,13 @@ arguments, which every user of a machine can read.
 
 from __future__ import annotations
 
-from typing import TypeVar
+import json
+from typing import Any, NoReturn
 
 import typer
-from techaura.sync.v1 import sources_pb2
 
-T = TypeVar("T")
-
-METHODS = {"GET": sources_pb2.HTTP_METHOD_GET, "POST": sources_pb2.HTTP_METHOD_POST}
-PAGINATIONS = {
-    "page": sources_pb2.PAGINATION_TYPE_PAGE,
-    "offset": sources_pb2.PAGINATION_TYPE_OFFSET,
-    "cursor": sources_pb2.PAGINATION_TYPE_CURSOR,
-    "link": sources_pb2.PAGINATION_TYPE_LINK,
-    "auto": sources_pb2.PAGINATION_TYPE_AUTO,
-}
+from techaura_sync.json_form import JsonFormError
+from techaura_sync.requests import Options, options_from_json
 
 
 def pairs(values: list[str], separator: str, option: str) -> dict[str, str]:
@@ -40,13 +32,8 @@ def pairs(values: list[str], separator: str, option: str) -> dict[str, str]:
     return result
 
 
-def secret(env: str) -> sources_pb2.SecretText:
-    """A secret that the service reads from its own environment."""
-    return sources_pb2.SecretText(env=env)
-
-
-def auth(bearer_env: str | None, basic: str | None, api_key: str | None) -> sources_pb2.ApiAuth | None:
-    """The way a request proves who sends it, or None.
+def auth(bearer_env: str | None, basic: str | None, api_key: str | None) -> dict[str, Any] | None:
+    """The JSON of `options.auth`, or None.
 
     Args:
         bearer_env: name of the variable with the token.
@@ -59,22 +46,38 @@ def auth(bearer_env: str | None, basic: str | None, api_key: str | None) -> sour
     if sum(value is not None for value in (bearer_env, basic, api_key)) > 1:
         raise typer.BadParameter("give one of --bearer-env, --basic-env and --api-key-env")
     if bearer_env is not None:
-        return sources_pb2.ApiAuth(bearer=sources_pb2.BearerAuth(token=secret(bearer_env)))
+        return {"type": "bearer", "token": {"env": bearer_env}}
     if basic is not None:
         ((user, env),) = pairs([basic], ":", "--basic-env").items()
-        return sources_pb2.ApiAuth(basic=sources_pb2.BasicAuth(username=user, password=secret(env)))
+        return {"type": "basic", "username": user, "password": {"env": env}}
     if api_key is not None:
         ((header, env),) = pairs([api_key], ":", "--api-key-env").items()
-        return sources_pb2.ApiAuth(api_key=sources_pb2.ApiKeyAuth(header=header, value=secret(env)))
+        return {"type": "apikey", "apiKeyHeader": header, "apiKeyValue": {"env": env}}
     return None
 
 
-def choice(value: str, known: dict[str, T], option: str) -> T:
-    """The enum value of a word.
+def options_of(source_type: str, text: str | None, flags: dict[str, Any] | None = None) -> Options | None:
+    """The options of a source: those of `--options`, with what other arguments say in their place.
+
+    Args:
+        source_type: whose options.
+        text: JSON as the REST contract has it, or None.
+        flags: the same as values; one that is None or empty says nothing.
 
     Raises:
-        typer.BadParameter: the word is none of the known ones.
+        typer.BadParameter: the JSON is none, or one of the options is malformed.
     """
-    if value not in known:
-        raise typer.BadParameter(f"{value!r} is none of {', '.join(known)}", param_hint=option)
-    return known[value]
+    given = {key: value for key, value in (flags or {}).items() if value not in (None, {}, [])}
+    try:
+        options = {} if text is None else json.loads(text, parse_constant=_no_json)
+        if isinstance(options, dict):
+            options |= given
+        return options_from_json(source_type, options)
+    except JsonFormError as error:
+        raise typer.BadParameter(error.text, param_hint="--options" if text is not None else None) from error
+    except ValueError as error:
+        raise typer.BadParameter(f"is no JSON: {error}", param_hint="--options") from error
+
+
+def _no_json(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is no JSON")

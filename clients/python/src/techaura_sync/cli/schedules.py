@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from google.protobuf import json_format
 from techaura.sync.v1 import schedules_pb2
 
 from techaura_sync import views
-from techaura_sync.cli.options import choice
+from techaura_sync.cli.options import options_of
 from techaura_sync.cli.session import session_of
+from techaura_sync.json_form import JsonFormError, from_json
 
 commands = typer.Typer(help="Recurring syncs.", no_args_is_help=True)
 
-POLICIES = {"skip": schedules_pb2.OVERLAP_POLICY_SKIP, "queue": schedules_pb2.OVERLAP_POLICY_QUEUE}
 _COLUMNS = ("scheduleId", "enabled", "cron", "timeZone", "sourceType", "sourceIdentifier", "nextFireAt", "lastOutcome")
 
 ScheduleId = Annotated[int, typer.Argument(metavar="SCHEDULE_ID", min=0, max=2**63 - 1, help="Id of the schedule.")]
@@ -24,7 +23,9 @@ Overlap = Annotated[str | None, typer.Option(help="skip or queue, when the sourc
 CatchUp = Annotated[int | None, typer.Option(metavar="SECONDS", help="A missed fire comes late, within this.")]
 Options = Annotated[
     str | None,
-    typer.Option(metavar="JSON", help='CsvOptions or ApiOptions as JSON, such as \'{"contentType": "video"}\'.'),
+    typer.Option(
+        metavar="JSON", help='Options of the source type, as over REST, such as \'{"contentType": "video"}\'.'
+    ),
 ]
 Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Whether it fires.")]
 
@@ -126,14 +127,13 @@ def _schedule(
         catch_up_seconds=catch_up,
         enabled=enabled,
     )
-    if overlap is not None:
-        schedule.overlap_policy = choice(overlap, POLICIES, "--overlap")
-    if options is not None:
-        choice(source_type, {"csv": 1, "api": 1}, "SOURCE_TYPE")
-        message = schedule.csv if source_type == "csv" else schedule.api
+    try:
+        from_json(schedule, {"overlapPolicy": overlap}, keys=("overlapPolicy",))
+    except JsonFormError as error:
+        raise typer.BadParameter(error.text, param_hint="--overlap") from error
+    found = options_of(source_type, options) if options is not None else None
+    if found is not None:
+        message = getattr(schedule, source_type)
         message.SetInParent()
-        try:
-            json_format.Parse(options, message)
-        except json_format.ParseError as error:
-            raise typer.BadParameter(str(error), param_hint="--options") from error
+        message.MergeFrom(found)
     return schedule

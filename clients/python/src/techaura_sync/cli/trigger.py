@@ -5,18 +5,16 @@ Both groups hold the very same commands, so what was tested is what a run gets.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
-from techaura.sync.v1 import sources_pb2
 
 from techaura_sync import views
 from techaura_sync.cli import exits
 from techaura_sync.cli.follow import accepted_run_id, follow_trigger
-from techaura_sync.cli.options import METHODS, PAGINATIONS, auth, choice, pairs, secret
+from techaura_sync.cli.options import auth, options_of, pairs
 from techaura_sync.cli.output import source_test_text
 from techaura_sync.cli.session import session_of
-from techaura_sync.requests import Options
 
 commands = typer.Typer(help="Start a run.", no_args_is_help=True)
 tests = typer.Typer(help="Look at a source without a run; nothing is written.", no_args_is_help=True)
@@ -24,6 +22,7 @@ tests = typer.Typer(help="Look at a source without a run; nothing is written.", 
 Watch = Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")]
 ContentType = Annotated[str | None, typer.Option(help="music, video, movie, game or other.")]
 Mapping = Annotated[list[str], typer.Option("--map", metavar="TARGET=SOURCE", help="A target column and its source.")]
+More = Annotated[str | None, typer.Option("--options", metavar="JSON", help="Further options, as over REST.")]
 
 
 @tests.command()
@@ -37,18 +36,19 @@ def csv(
     header: Annotated[bool, typer.Option(help="Whether the first record names the columns.")] = True,
     encoding: Annotated[str | None, typer.Option(help="Such as utf-8 or cp1252.")] = None,
     mapping: Mapping = [],  # noqa: B006 - typer copies it
+    more: More = None,
     watch: Watch = False,
 ) -> None:
     """Load a CSV file."""
-    options = sources_pb2.CsvOptions(
-        target_table=table,
-        content_type=content_type,
-        delimiter=delimiter,
-        has_header=None if header else False,
-        encoding=encoding,
-        column_mapping=pairs(mapping, "=", "--map"),
-    )
-    _start(context, "csv", path, options, watch)
+    flags = {
+        "targetTable": table,
+        "contentType": content_type,
+        "delimiter": delimiter,
+        "hasHeader": None if header else False,
+        "encoding": encoding,
+        "columnMapping": pairs(mapping, "=", "--map"),
+    }
+    _start(context, "csv", path, more, flags, watch)
 
 
 @tests.command()
@@ -56,7 +56,7 @@ def csv(
 def api(
     context: typer.Context,
     url: Annotated[str, typer.Argument(help="An http(s) URL.")],
-    method: Annotated[str, typer.Option(help="GET or POST.")] = "GET",
+    method: Annotated[str | None, typer.Option(help="GET or POST; default: GET.")] = None,
     header: Annotated[list[str], typer.Option(metavar="NAME:VALUE", help="Sent with every request.")] = [],  # noqa: B006
     header_env: Annotated[
         list[str], typer.Option(metavar="NAME:SOURCE_VAR", help="A header whose value the service has in SOURCE_VAR.")
@@ -74,28 +74,35 @@ def api(
         str | None, typer.Option(help="page, offset, cursor, link or auto; without it one page.")
     ] = None,
     max_pages: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Pages at the most.")] = None,
+    more: More = None,
     watch: Watch = False,
 ) -> None:
     """Load the items of a REST API."""
-    options = sources_pb2.ApiOptions(
-        method=choice(method.upper(), METHODS, "--method"),
-        auth=auth(bearer_env, basic_env, api_key_env),
-        data_path=data_path,
-        content_type=content_type,
-        field_mapping=pairs(mapping, "=", "--map"),
-        format=answer_format,
-    )
-    for name, value in pairs(header, ":", "--header").items():
-        options.headers[name].value = value
-    for name, env in pairs(header_env, ":", "--header-env").items():
-        options.headers[name].CopyFrom(secret(env))
-    if pagination is not None:
-        kind = choice(pagination, PAGINATIONS, "--pagination")
-        options.pagination.CopyFrom(sources_pb2.ApiPagination(enabled=True, type=kind, max_pages=max_pages))
-    _start(context, "api", url, options, watch)
+    headers: dict[str, Any] = dict(pairs(header, ":", "--header"))
+    headers |= {name: {"env": env} for name, env in pairs(header_env, ":", "--header-env").items()}
+    pages = {"enabled": True, "type": pagination, "maxPages": max_pages}
+    flags = {
+        "method": method.upper() if method is not None else None,
+        "headers": headers,
+        "auth": auth(bearer_env, basic_env, api_key_env),
+        "dataPath": data_path,
+        "contentType": content_type,
+        "fieldMapping": pairs(mapping, "=", "--map"),
+        "format": answer_format,
+        "pagination": None if pagination is None else pages,
+    }
+    _start(context, "api", url, more, flags, watch)
 
 
-def _start(context: typer.Context, source_type: str, source_identifier: str, options: Options, watch: bool) -> None:
+def _start(
+    context: typer.Context,
+    source_type: str,
+    source_identifier: str,
+    more: str | None,
+    flags: dict[str, Any],
+    watch: bool,
+) -> None:
+    options = options_of(source_type, more, flags)
     session = session_of(context)
     if context.parent is not None and context.parent.info_name == "test":
         if watch:

@@ -22,16 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
+from techaura.sync.v1 import json_pb2 as techaura_dot_sync_dot_v1_dot_json__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etechaura/sync/v1/sources.proto\x12\x10techaura.sync.v1\x1a\x1cgoogle/protobuf/struct.proto\"\x98\x08\n\nCsvOptions\x12\x19\n\x0ctarget_table\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x02 \x01(\tH\x01\x88\x01\x01\x12\x16\n\tdelimiter\x18\x03 \x01(\tH\x02\x88\x01\x01\x12\x17\n\nhas_header\x18\x04 \x01(\x08H\x03\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x05 \x01(\tH\x04\x88\x01\x01\x12G\n\x0e\x63olumn_mapping\x18\x06 \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12\x19\n\x0cheader_lines\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x12\n\x05quote\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x13\n\x06\x65scape\x18\t \x01(\tH\x07\x88\x01\x01\x12\x19\n\x0cstray_quotes\x18\n \x01(\tH\x08\x88\x01\x01\x12\x1b\n\x0epreamble_lines\x18\x0b \x01(\x05H\t\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\x0c \x01(\tH\n\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\r \x01(\x08H\x0b\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0e \x03(\t\x12G\n\x0e\x63olumn_aliases\x18\x0f \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x17\n\nstrip_text\x18\x14 \x01(\x08H\x0c\x88\x01\x01\x12\x11\n\x04mode\x18\x10 \x01(\tH\r\x88\x01\x01\x12\x1c\n\x0f\x63onflict_policy\x18\x11 \x01(\tH\x0e\x88\x01\x01\x12\"\n\x15mirror_gone_ratio_max\x18\x12 \x01(\x01H\x0f\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x13 \x01(\x08H\x10\x88\x01\x01\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0f\n\r_target_tableB\x0f\n\r_content_typeB\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0b\n\t_encodingB\x0f\n\r_header_linesB\x08\n\x06_quoteB\t\n\x07_escapeB\x0f\n\r_stray_quotesB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_textB\x07\n\x05_modeB\x12\n\x10_conflict_policyB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_empty\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t\"\xc4\x07\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12\x16\n\tdata_path\x18\x04 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0c\x63ontent_type\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x45\n\rfield_mapping\x18\x06 \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\x07 \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12%\n\x04\x62ody\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x11\n\x04mode\x18\x10 \x01(\tH\x02\x88\x01\x01\x12\x1c\n\x0f\x63onflict_policy\x18\x11 \x01(\tH\x03\x88\x01\x01\x12\"\n\x15mirror_gone_ratio_max\x18\x12 \x01(\x01H\x04\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x13 \x01(\x08H\x05\x88\x01\x01\x12\x13\n\x06\x66ormat\x18\x14 \x01(\tH\x06\x88\x01\x01\x12\x1a\n\rcsv_delimiter\x18\x15 \x01(\tH\x07\x88\x01\x01\x12\x35\n\x0bincremental\x18\x16 \x01(\x0b\x32 .techaura.sync.v1.ApiIncremental\x12 \n\x13requests_per_second\x18\x1e \x01(\x01H\x08\x88\x01\x01\x12\x18\n\x0b\x63onditional\x18\x1f \x01(\x08H\t\x88\x01\x01\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x0c\n\n_data_pathB\x0f\n\r_content_typeB\x07\n\x05_modeB\x12\n\x10_conflict_policyB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_emptyB\t\n\x07_formatB\x10\n\x0e_csv_delimiterB\x16\n\x14_requests_per_secondB\x0e\n\x0c_conditional\"\xdd\x01\n\x0e\x41piIncremental\x12\x14\n\x0c\x63ursor_field\x18\x01 \x01(\t\x12\r\n\x05param\x18\x02 \x01(\t\x12\x13\n\x06\x66ormat\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x1d\n\x10lookback_seconds\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x07initial\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x1c\n\x0f\x66ull_after_days\x18\x06 \x01(\x05H\x03\x88\x01\x01\x42\t\n\x07_formatB\x13\n\x11_lookback_secondsB\n\n\x08_initialB\x12\n\x10_full_after_days\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xd2\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12/\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00\x12.\n\x06oauth2\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.OAuth2AuthH\x00\x42\x08\n\x06method\"9\n\nBearerAuth\x12+\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"M\n\tBasicAuth\x12\x10\n\x08username\x18\x01 \x01(\t\x12.\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\"X\n\nApiKeyAuth\x12\x0e\n\x06header\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\r\n\x05param\x18\x03 \x01(\t\"\x92\x02\n\nOAuth2Auth\x12,\n\x05grant\x18\x01 \x01(\x0e\x32\x1d.techaura.sync.v1.OAuth2Grant\x12\x11\n\ttoken_url\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x33\n\rclient_secret\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x33\n\rrefresh_token\x18\x05 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x12\n\x05scope\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x18\n\x0b\x63lient_auth\x18\x07 \x01(\tH\x01\x88\x01\x01\x42\x08\n\x06_scopeB\x0e\n\x0c_client_auth\"\x9a\x04\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x18\n\x0blimit_param\x18\x03 \x01(\tH\x00\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x04 \x01(\tH\x01\x88\x01\x01\x12\x17\n\npage_param\x18\x05 \x01(\tH\x02\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\x06 \x01(\tH\x03\x88\x01\x01\x12\x16\n\tmax_pages\x18\x07 \x01(\x05H\x04\x88\x01\x01\x12\x16\n\tpage_size\x18\x08 \x01(\x05H\x05\x88\x01\x01\x12\x16\n\tparams_in\x18\t \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\n \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\x0c \x01(\tH\t\x88\x01\x01\x12\x17\n\nfirst_page\x18\r \x01(\x05H\n\x88\x01\x01\x42\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0c\n\n_max_pagesB\x0c\n\n_page_sizeB\x0c\n\n_params_inB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_pathB\r\n\x0b_first_page*T\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x13\n\x0fHTTP_METHOD_GET\x10\x01\x12\x14\n\x10HTTP_METHOD_POST\x10\x02*s\n\x0bOAuth2Grant\x12\x1d\n\x19O_AUTH2_GRANT_UNSPECIFIED\x10\x00\x12$\n O_AUTH2_GRANT_CLIENT_CREDENTIALS\x10\x01\x12\x1f\n\x1bO_AUTH2_GRANT_REFRESH_TOKEN\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1etechaura/sync/v1/sources.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1btechaura/sync/v1/json.proto\"\xc1\x08\n\nCsvOptions\x12\x19\n\x0ctarget_table\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x33\n\x0c\x63ontent_type\x18\x02 \x01(\x0e\x32\x1d.techaura.sync.v1.ContentType\x12\x16\n\tdelimiter\x18\x03 \x01(\tH\x01\x88\x01\x01\x12\x17\n\nhas_header\x18\x04 \x01(\x08H\x02\x88\x01\x01\x12\x19\n\x0cheader_lines\x18\x05 \x01(\x05H\x03\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x06 \x01(\tH\x04\x88\x01\x01\x12\x12\n\x05quote\x18\x07 \x01(\tH\x05\x88\x01\x01\x12\x13\n\x06\x65scape\x18\x08 \x01(\tH\x06\x88\x01\x01\x12\x33\n\x0cstray_quotes\x18\t \x01(\x0e\x32\x1d.techaura.sync.v1.StrayQuotes\x12\x1b\n\x0epreamble_lines\x18\n \x01(\x05H\x07\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\x0b \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\x0c \x01(\x08H\t\x88\x01\x01\x12\x17\n\nstrip_text\x18\r \x01(\x08H\n\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0e \x03(\t\x12G\n\x0e\x63olumn_mapping\x18\x0f \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12G\n\x0e\x63olumn_aliases\x18\x10 \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12(\n\x04mode\x18\x11 \x01(\x0e\x32\x1a.techaura.sync.v1.SyncMode\x12\x39\n\x0f\x63onflict_policy\x18\x12 \x01(\x0e\x32 .techaura.sync.v1.ConflictPolicy\x12\"\n\x15mirror_gone_ratio_max\x18\x13 \x01(\x01H\x0b\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x14 \x01(\x08H\x0c\x88\x01\x01\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0f\n\r_target_tableB\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0f\n\r_header_linesB\x0b\n\t_encodingB\x08\n\x06_quoteB\t\n\x07_escapeB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_textB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_empty\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t\"\xf4\x07\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12%\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1e.techaura.sync.v1.AnswerFormat\x12\x1a\n\rcsv_delimiter\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tdata_path\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x33\n\x0c\x63ontent_type\x18\x08 \x01(\x0e\x32\x1d.techaura.sync.v1.ContentType\x12\x45\n\rfield_mapping\x18\t \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\n \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12\x35\n\x0bincremental\x18\x0b \x01(\x0b\x32 .techaura.sync.v1.ApiIncremental\x12 \n\x13requests_per_second\x18\x0c \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x63onditional\x18\r \x01(\x08H\x03\x88\x01\x01\x12(\n\x04mode\x18\x0e \x01(\x0e\x32\x1a.techaura.sync.v1.SyncMode\x12\x39\n\x0f\x63onflict_policy\x18\x0f \x01(\x0e\x32 .techaura.sync.v1.ConflictPolicy\x12\"\n\x15mirror_gone_ratio_max\x18\x10 \x01(\x01H\x04\x88\x01\x01\x12\x1f\n\x12mirror_allow_empty\x18\x11 \x01(\x08H\x05\x88\x01\x01\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_csv_delimiterB\x0c\n\n_data_pathB\x16\n\x14_requests_per_secondB\x0e\n\x0c_conditionalB\x18\n\x16_mirror_gone_ratio_maxB\x15\n\x13_mirror_allow_empty\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xda\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12\x37\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00R\x06\x61pikey\x12.\n\x06oauth2\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.OAuth2AuthH\x00\x42\x08\n\x06method\"?\n\nBearerAuth\x12\x31\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"Y\n\tBasicAuth\x12\x16\n\x08username\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"\x93\x01\n\nApiKeyAuth\x12\x1e\n\x06header\x18\x01 \x01(\tH\x00R\x0c\x61piKeyHeader\x12\x1c\n\x05param\x18\x02 \x01(\tH\x00R\x0b\x61piKeyParam\x12>\n\x05value\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02R\x0b\x61piKeyValueB\x07\n\x05place\"\xad\x02\n\nOAuth2Auth\x12,\n\x05grant\x18\x01 \x01(\x0e\x32\x1d.techaura.sync.v1.OAuth2Grant\x12\x17\n\ttoken_url\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tclient_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\rclient_secret\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x33\n\rrefresh_token\x18\x05 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x12\n\x05scope\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x37\n\x0b\x63lient_auth\x18\x07 \x01(\x0e\x32\".techaura.sync.v1.OAuth2ClientAuthB\x08\n\x06_scope\"\xa3\x04\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tmax_pages\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nfirst_page\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12-\n\tparams_in\x18\x06 \x01(\x0e\x32\x1a.techaura.sync.v1.ParamsIn\x12\x18\n\x0blimit_param\x18\x07 \x01(\tH\x03\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x08 \x01(\tH\x04\x88\x01\x01\x12\x17\n\npage_param\x18\t \x01(\tH\x05\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\n \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\x0b \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0c \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\r \x01(\tH\t\x88\x01\x01\x42\x0c\n\n_page_sizeB\x0c\n\n_max_pagesB\r\n\x0b_first_pageB\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_path\"\xfc\x01\n\x0e\x41piIncremental\x12\x1a\n\x0c\x63ursor_field\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05param\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.techaura.sync.v1.WatermarkFormat\x12\x1d\n\x10lookback_seconds\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07initial\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x66ull_after_days\x18\x06 \x01(\x05H\x02\x88\x01\x01\x42\x13\n\x11_lookback_secondsB\n\n\x08_initialB\x12\n\x10_full_after_days*\xa2\x01\n\x0b\x43ontentType\x12\x1c\n\x18\x43ONTENT_TYPE_UNSPECIFIED\x10\x00\x12\x16\n\x12\x43ONTENT_TYPE_MUSIC\x10\x01\x12\x16\n\x12\x43ONTENT_TYPE_VIDEO\x10\x02\x12\x16\n\x12\x43ONTENT_TYPE_MOVIE\x10\x03\x12\x15\n\x11\x43ONTENT_TYPE_GAME\x10\x04\x12\x16\n\x12\x43ONTENT_TYPE_OTHER\x10\x05*Q\n\x08SyncMode\x12\x19\n\x15SYNC_MODE_UNSPECIFIED\x10\x00\x12\x14\n\x10SYNC_MODE_UPSERT\x10\x01\x12\x14\n\x10SYNC_MODE_MIRROR\x10\x02*\xaf\x01\n\x0e\x43onflictPolicy\x12\x1f\n\x1b\x43ONFLICT_POLICY_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43ONFLICT_POLICY_SOURCE_WINS\x10\x01\x12\x1e\n\x1a\x43ONFLICT_POLICY_KEEP_LOCAL\x10\x02\x12\x1f\n\x1b\x43ONFLICT_POLICY_NEWEST_WINS\x10\x03\x12\x1a\n\x16\x43ONFLICT_POLICY_REPORT\x10\x04*[\n\x0bStrayQuotes\x12\x1c\n\x18STRAY_QUOTES_UNSPECIFIED\x10\x00\x12\x17\n\x13STRAY_QUOTES_REJECT\x10\x01\x12\x15\n\x11STRAY_QUOTES_KEEP\x10\x02*g\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x0fHTTP_METHOD_GET\x10\x01\x1a\x07\x8a\xb5\x18\x03GET\x12\x1e\n\x10HTTP_METHOD_POST\x10\x02\x1a\x08\x8a\xb5\x18\x04POST*\x8e\x01\n\x0c\x41nswerFormat\x12\x1d\n\x19\x41NSWER_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWER_FORMAT_AUTO\x10\x01\x12\x16\n\x12\x41NSWER_FORMAT_JSON\x10\x02\x12\x18\n\x14\x41NSWER_FORMAT_NDJSON\x10\x03\x12\x15\n\x11\x41NSWER_FORMAT_CSV\x10\x04*\x9c\x01\n\x0bOAuth2Grant\x12\x1d\n\x19O_AUTH2_GRANT_UNSPECIFIED\x10\x00\x12;\n O_AUTH2_GRANT_CLIENT_CREDENTIALS\x10\x01\x1a\x15\x8a\xb5\x18\x11\x63lientCredentials\x12\x31\n\x1bO_AUTH2_GRANT_REFRESH_TOKEN\x10\x02\x1a\x10\x8a\xb5\x18\x0crefreshToken*t\n\x10OAuth2ClientAuth\x12#\n\x1fO_AUTH2_CLIENT_AUTH_UNSPECIFIED\x10\x00\x12\x1d\n\x19O_AUTH2_CLIENT_AUTH_BASIC\x10\x01\x12\x1c\n\x18O_AUTH2_CLIENT_AUTH_BODY\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05*N\n\x08ParamsIn\x12\x19\n\x15PARAMS_IN_UNSPECIFIED\x10\x00\x12\x13\n\x0fPARAMS_IN_QUERY\x10\x01\x12\x12\n\x0ePARAMS_IN_BODY\x10\x02*\xd8\x01\n\x0fWatermarkFormat\x12 \n\x1cWATERMARK_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aWATERMARK_FORMAT_TIMESTAMP\x10\x01\x12\x19\n\x15WATERMARK_FORMAT_DATE\x10\x02\x12\x19\n\x15WATERMARK_FORMAT_UNIX\x10\x03\x12\x30\n\x1cWATERMARK_FORMAT_UNIX_MILLIS\x10\x04\x1a\x0e\x8a\xb5\x18\nunixMillis\x12\x1b\n\x17WATERMARK_FORMAT_NUMBER\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'techaura.sync.v1.sources_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_HTTPMETHOD'].values_by_name["HTTP_METHOD_GET"]._loaded_options = None
+  _globals['_HTTPMETHOD'].values_by_name["HTTP_METHOD_GET"]._serialized_options = b'\212\265\030\003GET'
+  _globals['_HTTPMETHOD'].values_by_name["HTTP_METHOD_POST"]._loaded_options = None
+  _globals['_HTTPMETHOD'].values_by_name["HTTP_METHOD_POST"]._serialized_options = b'\212\265\030\004POST'
+  _globals['_OAUTH2GRANT'].values_by_name["O_AUTH2_GRANT_CLIENT_CREDENTIALS"]._loaded_options = None
+  _globals['_OAUTH2GRANT'].values_by_name["O_AUTH2_GRANT_CLIENT_CREDENTIALS"]._serialized_options = b'\212\265\030\021clientCredentials'
+  _globals['_OAUTH2GRANT'].values_by_name["O_AUTH2_GRANT_REFRESH_TOKEN"]._loaded_options = None
+  _globals['_OAUTH2GRANT'].values_by_name["O_AUTH2_GRANT_REFRESH_TOKEN"]._serialized_options = b'\212\265\030\014refreshToken'
+  _globals['_WATERMARKFORMAT'].values_by_name["WATERMARK_FORMAT_UNIX_MILLIS"]._loaded_options = None
+  _globals['_WATERMARKFORMAT'].values_by_name["WATERMARK_FORMAT_UNIX_MILLIS"]._serialized_options = b'\212\265\030\nunixMillis'
   _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._loaded_options = None
   _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_options = b'8\001'
   _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._loaded_options = None
@@ -40,40 +52,72 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIOPTIONS_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._loaded_options = None
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_options = b'8\001'
-  _globals['_HTTPMETHOD']._serialized_start=3685
-  _globals['_HTTPMETHOD']._serialized_end=3769
-  _globals['_OAUTH2GRANT']._serialized_start=3771
-  _globals['_OAUTH2GRANT']._serialized_end=3886
-  _globals['_PAGINATIONTYPE']._serialized_start=3889
-  _globals['_PAGINATIONTYPE']._serialized_end=4072
-  _globals['_CSVOPTIONS']._serialized_start=83
-  _globals['_CSVOPTIONS']._serialized_end=1131
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=714
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=766
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=768
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=851
-  _globals['_COLUMNNAMES']._serialized_start=1133
-  _globals['_COLUMNNAMES']._serialized_end=1161
-  _globals['_APIOPTIONS']._serialized_start=1164
-  _globals['_APIOPTIONS']._serialized_end=2128
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=1821
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=1897
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=1899
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=1950
-  _globals['_APIINCREMENTAL']._serialized_start=2131
-  _globals['_APIINCREMENTAL']._serialized_end=2352
-  _globals['_SECRETTEXT']._serialized_start=2354
-  _globals['_SECRETTEXT']._serialized_end=2424
-  _globals['_APIAUTH']._serialized_start=2427
-  _globals['_APIAUTH']._serialized_end=2637
-  _globals['_BEARERAUTH']._serialized_start=2639
-  _globals['_BEARERAUTH']._serialized_end=2696
-  _globals['_BASICAUTH']._serialized_start=2698
-  _globals['_BASICAUTH']._serialized_end=2775
-  _globals['_APIKEYAUTH']._serialized_start=2777
-  _globals['_APIKEYAUTH']._serialized_end=2865
-  _globals['_OAUTH2AUTH']._serialized_start=2868
-  _globals['_OAUTH2AUTH']._serialized_end=3142
-  _globals['_APIPAGINATION']._serialized_start=3145
-  _globals['_APIPAGINATION']._serialized_end=3683
+  _globals['_BEARERAUTH'].fields_by_name['token']._loaded_options = None
+  _globals['_BEARERAUTH'].fields_by_name['token']._serialized_options = b'\342A\001\002'
+  _globals['_BASICAUTH'].fields_by_name['username']._loaded_options = None
+  _globals['_BASICAUTH'].fields_by_name['username']._serialized_options = b'\342A\001\002'
+  _globals['_BASICAUTH'].fields_by_name['password']._loaded_options = None
+  _globals['_BASICAUTH'].fields_by_name['password']._serialized_options = b'\342A\001\002'
+  _globals['_APIKEYAUTH'].fields_by_name['value']._loaded_options = None
+  _globals['_APIKEYAUTH'].fields_by_name['value']._serialized_options = b'\342A\001\002'
+  _globals['_OAUTH2AUTH'].fields_by_name['token_url']._loaded_options = None
+  _globals['_OAUTH2AUTH'].fields_by_name['token_url']._serialized_options = b'\342A\001\002'
+  _globals['_OAUTH2AUTH'].fields_by_name['client_id']._loaded_options = None
+  _globals['_OAUTH2AUTH'].fields_by_name['client_id']._serialized_options = b'\342A\001\002'
+  _globals['_APIINCREMENTAL'].fields_by_name['cursor_field']._loaded_options = None
+  _globals['_APIINCREMENTAL'].fields_by_name['cursor_field']._serialized_options = b'\342A\001\002'
+  _globals['_APIINCREMENTAL'].fields_by_name['param']._loaded_options = None
+  _globals['_APIINCREMENTAL'].fields_by_name['param']._serialized_options = b'\342A\001\002'
+  _globals['_CONTENTTYPE']._serialized_start=3990
+  _globals['_CONTENTTYPE']._serialized_end=4152
+  _globals['_SYNCMODE']._serialized_start=4154
+  _globals['_SYNCMODE']._serialized_end=4235
+  _globals['_CONFLICTPOLICY']._serialized_start=4238
+  _globals['_CONFLICTPOLICY']._serialized_end=4413
+  _globals['_STRAYQUOTES']._serialized_start=4415
+  _globals['_STRAYQUOTES']._serialized_end=4506
+  _globals['_HTTPMETHOD']._serialized_start=4508
+  _globals['_HTTPMETHOD']._serialized_end=4611
+  _globals['_ANSWERFORMAT']._serialized_start=4614
+  _globals['_ANSWERFORMAT']._serialized_end=4756
+  _globals['_OAUTH2GRANT']._serialized_start=4759
+  _globals['_OAUTH2GRANT']._serialized_end=4915
+  _globals['_OAUTH2CLIENTAUTH']._serialized_start=4917
+  _globals['_OAUTH2CLIENTAUTH']._serialized_end=5033
+  _globals['_PAGINATIONTYPE']._serialized_start=5036
+  _globals['_PAGINATIONTYPE']._serialized_end=5219
+  _globals['_PARAMSIN']._serialized_start=5221
+  _globals['_PARAMSIN']._serialized_end=5299
+  _globals['_WATERMARKFORMAT']._serialized_start=5302
+  _globals['_WATERMARKFORMAT']._serialized_end=5518
+  _globals['_CSVOPTIONS']._serialized_start=145
+  _globals['_CSVOPTIONS']._serialized_end=1234
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=880
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=932
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=934
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=1017
+  _globals['_COLUMNNAMES']._serialized_start=1236
+  _globals['_COLUMNNAMES']._serialized_end=1264
+  _globals['_APIOPTIONS']._serialized_start=1267
+  _globals['_APIOPTIONS']._serialized_end=2279
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=2029
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=2105
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=2107
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=2158
+  _globals['_SECRETTEXT']._serialized_start=2281
+  _globals['_SECRETTEXT']._serialized_end=2351
+  _globals['_APIAUTH']._serialized_start=2354
+  _globals['_APIAUTH']._serialized_end=2572
+  _globals['_BEARERAUTH']._serialized_start=2574
+  _globals['_BEARERAUTH']._serialized_end=2637
+  _globals['_BASICAUTH']._serialized_start=2639
+  _globals['_BASICAUTH']._serialized_end=2728
+  _globals['_APIKEYAUTH']._serialized_start=2731
+  _globals['_APIKEYAUTH']._serialized_end=2878
+  _globals['_OAUTH2AUTH']._serialized_start=2881
+  _globals['_OAUTH2AUTH']._serialized_end=3182
+  _globals['_APIPAGINATION']._serialized_start=3185
+  _globals['_APIPAGINATION']._serialized_end=3732
+  _globals['_APIINCREMENTAL']._serialized_start=3735
+  _globals['_APIINCREMENTAL']._serialized_end=3987
 # @@protoc_insertion_point(module_scope)

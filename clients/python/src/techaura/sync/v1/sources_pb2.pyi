@@ -20,6 +20,122 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ContentType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ContentTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONTENT_TYPE_UNSPECIFIED: _ContentType.ValueType  # 0
+    """Not set: music."""
+    CONTENT_TYPE_MUSIC: _ContentType.ValueType  # 1
+    """Music."""
+    CONTENT_TYPE_VIDEO: _ContentType.ValueType  # 2
+    """Videos."""
+    CONTENT_TYPE_MOVIE: _ContentType.ValueType  # 3
+    """Movies."""
+    CONTENT_TYPE_GAME: _ContentType.ValueType  # 4
+    """Games."""
+    CONTENT_TYPE_OTHER: _ContentType.ValueType  # 5
+    """Anything else."""
+
+class ContentType(_ContentType, metaclass=_ContentTypeEnumTypeWrapper):
+    """What the media of a row are: content_index.content_type."""
+
+CONTENT_TYPE_UNSPECIFIED: ContentType.ValueType  # 0
+"""Not set: music."""
+CONTENT_TYPE_MUSIC: ContentType.ValueType  # 1
+"""Music."""
+CONTENT_TYPE_VIDEO: ContentType.ValueType  # 2
+"""Videos."""
+CONTENT_TYPE_MOVIE: ContentType.ValueType  # 3
+"""Movies."""
+CONTENT_TYPE_GAME: ContentType.ValueType  # 4
+"""Games."""
+CONTENT_TYPE_OTHER: ContentType.ValueType  # 5
+"""Anything else."""
+Global___ContentType: _TypeAlias = ContentType  # noqa: Y015
+
+class _SyncMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SyncModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SYNC_MODE_UNSPECIFIED: _SyncMode.ValueType  # 0
+    """Not set: upsert."""
+    SYNC_MODE_UPSERT: _SyncMode.ValueType  # 1
+    """They stay as they are."""
+    SYNC_MODE_MIRROR: _SyncMode.ValueType  # 2
+    """They are switched off."""
+
+class SyncMode(_SyncMode, metaclass=_SyncModeEnumTypeWrapper):
+    """What becomes of rows that the source has no more."""
+
+SYNC_MODE_UNSPECIFIED: SyncMode.ValueType  # 0
+"""Not set: upsert."""
+SYNC_MODE_UPSERT: SyncMode.ValueType  # 1
+"""They stay as they are."""
+SYNC_MODE_MIRROR: SyncMode.ValueType  # 2
+"""They are switched off."""
+Global___SyncMode: _TypeAlias = SyncMode  # noqa: Y015
+
+class _ConflictPolicy:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictPolicy.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CONFLICT_POLICY_UNSPECIFIED: _ConflictPolicy.ValueType  # 0
+    """Not set: source_wins."""
+    CONFLICT_POLICY_SOURCE_WINS: _ConflictPolicy.ValueType  # 1
+    """The source."""
+    CONFLICT_POLICY_KEEP_LOCAL: _ConflictPolicy.ValueType  # 2
+    """The edit."""
+    CONFLICT_POLICY_NEWEST_WINS: _ConflictPolicy.ValueType  # 3
+    """Whichever is later."""
+    CONFLICT_POLICY_REPORT: _ConflictPolicy.ValueType  # 4
+    """The edit; it is listed among the run's errors."""
+
+class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
+    """Who wins where a column was edited in the table since the last sync."""
+
+CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ValueType  # 0
+"""Not set: source_wins."""
+CONFLICT_POLICY_SOURCE_WINS: ConflictPolicy.ValueType  # 1
+"""The source."""
+CONFLICT_POLICY_KEEP_LOCAL: ConflictPolicy.ValueType  # 2
+"""The edit."""
+CONFLICT_POLICY_NEWEST_WINS: ConflictPolicy.ValueType  # 3
+"""Whichever is later."""
+CONFLICT_POLICY_REPORT: ConflictPolicy.ValueType  # 4
+"""The edit; it is listed among the run's errors."""
+Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
+
+class _StrayQuotes:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _StrayQuotesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StrayQuotes.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    STRAY_QUOTES_UNSPECIFIED: _StrayQuotes.ValueType  # 0
+    """Not set: reject."""
+    STRAY_QUOTES_REJECT: _StrayQuotes.ValueType  # 1
+    """The record is rejected."""
+    STRAY_QUOTES_KEEP: _StrayQuotes.ValueType  # 2
+    """It is part of the value."""
+
+class StrayQuotes(_StrayQuotes, metaclass=_StrayQuotesEnumTypeWrapper):
+    """A quote where none may stand."""
+
+STRAY_QUOTES_UNSPECIFIED: StrayQuotes.ValueType  # 0
+"""Not set: reject."""
+STRAY_QUOTES_REJECT: StrayQuotes.ValueType  # 1
+"""The record is rejected."""
+STRAY_QUOTES_KEEP: StrayQuotes.ValueType  # 2
+"""It is part of the value."""
+Global___StrayQuotes: _TypeAlias = StrayQuotes  # noqa: Y015
+
 class _HttpMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -31,7 +147,7 @@ class _HttpMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HttpMethod
     HTTP_METHOD_GET: _HttpMethod.ValueType  # 1
     """GET, parameters in the query string."""
     HTTP_METHOD_POST: _HttpMethod.ValueType  # 2
-    """POST, page parameters in the query string."""
+    """POST, page parameters in the query string or the body."""
 
 class HttpMethod(_HttpMethod, metaclass=_HttpMethodEnumTypeWrapper):
     """The method of every request."""
@@ -41,8 +157,40 @@ HTTP_METHOD_UNSPECIFIED: HttpMethod.ValueType  # 0
 HTTP_METHOD_GET: HttpMethod.ValueType  # 1
 """GET, parameters in the query string."""
 HTTP_METHOD_POST: HttpMethod.ValueType  # 2
-"""POST, page parameters in the query string."""
+"""POST, page parameters in the query string or the body."""
 Global___HttpMethod: _TypeAlias = HttpMethod  # noqa: Y015
+
+class _AnswerFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AnswerFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AnswerFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ANSWER_FORMAT_UNSPECIFIED: _AnswerFormat.ValueType  # 0
+    """Not set: auto."""
+    ANSWER_FORMAT_AUTO: _AnswerFormat.ValueType  # 1
+    """As its content type says, else as JSON."""
+    ANSWER_FORMAT_JSON: _AnswerFormat.ValueType  # 2
+    """One JSON document."""
+    ANSWER_FORMAT_NDJSON: _AnswerFormat.ValueType  # 3
+    """An item in each line."""
+    ANSWER_FORMAT_CSV: _AnswerFormat.ValueType  # 4
+    """Records under a header."""
+
+class AnswerFormat(_AnswerFormat, metaclass=_AnswerFormatEnumTypeWrapper):
+    """How an answer is read."""
+
+ANSWER_FORMAT_UNSPECIFIED: AnswerFormat.ValueType  # 0
+"""Not set: auto."""
+ANSWER_FORMAT_AUTO: AnswerFormat.ValueType  # 1
+"""As its content type says, else as JSON."""
+ANSWER_FORMAT_JSON: AnswerFormat.ValueType  # 2
+"""One JSON document."""
+ANSWER_FORMAT_NDJSON: AnswerFormat.ValueType  # 3
+"""An item in each line."""
+ANSWER_FORMAT_CSV: AnswerFormat.ValueType  # 4
+"""Records under a header."""
+Global___AnswerFormat: _TypeAlias = AnswerFormat  # noqa: Y015
 
 class _OAuth2Grant:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -68,6 +216,30 @@ O_AUTH2_GRANT_REFRESH_TOKEN: OAuth2Grant.ValueType  # 2
 """By a refresh token."""
 Global___OAuth2Grant: _TypeAlias = OAuth2Grant  # noqa: Y015
 
+class _OAuth2ClientAuth:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OAuth2ClientAuthEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OAuth2ClientAuth.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    O_AUTH2_CLIENT_AUTH_UNSPECIFIED: _OAuth2ClientAuth.ValueType  # 0
+    """Not set: basic."""
+    O_AUTH2_CLIENT_AUTH_BASIC: _OAuth2ClientAuth.ValueType  # 1
+    """Into the Authorization header."""
+    O_AUTH2_CLIENT_AUTH_BODY: _OAuth2ClientAuth.ValueType  # 2
+    """Into the form."""
+
+class OAuth2ClientAuth(_OAuth2ClientAuth, metaclass=_OAuth2ClientAuthEnumTypeWrapper):
+    """Where the id and the secret of an OAuth 2.0 client go."""
+
+O_AUTH2_CLIENT_AUTH_UNSPECIFIED: OAuth2ClientAuth.ValueType  # 0
+"""Not set: basic."""
+O_AUTH2_CLIENT_AUTH_BASIC: OAuth2ClientAuth.ValueType  # 1
+"""Into the Authorization header."""
+O_AUTH2_CLIENT_AUTH_BODY: OAuth2ClientAuth.ValueType  # 2
+"""Into the form."""
+Global___OAuth2ClientAuth: _TypeAlias = OAuth2ClientAuth  # noqa: Y015
+
 class _PaginationType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -81,11 +253,9 @@ class _PaginationTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pagina
     PAGINATION_TYPE_OFFSET: _PaginationType.ValueType  # 2
     """By the items before it."""
     PAGINATION_TYPE_CURSOR: _PaginationType.ValueType  # 3
-    """By a token in the page before: cursor, nextCursor, next_cursor,
-    pagination.cursor or pagination.nextCursor.
-    """
+    """By a token in the page before."""
     PAGINATION_TYPE_LINK: _PaginationType.ValueType  # 4
-    """By the Link header, rel="next"."""
+    """By a URL in the Link header or in the page before."""
     PAGINATION_TYPE_AUTO: _PaginationType.ValueType  # 5
     """By whichever of these the first page shows."""
 
@@ -99,14 +269,72 @@ PAGINATION_TYPE_PAGE: PaginationType.ValueType  # 1
 PAGINATION_TYPE_OFFSET: PaginationType.ValueType  # 2
 """By the items before it."""
 PAGINATION_TYPE_CURSOR: PaginationType.ValueType  # 3
-"""By a token in the page before: cursor, nextCursor, next_cursor,
-pagination.cursor or pagination.nextCursor.
-"""
+"""By a token in the page before."""
 PAGINATION_TYPE_LINK: PaginationType.ValueType  # 4
-"""By the Link header, rel="next"."""
+"""By a URL in the Link header or in the page before."""
 PAGINATION_TYPE_AUTO: PaginationType.ValueType  # 5
 """By whichever of these the first page shows."""
 Global___PaginationType: _TypeAlias = PaginationType  # noqa: Y015
+
+class _ParamsIn:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ParamsInEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ParamsIn.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PARAMS_IN_UNSPECIFIED: _ParamsIn.ValueType  # 0
+    """Not set: query."""
+    PARAMS_IN_QUERY: _ParamsIn.ValueType  # 1
+    """Into the query string."""
+    PARAMS_IN_BODY: _ParamsIn.ValueType  # 2
+    """Into the body of a POST."""
+
+class ParamsIn(_ParamsIn, metaclass=_ParamsInEnumTypeWrapper):
+    """Where page parameters go."""
+
+PARAMS_IN_UNSPECIFIED: ParamsIn.ValueType  # 0
+"""Not set: query."""
+PARAMS_IN_QUERY: ParamsIn.ValueType  # 1
+"""Into the query string."""
+PARAMS_IN_BODY: ParamsIn.ValueType  # 2
+"""Into the body of a POST."""
+Global___ParamsIn: _TypeAlias = ParamsIn  # noqa: Y015
+
+class _WatermarkFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WatermarkFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WatermarkFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WATERMARK_FORMAT_UNSPECIFIED: _WatermarkFormat.ValueType  # 0
+    """Not set: timestamp."""
+    WATERMARK_FORMAT_TIMESTAMP: _WatermarkFormat.ValueType  # 1
+    """ISO 8601; without a zone UTC."""
+    WATERMARK_FORMAT_DATE: _WatermarkFormat.ValueType  # 2
+    """A date."""
+    WATERMARK_FORMAT_UNIX: _WatermarkFormat.ValueType  # 3
+    """Seconds since 1970."""
+    WATERMARK_FORMAT_UNIX_MILLIS: _WatermarkFormat.ValueType  # 4
+    """Milliseconds since 1970."""
+    WATERMARK_FORMAT_NUMBER: _WatermarkFormat.ValueType  # 5
+    """A whole number that only grows."""
+
+class WatermarkFormat(_WatermarkFormat, metaclass=_WatermarkFormatEnumTypeWrapper):
+    """What a value is that grows with each change."""
+
+WATERMARK_FORMAT_UNSPECIFIED: WatermarkFormat.ValueType  # 0
+"""Not set: timestamp."""
+WATERMARK_FORMAT_TIMESTAMP: WatermarkFormat.ValueType  # 1
+"""ISO 8601; without a zone UTC."""
+WATERMARK_FORMAT_DATE: WatermarkFormat.ValueType  # 2
+"""A date."""
+WATERMARK_FORMAT_UNIX: WatermarkFormat.ValueType  # 3
+"""Seconds since 1970."""
+WATERMARK_FORMAT_UNIX_MILLIS: WatermarkFormat.ValueType  # 4
+"""Milliseconds since 1970."""
+WATERMARK_FORMAT_NUMBER: WatermarkFormat.ValueType  # 5
+"""A whole number that only grows."""
+Global___WatermarkFormat: _TypeAlias = WatermarkFormat  # noqa: Y015
 
 @_typing.final
 class CsvOptions(_message.Message):
@@ -159,128 +387,140 @@ class CsvOptions(_message.Message):
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     DELIMITER_FIELD_NUMBER: _builtins.int
     HAS_HEADER_FIELD_NUMBER: _builtins.int
-    ENCODING_FIELD_NUMBER: _builtins.int
-    COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
     HEADER_LINES_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
     QUOTE_FIELD_NUMBER: _builtins.int
     ESCAPE_FIELD_NUMBER: _builtins.int
     STRAY_QUOTES_FIELD_NUMBER: _builtins.int
     PREAMBLE_LINES_FIELD_NUMBER: _builtins.int
     COMMENT_PREFIX_FIELD_NUMBER: _builtins.int
     DECIMAL_COMMA_FIELD_NUMBER: _builtins.int
-    NULL_TOKENS_FIELD_NUMBER: _builtins.int
-    COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
     STRIP_TEXT_FIELD_NUMBER: _builtins.int
+    NULL_TOKENS_FIELD_NUMBER: _builtins.int
+    COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
+    COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
     MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     target_table: _builtins.str
-    """Optional. `content_index` or `catalog_items`. Default: `content_index`."""
-    content_type: _builtins.str
-    """Optional. Value of content_index.content_type: music, video, movie, game or
-    other. Default: `music`.
+    """Optional. Table that the rows go to: `content_index` or `catalog_items`. Default:
+    `content_index`.
+    """
+    content_type: Global___ContentType.ValueType
+    """Optional. Value of content_index.content_type for rows that bring none of their
+    own. Default: `music`.
     """
     delimiter: _builtins.str
-    """Optional. 1 to 8 characters, or `auto` to find it out. A first line such as
-    `sep=;` names it where this is unset or `auto`. Default: `,`.
+    """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
+    out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
+    record. Default: `,`.
     """
     has_header: _builtins.bool
     """Optional. Whether the first record names the columns. Without a header the
     columns are called column_1, column_2 and so on. Default: true.
     """
-    encoding: _builtins.str
-    """Optional. A name that Python's codecs know, or `auto` to find it out. A byte
-    order mark in the file wins over it. Default: `utf-8`.
-    """
     header_lines: _builtins.int
     """Optional. Records that make up the header, 1 to 10; their names are joined by a
     space. Default: 1.
+    """
+    encoding: _builtins.str
+    """Optional. Character encoding by a name that Python's codecs know, or `auto` to find
+    it out. A byte order mark in the file wins over it. Default: `utf-8`.
     """
     quote: _builtins.str
     """Optional. Character around a field that holds delimiters or line breaks; empty
     for none. Default: `"`.
     """
     escape: _builtins.str
-    """Optional. Character that takes away the meaning of the one behind it. Default: a
+    """Optional. Character that takes away the meaning of a quote, a delimiter, a line
+    break or itself behind it; before anything else it is text. Empty: there is no way
+    to write a quote, and one that no delimiter follows belongs to the value. Default: a
     quote is written twice.
     """
-    stray_quotes: _builtins.str
+    stray_quotes: Global___StrayQuotes.ValueType
     """Optional. A quote where none may stand: `reject` the record or `keep` it as part
     of the value. Default: `reject`.
     """
     preamble_lines: _builtins.int
     """Optional. Lines before the header that are left out, 0 to 10000. Default: 0."""
     comment_prefix: _builtins.str
-    """Optional. Lines that begin with this are left out. Default: none."""
+    """Optional. Lines that begin with this are left out; 1 to 8 characters. Default: none."""
     decimal_comma: _builtins.bool
-    """Optional. Whether numbers are written 1.234,50. Default: false."""
+    """Optional. Whether numbers are written 1.234,50 and not 1,234.50. Default: false."""
     strip_text: _builtins.bool
-    """Optional. Whether text loses the white space around it. Default: true."""
-    mode: _builtins.str
-    """Optional. `upsert` or `mirror`, which also switches off rows that the source has no
-    more. Default: upsert.
+    """Optional. Whether text loses the white space around it. Numbers, dates and booleans
+    always do. Default: true.
     """
-    conflict_policy: _builtins.str
-    """Optional. Who wins where a column was edited in the table since the last sync:
-    `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
+    mode: Global___SyncMode.ValueType
+    """Optional. `upsert` writes what the source has. `mirror` also switches off rows that
+    the source has no more: is_available = false, or is_active = false for catalog
+    items; they are switched on again when they come back. Default: `upsert`.
+    """
+    conflict_policy: Global___ConflictPolicy.ValueType
+    """Optional. Who wins where someone edited a column in the table since the last sync:
+    `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
+    row's updated_at is later than the file's time of change (an API's items count as
+    new), or when the edit left updated_at as it was (then it is listed too); `report`
+    keeps it and lists it among the run's errors. Each is counted as a conflict.
+    Default: `source_wins`.
     """
     mirror_gone_ratio_max: _builtins.float
     """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-    gone; with more the run fails and switches nothing off. Default: 0.2.
+    gone; with more, nothing is switched off and the run fails. Default: 0.2.
     """
     mirror_allow_empty: _builtins.bool
     """Optional. With mirror: whether a source without any row may switch off everything.
     Default: false.
     """
     @_builtins.property
-    def column_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. Target column to source column, matched without regard to case.
-        Default: source columns that are called like a target column.
+    def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Values that mean "no value" beside the empty one; at most 100 of 100
+        characters.
         """
 
     @_builtins.property
-    def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Values that mean "no value" beside the empty one, at most 100."""
+    def column_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Optional. Target column to source column, matched without regard to case and
+        accents; at most 1000. Default: source columns that are called like a target column.
+        """
 
     @_builtins.property
     def column_aliases(self) -> _containers.MessageMap[_builtins.str, Global___ColumnNames]:
-        """Optional. Target column to other names that its source column may have."""
+        """Optional. Target column to other names that its source column may have; at most
+        1000 lists of 100.
+        """
 
     def __init__(
         self,
         *,
         target_table: _builtins.str | None = ...,
-        content_type: _builtins.str | None = ...,
+        content_type: Global___ContentType.ValueType = ...,
         delimiter: _builtins.str | None = ...,
         has_header: _builtins.bool | None = ...,
-        encoding: _builtins.str | None = ...,
-        column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         header_lines: _builtins.int | None = ...,
+        encoding: _builtins.str | None = ...,
         quote: _builtins.str | None = ...,
         escape: _builtins.str | None = ...,
-        stray_quotes: _builtins.str | None = ...,
+        stray_quotes: Global___StrayQuotes.ValueType = ...,
         preamble_lines: _builtins.int | None = ...,
         comment_prefix: _builtins.str | None = ...,
         decimal_comma: _builtins.bool | None = ...,
-        null_tokens: _abc.Iterable[_builtins.str] | None = ...,
-        column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
         strip_text: _builtins.bool | None = ...,
-        mode: _builtins.str | None = ...,
-        conflict_policy: _builtins.str | None = ...,
+        null_tokens: _abc.Iterable[_builtins.str] | None = ...,
+        column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
+        mode: Global___SyncMode.ValueType = ...,
+        conflict_policy: Global___ConflictPolicy.ValueType = ...,
         mirror_gone_ratio_max: _builtins.float | None = ...,
         mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "preamble_lines", b"preamble_lines", "quote", b"quote", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_stray_quotes", b"_stray_quotes", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
-    _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
-    _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
-    _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
-    _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
     _WhichOneofReturnType__decimal_comma: _TypeAlias = _typing.Literal["decimal_comma"]  # noqa: Y015
     _WhichOneofArgType__decimal_comma: _TypeAlias = _typing.Literal["_decimal_comma", b"_decimal_comma"]  # noqa: Y015
     _WhichOneofReturnType__delimiter: _TypeAlias = _typing.Literal["delimiter"]  # noqa: Y015
@@ -297,24 +537,16 @@ class CsvOptions(_message.Message):
     _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
     _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
     _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
-    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
-    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__preamble_lines: _TypeAlias = _typing.Literal["preamble_lines"]  # noqa: Y015
     _WhichOneofArgType__preamble_lines: _TypeAlias = _typing.Literal["_preamble_lines", b"_preamble_lines"]  # noqa: Y015
     _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
     _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
-    _WhichOneofReturnType__stray_quotes: _TypeAlias = _typing.Literal["stray_quotes"]  # noqa: Y015
-    _WhichOneofArgType__stray_quotes: _TypeAlias = _typing.Literal["_stray_quotes", b"_stray_quotes"]  # noqa: Y015
     _WhichOneofReturnType__strip_text: _TypeAlias = _typing.Literal["strip_text"]  # noqa: Y015
     _WhichOneofArgType__strip_text: _TypeAlias = _typing.Literal["_strip_text", b"_strip_text"]  # noqa: Y015
     _WhichOneofReturnType__target_table: _TypeAlias = _typing.Literal["target_table"]  # noqa: Y015
     _WhichOneofArgType__target_table: _TypeAlias = _typing.Literal["_target_table", b"_target_table"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__comment_prefix) -> _WhichOneofReturnType__comment_prefix | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__decimal_comma) -> _WhichOneofReturnType__decimal_comma | None: ...
     @_typing.overload
@@ -332,13 +564,9 @@ class CsvOptions(_message.Message):
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preamble_lines) -> _WhichOneofReturnType__preamble_lines | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__stray_quotes) -> _WhichOneofReturnType__stray_quotes | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strip_text) -> _WhichOneofReturnType__strip_text | None: ...
     @_typing.overload
@@ -420,82 +648,95 @@ class ApiOptions(_message.Message):
     METHOD_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     AUTH_FIELD_NUMBER: _builtins.int
+    BODY_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    CSV_DELIMITER_FIELD_NUMBER: _builtins.int
     DATA_PATH_FIELD_NUMBER: _builtins.int
     CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     FIELD_MAPPING_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
-    BODY_FIELD_NUMBER: _builtins.int
+    INCREMENTAL_FIELD_NUMBER: _builtins.int
+    REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    CONDITIONAL_FIELD_NUMBER: _builtins.int
     MODE_FIELD_NUMBER: _builtins.int
     CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
     MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
     MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
-    FORMAT_FIELD_NUMBER: _builtins.int
-    CSV_DELIMITER_FIELD_NUMBER: _builtins.int
-    INCREMENTAL_FIELD_NUMBER: _builtins.int
-    REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
-    CONDITIONAL_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
-    """Optional. Default: GET."""
-    data_path: _builtins.str
-    """Optional. Path to the items: keys and list indexes (`result[0].songs`) to the
-    array, or JSONPath (`$.albums[*].songs`). Default: the body itself when it is an
-    array, else `data`, else `items`.
-    """
-    content_type: _builtins.str
-    """Optional. Value of content_index.content_type. Default: `music`."""
-    mode: _builtins.str
-    """Optional. `upsert` or `mirror`, which also switches off rows that the source has no
-    more. Default: upsert.
-    """
-    conflict_policy: _builtins.str
-    """Optional. Who wins where a column was edited in the table since the last sync:
-    `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
-    """
-    mirror_gone_ratio_max: _builtins.float
-    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-    gone; with more the run fails and switches nothing off. Default: 0.2.
-    """
-    mirror_allow_empty: _builtins.bool
-    """Optional. With mirror: whether a source without any row may switch off everything.
-    Default: false.
-    """
-    format: _builtins.str
-    """Optional. How answers are read: `json`, `ndjson`, `csv`, or `auto` for what their
-    content type says. Default: `auto`.
+    """Optional. `GET` or `POST`. Default: `GET`."""
+    format: Global___AnswerFormat.ValueType
+    """Optional. How answers are read: `json`, `ndjson` (an item in each line), `csv` (with
+    a header on each page), or `auto` for what their content type says, else JSON.
+    Default: `auto`.
     """
     csv_delimiter: _builtins.str
-    """Optional. Between two fields of a CSV answer, 1 to 8 characters. Default: `,`."""
+    """Optional. Between two fields of a CSV answer; 1 to 8 characters. Default: `,`."""
+    data_path: _builtins.str
+    """Optional. Path to the items of a JSON answer: keys and list indexes
+    (`result[0].songs`) to the array, or JSONPath (`$.albums[*].songs`). Default: the
+    answer itself when it is an array, else `data`, else `items`.
+    """
+    content_type: Global___ContentType.ValueType
+    """Optional. Value of content_index.content_type for items without a mapped one.
+    Default: `music`.
+    """
     requests_per_second: _builtins.float
     """Optional. Requests a second to the source's host at the most, 0.01 to 1000;
-    those of other runs count too, and are not held up by it. Default: the service's own limit, if it has one.
+    those of other runs count too, and are not held up by it. Default: the service's own
+    limit, if it has one.
     """
     conditional: _builtins.bool
     """Optional. Whether pages that a run was sent before are asked for only if they have
     changed (ETag, Last-Modified). What has not changed is read from what the service
     kept of it. Default: true.
     """
+    mode: Global___SyncMode.ValueType
+    """Optional. `upsert` writes what the source has. `mirror` also switches off rows that
+    the source has no more: is_available = false, or is_active = false for catalog
+    items; they are switched on again when they come back. Default: `upsert`.
+    """
+    conflict_policy: Global___ConflictPolicy.ValueType
+    """Optional. Who wins where someone edited a column in the table since the last sync:
+    `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
+    row's updated_at is later than the file's time of change (an API's items count as
+    new), or when the edit left updated_at as it was (then it is listed too); `report`
+    keeps it and lists it among the run's errors. Each is counted as a conflict.
+    Default: `source_wins`.
+    """
+    mirror_gone_ratio_max: _builtins.float
+    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
+    gone; with more, nothing is switched off and the run fails. Default: 0.2.
+    """
+    mirror_allow_empty: _builtins.bool
+    """Optional. With mirror: whether a source without any row may switch off everything.
+    Default: false.
+    """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
-        """Optional. Sent with every request. Values may be secrets."""
+        """Optional. Headers of every request, at most 64; their values are secrets."""
 
     @_builtins.property
     def auth(self) -> Global___ApiAuth:
-        """Optional. Default: no authentication."""
-
-    @_builtins.property
-    def field_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. Target column to a path in the item (`artist.name`, `tracks[0].name`),
-        a JSONPath (`$.artists[*].name`) or a template (`{artist.name} - {title}`).
-        Default: item fields that are called like a target column.
+        """Optional. How requests prove who sends them. Sent to the source's own scheme, host
+        and port only. Default: no authentication.
         """
-
-    @_builtins.property
-    def pagination(self) -> Global___ApiPagination:
-        """Optional. Default: one request, one page."""
 
     @_builtins.property
     def body(self) -> _struct_pb2.Struct:
         """Optional. With POST: the JSON body of every request. Default: none."""
+
+    @_builtins.property
+    def field_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Optional. Target column to where its value stands in an item: a path
+        (`artist.name`, `tracks[0].name`), JSONPath (`$.artists[*].name`; several values are
+        joined by a comma) or a template (`{artist.name} - {title}`; no value where one of
+        its paths has none). Default: item fields that are called like a target column;
+        external_id: id, _id, external_id or uuid; metadata: the whole item.
+        """
+
+    @_builtins.property
+    def pagination(self) -> Global___ApiPagination:
+        """Optional. How the API is paged. Default: one request, one page."""
 
     @_builtins.property
     def incremental(self) -> Global___ApiIncremental:
@@ -509,138 +750,57 @@ class ApiOptions(_message.Message):
         method: Global___HttpMethod.ValueType = ...,
         headers: _abc.Mapping[_builtins.str, Global___SecretText] | None = ...,
         auth: Global___ApiAuth | None = ...,
+        body: _struct_pb2.Struct | None = ...,
+        format: Global___AnswerFormat.ValueType = ...,
+        csv_delimiter: _builtins.str | None = ...,
         data_path: _builtins.str | None = ...,
-        content_type: _builtins.str | None = ...,
+        content_type: Global___ContentType.ValueType = ...,
         field_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pagination: Global___ApiPagination | None = ...,
-        body: _struct_pb2.Struct | None = ...,
-        mode: _builtins.str | None = ...,
-        conflict_policy: _builtins.str | None = ...,
-        mirror_gone_ratio_max: _builtins.float | None = ...,
-        mirror_allow_empty: _builtins.bool | None = ...,
-        format: _builtins.str | None = ...,
-        csv_delimiter: _builtins.str | None = ...,
         incremental: Global___ApiIncremental | None = ...,
         requests_per_second: _builtins.float | None = ...,
         conditional: _builtins.bool | None = ...,
+        mode: Global___SyncMode.ValueType = ...,
+        conflict_policy: Global___ConflictPolicy.ValueType = ...,
+        mirror_gone_ratio_max: _builtins.float | None = ...,
+        mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "format", b"format", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_conflict_policy", b"_conflict_policy", "_content_type", b"_content_type", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_format", b"_format", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_mode", b"_mode", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
     _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015
-    _WhichOneofReturnType__conflict_policy: _TypeAlias = _typing.Literal["conflict_policy"]  # noqa: Y015
-    _WhichOneofArgType__conflict_policy: _TypeAlias = _typing.Literal["_conflict_policy", b"_conflict_policy"]  # noqa: Y015
-    _WhichOneofReturnType__content_type: _TypeAlias = _typing.Literal["content_type"]  # noqa: Y015
-    _WhichOneofArgType__content_type: _TypeAlias = _typing.Literal["_content_type", b"_content_type"]  # noqa: Y015
     _WhichOneofReturnType__csv_delimiter: _TypeAlias = _typing.Literal["csv_delimiter"]  # noqa: Y015
     _WhichOneofArgType__csv_delimiter: _TypeAlias = _typing.Literal["_csv_delimiter", b"_csv_delimiter"]  # noqa: Y015
     _WhichOneofReturnType__data_path: _TypeAlias = _typing.Literal["data_path"]  # noqa: Y015
     _WhichOneofArgType__data_path: _TypeAlias = _typing.Literal["_data_path", b"_data_path"]  # noqa: Y015
-    _WhichOneofReturnType__format: _TypeAlias = _typing.Literal["format"]  # noqa: Y015
-    _WhichOneofArgType__format: _TypeAlias = _typing.Literal["_format", b"_format"]  # noqa: Y015
     _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
     _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
     _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
     _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
-    _WhichOneofReturnType__mode: _TypeAlias = _typing.Literal["mode"]  # noqa: Y015
-    _WhichOneofArgType__mode: _TypeAlias = _typing.Literal["_mode", b"_mode"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_second: _TypeAlias = _typing.Literal["requests_per_second"]  # noqa: Y015
     _WhichOneofArgType__requests_per_second: _TypeAlias = _typing.Literal["_requests_per_second", b"_requests_per_second"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__conditional) -> _WhichOneofReturnType__conditional | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__conflict_policy) -> _WhichOneofReturnType__conflict_policy | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__content_type) -> _WhichOneofReturnType__content_type | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__csv_delimiter) -> _WhichOneofReturnType__csv_delimiter | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data_path) -> _WhichOneofReturnType__data_path | None: ...
     @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__format) -> _WhichOneofReturnType__format | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mode) -> _WhichOneofReturnType__mode | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_second) -> _WhichOneofReturnType__requests_per_second | None: ...
 
 Global___ApiOptions: _TypeAlias = ApiOptions  # noqa: Y015
 
 @_typing.final
-class ApiIncremental(_message.Message):
-    """How changed items are asked for. The highest value seen is kept when a run is
-    completed; the next run asks for what changed from there on, less the lookback.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    CURSOR_FIELD_FIELD_NUMBER: _builtins.int
-    PARAM_FIELD_NUMBER: _builtins.int
-    FORMAT_FIELD_NUMBER: _builtins.int
-    LOOKBACK_SECONDS_FIELD_NUMBER: _builtins.int
-    INITIAL_FIELD_NUMBER: _builtins.int
-    FULL_AFTER_DAYS_FIELD_NUMBER: _builtins.int
-    cursor_field: _builtins.str
-    """Required. Path in an item to the value that grows with each change."""
-    param: _builtins.str
-    """Required. Parameter that asks for items from a value on; it goes where page
-    parameters go.
-    """
-    format: _builtins.str
-    """Optional. What the value is: `timestamp` (ISO 8601), `date`, `unix`, `unixMillis` or
-    `number`. Default: timestamp.
-    """
-    lookback_seconds: _builtins.int
-    """Optional. How far before the highest value seen a run begins, 0 to 31536000.
-    Default: 300, and 0 for `number`.
-    """
-    initial: _builtins.str
-    """Optional. Value that the first run asks for. Default: it reads everything."""
-    full_after_days: _builtins.int
-    """Optional. A run reads everything when none has for so many days, 1 to 80.
-    Default: 30.
-    """
-    def __init__(
-        self,
-        *,
-        cursor_field: _builtins.str = ...,
-        param: _builtins.str = ...,
-        format: _builtins.str | None = ...,
-        lookback_seconds: _builtins.int | None = ...,
-        initial: _builtins.str | None = ...,
-        full_after_days: _builtins.int | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_format", b"_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_format", b"_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__format: _TypeAlias = _typing.Literal["format"]  # noqa: Y015
-    _WhichOneofArgType__format: _TypeAlias = _typing.Literal["_format", b"_format"]  # noqa: Y015
-    _WhichOneofReturnType__full_after_days: _TypeAlias = _typing.Literal["full_after_days"]  # noqa: Y015
-    _WhichOneofArgType__full_after_days: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days"]  # noqa: Y015
-    _WhichOneofReturnType__initial: _TypeAlias = _typing.Literal["initial"]  # noqa: Y015
-    _WhichOneofArgType__initial: _TypeAlias = _typing.Literal["_initial", b"_initial"]  # noqa: Y015
-    _WhichOneofReturnType__lookback_seconds: _TypeAlias = _typing.Literal["lookback_seconds"]  # noqa: Y015
-    _WhichOneofArgType__lookback_seconds: _TypeAlias = _typing.Literal["_lookback_seconds", b"_lookback_seconds"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__format) -> _WhichOneofReturnType__format | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__full_after_days) -> _WhichOneofReturnType__full_after_days | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__initial) -> _WhichOneofReturnType__initial | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__lookback_seconds) -> _WhichOneofReturnType__lookback_seconds | None: ...
-
-Global___ApiIncremental: _TypeAlias = ApiIncremental  # noqa: Y015
-
-@_typing.final
 class SecretText(_message.Message):
-    """A value that is never stored or logged in clear."""
+    """A value that is never stored or logged in clear. In JSON a text, or an object with
+    `env` or `file`.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -672,7 +832,7 @@ Global___SecretText: _TypeAlias = SecretText  # noqa: Y015
 
 @_typing.final
 class ApiAuth(_message.Message):
-    """How a request proves who sends it."""
+    """How a request proves who sends it. In JSON one object, whose `type` is the method."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -690,7 +850,7 @@ class ApiAuth(_message.Message):
 
     @_builtins.property
     def api_key(self) -> Global___ApiKeyAuth:
-        """A header of the API's own."""
+        """A header or a query parameter of the API's own."""
 
     @_builtins.property
     def oauth2(self) -> Global___OAuth2Auth:
@@ -723,7 +883,7 @@ class BearerAuth(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def token(self) -> Global___SecretText:
-        """Required."""
+        """Required. The token."""
 
     def __init__(
         self,
@@ -740,17 +900,19 @@ Global___BearerAuth: _TypeAlias = BearerAuth  # noqa: Y015
 
 @_typing.final
 class BasicAuth(_message.Message):
-    """Authorization: Basic <username:password>."""
+    """Authorization: Basic <username:password> (RFC 7617, UTF-8)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USERNAME_FIELD_NUMBER: _builtins.int
     PASSWORD_FIELD_NUMBER: _builtins.int
     username: _builtins.str
-    """Required."""
+    """Required. The user's name, without a colon; at most 1024 characters. Stored
+    encrypted, since it may be a key.
+    """
     @_builtins.property
     def password(self) -> Global___SecretText:
-        """Required."""
+        """Required. The password; may be empty."""
 
     def __init__(
         self,
@@ -768,17 +930,19 @@ Global___BasicAuth: _TypeAlias = BasicAuth  # noqa: Y015
 
 @_typing.final
 class ApiKeyAuth(_message.Message):
-    """A key in a header or in a query parameter; exactly one of the two is named."""
+    """A key in a header or in a query parameter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     HEADER_FIELD_NUMBER: _builtins.int
-    VALUE_FIELD_NUMBER: _builtins.int
     PARAM_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
     header: _builtins.str
-    """Optional. The header's name."""
+    """Header that holds the key; this or `apiKeyParam`."""
     param: _builtins.str
-    """Optional. The query parameter's name."""
+    """Query parameter that holds the key; this or `apiKeyHeader`. The key is sent and
+    never stored or shown as part of a URL.
+    """
     @_builtins.property
     def value(self) -> Global___SecretText:
         """Required. The key."""
@@ -787,14 +951,16 @@ class ApiKeyAuth(_message.Message):
         self,
         *,
         header: _builtins.str = ...,
-        value: Global___SecretText | None = ...,
         param: _builtins.str = ...,
+        value: Global___SecretText | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "param", b"param", "place", b"place", "value", b"value"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "param", b"param", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["header", b"header", "param", b"param", "place", b"place", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_place: _TypeAlias = _typing.Literal["header", "param"]  # noqa: Y015
+    _WhichOneofArgType_place: _TypeAlias = _typing.Literal["place", b"place"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_place) -> _WhichOneofReturnType_place | None: ...
 
 Global___ApiKeyAuth: _TypeAlias = ApiKeyAuth  # noqa: Y015
 
@@ -812,24 +978,26 @@ class OAuth2Auth(_message.Message):
     SCOPE_FIELD_NUMBER: _builtins.int
     CLIENT_AUTH_FIELD_NUMBER: _builtins.int
     grant: Global___OAuth2Grant.ValueType
-    """Optional. Default: client credentials."""
+    """Optional. How the token is asked for: `clientCredentials` or `refreshToken`.
+    Default: `clientCredentials`.
+    """
     token_url: _builtins.str
     """Required. The token endpoint; it gets the secrets below, and no other host does."""
     client_id: _builtins.str
-    """Required."""
+    """Required. The client's id."""
     scope: _builtins.str
     """Optional. Scopes, separated by spaces."""
-    client_auth: _builtins.str
+    client_auth: Global___OAuth2ClientAuth.ValueType
     """Optional. Where id and secret go: `basic` (Authorization header) or `body` (form).
-    Default: basic.
+    Default: `basic`.
     """
     @_builtins.property
     def client_secret(self) -> Global___SecretText:
-        """Optional. Required with client credentials."""
+        """Optional. The client's secret. Required with `clientCredentials`."""
 
     @_builtins.property
     def refresh_token(self) -> Global___SecretText:
-        """Optional. Required with a refresh token: the first one. Those that the endpoint
+        """Optional. Required with `refreshToken`: the first one. Those that the endpoint
         hands out in its place are stored encrypted and used from then on.
         """
 
@@ -842,93 +1010,101 @@ class OAuth2Auth(_message.Message):
         client_secret: Global___SecretText | None = ...,
         refresh_token: Global___SecretText | None = ...,
         scope: _builtins.str | None = ...,
-        client_auth: _builtins.str | None = ...,
+        client_auth: Global___OAuth2ClientAuth.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth", "_scope", b"_scope", "client_auth", b"client_auth", "client_secret", b"client_secret", "refresh_token", b"refresh_token", "scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "client_secret", b"client_secret", "refresh_token", b"refresh_token", "scope", b"scope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth", "_scope", b"_scope", "client_auth", b"client_auth", "client_id", b"client_id", "client_secret", b"client_secret", "grant", b"grant", "refresh_token", b"refresh_token", "scope", b"scope", "token_url", b"token_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "client_auth", b"client_auth", "client_id", b"client_id", "client_secret", b"client_secret", "grant", b"grant", "refresh_token", b"refresh_token", "scope", b"scope", "token_url", b"token_url"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__client_auth: _TypeAlias = _typing.Literal["client_auth"]  # noqa: Y015
-    _WhichOneofArgType__client_auth: _TypeAlias = _typing.Literal["_client_auth", b"_client_auth"]  # noqa: Y015
     _WhichOneofReturnType__scope: _TypeAlias = _typing.Literal["scope"]  # noqa: Y015
     _WhichOneofArgType__scope: _TypeAlias = _typing.Literal["_scope", b"_scope"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__client_auth) -> _WhichOneofReturnType__client_auth | None: ...
-    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__scope) -> _WhichOneofReturnType__scope | None: ...
 
 Global___OAuth2Auth: _TypeAlias = OAuth2Auth  # noqa: Y015
 
 @_typing.final
 class ApiPagination(_message.Message):
-    """How the API is paged. A page holds 100 items, pages count from 1 by default."""
+    """How the API is paged."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ENABLED_FIELD_NUMBER: _builtins.int
     TYPE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_PAGES_FIELD_NUMBER: _builtins.int
+    FIRST_PAGE_FIELD_NUMBER: _builtins.int
+    PARAMS_IN_FIELD_NUMBER: _builtins.int
     LIMIT_PARAM_FIELD_NUMBER: _builtins.int
     OFFSET_PARAM_FIELD_NUMBER: _builtins.int
     PAGE_PARAM_FIELD_NUMBER: _builtins.int
     CURSOR_PARAM_FIELD_NUMBER: _builtins.int
-    MAX_PAGES_FIELD_NUMBER: _builtins.int
-    PAGE_SIZE_FIELD_NUMBER: _builtins.int
-    PARAMS_IN_FIELD_NUMBER: _builtins.int
     CURSOR_PATH_FIELD_NUMBER: _builtins.int
     CURSOR_HEADER_FIELD_NUMBER: _builtins.int
     NEXT_URL_PATH_FIELD_NUMBER: _builtins.int
-    FIRST_PAGE_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
-    """Required. When false one page is fetched."""
+    """Optional. Whether there are further pages to ask for; if not, one request is made.
+    Default: false.
+    """
     type: Global___PaginationType.ValueType
-    """Optional. Default: page."""
-    limit_param: _builtins.str
-    """Optional. Query parameter for the items on a page. Default: `limit`."""
-    offset_param: _builtins.str
-    """Optional. Query parameter for the items before the page. Default: `offset`."""
-    page_param: _builtins.str
-    """Optional. Query parameter for the page number. Default: `page`."""
-    cursor_param: _builtins.str
-    """Optional. Query parameter for the cursor. Default: `cursor`."""
-    max_pages: _builtins.int
-    """Optional. Pages that are fetched at the most, 1 to 1000000; a run that ends by it
-    carries a notice. Default: all pages, up to the service's own limit, beyond which
-    the run fails.
+    """Optional. How the next page is named: `page` (a number, see `firstPage`), `offset`
+    (items before it), `cursor` (a token in the page before), `link` (a URL in the Link
+    header or in the page before), or `auto` to find it out. Default: `page`.
     """
     page_size: _builtins.int
-    """Optional. Items on a page, 1 to 100000. Default: 100."""
-    params_in: _builtins.str
-    """Optional. Where page parameters go: `query` or `body`. Default: query."""
-    cursor_path: _builtins.str
-    """Optional. With cursor: path to the next cursor. Default: the usual places."""
-    cursor_header: _builtins.str
-    """Optional. With cursor: response header that holds the next cursor."""
-    next_url_path: _builtins.str
-    """Optional. Path to the full URL of the next page."""
+    """Optional. Items asked for on a page, 1 to 100000. Default: the limit in the URL,
+    else 100.
+    """
+    max_pages: _builtins.int
+    """Optional. Pages at the most, 1 to 1000000; a run that ends by it is completed with a
+    notice. Default: all pages, up to the service's own limit, beyond which the run
+    fails.
+    """
     first_page: _builtins.int
     """Optional. Number of the first page, 0 or 1, where pages are numbered; `auto` finds
     it out. Default: 1.
+    """
+    params_in: Global___ParamsIn.ValueType
+    """Optional. Where page parameters go: `query`, or `body` of a POST, there at dot
+    paths. Default: `query`.
+    """
+    limit_param: _builtins.str
+    """Optional. Parameter for the items on a page. Default: `limit`."""
+    offset_param: _builtins.str
+    """Optional. Parameter for the items before the page. Default: `offset`."""
+    page_param: _builtins.str
+    """Optional. Parameter for the page's number. Default: `page`."""
+    cursor_param: _builtins.str
+    """Optional. Parameter for the cursor. Default: `cursor`."""
+    cursor_path: _builtins.str
+    """Optional. Path to the next cursor in the page. Default: cursor, nextCursor,
+    next_cursor, pagination.cursor or pagination.nextCursor.
+    """
+    cursor_header: _builtins.str
+    """Optional. Response header that holds the next cursor."""
+    next_url_path: _builtins.str
+    """Optional. Path to the next page's URL, with `link`. Default: the places that are
+    common.
     """
     def __init__(
         self,
         *,
         enabled: _builtins.bool = ...,
         type: Global___PaginationType.ValueType = ...,
+        page_size: _builtins.int | None = ...,
+        max_pages: _builtins.int | None = ...,
+        first_page: _builtins.int | None = ...,
+        params_in: Global___ParamsIn.ValueType = ...,
         limit_param: _builtins.str | None = ...,
         offset_param: _builtins.str | None = ...,
         page_param: _builtins.str | None = ...,
         cursor_param: _builtins.str | None = ...,
-        max_pages: _builtins.int | None = ...,
-        page_size: _builtins.int | None = ...,
-        params_in: _builtins.str | None = ...,
         cursor_path: _builtins.str | None = ...,
         cursor_header: _builtins.str | None = ...,
         next_url_path: _builtins.str | None = ...,
-        first_page: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_params_in", b"_params_in", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
     _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
@@ -950,8 +1126,6 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__page_param: _TypeAlias = _typing.Literal["_page_param", b"_page_param"]  # noqa: Y015
     _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
     _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
-    _WhichOneofReturnType__params_in: _TypeAlias = _typing.Literal["params_in"]  # noqa: Y015
-    _WhichOneofArgType__params_in: _TypeAlias = _typing.Literal["_params_in", b"_params_in"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_header) -> _WhichOneofReturnType__cursor_header | None: ...
     @_typing.overload
@@ -972,7 +1146,71 @@ class ApiPagination(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_param) -> _WhichOneofReturnType__page_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__params_in) -> _WhichOneofReturnType__params_in | None: ...
 
 Global___ApiPagination: _TypeAlias = ApiPagination  # noqa: Y015
+
+@_typing.final
+class ApiIncremental(_message.Message):
+    """How changed items are asked for. The highest value seen is kept when a run is
+    completed; the next run asks for what changed from there on, less the lookback.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURSOR_FIELD_FIELD_NUMBER: _builtins.int
+    PARAM_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    LOOKBACK_SECONDS_FIELD_NUMBER: _builtins.int
+    INITIAL_FIELD_NUMBER: _builtins.int
+    FULL_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    cursor_field: _builtins.str
+    """Required. Path in an item to the value that grows with each change, such as
+    `updated_at`.
+    """
+    param: _builtins.str
+    """Required. Parameter that asks for items from a value on, such as `updated_since`;
+    it goes where `pagination.paramsIn` says.
+    """
+    format: Global___WatermarkFormat.ValueType
+    """Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601;
+    without a zone UTC), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole
+    number that only grows, such as a revision). Default: `timestamp`.
+    """
+    lookback_seconds: _builtins.int
+    """Optional. How far before the highest value seen a run begins, 0 to 31536000. What
+    is read again is not written again. Default: 300, and 0 for `number`.
+    """
+    initial: _builtins.str
+    """Optional. Value that the first run asks for. Default: it reads everything."""
+    full_after_days: _builtins.int
+    """Optional. A run reads everything when none has for so many days, 1 to 80, so that
+    rows which do not change keep a fresh last_synced_at. Default: 30.
+    """
+    def __init__(
+        self,
+        *,
+        cursor_field: _builtins.str = ...,
+        param: _builtins.str = ...,
+        format: Global___WatermarkFormat.ValueType = ...,
+        lookback_seconds: _builtins.int | None = ...,
+        initial: _builtins.str | None = ...,
+        full_after_days: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__full_after_days: _TypeAlias = _typing.Literal["full_after_days"]  # noqa: Y015
+    _WhichOneofArgType__full_after_days: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days"]  # noqa: Y015
+    _WhichOneofReturnType__initial: _TypeAlias = _typing.Literal["initial"]  # noqa: Y015
+    _WhichOneofArgType__initial: _TypeAlias = _typing.Literal["_initial", b"_initial"]  # noqa: Y015
+    _WhichOneofReturnType__lookback_seconds: _TypeAlias = _typing.Literal["lookback_seconds"]  # noqa: Y015
+    _WhichOneofArgType__lookback_seconds: _TypeAlias = _typing.Literal["_lookback_seconds", b"_lookback_seconds"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__full_after_days) -> _WhichOneofReturnType__full_after_days | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__initial) -> _WhichOneofReturnType__initial | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lookback_seconds) -> _WhichOneofReturnType__lookback_seconds | None: ...
+
+Global___ApiIncremental: _TypeAlias = ApiIncremental  # noqa: Y015

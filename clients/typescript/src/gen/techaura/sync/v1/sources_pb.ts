@@ -4,14 +4,16 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
 import { file_google_protobuf_struct } from "@bufbuild/protobuf/wkt";
+import { file_techaura_sync_v1_json } from "./json_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file techaura/sync/v1/sources.proto.
  */
 export const file_techaura_sync_v1_sources: GenFile = /*@__PURE__*/
-  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimAgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESGQoMY29udGVudF90eXBlGAIgASgJSAGIAQESFgoJZGVsaW1pdGVyGAMgASgJSAKIAQESFwoKaGFzX2hlYWRlchgEIAEoCEgDiAEBEhUKCGVuY29kaW5nGAUgASgJSASIAQESRwoOY29sdW1uX21hcHBpbmcYBiADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EhkKDGhlYWRlcl9saW5lcxgHIAEoBUgFiAEBEhIKBXF1b3RlGAggASgJSAaIAQESEwoGZXNjYXBlGAkgASgJSAeIAQESGQoMc3RyYXlfcXVvdGVzGAogASgJSAiIAQESGwoOcHJlYW1ibGVfbGluZXMYCyABKAVICYgBARIbCg5jb21tZW50X3ByZWZpeBgMIAEoCUgKiAEBEhoKDWRlY2ltYWxfY29tbWEYDSABKAhIC4gBARITCgtudWxsX3Rva2VucxgOIAMoCRJHCg5jb2x1bW5fYWxpYXNlcxgPIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSFwoKc3RyaXBfdGV4dBgUIAEoCEgMiAEBEhEKBG1vZGUYECABKAlIDYgBARIcCg9jb25mbGljdF9wb2xpY3kYESABKAlIDogBARIiChVtaXJyb3JfZ29uZV9yYXRpb19tYXgYEiABKAFID4gBARIfChJtaXJyb3JfYWxsb3dfZW1wdHkYEyABKAhIEIgBARo0ChJDb2x1bW5NYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpTChJDb2x1bW5BbGlhc2VzRW50cnkSCwoDa2V5GAEgASgJEiwKBXZhbHVlGAIgASgLMh0udGVjaGF1cmEuc3luYy52MS5Db2x1bW5OYW1lczoCOAFCDwoNX3RhcmdldF90YWJsZUIPCg1fY29udGVudF90eXBlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCCwoJX2VuY29kaW5nQg8KDV9oZWFkZXJfbGluZXNCCAoGX3F1b3RlQgkKB19lc2NhcGVCDwoNX3N0cmF5X3F1b3Rlc0IRCg9fcHJlYW1ibGVfbGluZXNCEQoPX2NvbW1lbnRfcHJlZml4QhAKDl9kZWNpbWFsX2NvbW1hQg0KC19zdHJpcF90ZXh0QgcKBV9tb2RlQhIKEF9jb25mbGljdF9wb2xpY3lCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJIsQHCgpBcGlPcHRpb25zEiwKBm1ldGhvZBgBIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuSHR0cE1ldGhvZBI6CgdoZWFkZXJzGAIgAygLMikudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLkhlYWRlcnNFbnRyeRInCgRhdXRoGAMgASgLMhkudGVjaGF1cmEuc3luYy52MS5BcGlBdXRoEhYKCWRhdGFfcGF0aBgEIAEoCUgAiAEBEhkKDGNvbnRlbnRfdHlwZRgFIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYBiADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgHIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhIlCgRib2R5GAggASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIRCgRtb2RlGBAgASgJSAKIAQESHAoPY29uZmxpY3RfcG9saWN5GBEgASgJSAOIAQESIgoVbWlycm9yX2dvbmVfcmF0aW9fbWF4GBIgASgBSASIAQESHwoSbWlycm9yX2FsbG93X2VtcHR5GBMgASgISAWIAQESEwoGZm9ybWF0GBQgASgJSAaIAQESGgoNY3N2X2RlbGltaXRlchgVIAEoCUgHiAEBEjUKC2luY3JlbWVudGFsGBYgASgLMiAudGVjaGF1cmEuc3luYy52MS5BcGlJbmNyZW1lbnRhbBIgChNyZXF1ZXN0c19wZXJfc2Vjb25kGB4gASgBSAiIAQESGAoLY29uZGl0aW9uYWwYHyABKAhICYgBARpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQgwKCl9kYXRhX3BhdGhCDwoNX2NvbnRlbnRfdHlwZUIHCgVfbW9kZUISChBfY29uZmxpY3RfcG9saWN5QhgKFl9taXJyb3JfZ29uZV9yYXRpb19tYXhCFQoTX21pcnJvcl9hbGxvd19lbXB0eUIJCgdfZm9ybWF0QhAKDl9jc3ZfZGVsaW1pdGVyQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQg4KDF9jb25kaXRpb25hbCLdAQoOQXBpSW5jcmVtZW50YWwSFAoMY3Vyc29yX2ZpZWxkGAEgASgJEg0KBXBhcmFtGAIgASgJEhMKBmZvcm1hdBgDIAEoCUgAiAEBEh0KEGxvb2tiYWNrX3NlY29uZHMYBCABKAVIAYgBARIUCgdpbml0aWFsGAUgASgJSAKIAQESHAoPZnVsbF9hZnRlcl9kYXlzGAYgASgFSAOIAQFCCQoHX2Zvcm1hdEITChFfbG9va2JhY2tfc2Vjb25kc0IKCghfaW5pdGlhbEISChBfZnVsbF9hZnRlcl9kYXlzIkYKClNlY3JldFRleHQSDwoFdmFsdWUYASABKAlIABINCgNlbnYYAiABKAlIABIOCgRmaWxlGAMgASgJSABCCAoGc291cmNlItIBCgdBcGlBdXRoEi4KBmJlYXJlchgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQmVhcmVyQXV0aEgAEiwKBWJhc2ljGAIgASgLMhsudGVjaGF1cmEuc3luYy52MS5CYXNpY0F1dGhIABIvCgdhcGlfa2V5GAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5BcGlLZXlBdXRoSAASLgoGb2F1dGgyGAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5PQXV0aDJBdXRoSABCCAoGbWV0aG9kIjkKCkJlYXJlckF1dGgSKwoFdG9rZW4YASABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQiTQoJQmFzaWNBdXRoEhAKCHVzZXJuYW1lGAEgASgJEi4KCHBhc3N3b3JkGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0IlgKCkFwaUtleUF1dGgSDgoGaGVhZGVyGAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0Eg0KBXBhcmFtGAMgASgJIpICCgpPQXV0aDJBdXRoEiwKBWdyYW50GAEgASgOMh0udGVjaGF1cmEuc3luYy52MS5PQXV0aDJHcmFudBIRCgl0b2tlbl91cmwYAiABKAkSEQoJY2xpZW50X2lkGAMgASgJEjMKDWNsaWVudF9zZWNyZXQYBCABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSMwoNcmVmcmVzaF90b2tlbhgFIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dBISCgVzY29wZRgGIAEoCUgAiAEBEhgKC2NsaWVudF9hdXRoGAcgASgJSAGIAQFCCAoGX3Njb3BlQg4KDF9jbGllbnRfYXV0aCKaBAoNQXBpUGFnaW5hdGlvbhIPCgdlbmFibGVkGAEgASgIEi4KBHR5cGUYAiABKA4yIC50ZWNoYXVyYS5zeW5jLnYxLlBhZ2luYXRpb25UeXBlEhgKC2xpbWl0X3BhcmFtGAMgASgJSACIAQESGQoMb2Zmc2V0X3BhcmFtGAQgASgJSAGIAQESFwoKcGFnZV9wYXJhbRgFIAEoCUgCiAEBEhkKDGN1cnNvcl9wYXJhbRgGIAEoCUgDiAEBEhYKCW1heF9wYWdlcxgHIAEoBUgEiAEBEhYKCXBhZ2Vfc2l6ZRgIIAEoBUgFiAEBEhYKCXBhcmFtc19pbhgJIAEoCUgGiAEBEhgKC2N1cnNvcl9wYXRoGAogASgJSAeIAQESGgoNY3Vyc29yX2hlYWRlchgLIAEoCUgIiAEBEhoKDW5leHRfdXJsX3BhdGgYDCABKAlICYgBARIXCgpmaXJzdF9wYWdlGA0gASgFSAqIAQFCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIMCgpfbWF4X3BhZ2VzQgwKCl9wYWdlX3NpemVCDAoKX3BhcmFtc19pbkIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGhCDQoLX2ZpcnN0X3BhZ2UqVAoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhMKD0hUVFBfTUVUSE9EX0dFVBABEhQKEEhUVFBfTUVUSE9EX1BPU1QQAipzCgtPQXV0aDJHcmFudBIdChlPX0FVVEgyX0dSQU5UX1VOU1BFQ0lGSUVEEAASJAogT19BVVRIMl9HUkFOVF9DTElFTlRfQ1JFREVOVElBTFMQARIfChtPX0FVVEgyX0dSQU5UX1JFRlJFU0hfVE9LRU4QAiq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBWIGcHJvdG8z", [file_google_protobuf_struct]);
+  fileDesc("Ch50ZWNoYXVyYS9zeW5jL3YxL3NvdXJjZXMucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEiwQgKCkNzdk9wdGlvbnMSGQoMdGFyZ2V0X3RhYmxlGAEgASgJSACIAQESMwoMY29udGVudF90eXBlGAIgASgOMh0udGVjaGF1cmEuc3luYy52MS5Db250ZW50VHlwZRIWCglkZWxpbWl0ZXIYAyABKAlIAYgBARIXCgpoYXNfaGVhZGVyGAQgASgISAKIAQESGQoMaGVhZGVyX2xpbmVzGAUgASgFSAOIAQESFQoIZW5jb2RpbmcYBiABKAlIBIgBARISCgVxdW90ZRgHIAEoCUgFiAEBEhMKBmVzY2FwZRgIIAEoCUgGiAEBEjMKDHN0cmF5X3F1b3RlcxgJIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuU3RyYXlRdW90ZXMSGwoOcHJlYW1ibGVfbGluZXMYCiABKAVIB4gBARIbCg5jb21tZW50X3ByZWZpeBgLIAEoCUgIiAEBEhoKDWRlY2ltYWxfY29tbWEYDCABKAhICYgBARIXCgpzdHJpcF90ZXh0GA0gASgISAqIAQESEwoLbnVsbF90b2tlbnMYDiADKAkSRwoOY29sdW1uX21hcHBpbmcYDyADKAsyLy50ZWNoYXVyYS5zeW5jLnYxLkNzdk9wdGlvbnMuQ29sdW1uTWFwcGluZ0VudHJ5EkcKDmNvbHVtbl9hbGlhc2VzGBAgAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbkFsaWFzZXNFbnRyeRIoCgRtb2RlGBEgASgOMhoudGVjaGF1cmEuc3luYy52MS5TeW5jTW9kZRI5Cg9jb25mbGljdF9wb2xpY3kYEiABKA4yIC50ZWNoYXVyYS5zeW5jLnYxLkNvbmZsaWN0UG9saWN5EiIKFW1pcnJvcl9nb25lX3JhdGlvX21heBgTIAEoAUgLiAEBEh8KEm1pcnJvcl9hbGxvd19lbXB0eRgUIAEoCEgMiAEBGjQKEkNvbHVtbk1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGlMKEkNvbHVtbkFsaWFzZXNFbnRyeRILCgNrZXkYASABKAkSLAoFdmFsdWUYAiABKAsyHS50ZWNoYXVyYS5zeW5jLnYxLkNvbHVtbk5hbWVzOgI4AUIPCg1fdGFyZ2V0X3RhYmxlQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dEIYChZfbWlycm9yX2dvbmVfcmF0aW9fbWF4QhUKE19taXJyb3JfYWxsb3dfZW1wdHkiHAoLQ29sdW1uTmFtZXMSDQoFbmFtZXMYASADKAki9AcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEjMKDGNvbnRlbnRfdHlwZRgIIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuQ29udGVudFR5cGUSRQoNZmllbGRfbWFwcGluZxgJIAMoCzIuLnRlY2hhdXJhLnN5bmMudjEuQXBpT3B0aW9ucy5GaWVsZE1hcHBpbmdFbnRyeRIzCgpwYWdpbmF0aW9uGAogASgLMh8udGVjaGF1cmEuc3luYy52MS5BcGlQYWdpbmF0aW9uEjUKC2luY3JlbWVudGFsGAsgASgLMiAudGVjaGF1cmEuc3luYy52MS5BcGlJbmNyZW1lbnRhbBIgChNyZXF1ZXN0c19wZXJfc2Vjb25kGAwgASgBSAKIAQESGAoLY29uZGl0aW9uYWwYDSABKAhIA4gBARIoCgRtb2RlGA4gASgOMhoudGVjaGF1cmEuc3luYy52MS5TeW5jTW9kZRI5Cg9jb25mbGljdF9wb2xpY3kYDyABKA4yIC50ZWNoYXVyYS5zeW5jLnYxLkNvbmZsaWN0UG9saWN5EiIKFW1pcnJvcl9nb25lX3JhdGlvX21heBgQIAEoAUgEiAEBEh8KEm1pcnJvcl9hbGxvd19lbXB0eRgRIAEoCEgFiAEBGkwKDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQ6AjgBGjMKEUZpZWxkTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX2Nzdl9kZWxpbWl0ZXJCDAoKX2RhdGFfcGF0aEIWChRfcmVxdWVzdHNfcGVyX3NlY29uZEIOCgxfY29uZGl0aW9uYWxCGAoWX21pcnJvcl9nb25lX3JhdGlvX21heEIVChNfbWlycm9yX2FsbG93X2VtcHR5IkYKClNlY3JldFRleHQSDwoFdmFsdWUYASABKAlIABINCgNlbnYYAiABKAlIABIOCgRmaWxlGAMgASgJSABCCAoGc291cmNlItoBCgdBcGlBdXRoEi4KBmJlYXJlchgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuQmVhcmVyQXV0aEgAEiwKBWJhc2ljGAIgASgLMhsudGVjaGF1cmEuc3luYy52MS5CYXNpY0F1dGhIABI3CgdhcGlfa2V5GAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5BcGlLZXlBdXRoSABSBmFwaWtleRIuCgZvYXV0aDIYBCABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLk9BdXRoMkF1dGhIAEIICgZtZXRob2QiPwoKQmVhcmVyQXV0aBIxCgV0b2tlbhgBIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiJZCglCYXNpY0F1dGgSFgoIdXNlcm5hbWUYASABKAlCBOJBAQISNAoIcGFzc3dvcmQYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHRCBOJBAQIikwEKCkFwaUtleUF1dGgSHgoGaGVhZGVyGAEgASgJSABSDGFwaUtleUhlYWRlchIcCgVwYXJhbRgCIAEoCUgAUgthcGlLZXlQYXJhbRI+CgV2YWx1ZRgDIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAlILYXBpS2V5VmFsdWVCBwoFcGxhY2UirQIKCk9BdXRoMkF1dGgSLAoFZ3JhbnQYASABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLk9BdXRoMkdyYW50EhcKCXRva2VuX3VybBgCIAEoCUIE4kEBAhIXCgljbGllbnRfaWQYAyABKAlCBOJBAQISMwoNY2xpZW50X3NlY3JldBgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dBIzCg1yZWZyZXNoX3Rva2VuGAUgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EhIKBXNjb3BlGAYgASgJSACIAQESNwoLY2xpZW50X2F1dGgYByABKA4yIi50ZWNoYXVyYS5zeW5jLnYxLk9BdXRoMkNsaWVudEF1dGhCCAoGX3Njb3BlIqMECg1BcGlQYWdpbmF0aW9uEg8KB2VuYWJsZWQYASABKAgSLgoEdHlwZRgCIAEoDjIgLnRlY2hhdXJhLnN5bmMudjEuUGFnaW5hdGlvblR5cGUSFgoJcGFnZV9zaXplGAMgASgFSACIAQESFgoJbWF4X3BhZ2VzGAQgASgFSAGIAQESFwoKZmlyc3RfcGFnZRgFIAEoBUgCiAEBEi0KCXBhcmFtc19pbhgGIAEoDjIaLnRlY2hhdXJhLnN5bmMudjEuUGFyYW1zSW4SGAoLbGltaXRfcGFyYW0YByABKAlIA4gBARIZCgxvZmZzZXRfcGFyYW0YCCABKAlIBIgBARIXCgpwYWdlX3BhcmFtGAkgASgJSAWIAQESGQoMY3Vyc29yX3BhcmFtGAogASgJSAaIAQESGAoLY3Vyc29yX3BhdGgYCyABKAlIB4gBARIaCg1jdXJzb3JfaGVhZGVyGAwgASgJSAiIAQESGgoNbmV4dF91cmxfcGF0aBgNIAEoCUgJiAEBQgwKCl9wYWdlX3NpemVCDAoKX21heF9wYWdlc0INCgtfZmlyc3RfcGFnZUIOCgxfbGltaXRfcGFyYW1CDwoNX29mZnNldF9wYXJhbUINCgtfcGFnZV9wYXJhbUIPCg1fY3Vyc29yX3BhcmFtQg4KDF9jdXJzb3JfcGF0aEIQCg5fY3Vyc29yX2hlYWRlckIQCg5fbmV4dF91cmxfcGF0aCL8AQoOQXBpSW5jcmVtZW50YWwSGgoMY3Vyc29yX2ZpZWxkGAEgASgJQgTiQQECEhMKBXBhcmFtGAIgASgJQgTiQQECEjEKBmZvcm1hdBgDIAEoDjIhLnRlY2hhdXJhLnN5bmMudjEuV2F0ZXJtYXJrRm9ybWF0Eh0KEGxvb2tiYWNrX3NlY29uZHMYBCABKAVIAIgBARIUCgdpbml0aWFsGAUgASgJSAGIAQESHAoPZnVsbF9hZnRlcl9kYXlzGAYgASgFSAKIAQFCEwoRX2xvb2tiYWNrX3NlY29uZHNCCgoIX2luaXRpYWxCEgoQX2Z1bGxfYWZ0ZXJfZGF5cyqiAQoLQ29udGVudFR5cGUSHAoYQ09OVEVOVF9UWVBFX1VOU1BFQ0lGSUVEEAASFgoSQ09OVEVOVF9UWVBFX01VU0lDEAESFgoSQ09OVEVOVF9UWVBFX1ZJREVPEAISFgoSQ09OVEVOVF9UWVBFX01PVklFEAMSFQoRQ09OVEVOVF9UWVBFX0dBTUUQBBIWChJDT05URU5UX1RZUEVfT1RIRVIQBSpRCghTeW5jTW9kZRIZChVTWU5DX01PREVfVU5TUEVDSUZJRUQQABIUChBTWU5DX01PREVfVVBTRVJUEAESFAoQU1lOQ19NT0RFX01JUlJPUhACKq8BCg5Db25mbGljdFBvbGljeRIfChtDT05GTElDVF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIfChtDT05GTElDVF9QT0xJQ1lfU09VUkNFX1dJTlMQARIeChpDT05GTElDVF9QT0xJQ1lfS0VFUF9MT0NBTBACEh8KG0NPTkZMSUNUX1BPTElDWV9ORVdFU1RfV0lOUxADEhoKFkNPTkZMSUNUX1BPTElDWV9SRVBPUlQQBCpbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAipnCgpIdHRwTWV0aG9kEhsKF0hUVFBfTUVUSE9EX1VOU1BFQ0lGSUVEEAASHAoPSFRUUF9NRVRIT0RfR0VUEAEaB4q1GANHRVQSHgoQSFRUUF9NRVRIT0RfUE9TVBACGgiKtRgEUE9TVCqOAQoMQW5zd2VyRm9ybWF0Eh0KGUFOU1dFUl9GT1JNQVRfVU5TUEVDSUZJRUQQABIWChJBTlNXRVJfRk9STUFUX0FVVE8QARIWChJBTlNXRVJfRk9STUFUX0pTT04QAhIYChRBTlNXRVJfRk9STUFUX05ESlNPThADEhUKEUFOU1dFUl9GT1JNQVRfQ1NWEAQqnAEKC09BdXRoMkdyYW50Eh0KGU9fQVVUSDJfR1JBTlRfVU5TUEVDSUZJRUQQABI7CiBPX0FVVEgyX0dSQU5UX0NMSUVOVF9DUkVERU5USUFMUxABGhWKtRgRY2xpZW50Q3JlZGVudGlhbHMSMQobT19BVVRIMl9HUkFOVF9SRUZSRVNIX1RPS0VOEAIaEIq1GAxyZWZyZXNoVG9rZW4qdAoQT0F1dGgyQ2xpZW50QXV0aBIjCh9PX0FVVEgyX0NMSUVOVF9BVVRIX1VOU1BFQ0lGSUVEEAASHQoZT19BVVRIMl9DTElFTlRfQVVUSF9CQVNJQxABEhwKGE9fQVVUSDJfQ0xJRU5UX0FVVEhfQk9EWRACKrcBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEAMSGAoUUEFHSU5BVElPTl9UWVBFX0xJTksQBBIYChRQQUdJTkFUSU9OX1RZUEVfQVVUTxAFKk4KCFBhcmFtc0luEhkKFVBBUkFNU19JTl9VTlNQRUNJRklFRBAAEhMKD1BBUkFNU19JTl9RVUVSWRABEhIKDlBBUkFNU19JTl9CT0RZEAIq2AEKD1dhdGVybWFya0Zvcm1hdBIgChxXQVRFUk1BUktfRk9STUFUX1VOU1BFQ0lGSUVEEAASHgoaV0FURVJNQVJLX0ZPUk1BVF9USU1FU1RBTVAQARIZChVXQVRFUk1BUktfRk9STUFUX0RBVEUQAhIZChVXQVRFUk1BUktfRk9STUFUX1VOSVgQAxIwChxXQVRFUk1BUktfRk9STUFUX1VOSVhfTUlMTElTEAQaDoq1GAp1bml4TWlsbGlzEhsKF1dBVEVSTUFSS19GT1JNQVRfTlVNQkVSEAViBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json]);
 
 /**
  * Options of source type csv.
@@ -20,23 +22,25 @@ export const file_techaura_sync_v1_sources: GenFile = /*@__PURE__*/
  */
 export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   /**
-   * Optional. `content_index` or `catalog_items`. Default: `content_index`.
+   * Optional. Table that the rows go to: `content_index` or `catalog_items`. Default:
+   * `content_index`.
    *
    * @generated from field: optional string target_table = 1;
    */
   targetTable?: string | undefined;
 
   /**
-   * Optional. Value of content_index.content_type: music, video, movie, game or
-   * other. Default: `music`.
+   * Optional. Value of content_index.content_type for rows that bring none of their
+   * own. Default: `music`.
    *
-   * @generated from field: optional string content_type = 2;
+   * @generated from field: techaura.sync.v1.ContentType content_type = 2;
    */
-  contentType?: string | undefined;
+  contentType: ContentType;
 
   /**
-   * Optional. 1 to 8 characters, or `auto` to find it out. A first line such as
-   * `sep=;` names it where this is unset or `auto`. Default: `,`.
+   * Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
+   * out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
+   * record. Default: `,`.
    *
    * @generated from field: optional string delimiter = 3;
    */
@@ -51,42 +55,36 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   hasHeader?: boolean | undefined;
 
   /**
-   * Optional. A name that Python's codecs know, or `auto` to find it out. A byte
-   * order mark in the file wins over it. Default: `utf-8`.
-   *
-   * @generated from field: optional string encoding = 5;
-   */
-  encoding?: string | undefined;
-
-  /**
-   * Optional. Target column to source column, matched without regard to case.
-   * Default: source columns that are called like a target column.
-   *
-   * @generated from field: map<string, string> column_mapping = 6;
-   */
-  columnMapping: { [key: string]: string };
-
-  /**
    * Optional. Records that make up the header, 1 to 10; their names are joined by a
    * space. Default: 1.
    *
-   * @generated from field: optional int32 header_lines = 7;
+   * @generated from field: optional int32 header_lines = 5;
    */
   headerLines?: number | undefined;
+
+  /**
+   * Optional. Character encoding by a name that Python's codecs know, or `auto` to find
+   * it out. A byte order mark in the file wins over it. Default: `utf-8`.
+   *
+   * @generated from field: optional string encoding = 6;
+   */
+  encoding?: string | undefined;
 
   /**
    * Optional. Character around a field that holds delimiters or line breaks; empty
    * for none. Default: `"`.
    *
-   * @generated from field: optional string quote = 8;
+   * @generated from field: optional string quote = 7;
    */
   quote?: string | undefined;
 
   /**
-   * Optional. Character that takes away the meaning of the one behind it. Default: a
+   * Optional. Character that takes away the meaning of a quote, a delimiter, a line
+   * break or itself behind it; before anything else it is text. Empty: there is no way
+   * to write a quote, and one that no delimiter follows belongs to the value. Default: a
    * quote is written twice.
    *
-   * @generated from field: optional string escape = 9;
+   * @generated from field: optional string escape = 8;
    */
   escape?: string | undefined;
 
@@ -94,73 +92,89 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * Optional. A quote where none may stand: `reject` the record or `keep` it as part
    * of the value. Default: `reject`.
    *
-   * @generated from field: optional string stray_quotes = 10;
+   * @generated from field: techaura.sync.v1.StrayQuotes stray_quotes = 9;
    */
-  strayQuotes?: string | undefined;
+  strayQuotes: StrayQuotes;
 
   /**
    * Optional. Lines before the header that are left out, 0 to 10000. Default: 0.
    *
-   * @generated from field: optional int32 preamble_lines = 11;
+   * @generated from field: optional int32 preamble_lines = 10;
    */
   preambleLines?: number | undefined;
 
   /**
-   * Optional. Lines that begin with this are left out. Default: none.
+   * Optional. Lines that begin with this are left out; 1 to 8 characters. Default: none.
    *
-   * @generated from field: optional string comment_prefix = 12;
+   * @generated from field: optional string comment_prefix = 11;
    */
   commentPrefix?: string | undefined;
 
   /**
-   * Optional. Whether numbers are written 1.234,50. Default: false.
+   * Optional. Whether numbers are written 1.234,50 and not 1,234.50. Default: false.
    *
-   * @generated from field: optional bool decimal_comma = 13;
+   * @generated from field: optional bool decimal_comma = 12;
    */
   decimalComma?: boolean | undefined;
 
   /**
-   * Optional. Values that mean "no value" beside the empty one, at most 100.
+   * Optional. Whether text loses the white space around it. Numbers, dates and booleans
+   * always do. Default: true.
+   *
+   * @generated from field: optional bool strip_text = 13;
+   */
+  stripText?: boolean | undefined;
+
+  /**
+   * Optional. Values that mean "no value" beside the empty one; at most 100 of 100
+   * characters.
    *
    * @generated from field: repeated string null_tokens = 14;
    */
   nullTokens: string[];
 
   /**
-   * Optional. Target column to other names that its source column may have.
+   * Optional. Target column to source column, matched without regard to case and
+   * accents; at most 1000. Default: source columns that are called like a target column.
    *
-   * @generated from field: map<string, techaura.sync.v1.ColumnNames> column_aliases = 15;
+   * @generated from field: map<string, string> column_mapping = 15;
+   */
+  columnMapping: { [key: string]: string };
+
+  /**
+   * Optional. Target column to other names that its source column may have; at most
+   * 1000 lists of 100.
+   *
+   * @generated from field: map<string, techaura.sync.v1.ColumnNames> column_aliases = 16;
    */
   columnAliases: { [key: string]: ColumnNames };
 
   /**
-   * Optional. Whether text loses the white space around it. Default: true.
+   * Optional. `upsert` writes what the source has. `mirror` also switches off rows that
+   * the source has no more: is_available = false, or is_active = false for catalog
+   * items; they are switched on again when they come back. Default: `upsert`.
    *
-   * @generated from field: optional bool strip_text = 20;
+   * @generated from field: techaura.sync.v1.SyncMode mode = 17;
    */
-  stripText?: boolean | undefined;
+  mode: SyncMode;
 
   /**
-   * Optional. `upsert` or `mirror`, which also switches off rows that the source has no
-   * more. Default: upsert.
+   * Optional. Who wins where someone edited a column in the table since the last sync:
+   * `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
+   * row's updated_at is later than the file's time of change (an API's items count as
+   * new), or when the edit left updated_at as it was (then it is listed too); `report`
+   * keeps it and lists it among the run's errors. Each is counted as a conflict.
+   * Default: `source_wins`.
    *
-   * @generated from field: optional string mode = 16;
+   * @generated from field: techaura.sync.v1.ConflictPolicy conflict_policy = 18;
    */
-  mode?: string | undefined;
-
-  /**
-   * Optional. Who wins where a column was edited in the table since the last sync:
-   * `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
-   *
-   * @generated from field: optional string conflict_policy = 17;
-   */
-  conflictPolicy?: string | undefined;
+  conflictPolicy: ConflictPolicy;
 
   /**
    * Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-   * gone; with more the run fails and switches nothing off. Default: 0.2.
+   * gone; with more, nothing is switched off and the run fails. Default: 0.2.
    *
-   * @generated from field: optional double mirror_gone_ratio_max = 18;
+   * @generated from field: optional double mirror_gone_ratio_max = 19;
    */
   mirrorGoneRatioMax?: number | undefined;
 
@@ -168,7 +182,7 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * Optional. With mirror: whether a source without any row may switch off everything.
    * Default: false.
    *
-   * @generated from field: optional bool mirror_allow_empty = 19;
+   * @generated from field: optional bool mirror_allow_empty = 20;
    */
   mirrorAllowEmpty?: boolean | undefined;
 };
@@ -208,125 +222,99 @@ export const ColumnNamesSchema: GenMessage<ColumnNames> = /*@__PURE__*/
  */
 export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
   /**
-   * Optional. Default: GET.
+   * Optional. `GET` or `POST`. Default: `GET`.
    *
    * @generated from field: techaura.sync.v1.HttpMethod method = 1;
    */
   method: HttpMethod;
 
   /**
-   * Optional. Sent with every request. Values may be secrets.
+   * Optional. Headers of every request, at most 64; their values are secrets.
    *
    * @generated from field: map<string, techaura.sync.v1.SecretText> headers = 2;
    */
   headers: { [key: string]: SecretText };
 
   /**
-   * Optional. Default: no authentication.
+   * Optional. How requests prove who sends them. Sent to the source's own scheme, host
+   * and port only. Default: no authentication.
    *
    * @generated from field: techaura.sync.v1.ApiAuth auth = 3;
    */
   auth?: ApiAuth | undefined;
 
   /**
-   * Optional. Path to the items: keys and list indexes (`result[0].songs`) to the
-   * array, or JSONPath (`$.albums[*].songs`). Default: the body itself when it is an
-   * array, else `data`, else `items`.
-   *
-   * @generated from field: optional string data_path = 4;
-   */
-  dataPath?: string | undefined;
-
-  /**
-   * Optional. Value of content_index.content_type. Default: `music`.
-   *
-   * @generated from field: optional string content_type = 5;
-   */
-  contentType?: string | undefined;
-
-  /**
-   * Optional. Target column to a path in the item (`artist.name`, `tracks[0].name`),
-   * a JSONPath (`$.artists[*].name`) or a template (`{artist.name} - {title}`).
-   * Default: item fields that are called like a target column.
-   *
-   * @generated from field: map<string, string> field_mapping = 6;
-   */
-  fieldMapping: { [key: string]: string };
-
-  /**
-   * Optional. Default: one request, one page.
-   *
-   * @generated from field: techaura.sync.v1.ApiPagination pagination = 7;
-   */
-  pagination?: ApiPagination | undefined;
-
-  /**
    * Optional. With POST: the JSON body of every request. Default: none.
    *
-   * @generated from field: google.protobuf.Struct body = 8;
+   * @generated from field: google.protobuf.Struct body = 4;
    */
   body?: JsonObject | undefined;
 
   /**
-   * Optional. `upsert` or `mirror`, which also switches off rows that the source has no
-   * more. Default: upsert.
+   * Optional. How answers are read: `json`, `ndjson` (an item in each line), `csv` (with
+   * a header on each page), or `auto` for what their content type says, else JSON.
+   * Default: `auto`.
    *
-   * @generated from field: optional string mode = 16;
+   * @generated from field: techaura.sync.v1.AnswerFormat format = 5;
    */
-  mode?: string | undefined;
+  format: AnswerFormat;
 
   /**
-   * Optional. Who wins where a column was edited in the table since the last sync:
-   * `source_wins`, `keep_local`, `newest_wins` or `report`. Default: source_wins.
+   * Optional. Between two fields of a CSV answer; 1 to 8 characters. Default: `,`.
    *
-   * @generated from field: optional string conflict_policy = 17;
-   */
-  conflictPolicy?: string | undefined;
-
-  /**
-   * Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-   * gone; with more the run fails and switches nothing off. Default: 0.2.
-   *
-   * @generated from field: optional double mirror_gone_ratio_max = 18;
-   */
-  mirrorGoneRatioMax?: number | undefined;
-
-  /**
-   * Optional. With mirror: whether a source without any row may switch off everything.
-   * Default: false.
-   *
-   * @generated from field: optional bool mirror_allow_empty = 19;
-   */
-  mirrorAllowEmpty?: boolean | undefined;
-
-  /**
-   * Optional. How answers are read: `json`, `ndjson`, `csv`, or `auto` for what their
-   * content type says. Default: `auto`.
-   *
-   * @generated from field: optional string format = 20;
-   */
-  format?: string | undefined;
-
-  /**
-   * Optional. Between two fields of a CSV answer, 1 to 8 characters. Default: `,`.
-   *
-   * @generated from field: optional string csv_delimiter = 21;
+   * @generated from field: optional string csv_delimiter = 6;
    */
   csvDelimiter?: string | undefined;
+
+  /**
+   * Optional. Path to the items of a JSON answer: keys and list indexes
+   * (`result[0].songs`) to the array, or JSONPath (`$.albums[*].songs`). Default: the
+   * answer itself when it is an array, else `data`, else `items`.
+   *
+   * @generated from field: optional string data_path = 7;
+   */
+  dataPath?: string | undefined;
+
+  /**
+   * Optional. Value of content_index.content_type for items without a mapped one.
+   * Default: `music`.
+   *
+   * @generated from field: techaura.sync.v1.ContentType content_type = 8;
+   */
+  contentType: ContentType;
+
+  /**
+   * Optional. Target column to where its value stands in an item: a path
+   * (`artist.name`, `tracks[0].name`), JSONPath (`$.artists[*].name`; several values are
+   * joined by a comma) or a template (`{artist.name} - {title}`; no value where one of
+   * its paths has none). Default: item fields that are called like a target column;
+   * external_id: id, _id, external_id or uuid; metadata: the whole item.
+   *
+   * @generated from field: map<string, string> field_mapping = 9;
+   */
+  fieldMapping: { [key: string]: string };
+
+  /**
+   * Optional. How the API is paged. Default: one request, one page.
+   *
+   * @generated from field: techaura.sync.v1.ApiPagination pagination = 10;
+   */
+  pagination?: ApiPagination | undefined;
 
   /**
    * Optional. Read only what changed since the last completed run. Default: every run
    * reads everything.
    *
-   * @generated from field: techaura.sync.v1.ApiIncremental incremental = 22;
+   * @generated from field: techaura.sync.v1.ApiIncremental incremental = 11;
    */
   incremental?: ApiIncremental | undefined;
 
   /**
    * Optional. Requests a second to the source's host at the most, 0.01 to 1000;
-   * those of other runs count too, and are not held up by it. Default: the service's own limit, if it has one.
+   * those of other runs count too, and are not held up by it. Default: the service's own
+   * limit, if it has one.
    *
-   * @generated from field: optional double requests_per_second = 30;
+   * @generated from field: optional double requests_per_second = 12;
    */
   requestsPerSecond?: number | undefined;
 
@@ -335,9 +323,46 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * changed (ETag, Last-Modified). What has not changed is read from what the service
    * kept of it. Default: true.
    *
-   * @generated from field: optional bool conditional = 31;
+   * @generated from field: optional bool conditional = 13;
    */
   conditional?: boolean | undefined;
+
+  /**
+   * Optional. `upsert` writes what the source has. `mirror` also switches off rows that
+   * the source has no more: is_available = false, or is_active = false for catalog
+   * items; they are switched on again when they come back. Default: `upsert`.
+   *
+   * @generated from field: techaura.sync.v1.SyncMode mode = 14;
+   */
+  mode: SyncMode;
+
+  /**
+   * Optional. Who wins where someone edited a column in the table since the last sync:
+   * `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
+   * row's updated_at is later than the file's time of change (an API's items count as
+   * new), or when the edit left updated_at as it was (then it is listed too); `report`
+   * keeps it and lists it among the run's errors. Each is counted as a conflict.
+   * Default: `source_wins`.
+   *
+   * @generated from field: techaura.sync.v1.ConflictPolicy conflict_policy = 15;
+   */
+  conflictPolicy: ConflictPolicy;
+
+  /**
+   * Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
+   * gone; with more, nothing is switched off and the run fails. Default: 0.2.
+   *
+   * @generated from field: optional double mirror_gone_ratio_max = 16;
+   */
+  mirrorGoneRatioMax?: number | undefined;
+
+  /**
+   * Optional. With mirror: whether a source without any row may switch off everything.
+   * Default: false.
+   *
+   * @generated from field: optional bool mirror_allow_empty = 17;
+   */
+  mirrorAllowEmpty?: boolean | undefined;
 };
 
 /**
@@ -348,68 +373,8 @@ export const ApiOptionsSchema: GenMessage<ApiOptions> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sources, 2);
 
 /**
- * How changed items are asked for. The highest value seen is kept when a run is
- * completed; the next run asks for what changed from there on, less the lookback.
- *
- * @generated from message techaura.sync.v1.ApiIncremental
- */
-export type ApiIncremental = Message<"techaura.sync.v1.ApiIncremental"> & {
-  /**
-   * Required. Path in an item to the value that grows with each change.
-   *
-   * @generated from field: string cursor_field = 1;
-   */
-  cursorField: string;
-
-  /**
-   * Required. Parameter that asks for items from a value on; it goes where page
-   * parameters go.
-   *
-   * @generated from field: string param = 2;
-   */
-  param: string;
-
-  /**
-   * Optional. What the value is: `timestamp` (ISO 8601), `date`, `unix`, `unixMillis` or
-   * `number`. Default: timestamp.
-   *
-   * @generated from field: optional string format = 3;
-   */
-  format?: string | undefined;
-
-  /**
-   * Optional. How far before the highest value seen a run begins, 0 to 31536000.
-   * Default: 300, and 0 for `number`.
-   *
-   * @generated from field: optional int32 lookback_seconds = 4;
-   */
-  lookbackSeconds?: number | undefined;
-
-  /**
-   * Optional. Value that the first run asks for. Default: it reads everything.
-   *
-   * @generated from field: optional string initial = 5;
-   */
-  initial?: string | undefined;
-
-  /**
-   * Optional. A run reads everything when none has for so many days, 1 to 80.
-   * Default: 30.
-   *
-   * @generated from field: optional int32 full_after_days = 6;
-   */
-  fullAfterDays?: number | undefined;
-};
-
-/**
- * Describes the message techaura.sync.v1.ApiIncremental.
- * Use `create(ApiIncrementalSchema)` to create a new message.
- */
-export const ApiIncrementalSchema: GenMessage<ApiIncremental> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 3);
-
-/**
- * A value that is never stored or logged in clear.
+ * A value that is never stored or logged in clear. In JSON a text, or an object with
+ * `env` or `file`.
  *
  * @generated from message techaura.sync.v1.SecretText
  */
@@ -451,10 +416,10 @@ export type SecretText = Message<"techaura.sync.v1.SecretText"> & {
  * Use `create(SecretTextSchema)` to create a new message.
  */
 export const SecretTextSchema: GenMessage<SecretText> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 4);
+  messageDesc(file_techaura_sync_v1_sources, 3);
 
 /**
- * How a request proves who sends it.
+ * How a request proves who sends it. In JSON one object, whose `type` is the method.
  *
  * @generated from message techaura.sync.v1.ApiAuth
  */
@@ -482,9 +447,9 @@ export type ApiAuth = Message<"techaura.sync.v1.ApiAuth"> & {
     case: "basic";
   } | {
     /**
-     * A header of the API's own.
+     * A header or a query parameter of the API's own.
      *
-     * @generated from field: techaura.sync.v1.ApiKeyAuth api_key = 3;
+     * @generated from field: techaura.sync.v1.ApiKeyAuth api_key = 3 [json_name = "apikey"];
      */
     value: ApiKeyAuth;
     case: "apiKey";
@@ -504,7 +469,7 @@ export type ApiAuth = Message<"techaura.sync.v1.ApiAuth"> & {
  * Use `create(ApiAuthSchema)` to create a new message.
  */
 export const ApiAuthSchema: GenMessage<ApiAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 5);
+  messageDesc(file_techaura_sync_v1_sources, 4);
 
 /**
  * Authorization: Bearer <token>.
@@ -513,7 +478,7 @@ export const ApiAuthSchema: GenMessage<ApiAuth> = /*@__PURE__*/
  */
 export type BearerAuth = Message<"techaura.sync.v1.BearerAuth"> & {
   /**
-   * Required.
+   * Required. The token.
    *
    * @generated from field: techaura.sync.v1.SecretText token = 1;
    */
@@ -525,23 +490,24 @@ export type BearerAuth = Message<"techaura.sync.v1.BearerAuth"> & {
  * Use `create(BearerAuthSchema)` to create a new message.
  */
 export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 6);
+  messageDesc(file_techaura_sync_v1_sources, 5);
 
 /**
- * Authorization: Basic <username:password>.
+ * Authorization: Basic <username:password> (RFC 7617, UTF-8).
  *
  * @generated from message techaura.sync.v1.BasicAuth
  */
 export type BasicAuth = Message<"techaura.sync.v1.BasicAuth"> & {
   /**
-   * Required.
+   * Required. The user's name, without a colon; at most 1024 characters. Stored
+   * encrypted, since it may be a key.
    *
    * @generated from field: string username = 1;
    */
   username: string;
 
   /**
-   * Required.
+   * Required. The password; may be empty.
    *
    * @generated from field: techaura.sync.v1.SecretText password = 2;
    */
@@ -553,34 +519,44 @@ export type BasicAuth = Message<"techaura.sync.v1.BasicAuth"> & {
  * Use `create(BasicAuthSchema)` to create a new message.
  */
 export const BasicAuthSchema: GenMessage<BasicAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 7);
+  messageDesc(file_techaura_sync_v1_sources, 6);
 
 /**
- * A key in a header or in a query parameter; exactly one of the two is named.
+ * A key in a header or in a query parameter.
  *
  * @generated from message techaura.sync.v1.ApiKeyAuth
  */
 export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
   /**
-   * Optional. The header's name.
+   * Required. Where the key goes.
    *
-   * @generated from field: string header = 1;
+   * @generated from oneof techaura.sync.v1.ApiKeyAuth.place
    */
-  header: string;
+  place: {
+    /**
+     * Header that holds the key; this or `apiKeyParam`.
+     *
+     * @generated from field: string header = 1 [json_name = "apiKeyHeader"];
+     */
+    value: string;
+    case: "header";
+  } | {
+    /**
+     * Query parameter that holds the key; this or `apiKeyHeader`. The key is sent and
+     * never stored or shown as part of a URL.
+     *
+     * @generated from field: string param = 2 [json_name = "apiKeyParam"];
+     */
+    value: string;
+    case: "param";
+  } | { case: undefined; value?: undefined };
 
   /**
    * Required. The key.
    *
-   * @generated from field: techaura.sync.v1.SecretText value = 2;
+   * @generated from field: techaura.sync.v1.SecretText value = 3 [json_name = "apiKeyValue"];
    */
   value?: SecretText | undefined;
-
-  /**
-   * Optional. The query parameter's name.
-   *
-   * @generated from field: string param = 3;
-   */
-  param: string;
 };
 
 /**
@@ -588,7 +564,7 @@ export type ApiKeyAuth = Message<"techaura.sync.v1.ApiKeyAuth"> & {
  * Use `create(ApiKeyAuthSchema)` to create a new message.
  */
 export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 8);
+  messageDesc(file_techaura_sync_v1_sources, 7);
 
 /**
  * An access token of an OAuth 2.0 endpoint (RFC 6749).
@@ -597,7 +573,8 @@ export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
  */
 export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
   /**
-   * Optional. Default: client credentials.
+   * Optional. How the token is asked for: `clientCredentials` or `refreshToken`.
+   * Default: `clientCredentials`.
    *
    * @generated from field: techaura.sync.v1.OAuth2Grant grant = 1;
    */
@@ -611,21 +588,21 @@ export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
   tokenUrl: string;
 
   /**
-   * Required.
+   * Required. The client's id.
    *
    * @generated from field: string client_id = 3;
    */
   clientId: string;
 
   /**
-   * Optional. Required with client credentials.
+   * Optional. The client's secret. Required with `clientCredentials`.
    *
    * @generated from field: techaura.sync.v1.SecretText client_secret = 4;
    */
   clientSecret?: SecretText | undefined;
 
   /**
-   * Optional. Required with a refresh token: the first one. Those that the endpoint
+   * Optional. Required with `refreshToken`: the first one. Those that the endpoint
    * hands out in its place are stored encrypted and used from then on.
    *
    * @generated from field: techaura.sync.v1.SecretText refresh_token = 5;
@@ -641,11 +618,11 @@ export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
 
   /**
    * Optional. Where id and secret go: `basic` (Authorization header) or `body` (form).
-   * Default: basic.
+   * Default: `basic`.
    *
-   * @generated from field: optional string client_auth = 7;
+   * @generated from field: techaura.sync.v1.OAuth2ClientAuth client_auth = 7;
    */
-  clientAuth?: string | undefined;
+  clientAuth: OAuth2ClientAuth;
 };
 
 /**
@@ -653,107 +630,114 @@ export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
  * Use `create(OAuth2AuthSchema)` to create a new message.
  */
 export const OAuth2AuthSchema: GenMessage<OAuth2Auth> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sources, 9);
+  messageDesc(file_techaura_sync_v1_sources, 8);
 
 /**
- * How the API is paged. A page holds 100 items, pages count from 1 by default.
+ * How the API is paged.
  *
  * @generated from message techaura.sync.v1.ApiPagination
  */
 export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
   /**
-   * Required. When false one page is fetched.
+   * Optional. Whether there are further pages to ask for; if not, one request is made.
+   * Default: false.
    *
    * @generated from field: bool enabled = 1;
    */
   enabled: boolean;
 
   /**
-   * Optional. Default: page.
+   * Optional. How the next page is named: `page` (a number, see `firstPage`), `offset`
+   * (items before it), `cursor` (a token in the page before), `link` (a URL in the Link
+   * header or in the page before), or `auto` to find it out. Default: `page`.
    *
    * @generated from field: techaura.sync.v1.PaginationType type = 2;
    */
   type: PaginationType;
 
   /**
-   * Optional. Query parameter for the items on a page. Default: `limit`.
+   * Optional. Items asked for on a page, 1 to 100000. Default: the limit in the URL,
+   * else 100.
    *
-   * @generated from field: optional string limit_param = 3;
-   */
-  limitParam?: string | undefined;
-
-  /**
-   * Optional. Query parameter for the items before the page. Default: `offset`.
-   *
-   * @generated from field: optional string offset_param = 4;
-   */
-  offsetParam?: string | undefined;
-
-  /**
-   * Optional. Query parameter for the page number. Default: `page`.
-   *
-   * @generated from field: optional string page_param = 5;
-   */
-  pageParam?: string | undefined;
-
-  /**
-   * Optional. Query parameter for the cursor. Default: `cursor`.
-   *
-   * @generated from field: optional string cursor_param = 6;
-   */
-  cursorParam?: string | undefined;
-
-  /**
-   * Optional. Pages that are fetched at the most, 1 to 1000000; a run that ends by it
-   * carries a notice. Default: all pages, up to the service's own limit, beyond which
-   * the run fails.
-   *
-   * @generated from field: optional int32 max_pages = 7;
-   */
-  maxPages?: number | undefined;
-
-  /**
-   * Optional. Items on a page, 1 to 100000. Default: 100.
-   *
-   * @generated from field: optional int32 page_size = 8;
+   * @generated from field: optional int32 page_size = 3;
    */
   pageSize?: number | undefined;
 
   /**
-   * Optional. Where page parameters go: `query` or `body`. Default: query.
+   * Optional. Pages at the most, 1 to 1000000; a run that ends by it is completed with a
+   * notice. Default: all pages, up to the service's own limit, beyond which the run
+   * fails.
    *
-   * @generated from field: optional string params_in = 9;
+   * @generated from field: optional int32 max_pages = 4;
    */
-  paramsIn?: string | undefined;
-
-  /**
-   * Optional. With cursor: path to the next cursor. Default: the usual places.
-   *
-   * @generated from field: optional string cursor_path = 10;
-   */
-  cursorPath?: string | undefined;
-
-  /**
-   * Optional. With cursor: response header that holds the next cursor.
-   *
-   * @generated from field: optional string cursor_header = 11;
-   */
-  cursorHeader?: string | undefined;
-
-  /**
-   * Optional. Path to the full URL of the next page.
-   *
-   * @generated from field: optional string next_url_path = 12;
-   */
-  nextUrlPath?: string | undefined;
+  maxPages?: number | undefined;
 
   /**
    * Optional. Number of the first page, 0 or 1, where pages are numbered; `auto` finds
    * it out. Default: 1.
    *
-   * @generated from field: optional int32 first_page = 13;
+   * @generated from field: optional int32 first_page = 5;
    */
   firstPage?: number | undefined;
+
+  /**
+   * Optional. Where page parameters go: `query`, or `body` of a POST, there at dot
+   * paths. Default: `query`.
+   *
+   * @generated from field: techaura.sync.v1.ParamsIn params_in = 6;
+   */
+  paramsIn: ParamsIn;
+
+  /**
+   * Optional. Parameter for the items on a page. Default: `limit`.
+   *
+   * @generated from field: optional string limit_param = 7;
+   */
+  limitParam?: string | undefined;
+
+  /**
+   * Optional. Parameter for the items before the page. Default: `offset`.
+   *
+   * @generated from field: optional string offset_param = 8;
+   */
+  offsetParam?: string | undefined;
+
+  /**
+   * Optional. Parameter for the page's number. Default: `page`.
+   *
+   * @generated from field: optional string page_param = 9;
+   */
+  pageParam?: string | undefined;
+
+  /**
+   * Optional. Parameter for the cursor. Default: `cursor`.
+   *
+   * @generated from field: optional string cursor_param = 10;
+   */
+  cursorParam?: string | undefined;
+
+  /**
+   * Optional. Path to the next cursor in the page. Default: cursor, nextCursor,
+   * next_cursor, pagination.cursor or pagination.nextCursor.
+   *
+   * @generated from field: optional string cursor_path = 11;
+   */
+  cursorPath?: string | undefined;
+
+  /**
+   * Optional. Response header that holds the next cursor.
+   *
+   * @generated from field: optional string cursor_header = 12;
+   */
+  cursorHeader?: string | undefined;
+
+  /**
+   * Optional. Path to the next page's URL, with `link`. Default: the places that are
+   * common.
+   *
+   * @generated from field: optional string next_url_path = 13;
+   */
+  nextUrlPath?: string | undefined;
 };
 
 /**
@@ -761,7 +745,241 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
  * Use `create(ApiPaginationSchema)` to create a new message.
  */
 export const ApiPaginationSchema: GenMessage<ApiPagination> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sources, 9);
+
+/**
+ * How changed items are asked for. The highest value seen is kept when a run is
+ * completed; the next run asks for what changed from there on, less the lookback.
+ *
+ * @generated from message techaura.sync.v1.ApiIncremental
+ */
+export type ApiIncremental = Message<"techaura.sync.v1.ApiIncremental"> & {
+  /**
+   * Required. Path in an item to the value that grows with each change, such as
+   * `updated_at`.
+   *
+   * @generated from field: string cursor_field = 1;
+   */
+  cursorField: string;
+
+  /**
+   * Required. Parameter that asks for items from a value on, such as `updated_since`;
+   * it goes where `pagination.paramsIn` says.
+   *
+   * @generated from field: string param = 2;
+   */
+  param: string;
+
+  /**
+   * Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601;
+   * without a zone UTC), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole
+   * number that only grows, such as a revision). Default: `timestamp`.
+   *
+   * @generated from field: techaura.sync.v1.WatermarkFormat format = 3;
+   */
+  format: WatermarkFormat;
+
+  /**
+   * Optional. How far before the highest value seen a run begins, 0 to 31536000. What
+   * is read again is not written again. Default: 300, and 0 for `number`.
+   *
+   * @generated from field: optional int32 lookback_seconds = 4;
+   */
+  lookbackSeconds?: number | undefined;
+
+  /**
+   * Optional. Value that the first run asks for. Default: it reads everything.
+   *
+   * @generated from field: optional string initial = 5;
+   */
+  initial?: string | undefined;
+
+  /**
+   * Optional. A run reads everything when none has for so many days, 1 to 80, so that
+   * rows which do not change keep a fresh last_synced_at. Default: 30.
+   *
+   * @generated from field: optional int32 full_after_days = 6;
+   */
+  fullAfterDays?: number | undefined;
+};
+
+/**
+ * Describes the message techaura.sync.v1.ApiIncremental.
+ * Use `create(ApiIncrementalSchema)` to create a new message.
+ */
+export const ApiIncrementalSchema: GenMessage<ApiIncremental> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sources, 10);
+
+/**
+ * What the media of a row are: content_index.content_type.
+ *
+ * @generated from enum techaura.sync.v1.ContentType
+ */
+export enum ContentType {
+  /**
+   * Not set: music.
+   *
+   * @generated from enum value: CONTENT_TYPE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Music.
+   *
+   * @generated from enum value: CONTENT_TYPE_MUSIC = 1;
+   */
+  MUSIC = 1,
+
+  /**
+   * Videos.
+   *
+   * @generated from enum value: CONTENT_TYPE_VIDEO = 2;
+   */
+  VIDEO = 2,
+
+  /**
+   * Movies.
+   *
+   * @generated from enum value: CONTENT_TYPE_MOVIE = 3;
+   */
+  MOVIE = 3,
+
+  /**
+   * Games.
+   *
+   * @generated from enum value: CONTENT_TYPE_GAME = 4;
+   */
+  GAME = 4,
+
+  /**
+   * Anything else.
+   *
+   * @generated from enum value: CONTENT_TYPE_OTHER = 5;
+   */
+  OTHER = 5,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.ContentType.
+ */
+export const ContentTypeSchema: GenEnum<ContentType> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 0);
+
+/**
+ * What becomes of rows that the source has no more.
+ *
+ * @generated from enum techaura.sync.v1.SyncMode
+ */
+export enum SyncMode {
+  /**
+   * Not set: upsert.
+   *
+   * @generated from enum value: SYNC_MODE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * They stay as they are.
+   *
+   * @generated from enum value: SYNC_MODE_UPSERT = 1;
+   */
+  UPSERT = 1,
+
+  /**
+   * They are switched off.
+   *
+   * @generated from enum value: SYNC_MODE_MIRROR = 2;
+   */
+  MIRROR = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.SyncMode.
+ */
+export const SyncModeSchema: GenEnum<SyncMode> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 1);
+
+/**
+ * Who wins where a column was edited in the table since the last sync.
+ *
+ * @generated from enum techaura.sync.v1.ConflictPolicy
+ */
+export enum ConflictPolicy {
+  /**
+   * Not set: source_wins.
+   *
+   * @generated from enum value: CONFLICT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The source.
+   *
+   * @generated from enum value: CONFLICT_POLICY_SOURCE_WINS = 1;
+   */
+  SOURCE_WINS = 1,
+
+  /**
+   * The edit.
+   *
+   * @generated from enum value: CONFLICT_POLICY_KEEP_LOCAL = 2;
+   */
+  KEEP_LOCAL = 2,
+
+  /**
+   * Whichever is later.
+   *
+   * @generated from enum value: CONFLICT_POLICY_NEWEST_WINS = 3;
+   */
+  NEWEST_WINS = 3,
+
+  /**
+   * The edit; it is listed among the run's errors.
+   *
+   * @generated from enum value: CONFLICT_POLICY_REPORT = 4;
+   */
+  REPORT = 4,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.ConflictPolicy.
+ */
+export const ConflictPolicySchema: GenEnum<ConflictPolicy> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 2);
+
+/**
+ * A quote where none may stand.
+ *
+ * @generated from enum techaura.sync.v1.StrayQuotes
+ */
+export enum StrayQuotes {
+  /**
+   * Not set: reject.
+   *
+   * @generated from enum value: STRAY_QUOTES_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The record is rejected.
+   *
+   * @generated from enum value: STRAY_QUOTES_REJECT = 1;
+   */
+  REJECT = 1,
+
+  /**
+   * It is part of the value.
+   *
+   * @generated from enum value: STRAY_QUOTES_KEEP = 2;
+   */
+  KEEP = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.StrayQuotes.
+ */
+export const StrayQuotesSchema: GenEnum<StrayQuotes> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 3);
 
 /**
  * The method of every request.
@@ -784,7 +1002,7 @@ export enum HttpMethod {
   GET = 1,
 
   /**
-   * POST, page parameters in the query string.
+   * POST, page parameters in the query string or the body.
    *
    * @generated from enum value: HTTP_METHOD_POST = 2;
    */
@@ -795,7 +1013,55 @@ export enum HttpMethod {
  * Describes the enum techaura.sync.v1.HttpMethod.
  */
 export const HttpMethodSchema: GenEnum<HttpMethod> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_sources, 0);
+  enumDesc(file_techaura_sync_v1_sources, 4);
+
+/**
+ * How an answer is read.
+ *
+ * @generated from enum techaura.sync.v1.AnswerFormat
+ */
+export enum AnswerFormat {
+  /**
+   * Not set: auto.
+   *
+   * @generated from enum value: ANSWER_FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * As its content type says, else as JSON.
+   *
+   * @generated from enum value: ANSWER_FORMAT_AUTO = 1;
+   */
+  AUTO = 1,
+
+  /**
+   * One JSON document.
+   *
+   * @generated from enum value: ANSWER_FORMAT_JSON = 2;
+   */
+  JSON = 2,
+
+  /**
+   * An item in each line.
+   *
+   * @generated from enum value: ANSWER_FORMAT_NDJSON = 3;
+   */
+  NDJSON = 3,
+
+  /**
+   * Records under a header.
+   *
+   * @generated from enum value: ANSWER_FORMAT_CSV = 4;
+   */
+  CSV = 4,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.AnswerFormat.
+ */
+export const AnswerFormatSchema: GenEnum<AnswerFormat> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 5);
 
 /**
  * How an OAuth 2.0 token is asked for.
@@ -829,7 +1095,41 @@ export enum OAuth2Grant {
  * Describes the enum techaura.sync.v1.OAuth2Grant.
  */
 export const OAuth2GrantSchema: GenEnum<OAuth2Grant> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_sources, 1);
+  enumDesc(file_techaura_sync_v1_sources, 6);
+
+/**
+ * Where the id and the secret of an OAuth 2.0 client go.
+ *
+ * @generated from enum techaura.sync.v1.OAuth2ClientAuth
+ */
+export enum OAuth2ClientAuth {
+  /**
+   * Not set: basic.
+   *
+   * @generated from enum value: O_AUTH2_CLIENT_AUTH_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Into the Authorization header.
+   *
+   * @generated from enum value: O_AUTH2_CLIENT_AUTH_BASIC = 1;
+   */
+  BASIC = 1,
+
+  /**
+   * Into the form.
+   *
+   * @generated from enum value: O_AUTH2_CLIENT_AUTH_BODY = 2;
+   */
+  BODY = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.OAuth2ClientAuth.
+ */
+export const OAuth2ClientAuthSchema: GenEnum<OAuth2ClientAuth> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 7);
 
 /**
  * How the next page is named.
@@ -859,15 +1159,14 @@ export enum PaginationType {
   OFFSET = 2,
 
   /**
-   * By a token in the page before: cursor, nextCursor, next_cursor,
-   * pagination.cursor or pagination.nextCursor.
+   * By a token in the page before.
    *
    * @generated from enum value: PAGINATION_TYPE_CURSOR = 3;
    */
   CURSOR = 3,
 
   /**
-   * By the Link header, rel="next".
+   * By a URL in the Link header or in the page before.
    *
    * @generated from enum value: PAGINATION_TYPE_LINK = 4;
    */
@@ -885,5 +1184,94 @@ export enum PaginationType {
  * Describes the enum techaura.sync.v1.PaginationType.
  */
 export const PaginationTypeSchema: GenEnum<PaginationType> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_sources, 2);
+  enumDesc(file_techaura_sync_v1_sources, 8);
+
+/**
+ * Where page parameters go.
+ *
+ * @generated from enum techaura.sync.v1.ParamsIn
+ */
+export enum ParamsIn {
+  /**
+   * Not set: query.
+   *
+   * @generated from enum value: PARAMS_IN_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Into the query string.
+   *
+   * @generated from enum value: PARAMS_IN_QUERY = 1;
+   */
+  QUERY = 1,
+
+  /**
+   * Into the body of a POST.
+   *
+   * @generated from enum value: PARAMS_IN_BODY = 2;
+   */
+  BODY = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.ParamsIn.
+ */
+export const ParamsInSchema: GenEnum<ParamsIn> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 9);
+
+/**
+ * What a value is that grows with each change.
+ *
+ * @generated from enum techaura.sync.v1.WatermarkFormat
+ */
+export enum WatermarkFormat {
+  /**
+   * Not set: timestamp.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * ISO 8601; without a zone UTC.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_TIMESTAMP = 1;
+   */
+  TIMESTAMP = 1,
+
+  /**
+   * A date.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_DATE = 2;
+   */
+  DATE = 2,
+
+  /**
+   * Seconds since 1970.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_UNIX = 3;
+   */
+  UNIX = 3,
+
+  /**
+   * Milliseconds since 1970.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_UNIX_MILLIS = 4;
+   */
+  UNIX_MILLIS = 4,
+
+  /**
+   * A whole number that only grows.
+   *
+   * @generated from enum value: WATERMARK_FORMAT_NUMBER = 5;
+   */
+  NUMBER = 5,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.WatermarkFormat.
+ */
+export const WatermarkFormatSchema: GenEnum<WatermarkFormat> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_sources, 10);
 
