@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import Row, Select, and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.records import (
@@ -24,7 +24,7 @@ from db.records import (
     Run,
     RunFailure,
 )
-from db.repositories.batches import read_totals
+from db.repositories.batches import totals_in, totals_of
 from db.repositories.dialect import as_text, minutes_before_now, now, now_ms
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
@@ -73,10 +73,7 @@ async def insert_run(
 
 async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
     """The run with its live counts, or None."""
-    row = (await connection.execute(select(sync_runs).where(_R.id == run_id))).one_or_none()
-    if row is None:
-        return None
-    return await _with_batches(connection, row)
+    return next(iter(await _read(connection, select(_R.id, _R.restart_no).where(_R.id == run_id))), None)
 
 
 async def retry_count(connection: AsyncConnection, run_id: int) -> int:
@@ -88,15 +85,14 @@ async def list_runs(
     connection: AsyncConnection, *, before_id: int | None, limit: int, status: str = "", source_type: str = ""
 ) -> list[Run]:
     """At most `limit` runs, newest first, with ids below `before_id`."""
-    query = select(sync_runs).order_by(_R.id.desc()).limit(limit)
+    query = select(_R.id, _R.restart_no).order_by(_R.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(_R.id < before_id)
     if status:
         query = query.where(_R.status == status)
     if source_type:
         query = query.where(_R.source_type == source_type)
-    rows = (await connection.execute(query)).all()
-    return [await _with_batches(connection, row) for row in rows]
+    return await _read(connection, query)
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
@@ -169,21 +165,15 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     ).one_or_none()
     if last is None:
         return None
-    row = (
-        await connection.execute(
-            select(sync_runs).where(
-                _R.id == (last.same_as_run_id or last.id),
-                of_source,
-                _R.status == COMPLETED,
-                _R.completed_at > minutes_before_now(minutes),
-                _R.rows_rejected == 0,
-            )
-        )
-    ).one_or_none()
-    if row is None or row.sync_metadata != run.options:
-        return None
-    found = await _with_batches(connection, row)
-    return None if found.conflicts else found
+    read_through = select(_R.id, _R.restart_no).where(
+        _R.id == (last.same_as_run_id or last.id),
+        of_source,
+        _R.status == COMPLETED,
+        _R.completed_at > minutes_before_now(minutes),
+        _R.rows_rejected == 0,
+    )
+    found = next(iter(await _read(connection, read_through)), None)
+    return None if found is None or found.options != run.options or found.conflicts else found
 
 
 async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
@@ -344,13 +334,26 @@ async def _notices(connection: AsyncConnection, run_id: int) -> list[str]:
     return [str(notice) for notice in found or ()]
 
 
-async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
+async def _read(connection: AsyncConnection, chosen: Select[Any]) -> list[Run]:
+    """Runs with their live counts, newest first, by one statement however many they are.
+
+    Args:
+        chosen: selects id and restart_no of the runs.
+    """
+    page = chosen.subquery()
+    totals = totals_of(page)
+    joined = sync_runs.join(totals, totals.c.total_run_id == _R.id)
+    query = select(sync_runs, totals).select_from(joined).order_by(_R.id.desc())
+    return [_run(row) for row in await connection.execute(query)]
+
+
+def _run(row: Row[Any]) -> Run:
     """A run whose counts are live: of an ended run those stored at its end, of another the sum of its batches."""
     stored = Ledger(
         row.rows_read, row.rows_inserted, row.rows_updated, row.rows_unchanged, row.rows_rejected, row.rows_skipped
     )
     legacy = row.lease_epoch == 0 and stored.read == 0
-    totals = await read_totals(connection, row.id)
+    totals = totals_in(row)
     ledger, bytes_done = totals.ledger, totals.bytes_done
     if row.status in TERMINAL_STATUSES:
         ledger, bytes_done = stored, row.bytes_done
