@@ -30,9 +30,9 @@ from bench._pages_server import PAGE_ITEMS, flat, item
 from bench.memory import PeakMemory
 from server.core.clock import SystemClock
 from server.core.config import Settings
-from server.sources.api.auth import Credentials
-from server.sources.api.http import ApiClient, PageRequest
-from server.sources.base import SourceContext
+from server.sources.api.http.client import ApiClient, PageRequest
+from server.sources.api.http.credentials import Credentials
+from server.sources.contract import SourceContext
 from tests.support.database_server import server_running
 from tests.support.existing_servers import datasette
 from tests.support.service import Service, environment, service_running

@@ -36,7 +36,7 @@ from server.core.config import Settings
 from server.core.errors import SyncError
 from server.pipeline.mapping import plan_mapping
 from server.pipeline.prepare import prepare
-from server.sources.base import SourceContext
+from server.sources.contract import SourceContext
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.reader import CsvReader, open_csv
 from server.targets.base import Target, TargetColumn

@@ -24,18 +24,18 @@ from bench.load import row, write_catalogue
 from bench.memory import PeakMemory
 from server.core.clock import SystemClock
 from server.core.config import Settings
-from server.orchestration.planning import plan_for
-from server.pipeline.contract import MappingPlan
+from server.execution.planning import plan_for
+from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.base import SourceBatch, SourceContext
-from server.sources.csv.blocks import Block, Limits, Place
-from server.sources.csv.header import read_beginning
-from server.sources.csv.layout import layout_of
+from server.sources.contract import SourceBatch, SourceContext
+from server.sources.csv.blocks import Block, BlockStart, Limits
+from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 from server.sources.csv.reader import CsvReader, open_csv
-from server.sources.csv.streams import Caps, open_stream
-from server.sources.csv.table import frame_of, mark_undecodable
-from server.sources.registry import MappingRequest
+from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
+from server.sources.csv.structure.record_index import layout_of
+from server.sources.source_type import MappingRequest
+from server.sources.storage.streams import Caps, open_stream
 
 _STEPS = ("bytes", "structure", "decode", "polars", "block")
 
@@ -62,7 +62,7 @@ def steps_of(path: Path, settings: Settings, encoding: str) -> dict[str, float]:
     stream = open_stream(descriptor, path.name, "none", Caps(1 << 40, 1000))
     beginning = read_beginning(stream, path.name, parse_options({"encoding": encoding}), settings)
     dialect, width = beginning.dialect, len(beginning.columns)
-    place = Place(beginning.offset, beginning.line, 1)
+    place = BlockStart(beginning.offset, beginning.line, 1)
     while True:
         with watch.timing("bytes"):
             raw = stream.read(place.offset, limits.block_bytes)

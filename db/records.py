@@ -211,7 +211,7 @@ class LoadSpec:
         conflict_policy: who wins where a row was edited in the table; see db/loaders/conflicts.py.
         source_modified_at: when the source last changed (UTC, naive), for newest_wins; None when unknown.
         marked_columns: every column of the table that a source may fill and that is no part of the key, whether written
-            now or not, in an order that never changes; see db/loaders/marks.py.
+            now or not, in an order that never changes; see db/loaders/column_hashes.py.
         mark_values: the marks of values (name, String) -> texts, as the rows bring them.
         ordered: groups of columns that must not fall from left to right.
         seen_by: run id and restart number under which the rows are noted as seen (mirror); None for not.

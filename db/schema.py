@@ -199,7 +199,7 @@ content_index = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
-    # What the last sync left in each column; see db/loaders/marks.py.
+    # What the last sync left in each column; see db/loaders/column_hashes.py.
     Column("column_marks", String(255)),
     # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
     Column("deactivated_by_run", _ID),
@@ -234,7 +234,7 @@ catalog_items = Table(
     Column("updated_at", _TIME, server_default=_NOW),
     # ---- ours
     Column("row_hash", _BIG),
-    # What the last sync left in each column; see db/loaders/marks.py.
+    # What the last sync left in each column; see db/loaders/column_hashes.py.
     Column("column_marks", String(255)),
     # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
     Column("deactivated_by_run", _ID),

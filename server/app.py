@@ -24,27 +24,27 @@ from db.inspection.findings import Finding
 from db.inspection.look import look_at
 from db.migrate import HEAD_REVISION
 from db.url import parse_url
-from server.core.circuit import Circuits
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import Fatal
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.core.waits import RunWaits
-from server.orchestration.context import RunContext
-from server.orchestration.identity import SourceKeys
-from server.orchestration.preview import Previews
-from server.orchestration.recurring import RecurringSyncs
-from server.orchestration.retention import Retention
-from server.orchestration.runs import Runs
-from server.orchestration.scheduler import RetryScheduler
-from server.orchestration.schedules import Schedules
-from server.orchestration.signals import StopReason
-from server.orchestration.source_memory import SealedMemory
-from server.orchestration.worker import Worker
+from server.execution.context import RunContext
+from server.execution.source_keys import SourceKeys
+from server.execution.source_state import SealedMemory
+from server.execution.stop_signal import StopReason
+from server.execution.worker import Worker
+from server.runs.service import Runs
+from server.runs.source_test import Previews
+from server.schedules.firing import RecurringSyncs
+from server.schedules.nightly_retry import RetryScheduler
+from server.schedules.retention import Retention
+from server.schedules.service import Schedules
 from server.service.grpc_server import GrpcServer
 from server.service.readiness import Readiness
-from server.sources.kept_pages import KeptPages
-from server.sources.pace import HostPaces
+from server.sources.page_cache import PageCache
+from server.sources.throttle.circuit import Circuits
+from server.sources.throttle.host_pace import HostPaces
 from server.start import migrated
 
 log = structlog.get_logger()
@@ -126,9 +126,9 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         def reveal(secret: SecretValue) -> str:
             return box.reveal(secret, os.environ)
 
-        def kept_pages(run_id: int) -> KeptPages:
+        def kept_pages(run_id: int) -> PageCache:
             # Comes with the first run: a start needs no zstd.
-            from server.orchestration.kept_pages import StoredPages
+            from server.execution.page_cache import StoredPages
 
             return StoredPages(database, settings, run_id, box)
 
@@ -179,7 +179,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
                 stack.push_async_callback(_cancel, asyncio.create_task(loop(), name=loop.__qualname__))
 
         log.info("serving", action="serve", grpc_port=grpc_server.port)
-        warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.orchestration.run_loop"))
+        warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.execution.run_loop"))
         stack.push_async_callback(asyncio.wait, {warming})
         yield RunningServer(grpc_server.port, runs, start_work)
         log.info("stopping", action="stop")

@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import structlog
@@ -48,6 +49,21 @@ def main() -> None:
     raise_limit()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS, 20, 20)
     app()
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"techaura-syncd {version('techaura-sync')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -69,7 +69,7 @@ class ProgressHub(Generic[T]):
         self._topics: dict[int, _Topic[T]] = {}
         self._closed: Exception | None = None
 
-    def poke(self, subject: int) -> None:
+    def notify(self, subject: int) -> None:
         """Say that the subject has changed. Costs nothing when nobody watches."""
         topic = self._topics.get(subject)
         if topic is not None:

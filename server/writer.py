@@ -27,7 +27,7 @@ from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories.batches import get_batch, insert_batch
 from db.repositories.content import has_rows
 from db.repositories.errors import insert_errors
-from db.repositories.leases import hold_for_batch
+from db.repositories.leases import lock_run_shared
 from db.repositories.runs import add_notices
 from server.core.clock import Clock
 from server.core.errors import LeaseLost
@@ -40,7 +40,7 @@ _NOTICE_SECONDS_MAX: Final = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a row stands in its source; see sources/base.py."""
+    """Where a row stands in its source; see sources/contract.py."""
 
     line: int
     byte_offset: int | None = None
@@ -251,7 +251,7 @@ class BatchWriter:
             errors = errors[: max(0, self._errors_room)]
             await insert_errors(connection, self._lease.run_id, self._restart_no, errors)
             await insert_batch(connection, self._lease, self._restart_no, batch)
-            if not await hold_for_batch(connection, self._lease):
+            if not await lock_run_shared(connection, self._lease):
                 raise LeaseLost(self._lease.run_id)
             return batch, len(errors)
 

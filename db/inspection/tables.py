@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, Final
 
-from sqlalchemy import UniqueConstraint, text
+from sqlalchemy import Row, Table, UniqueConstraint, select, text
 
 from db.engine import Database
+from db.errors import RefusedDatabaseError
 from db.inspection.findings import Finding
 from db.schema import catalog_items, content_index, metadata
 
@@ -46,20 +49,44 @@ async def table_findings(database: Database) -> list[Finding]:
             findings.append(_view(name))
         elif row is not None and str(row.engine).lower() != "innodb":
             findings.append(_engine(name, str(row.engine)))
-    indexes: dict[tuple[str, str], set[str]] = defaultdict(set)
-    for row in unique:
-        # A prefix tells keys apart by their beginnings only.
-        indexes[row.name, row.index_name].add(f"{row.column_name}{row.prefix or ''}".lower())
-    for target in _TARGETS:
-        if target.name in tables and str(tables[target.name].type) == "BASE TABLE":
-            key = next(c for c in target.constraints if isinstance(c, UniqueConstraint)).columns.keys()
-            if not any(name == target.name and found == set(key) for (name, _), found in indexes.items()):
-                findings.append(_key(target.name, key))
+    targets = [table for table in _TARGETS if table.name in tables and str(tables[table.name].type) == "BASE TABLE"]
+    if any(_lacks_key(target, unique) for target in targets):
+        unique = await _settled_unique(database, targets)
+    findings += [_key(target.name, _key_of(target)) for target in targets if _lacks_key(target, unique)]
     narrow: dict[str, list[str]] = defaultdict(list)
     for row in columns:
         if row.charset != "utf8mb4" and row.column_name in metadata.tables[row.name].columns:
             narrow[row.name].append(f"{row.column_name} ({row.charset})")
     return findings + [_charset(name, names) for name, names in narrow.items()]
+
+
+async def _settled_unique(database: Database, targets: list[Table]) -> Sequence[Row[Any]]:
+    """The unique indexes, once whoever makes or changes the tables is done.
+
+    While another replica makes a table, the information schema knows of the table and not yet of its indexes. A
+    statement on the table itself waits for that.
+    """
+    for target in targets:
+        # Who may not read the table is told so among the privileges.
+        with suppress(RefusedDatabaseError):
+            async with database.read() as connection:
+                await connection.execute(select(target.c["id"]).limit(0))
+    async with database.read() as connection:
+        return (await connection.execute(_UNIQUE)).all()
+
+
+def _key_of(target: Table) -> list[str]:
+    return next(c for c in target.constraints if isinstance(c, UniqueConstraint)).columns.keys()
+
+
+def _lacks_key(target: Table, unique: Sequence[Row[Any]]) -> bool:
+    """Whether no unique index has just the columns of a target's key."""
+    indexes: dict[str, set[str]] = defaultdict(set)
+    for row in unique:
+        if row.name == target.name:
+            # A prefix tells keys apart by their beginnings only.
+            indexes[row.index_name].add(f"{row.column_name}{row.prefix or ''}".lower())
+    return set(_key_of(target)) not in indexes.values()
 
 
 def _view(name: str) -> Finding:

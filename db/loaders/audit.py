@@ -10,8 +10,8 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Text, cast, insert, literal, select
 from sqlalchemy.sql.selectable import FromClause
 
+from db.dialect import now
 from db.loaders.differences import BatchTables
-from db.repositories.dialect import now
 from db.schema import catalog_change_log
 
 _CHANGED_BY: Final = "csv_sync"

@@ -1,6 +1,6 @@
 """Finds columns that someone edited in the table since the last sync, and lets the policy decide who wins.
 
-A column is in conflict when its value differs from the source's and from what the last sync left there (`marks.py`).
+A column is in conflict when its value differs from the source's and from what the last sync left there (`column_hashes.py`).
 The other columns of the row are the source's to change. A row without marks (adopted from the bot) has no last sync: the
 source wins, and nothing counts as a conflict. A column that is kept keeps its mark too, so that it stays known as edited.
 """
@@ -15,15 +15,15 @@ from typing import Any, Final
 import polars as pl
 from sqlalchemy import JSON, Row, Text, case, cast, or_, select, update
 
+from db.loaders.column_hashes import UNMARKED, canonical, parse_marks
 from db.loaders.differences import BatchTables
-from db.loaders.marks import UNMARKED, canonical, parse_marks
 
 _ROWS_PER_STATEMENT_MAX: Final = 500
 _OUT_OF_ORDER: Final = "with what was edited, the prices would not be in order; the row was left alone"
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class EditedRow:
     """One row that was edited in the table.
 
     Args:
@@ -41,7 +41,7 @@ class Conflict:
     note: str = ""
 
 
-async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[Conflict, ...]:
+async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[EditedRow, ...]:
     """Find the edited rows among sync_changes; where the table wins, put its values into sync_changes.
 
     Args:
@@ -57,7 +57,7 @@ async def resolve_conflicts(tables: BatchTables, rows: pl.DataFrame) -> tuple[Co
         if edited and not _is_native_json_change(tables, row, edited):
             kept, note = _table_wins(tables, row)
             whole = kept and len(edited) == len(differing) and not row.is_back
-            conflict = Conflict(int(row.row_no), edited, kept, whole, note)
+            conflict = EditedRow(int(row.row_no), edited, kept, whole, note)
             conflicts.append(conflict)
             if kept:
                 source = parse_marks(rows["column_marks"][conflict.row_no], names)
@@ -140,7 +140,7 @@ def _table_wins(tables: BatchTables, row: Row[Any]) -> tuple[bool, str]:
             return False, ""
 
 
-async def _keep(tables: BatchTables, conflict: Conflict, merged: Mapping[str, str]) -> None:
+async def _keep(tables: BatchTables, conflict: EditedRow, merged: Mapping[str, str]) -> None:
     """Put the table's values where the source's stood, and the marks that go with them."""
     changes, target = tables.changes, tables.target
     values: dict[Any, Any] = {

@@ -28,9 +28,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import as_integer, minutes_before_now
 from db.loaders.staging import changes_clause, staging_clause
 from db.records import LoadSpec
-from db.repositories.dialect import as_integer, minutes_before_now
 from db.schema import metadata
 
 

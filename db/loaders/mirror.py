@@ -8,12 +8,12 @@ from typing import Final
 from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import now
 from db.loaders.audit import log_deactivations
 from db.loaders.differences import BatchTables
 from db.loaders.sparing import CAREFUL, Step, Written, write_rows
 from db.records import CANCELLED, COMPLETED, LoadSpec
 from db.repositories.content import of_source
-from db.repositories.dialect import now
 from db.schema import metadata, sync_runs, sync_seen_rows
 
 _SEEN_IDS_PER_STATEMENT: Final = 50_000
@@ -32,7 +32,7 @@ class GoneRows:
     gone: int
 
 
-async def note_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
+async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
     """Note how many rows of the source were switched on when it last completed a run, or now, before this run writes any.
 
     So neither what this run adds nor what a run added that then failed makes what is gone look like less. A resumed run

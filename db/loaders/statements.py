@@ -7,9 +7,9 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, case, column, delete, func, insert, literal, null, select, table, update
 
+from db.dialect import now
 from db.loaders import audit
 from db.loaders.differences import BatchTables
-from db.repositories.dialect import now
 from db.schema import sync_seen_rows
 
 
@@ -96,7 +96,7 @@ async def remove_rows(tables: BatchTables, row_nos: list[int]) -> list[int]:
     return row_nos
 
 
-async def note_seen(tables: BatchTables, seen_by: tuple[int, int]) -> None:
+async def record_seen(tables: BatchTables, seen_by: tuple[int, int]) -> None:
     """Note the target row of each staged row, for a mirror to know at its end which rows are gone."""
     target, staging = tables.target, tables.staging
     run_id, restart_no = seen_by

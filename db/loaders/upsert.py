@@ -24,13 +24,13 @@ import polars as pl
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.conflicts import Conflict, resolve_conflicts
+from db.loaders.conflicts import EditedRow, resolve_conflicts
 from db.loaders.differences import BatchTables, count_differences, find_differences
-from db.loaders.direct import insert_directly
+from db.loaders.direct_insert import insert_directly
 from db.loaders.refusals import Refusal
 from db.loaders.sparing import CAREFUL, Care, Step, Written, write_rows
 from db.loaders.staging import drop_staging, fill_staging, index_changes
-from db.loaders.statements import insert_rows, note_seen, refresh_rows, remove_rows, set_collisions_aside, update_rows
+from db.loaders.statements import insert_rows, record_seen, refresh_rows, remove_rows, set_collisions_aside, update_rows
 from db.records import LoadCounts, LoadSpec
 from db.schema import metadata
 
@@ -51,7 +51,7 @@ class LoadResult:
     collided: tuple[int, ...] = ()
     damaged: Mapping[int, str] = field(default_factory=dict)
     refused: Mapping[int, Refusal] = field(default_factory=dict)
-    conflicts: tuple[Conflict, ...] = ()
+    conflicts: tuple[EditedRow, ...] = ()
 
 
 async def load(
@@ -95,7 +95,7 @@ async def load(
     if found.new:
         inserted = await write_rows(tables, steps.inserts(), care, expected=found.new)
     if spec.seen_by is not None:
-        await note_seen(tables, spec.seen_by)
+        await record_seen(tables, spec.seen_by)
     await drop_staging(connection)
     collided += inserted.collided
     refused = {**staged.refused, **updated.refused, **refreshed.refused, **inserted.refused}

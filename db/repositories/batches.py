@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Subquery, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import as_integer
 from db.records import Batch, Lease, Ledger
-from db.repositories.dialect import as_integer
 from db.schema import sync_batches, sync_runs
 
 _B = sync_batches.c

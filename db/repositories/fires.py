@@ -6,7 +6,7 @@ from sqlalchemy import delete, insert, select, tuple_
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.repositories.dialect import minutes_before_now, now
+from db.dialect import minutes_before_now, now
 from db.schema import sync_schedule_fires
 
 _F = sync_schedule_fires.c

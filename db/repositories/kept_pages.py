@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, delete, func, select, tuple_
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.repositories.dialect import minutes_before_now, now
+from db.dialect import minutes_before_now, now
 from db.schema import sync_kept_pages, sync_runs
 
 _P = sync_kept_pages.c

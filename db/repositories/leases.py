@@ -1,6 +1,6 @@
 """Who may write for a run: claims, renewals and endings, each fenced by the epoch.
 
-The protocol stands in server/orchestration/leases.py. Here every statement that ends, renews or writes for a run names
+The protocol stands in server/execution/leases.py. Here every statement that ends, renews or writes for a run names
 owner and epoch in its WHERE clause: a worker whose lease was taken over changes no row.
 """
 
@@ -13,9 +13,9 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import minutes_before_now, now, now_ms
 from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
 from db.repositories.batches import read_totals
-from db.repositories.dialect import minutes_before_now, now, now_ms
 from db.repositories.sources import lock_source
 from db.repositories.transitions import move_to
 from db.schema import sync_runs
@@ -118,13 +118,13 @@ async def _take(
     return Lease(run_id, owner, epoch + 1) if _changed(result) else None
 
 
-async def orders(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
+async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
     """What callers ask of running runs: by id, whether to cancel and whether to pause."""
     rows = await connection.execute(select(_R.id, _R.cancel_requested, _R.paused).where(_R.id.in_(run_ids)))
     return {int(row.id): (bool(row.cancel_requested), bool(row.paused)) for row in rows}
 
 
-async def hold_for_end(connection: AsyncConnection, lease: Lease) -> bool | None:
+async def lock_run_exclusive(connection: AsyncConnection, lease: Lease) -> bool | None:
     """Lock the run alone, so that a batch of it that still commits is counted in its end.
 
     Returns:
@@ -201,7 +201,7 @@ async def renew(
     return bool(row.cancel_requested)
 
 
-async def hold_for_batch(connection: AsyncConnection, lease: Lease) -> bool:
+async def lock_run_shared(connection: AsyncConnection, lease: Lease) -> bool:
     """Lock the run against a takeover until this transaction ends; False when the lease is lost already.
 
     Taken last in a batch, and shared, so that two loaders of one run don't queue on each other.

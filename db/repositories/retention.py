@@ -8,8 +8,8 @@ from typing import Any
 from sqlalchemy import Table, and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import minutes_before_now
 from db.records import COMPLETED, TERMINAL_STATUSES
-from db.repositories.dialect import minutes_before_now
 from db.schema import sync_batches, sync_errors, sync_runs
 
 _R = sync_runs.c

@@ -5,13 +5,13 @@ Every change of a run raises its `revision`, so that a watcher sees it as a late
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import minutes_before_now, now, now_ms
 from db.records import (
     CANCELLED,
     COMPLETED,
@@ -20,13 +20,9 @@ from db.records import (
     LIVE_STATUSES,
     PENDING,
     STATUSES,
-    TERMINAL_STATUSES,
-    Ledger,
     Run,
-    RunFailure,
 )
-from db.repositories.batches import totals_in, totals_of
-from db.repositories.dialect import as_text, minutes_before_now, now, now_ms
+from db.repositories.run_rows import matches, read_runs
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
@@ -74,7 +70,7 @@ async def insert_run(
 
 async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
     """The run with its live counts, or None."""
-    return next(iter(await _read(connection, select(_R.id, _R.restart_no).where(_R.id == run_id))), None)
+    return next(iter(await read_runs(connection, select(_R.id, _R.restart_no).where(_R.id == run_id))), None)
 
 
 async def retry_count(connection: AsyncConnection, run_id: int) -> int:
@@ -87,15 +83,15 @@ async def list_runs(
 ) -> list[Run]:
     """At most `limit` runs, newest first, with ids below `before_id`."""
     query = select(_R.id, _R.restart_no).limit(limit)
-    # Ordered by the whole index that is read, though all that is read has the same status and type: see `_matches`.
+    # Ordered by the whole index that is read, though all that is read has the same status and type: see `matches`.
     ordered = [column for column, wanted in ((_R.source_type, source_type), (_R.status, status)) if wanted]
     query = query.order_by(*(column.desc() for column in (*ordered, _R.id)))
     if before_id is not None:
         query = query.where(_R.id < before_id)
     for column, wanted in ((_R.status, status), (_R.source_type, source_type)):
         if wanted:
-            query = query.where(_matches(connection, column, wanted))
-    return await _read(connection, query)
+            query = query.where(matches(connection, column, wanted))
+    return await read_runs(connection, query)
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
@@ -124,7 +120,7 @@ async def replace_options(connection: AsyncConnection, run_id: int, options: Map
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(sync_metadata=dict(options)))
 
 
-async def note_source(
+async def record_source(
     connection: AsyncConnection, run_id: int, *, fingerprint: str, bytes_total: int, detected: Mapping[str, Any]
 ) -> None:
     """Store what the opened source is."""
@@ -140,7 +136,7 @@ async def note_source(
     )
 
 
-async def note_deactivated(connection: AsyncConnection, run_id: int, count: int) -> None:
+async def record_deactivated(connection: AsyncConnection, run_id: int, count: int) -> None:
     """Add to the rows that the run, a mirror, switched off."""
     await connection.execute(
         update(sync_runs)
@@ -175,7 +171,7 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
         _R.completed_at > minutes_before_now(minutes),
         _R.rows_rejected == 0,
     )
-    found = next(iter(await _read(connection, read_through)), None)
+    found = next(iter(await read_runs(connection, read_through)), None)
     return None if found is None or found.options != run.options or found.conflicts else found
 
 
@@ -188,12 +184,12 @@ async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
     )
 
 
-async def note_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
+async def record_digest(connection: AsyncConnection, run_id: int, digest: str) -> None:
     """Store the digest of the whole source, once it has been read through."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(source_digest=digest))
 
 
-async def note_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
+async def record_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
     """Note that a run repeats the reading of another one."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(same_as_run_id=same_as_run_id))
     await add_notices(connection, run_id, (notice,))
@@ -335,86 +331,3 @@ async def requeue_failed(
 async def _notices(connection: AsyncConnection, run_id: int) -> list[str]:
     found = (await connection.execute(select(_R.notices).where(_R.id == run_id))).scalar_one_or_none()
     return [str(notice) for notice in found or ()]
-
-
-def _matches(connection: AsyncConnection, column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
-    """Whether a column has a value.
-
-    With `=` MariaDB walks the index from its newest entry down to the page that was asked for, which is linear in the
-    depth of the page. With LIKE, and nothing in the pattern that stands for other characters, it begins at the page.
-    """
-    if connection.dialect.name == "sqlite":
-        return column == wanted
-    return column.like(re.sub(r"([|%_])", r"|\1", wanted), escape="|")
-
-
-async def _read(connection: AsyncConnection, chosen: Select[Any]) -> list[Run]:
-    """Runs with their live counts, newest first, by one statement however many they are.
-
-    Args:
-        chosen: selects id and restart_no of the runs.
-    """
-    page = chosen.subquery()
-    totals = totals_of(page)
-    joined = sync_runs.join(totals, totals.c.total_run_id == _R.id)
-    query = select(sync_runs, totals).select_from(joined).order_by(_R.id.desc())
-    return [_run(row) for row in await connection.execute(query)]
-
-
-def _run(row: Row[Any]) -> Run:
-    """A run whose counts are live: of an ended run those stored at its end, of another the sum of its batches."""
-    stored = Ledger(
-        row.rows_read, row.rows_inserted, row.rows_updated, row.rows_unchanged, row.rows_rejected, row.rows_skipped
-    )
-    legacy = row.lease_epoch == 0 and stored.read == 0
-    totals = totals_in(row)
-    ledger, bytes_done = totals.ledger, totals.bytes_done
-    if row.status in TERMINAL_STATUSES:
-        ledger, bytes_done = stored, row.bytes_done
-    if legacy:
-        # A row of the old service: its three counts are all there is.
-        ledger = Ledger(
-            read=(row.items_processed or 0) + (row.items_failed or 0) + (row.items_skipped or 0),
-            updated=row.items_processed or 0,
-            rejected=row.items_failed or 0,
-            skipped=row.items_skipped or 0,
-        )
-    failure = None
-    if row.status == FAILED:
-        failure = RunFailure(
-            reason=row.error_reason or "",
-            category=row.error_category or "system",
-            message=row.error_message or "",
-            retryable=bool(row.error_retryable),
-            next_step=row.error_next_step or "",
-        )
-    return Run(
-        id=row.id,
-        # SQLite keeps whatever another program has put there.
-        source_type=as_text(row.source_type),
-        source_identifier=as_text(row.source_identifier),
-        status=as_text(row.status),
-        options=row.sync_metadata,
-        ledger=ledger,
-        revision=row.revision,
-        retry_count=row.retry_count,
-        restart_no=row.restart_no,
-        cancel_requested=bool(row.cancel_requested),
-        source_fingerprint=row.source_fingerprint,
-        bytes_done=bytes_done,
-        bytes_total=row.bytes_total,
-        failure=failure,
-        notices=tuple(row.notices or ()),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        batch_count=totals.batch_count,
-        conflicts=totals.conflicts,
-        deactivated=row.rows_deactivated,
-        same_as_run_id=row.same_as_run_id,
-        source_digest=row.source_digest or "",
-        detected=row.detected or {},
-        paused=bool(row.paused),
-        schedule_id=row.sync_schedule_id,
-        takeover_count=row.takeover_count,
-    )

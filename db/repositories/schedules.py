@@ -7,8 +7,8 @@ from typing import Any
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import now
 from db.records import Schedule
-from db.repositories.dialect import now
 from db.schema import sync_schedules
 
 _S = sync_schedules.c
@@ -74,7 +74,7 @@ async def hold_for_fire(connection: AsyncConnection, schedule: Schedule) -> bool
     return found.one_or_none() is not None
 
 
-async def note_fire(
+async def record_fire(
     connection: AsyncConnection, schedule_id: int, fire_at_local: str, outcome: str, run_id: int | None
 ) -> None:
     """Store what the last fire did."""

@@ -6,7 +6,7 @@ from sqlalchemy import delete, select
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.repositories.dialect import minutes_before_now, now
+from db.dialect import minutes_before_now, now
 from db.schema import sync_source_memory
 
 _M = sync_source_memory.c

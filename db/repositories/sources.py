@@ -15,8 +15,8 @@ from sqlalchemy import and_, case, delete, func, or_, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.dialect import as_text, minutes_before_now, now
 from db.records import IN_PROGRESS, PENDING
-from db.repositories.dialect import as_text, minutes_before_now, now
 from db.schema import content_index, sync_runs, sync_sources
 
 _R = sync_runs.c

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from sqlalchemy import Update, update
 
+from db.dialect import now
 from db.records import TRANSITIONS
-from db.repositories.dialect import now
 from db.schema import sync_runs
 
 

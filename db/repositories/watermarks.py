@@ -8,7 +8,7 @@ from sqlalchemy import case, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.repositories.dialect import minutes_before_now, now
+from db.dialect import minutes_before_now, now
 from db.schema import sync_watermarks
 
 _W = sync_watermarks.c

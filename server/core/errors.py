@@ -7,7 +7,7 @@
         NotFound    the thing that the request names does not exist
         Conflict    the thing is not in a state that allows the request
 
-A row that is refused is no exception: it is a `Reject` (see sources/base.py), counted and listed.
+A row that is refused is no exception: it is a `Reject` (see sources/contract.py), counted and listed.
 
 Each error carries a reason (a name of the proto enum ErrorReason), a category of the contract and a text for
 the caller: what happened, where, what to do next. The text holds no secret and no row content; the cause, for

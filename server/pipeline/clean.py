@@ -13,8 +13,8 @@ from typing import Final
 
 import polars as pl
 
-from server.pipeline.contract import MappingPlan
-from server.sources.base import SourceBatch
+from server.pipeline.plan import MappingPlan
+from server.sources.contract import SourceBatch
 
 # Working names have a colon, which no target column has.
 LINE: Final = "at:line"

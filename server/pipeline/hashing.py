@@ -56,7 +56,7 @@ def row_hash_expr(columns: Mapping[str, pl.Expr]) -> pl.Expr:
 
 
 def marks_expr(names: Sequence[str], columns: Mapping[str, pl.Expr]) -> pl.Expr:
-    """The marks of rows: a number for each of `names`, `-` for one that `columns` lacks; see db/loaders/marks.py."""
+    """The marks of rows: a number for each of `names`, `-` for one that `columns` lacks; see db/loaders/column_hashes.py."""
     marks = [_mark_expr(name, columns[name]) if name in columns else pl.lit("-") for name in names]
     return pl.concat_str(marks, separator=",")
 

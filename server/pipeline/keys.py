@@ -17,8 +17,8 @@ from typing import Final
 import polars as pl
 
 from server.pipeline.clean import RECORD_NO, value_expr
-from server.pipeline.contract import MappingPlan
 from server.pipeline.hashing import digest_expr, digest_text
+from server.pipeline.plan import MappingPlan
 
 # The working column that holds the 16 bytes of the key digest.
 DIGEST: Final = "key:digest"

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from server.core.errors import Invalid
-from server.pipeline.contract import IdentityRule, MappingPlan
 from server.pipeline.names import AmbiguousName, find_column, listed
+from server.pipeline.plan import IdentityRule, MappingPlan
 from server.targets.base import Target
 
 _FIELD = "options.columnMapping"

@@ -11,12 +11,12 @@ from collections.abc import Callable
 import polars as pl
 
 from server.pipeline.clean import take_columns
-from server.pipeline.compiled import CastStage, compile_casts, compile_rows
-from server.pipeline.contract import MappingPlan, PreparedBatch
 from server.pipeline.extras import extras_series
 from server.pipeline.keys import key_columns, needs_content
+from server.pipeline.plan import MappingPlan, PreparedBatch
+from server.pipeline.plan_expressions import CastStage, compile_casts, compile_rows
 from server.pipeline.validate import rejects_of
-from server.sources.base import REJECT_RAW_CHARS_MAX, SourceBatch
+from server.sources.contract import REJECT_RAW_CHARS_MAX, SourceBatch
 
 
 def prepare(batch: SourceBatch, plan: MappingPlan) -> PreparedBatch:

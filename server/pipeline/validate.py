@@ -13,8 +13,8 @@ import polars as pl
 
 from server.pipeline.checks import Cast, Check
 from server.pipeline.clean import LINE
-from server.pipeline.contract import MappingPlan
-from server.sources.base import REJECT_RAW_CHARS_MAX, Reject, SourceBatch
+from server.pipeline.plan import MappingPlan
+from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject, SourceBatch
 from server.targets.base import Target
 
 

@@ -16,8 +16,8 @@ from techaura.sync.v1 import schedules_pb2, sources_pb2, sync_service_pb2
 from db import records
 from server.core.errors import Invalid
 from server.core.reasons import next_step_for
-from server.orchestration.preview import Preview
-from server.sources.base import Reject
+from server.runs.source_test import Preview
+from server.sources.contract import Reject
 
 STATUS_TO_PROTO: Final = {
     records.PENDING: pb.SYNC_STATUS_PENDING,

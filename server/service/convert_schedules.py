@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import schedules_pb2 as pb
 
 from db.records import Schedule
-from server.orchestration.schedules import ScheduleDraft
+from server.schedules.service import ScheduleDraft
 from server.service.convert import options_document, timestamp
 from server.service.request_checks import SCHEDULE_FIELDS, member
 

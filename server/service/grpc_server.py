@@ -9,9 +9,9 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 from server.core.config import Settings
 from server.core.descriptors import grpc_connections_max
 from server.core.errors import Fatal
-from server.orchestration.preview import Previews
-from server.orchestration.runs import Runs
-from server.orchestration.schedules import Schedules
+from server.runs.service import Runs
+from server.runs.source_test import Previews
+from server.schedules.service import Schedules
 from server.service.health import Health
 from server.service.interceptor import ErrorInterceptor
 from server.service.reflection import add_reflection

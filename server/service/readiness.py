@@ -18,7 +18,7 @@ from db.errors import DatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.waits import Wait
-from server.orchestration.loops import repeated
+from server.execution.periodic import repeated
 
 log = structlog.get_logger()
 

@@ -9,8 +9,8 @@ from techaura.sync.v1 import schedules_pb2 as pb
 from techaura.sync.v1 import sync_service_pb2_grpc
 
 from db.records import Schedule
-from server.orchestration.schedules import Schedules
-from server.service import pages
+from server.schedules.service import Schedules
+from server.service import list_tokens
 from server.service.convert_schedules import draft_of, schedule_message
 from server.service.request_checks import changed_fields, given_fields, schedule_id
 
@@ -40,11 +40,11 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
         self, request: pb.ListSyncSchedulesRequest, context: Context
     ) -> pb.ListSyncSchedulesResponse:
         """A page of schedules."""
-        size = pages.page_size(request.page_size)
-        found = await self._schedules.page(pages.before_id(request.page_token), size + 1)
+        size = list_tokens.page_size(request.page_size)
+        found = await self._schedules.page(list_tokens.before_id(request.page_token), size + 1)
         return pb.ListSyncSchedulesResponse(
             schedules=[self._message(schedule) for schedule in found[:size]],
-            next_page_token=pages.next_token([schedule.id for schedule in found], size),
+            next_page_token=list_tokens.next_token([schedule.id for schedule in found], size),
         )
 
     async def UpdateSyncSchedule(

@@ -10,10 +10,10 @@ import grpc
 from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
 
-from server.orchestration.preview import Previews
-from server.orchestration.runs import Runs
-from server.orchestration.schedules import Schedules
-from server.service import convert, pages, request_checks
+from server.runs.service import Runs
+from server.runs.source_test import Previews
+from server.schedules.service import Schedules
+from server.service import convert, list_tokens, request_checks
 from server.service.schedule_calls import ScheduleCalls
 
 if TYPE_CHECKING:
@@ -87,21 +87,21 @@ class SyncServicer(ScheduleCalls):
 
     async def ListSyncRuns(self, request: pb.ListSyncRunsRequest, context: Context) -> pb.ListSyncRunsResponse:
         """A page of runs."""
-        size = pages.page_size(request.page_size)
+        size = list_tokens.page_size(request.page_size)
         status = request_checks.member(request.status, _STATUS_FILTERS, "status", "status")
-        found = await self._runs.page(pages.before_id(request.page_token), size + 1, status, request.source_type)
+        found = await self._runs.page(list_tokens.before_id(request.page_token), size + 1, status, request.source_type)
         return pb.ListSyncRunsResponse(
             runs=[convert.run_message(run) for run in found[:size]],
-            next_page_token=pages.next_token([run.id for run in found], size),
+            next_page_token=list_tokens.next_token([run.id for run in found], size),
         )
 
     async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
         """A page of errors."""
-        run_id, size = request_checks.run_id(request), pages.page_size(request.page_size)
-        found = await self._runs.errors(run_id, pages.before_id(request.page_token), size + 1)
+        run_id, size = request_checks.run_id(request), list_tokens.page_size(request.page_size)
+        found = await self._runs.errors(run_id, list_tokens.before_id(request.page_token), size + 1)
         return pb.ListSyncErrorsResponse(
             errors=[convert.error_message(run_id, error) for error in found[:size]],
-            next_page_token=pages.next_token([error.id for error in found], size),
+            next_page_token=list_tokens.next_token([error.id for error in found], size),
         )
 
     async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:

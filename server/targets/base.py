@@ -76,7 +76,7 @@ class Target:
 
     @property
     def marked_columns(self) -> tuple[str, ...]:
-        """Columns that a source may fill and that are no part of the key, in table order; see db/loaders/marks.py."""
+        """Columns that a source may fill and that are no part of the key, in table order; see db/loaders/column_hashes.py."""
         return tuple(column.name for column in self.columns if column.name not in self.key)
 
     @property

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from server.core.circuit import Busy, Circuits
 from server.core.config import Settings
 from server.core.errors import Fatal, Retryable
+from server.sources.throttle.circuit import Circuits, RateLimitedError
 from tests.support.clock import FakeClock
 
 DOWN = Retryable("SOURCE_UNAVAILABLE", "503")
@@ -49,11 +49,11 @@ async def test_a_success_between_failures_keeps_it_closed() -> None:
 
 async def test_a_host_that_is_asked_too_often_is_there() -> None:
     circuits, clock = Circuits(failures_max=2), FakeClock()
-    busy = Busy("SOURCE_UNAVAILABLE", "429")
+    busy = RateLimitedError("SOURCE_UNAVAILABLE", "429")
     assert "refused" not in [
         await ask(circuits, clock, answer) for answer in (busy, busy, busy, DOWN, busy, DOWN, busy)
     ]
-    assert await ask(circuits, clock, Busy("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)) == "failed"
+    assert await ask(circuits, clock, RateLimitedError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)) == "failed"
     assert await ask(circuits, clock) == "refused"
 
 

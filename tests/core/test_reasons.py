@@ -17,7 +17,7 @@ from db.errors import DatabaseError, TransientDatabaseError, statement_of, trans
 from server.core import errors
 from server.core.file_errors import file_error
 from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS
-from server.orchestration.verdict import failure_of
+from server.execution.verdict import failure_of
 
 PROJECT = Path(__file__).parents[2]
 CLASSES = {

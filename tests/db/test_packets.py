@@ -15,7 +15,7 @@ from db.repositories import runs
 from db.repositories.errors import insert_errors, list_errors
 from tests.db.test_refused_rows import put
 from tests.db.test_upsert import rows_of, songs
-from tests.orchestration.test_leases import pending
+from tests.execution.test_leases import pending
 from tests.support.database_server import DatabaseServer
 
 PACKET = 1024 * 1024

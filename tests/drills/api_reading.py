@@ -14,7 +14,7 @@ from server.core.config import Settings
 from server.core.errors import SyncError
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
-from server.sources.base import SourceContext
+from server.sources.contract import SourceContext
 from tests.sources.api.conftest import LoopbackServer, ManualClock
 
 

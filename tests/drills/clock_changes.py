@@ -30,7 +30,7 @@ from db.engine import Database
 from db.repositories.fires import try_fire
 from db.schema import sync_schedule_fires
 from server.core.config import Settings
-from server.orchestration.scheduler import RetryScheduler
+from server.schedules.nightly_retry import RetryScheduler
 from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, simulated_database
 

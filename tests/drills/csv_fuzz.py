@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from server.core.errors import SyncError
-from server.sources.base import REJECT_RAW_CHARS_MAX
+from server.sources.contract import REJECT_RAW_CHARS_MAX
 from tests.sources.csv.reading import Reading, context_for, read_path, rows_of
 
 SECONDS_MAX: Final = 2.0

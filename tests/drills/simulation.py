@@ -31,21 +31,21 @@ from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
 from db.repositories.batches import get_batch, insert_batch, last_batch
 from db.schema import sync_runs
-from server.core.circuit import NotAsked
 from server.core.config import Settings
 from server.core.cron import next_fire
 from server.core.errors import Fatal, LeaseLost, Retryable
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
-from server.orchestration.ending import store_ending
-from server.orchestration.identity import SourceKeys
-from server.orchestration.leases import claim, settle
-from server.orchestration.recurring import RecurringSyncs
-from server.orchestration.runs import Runs
-from server.orchestration.scheduler import RetryScheduler
-from server.orchestration.schedules import ScheduleDraft, Schedules
-from server.orchestration.signals import RunStopped, StopReason
-from server.orchestration.triggers import RunRequest, Triggers
+from server.execution.leases import apply_stop_requests, claim
+from server.execution.outcome import store_ending
+from server.execution.source_keys import SourceKeys
+from server.execution.stop_signal import RunStopped, StopReason
+from server.runs.service import Runs
+from server.runs.triggers import RunRequest, Triggers
+from server.schedules.firing import RecurringSyncs
+from server.schedules.nightly_retry import RetryScheduler
+from server.schedules.service import ScheduleDraft, Schedules
+from server.sources.throttle.circuit import HostPausedError
 from tests.drills.oracle import Oracle, Violation
 from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, emptied, simulated_database
@@ -106,7 +106,7 @@ class Replica:
 
     async def claim(self) -> None:
         """Settle what nobody owns, and take a run, unless its hands are full."""
-        await settle(self.database)
+        await apply_stop_requests(self.database)
         if len(self.working) >= 2:
             return
         lease = await claim(self.database, SETTINGS, f"{self.name}.{self.lives}", self.keys)
@@ -136,7 +136,7 @@ class Replica:
         if not self.working:
             return
         async with self.database.read() as connection:
-            found = await leases.orders(connection, list(self.working))
+            found = await leases.stop_requests(connection, list(self.working))
         for run_id, (cancel, pause) in found.items():
             if cancel or pause:
                 self.heard.setdefault(run_id, "cancel" if cancel else "pause")
@@ -173,7 +173,7 @@ class Replica:
                 return
             batch = Batch(work.next_batch_no, Ledger(read=1, inserted=1), {}, work.next_batch_no)
             await insert_batch(connection, work.lease, work.restart_no, batch)
-            if not await leases.hold_for_batch(connection, work.lease):
+            if not await leases.lock_run_shared(connection, work.lease):
                 raise LeaseLost(work.lease.run_id)
 
     async def fail(self, error: Exception) -> None:
@@ -285,7 +285,7 @@ class Story:
         elif what == "fault":
             passing, not_asked = (
                 Retryable("SOURCE_UNAVAILABLE", "503"),
-                NotAsked("SOURCE_UNAVAILABLE", "h was not asked"),
+                HostPausedError("SOURCE_UNAVAILABLE", "h was not asked"),
             )
             not_asked.retry_after_seconds = self.chance.choice((None, 5.0, 300.0))
             fatal = Fatal("SOURCE_MALFORMED", "x", category="parsing")

@@ -9,8 +9,8 @@ from techaura.sync.v1 import sync_service_pb2
 
 from gateway.options import read_options
 from server.service.convert import options_document
-from server.sources.api import incremental
 from server.sources.api import options as api
+from server.sources.api import watermark
 from server.sources.csv import options as csv
 
 WRITE: dict[str, Any] = {
@@ -63,5 +63,5 @@ def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
 def test_no_option_of_a_source_is_out_of_reach() -> None:
     assert {field.alias for field in csv.CsvOptions.model_fields.values()} == set(CSV)
     assert {field.alias for field in api.ApiOptions.model_fields.values()} == set(API)
-    assert {field.alias for field in incremental.Incremental.model_fields.values()} == set(API["incremental"])
+    assert {field.alias for field in watermark.Incremental.model_fields.values()} == set(API["incremental"])
     assert {field.alias for field in api.Pagination.model_fields.values()} == set(API["pagination"])

@@ -7,9 +7,9 @@ from typing import Any
 
 import polars as pl
 
-from server.pipeline.contract import MappingPlan
 from server.pipeline.mapping import plan_mapping
-from server.sources.base import Reject, SourceBatch
+from server.pipeline.plan import MappingPlan
+from server.sources.contract import Reject, SourceBatch
 from server.targets.base import Target, TargetColumn
 
 SOURCE = {"source_type": "csv", "source_identifier": "/data/catalog.csv"}

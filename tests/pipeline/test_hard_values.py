@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from server.pipeline.contract import PreparedBatch
+from server.pipeline.plan import PreparedBatch
 from server.pipeline.prepare import prepare
 from server.targets.base import TargetColumn
 from tests.pipeline.builders import make_batch, make_plan, make_target

@@ -8,7 +8,7 @@ import pytest
 
 from server.pipeline.keys import apply_ordinals
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.base import REJECT_RAW_CHARS_MAX, Reject, SourceBatch
+from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject, SourceBatch
 from server.targets.base import TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX

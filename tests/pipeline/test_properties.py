@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.pipeline.contract import MappingPlan
+from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
 from server.targets.base import Target, TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS

@@ -24,7 +24,7 @@ _IMPORTED: Final = (
     "server.cli",
     "techaura_sync.cli",
     "server.app",
-    "server.orchestration.run_loop",
+    "server.execution.run_loop",
     "server.sources.csv",
     "server.sources.api",
     "gateway.app",

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from server.sources.api.paths import PATH_CHARS_MAX, check_field, check_path
+from server.sources.api.items.paths import PATH_CHARS_MAX, check_field, check_path
 
 
 def _parameter_name(name: str) -> str:

@@ -24,10 +24,10 @@ from pydantic_core import ErrorDetails
 
 from server.core.errors import Invalid
 from server.core.secret_box import SecretPlaces, SecretValue
-from server.sources.api.incremental import Incremental
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
-from server.sources.api.secret_names import secret_name
 from server.sources.api.urls import problem_of
+from server.sources.api.watermark import Incremental
+from server.sources.secret_names import secret_name
 from server.sources.write_options import WriteOptions
 
 # What a mapping may fill; the table itself is server/targets/content_index.py, and a test keeps the two alike.

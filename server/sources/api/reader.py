@@ -15,18 +15,18 @@ from typing import Any, Final
 
 from server.core.errors import Fatal, SyncError
 from server.sources.api import urls
-from server.sources.api.auth import Reveal, credentials
-from server.sources.api.chosen import choose_paging
-from server.sources.api.conditional import ConditionalPages
-from server.sources.api.gather import PageGatherer
-from server.sources.api.guard import AddressGuard
-from server.sources.api.http import ApiClient
-from server.sources.api.mapping import ItemMapper
+from server.sources.api.batch_builder import PageGatherer
+from server.sources.api.http.address_guard import AddressGuard
+from server.sources.api.http.client import ApiClient
+from server.sources.api.http.conditional import ConditionalPages
+from server.sources.api.http.credentials import Reveal, credentials
+from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.options import ApiOptions, OAuth2Auth
-from server.sources.api.position import Position
-from server.sources.api.walk import PageWalk
-from server.sources.base import SourceBatch, SourceContext, SourceInfo
-from server.sources.kept_pages import NoPages
+from server.sources.api.paging.choose import choose_paging
+from server.sources.api.paging.page_iterator import PageIterator
+from server.sources.api.paging.position import PagingState
+from server.sources.contract import SourceBatch, SourceContext, SourceInfo
+from server.sources.page_cache import NoPages
 
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 5.0
@@ -66,14 +66,14 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     pages = ConditionalPages(
         client, kept, opened.shown, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
     )
-    walk = PageWalk(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
+    walk = PageIterator(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
     return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
 
 
 class ApiReader:
-    """An opened API (server.sources.base.SourceReader)."""
+    """An opened API (server.sources.contract.SourceReader)."""
 
-    def __init__(self, walk: PageWalk, mapper: ItemMapper, client: ApiClient, context: SourceContext) -> None:
+    def __init__(self, walk: PageIterator, mapper: ItemMapper, client: ApiClient, context: SourceContext) -> None:
         self._walk = walk
         self._mapper = mapper
         self._client = client
@@ -133,7 +133,7 @@ class ApiReader:
         self._tasks.discard(task)
 
     async def _produce(
-        self, start: Position, batch_no: int, queue: asyncio.Queue[SourceBatch | Exception | None]
+        self, start: PagingState, batch_no: int, queue: asyncio.Queue[SourceBatch | Exception | None]
     ) -> None:
         """Fill the queue; the last thing put is None (the end) or the error that ended the walk."""
         pages = PageGatherer(self._mapper)
@@ -167,8 +167,8 @@ class ApiReader:
         )
 
 
-def _position(document: Mapping[str, Any]) -> Position:
+def _position(document: Mapping[str, Any]) -> PagingState:
     try:
-        return Position.from_json(document)
+        return PagingState.from_json(document)
     except (KeyError, ValueError, TypeError) as error:
         raise Fatal("INTERNAL", "the checkpoint of this run cannot be read; trigger the sync again") from error

@@ -6,14 +6,14 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from server.sources.api.head import api_head
-from server.sources.api.options import ApiOptions, parse_options
+from server.sources.api import urls
+from server.sources.api.options import SECRET_PLACES, ApiOptions, parse_options
+from server.sources.api.preview import preview_api
 from server.sources.api.reader import check_api, open_api
-from server.sources.base import SourceContext, SourceReader, WatermarkRule
-from server.sources.head import SourceHead
-from server.sources.registry import MappingRequest, Reveal
+from server.sources.contract import SourceContext, SourceReader, WatermarkRule
+from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,31 @@ class ApiSource:
         """Make the client; nothing is fetched yet."""
         return await open_api(self.identifier, self.options, context, reveal)
 
-    async def head(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourceHead:
+    async def preview(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourcePreview:
         """Fetch its first page."""
-        return await api_head(self.identifier, self.options, context, reveal, rows_max)
+        return await preview_api(self.identifier, self.options, context, reveal, rows_max)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Look at the URL; the items are known only once the run fetches them."""
         await check_api(self.identifier, self.options, context)
         return None
+
+
+def _load(identifier: str, options: Mapping[str, Any], from_caller: bool) -> ApiSource:
+    return ApiSource.load(identifier, options, from_caller=from_caller)
+
+
+def _secret_origin(identifier: str) -> str:
+    try:
+        return str(urls.origin(identifier))
+    except ValueError:
+        return identifier
+
+
+API: Final = SourceType(
+    name="api",
+    load=_load,
+    secret_places=lambda: SECRET_PLACES,
+    identity=lambda identifier, _settings: urls.identity(identifier),
+    secret_origin=_secret_origin,
+)

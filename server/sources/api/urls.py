@@ -15,7 +15,7 @@ import httpcore
 import idna
 
 from server.core.errors import Fatal, Invalid
-from server.sources.api.secret_names import means_secret
+from server.sources.secret_names import means_secret
 
 URL_CHARS_MAX: Final = 255
 

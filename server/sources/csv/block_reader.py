@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 from server.core.config import Settings
 from server.core.errors import Invalid
-from server.sources.csv import files
 from server.sources.csv.blocks import Block, Limits, read_block
 from server.sources.csv.cursor import Cursor
 from server.sources.csv.inspection import CsvFile, OpenStream, open_stream_of, unreadable
+from server.sources.storage import files
 
 
 class BlockReader:

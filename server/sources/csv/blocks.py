@@ -16,13 +16,13 @@ import numpy as np
 import polars as pl
 
 from server.core.errors import Fatal
-from server.sources.base import REJECT_RAW_CHARS_MAX, Reject
-from server.sources.csv.header import Beginning
-from server.sources.csv.layout import REPEATED_HEADER, Layout, layout_of, overlong_layout
-from server.sources.csv.lines import Positions
-from server.sources.csv.sniff import line_end
-from server.sources.csv.streams import ByteSource
-from server.sources.csv.table import frame_of, mark_undecodable
+from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
+from server.sources.csv.file_beginning import Beginning
+from server.sources.csv.structure.delimiter_detection import line_end
+from server.sources.csv.structure.line_facts import Positions
+from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
+from server.sources.csv.structure.record_index import REPEATED_HEADER, RecordIndex, layout_of, overlong_layout
+from server.sources.storage.streams import ByteSource
 
 _MESSAGES: Final = {
     "missing_columns": "the record has {fields} fields, {width} are expected",
@@ -54,7 +54,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BlockStart:
     """Where a block begins.
 
     Args:
@@ -92,7 +92,9 @@ class Part:
 class Block:
     """The records of a block, in parts."""
 
-    def __init__(self, place: Place, layout: Layout, beginning: Beginning, limits: Limits, end_offset: int) -> None:
+    def __init__(
+        self, place: BlockStart, layout: RecordIndex, beginning: Beginning, limits: Limits, end_offset: int
+    ) -> None:
         self._place = place
         self._layout = layout
         self._beginning = beginning
@@ -106,7 +108,7 @@ class Block:
         self.part_count = max(1, -(-count // limits.batch_rows_max)) if count else 0
         self._part_records = -(-count // self.part_count) if count else 0
         self._rows_before = np.concatenate((np.zeros(1, np.int64), np.cumsum(layout.good)))
-        self.next_place = Place(end_offset, place.line + layout.lines_consumed, place.record_no + count)
+        self.next_place = BlockStart(end_offset, place.line + layout.lines_consumed, place.record_no + count)
 
     def part(self, index: int) -> Part:
         """One part, by its index from 0."""
@@ -169,7 +171,7 @@ def _message(kind: str, fields: int, width: int, encoding: str) -> str:
     return _MESSAGES[kind].format(fields=fields, width=width, encoding=encoding)
 
 
-def _without_headers(frame: pl.DataFrame, layout: Layout, beginning: Beginning) -> pl.DataFrame:
+def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning) -> pl.DataFrame:
     """The frame without rows that repeat the header, as files that were put together have them; marked in `layout`."""
     header = beginning.header
     if header is None or len(header) < 2:
@@ -190,7 +192,7 @@ def _numbers(name: str, values: Positions) -> pl.Series:
     return pl.Series(name, values.astype(np.uint64), pl.UInt64)
 
 
-def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block | None:
+def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limits: Limits) -> Block | None:
     """Read the block at `place`; None at the end of the file.
 
     Raises:
@@ -230,7 +232,7 @@ def read_block(source: ByteSource, beginning: Beginning, place: Place, limits: L
         wanted *= 2
 
 
-def _overlong(source: ByteSource, beginning: Beginning, place: Place, limits: Limits) -> Block:
+def _overlong(source: ByteSource, beginning: Beginning, place: BlockStart, limits: Limits) -> Block:
     """The block of one line that is too long: passed over to its end, and rejected."""
     encoding = beginning.encoding
     head = b""

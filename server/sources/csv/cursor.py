@@ -11,9 +11,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.core.errors import Fatal
-from server.sources.csv import files
-from server.sources.csv.blocks import Block, Limits, Place
+from server.sources.csv.blocks import Block, BlockStart, Limits
 from server.sources.csv.inspection import CsvFile
+from server.sources.storage import files
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,17 @@ class Cursor:
     """
 
     file: int
-    place: Place
+    place: BlockStart
     part: int
     records_before_file: int
 
     @classmethod
     def at_file(cls, inspected: Sequence[CsvFile], index: int, records_before: int) -> Cursor:
         """The first record of a file."""
-        place = Place(0, 1, 1)
+        place = BlockStart(0, 1, 1)
         if index < len(inspected):
             beginning = inspected[index].beginning
-            place = Place(beginning.offset, beginning.line, 1)
+            place = BlockStart(beginning.offset, beginning.line, 1)
         return cls(index, place, 0, records_before)
 
     def after(self, block: Block) -> Cursor:
@@ -81,7 +81,7 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         limits = Limits(
             int(position["block_bytes"]), int(position["record_bytes_max"]), int(position["batch_rows_max"])
         )
-        place = Place(int(position["offset"]), int(position["line"]), int(position["record_no"]))
+        place = BlockStart(int(position["offset"]), int(position["line"]), int(position["record_no"]))
         cursor = Cursor(int(position["file"]), place, int(position["part"]), int(position["records_before_file"]))
         fingerprint = str(position["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:

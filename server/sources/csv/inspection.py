@@ -10,12 +10,12 @@ from pathlib import Path
 
 from server.core.config import Settings
 from server.core.errors import Fatal, Invalid, Retryable
-from server.sources.base import SourceContext
-from server.sources.csv import files
-from server.sources.csv.files import FileState, OpenedFile
-from server.sources.csv.header import Beginning, read_beginning
+from server.sources.contract import SourceContext
+from server.sources.csv.file_beginning import Beginning, read_beginning
 from server.sources.csv.options import CsvOptions
-from server.sources.csv.streams import ByteSource, Caps, open_stream
+from server.sources.storage import files
+from server.sources.storage.files import FileState, OpenedFile
+from server.sources.storage.streams import ByteSource, Caps, open_stream
 
 
 @dataclass(frozen=True, slots=True)

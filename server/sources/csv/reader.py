@@ -16,14 +16,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from server.core.config import Settings
-from server.sources.base import Reject, SourceBatch, SourceContext, SourceInfo
-from server.sources.csv import files
+from server.sources.contract import Reject, SourceBatch, SourceContext, SourceInfo
 from server.sources.csv.block_reader import BlockReader
 from server.sources.csv.blocks import Block, Limits, Part
 from server.sources.csv.cursor import Cursor, cursor_of, position_of
-from server.sources.csv.described import FileFacts, describe, few_notices
+from server.sources.csv.format_summary import FileFacts, describe, few_notices
 from server.sources.csv.inspection import CsvFile, OpenStream, inspect_all, settled, unreadable
 from server.sources.csv.options import CsvOptions
+from server.sources.storage import files
 
 
 async def open_csv(identifier: str, options: CsvOptions, context: SourceContext) -> CsvReader:

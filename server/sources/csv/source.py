@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
-from server.sources.base import SourceContext, SourceReader, WatermarkRule
-from server.sources.csv.head import csv_head
+from server.core.secret_box import SecretPlaces
+from server.sources.contract import SourceContext, SourceReader, WatermarkRule
 from server.sources.csv.options import CsvOptions, parse_options
+from server.sources.csv.preview import preview_csv
 from server.sources.csv.reader import open_csv
-from server.sources.head import SourceHead
-from server.sources.registry import MappingRequest, Reveal
+from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
+from server.sources.storage.identity import file_identity
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +56,9 @@ class CsvSource:
         """Open the file; a CSV file has no secrets to reveal."""
         return await open_csv(self.identifier, self.options, context)
 
-    async def head(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourceHead:
+    async def preview(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourcePreview:
         """Read its header and first block."""
-        return await csv_head(self.identifier, self.options, context, rows_max)
+        return await preview_csv(self.identifier, self.options, context, rows_max)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Open it, read its header and let go again."""
@@ -66,3 +67,16 @@ class CsvSource:
             return reader.info.columns
         finally:
             await reader.close()
+
+
+def _load(identifier: str, options: Mapping[str, Any], _from_caller: bool) -> CsvSource:
+    return CsvSource.load(identifier, options)
+
+
+CSV: Final = SourceType(
+    name="csv",
+    load=_load,
+    secret_places=SecretPlaces,
+    identity=lambda identifier, settings: file_identity(identifier, settings.data_root_paths),
+    secret_origin=lambda _identifier: "",
+)

@@ -23,7 +23,7 @@ from server.core.errors import SyncError
 from server.core.secret_box import SecretBox, SecretValue
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
-from server.sources.base import SourceBatch, SourceContext
+from server.sources.contract import SourceBatch, SourceContext
 
 # Made for the tests; it protects nothing.
 TEST_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

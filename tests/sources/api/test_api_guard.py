@@ -11,7 +11,7 @@ import pytest
 from starlette.responses import RedirectResponse
 
 from server.core.errors import Fatal, Invalid
-from server.sources.api.guard import AddressGuard, is_public
+from server.sources.api.http.address_guard import AddressGuard, is_public
 from server.sources.api.options import parse_options
 from server.sources.api.reader import check_api
 

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server.core.errors import Invalid
-from server.sources.api.incremental import Incremental, first_value, rank_of
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
 from server.sources.api.source import ApiSource
+from server.sources.api.watermark import Incremental, first_value, rank_of
 
 BY_TIME = {"cursorField": "changed", "param": "since"}
 PAGES = {"enabled": True, "pageSize": 10}

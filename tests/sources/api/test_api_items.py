@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import SyncError
-from server.sources.api.json_text import JsonRefused
-from server.sources.api.json_values import NumberText, to_text
-from server.sources.api.mapping import ItemMapper, rejects_of
+from server.sources.api.item_mapper import ItemMapper, rejects_of
+from server.sources.api.items.data_path import read_json
+from server.sources.api.items.json_page import JsonRefusedError
+from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import FIELD_TARGETS
-from server.sources.api.selection import read_json
 from server.targets.content_index import CONTENT_INDEX
 
 
@@ -29,8 +29,8 @@ def row(item: str, mapping: dict[str, str] | None = None) -> dict[str, Any]:
     return {name: column[0] for name, column in ItemMapper(mapping or {}).texts(page.values, page.texts).items()}
 
 
-def refusal(body: bytes | str, data_path: str | None = None) -> JsonRefused:
-    with pytest.raises(JsonRefused) as caught:
+def refusal(body: bytes | str, data_path: str | None = None) -> JsonRefusedError:
+    with pytest.raises(JsonRefusedError) as caught:
         read_json(body if isinstance(body, bytes) else body.encode(), None, data_path)
     return caught.value
 
@@ -80,7 +80,7 @@ def test_what_is_no_json_is_refused(body):
 def test_any_text_is_parsed_or_refused(text):
     try:
         page = read_json(text.encode("utf-8", "surrogatepass"), None, None)
-    except JsonRefused:
+    except JsonRefusedError:
         return
     json.loads(text)
     assert len(page.values) == len(page.texts)

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, RedirectResponse, Response
 from server.core.errors import Invalid
 from server.sources.api.options import parse_options
 from server.sources.api.reader import check_api, open_api
-from server.sources.base import SourceContext
+from server.sources.contract import SourceContext
 
 CANARY = "canary-91c2"
 

@@ -10,10 +10,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from server.core.errors import Retryable
-from server.sources.api.limits import pause_seconds
+from server.sources.api.http.rate_limits import pause_seconds
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
-from server.sources.pace import HostPaces
+from server.sources.throttle.host_pace import HostPaces
 
 PAGE: dict[str, Any] = {"pagination": {"enabled": True, "type": "page"}}
 NOW = datetime(2030, 1, 1, tzinfo=UTC)
@@ -106,7 +106,7 @@ async def test_a_small_budget_holds_up_nobody_else_and_is_not_starved(clock):
     pace = HostPaces().of("api.example.com", 443)
 
     async def turn(per_second_max: float) -> float:
-        await pace.take_turn(clock, per_second_max, lambda: None)
+        await pace.wait_for_slot(clock, per_second_max, lambda: None)
         return clock.elapsed_seconds
 
     assert await turn(0.01) == 0

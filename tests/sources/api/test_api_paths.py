@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from starlette.responses import Response
 
 from server.core.errors import Invalid, SyncError
-from server.sources.api import json_path
-from server.sources.api.json_text import JsonRefused
-from server.sources.api.json_values import NumberText, to_text
-from server.sources.api.mapping import ItemMapper
+from server.sources.api.item_mapper import ItemMapper
+from server.sources.api.items import json_path
+from server.sources.api.items.data_path import read_json
+from server.sources.api.items.json_page import JsonRefusedError
+from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import parse_options
-from server.sources.api.selection import read_json
 
 ITEM = (
     '{"id": 7, "name": "Ojalá", "artist": {"name": "Silvio"}, "price": 1.10, "big": 12345678901234567890.5, '
@@ -144,21 +144,21 @@ def test_a_data_path_leads_to_the_items(path, ids):
     "path", ["$.albums[*].tracks", "$.albums[*].tracks[*]", "$..tracks", "albums[9].songs", "$.x[*]"]
 )
 def test_a_data_path_that_leads_nowhere_is_never_an_empty_page(path):
-    with pytest.raises(JsonRefused) as caught:
+    with pytest.raises(JsonRefusedError) as caught:
         items(ALBUMS, path)
     assert caught.value.kind == "no_array"
 
 
 @pytest.mark.parametrize("path", ["$[*]", "$[0].a", "$..a"])
 def test_a_text_that_looks_like_json_stays_a_text(path):
-    with pytest.raises(JsonRefused) as caught:
+    with pytest.raises(JsonRefusedError) as caught:
         items('"[{\\"a\\": []}]"', path)
     assert caught.value.kind == "no_array"
 
 
 @pytest.mark.parametrize("path", ["$.n", "albums[0]", "$.albums[0]"])
 def test_a_data_path_to_one_place_must_lead_to_an_array(path):
-    with pytest.raises(JsonRefused, match="not to an array"):
+    with pytest.raises(JsonRefusedError, match="not to an array"):
         items(ALBUMS, path)
 
 
@@ -174,7 +174,7 @@ def test_a_data_path_to_one_place_must_lead_to_an_array(path):
     ],
 )
 def test_what_is_not_exact_is_refused_on_these_paths_too(path, body, kind):
-    with pytest.raises(JsonRefused) as caught:
+    with pytest.raises(JsonRefusedError) as caught:
         items(body, path)
     assert caught.value.kind == kind
 
@@ -186,11 +186,11 @@ def test_items_of_a_json_path_keep_their_digits():
 
 def test_a_json_path_that_finds_too_much_is_refused(monkeypatch):
     monkeypatch.setattr(json_path, "NODES_MAX", 100)
-    with pytest.raises(JsonRefused) as caught:
+    with pytest.raises(JsonRefusedError) as caught:
         items({"a": [[0] * 101]}, "$.a[0][*]")
     assert caught.value.kind == "too_large"
     monkeypatch.setattr(json_path, "VALUES_MAX", 50)
-    with pytest.raises(JsonRefused, match="too many for a JSONPath"):
+    with pytest.raises(JsonRefusedError, match="too many for a JSONPath"):
         items({"a": [[0] * 101]}, "$.a[*]")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from server.core.config import Settings
-from server.sources.base import Reject, SourceBatch, SourceContext, SourceInfo
+from server.sources.contract import Reject, SourceBatch, SourceContext, SourceInfo
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.reader import open_csv
 

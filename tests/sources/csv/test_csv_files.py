@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.core.errors import Invalid, Retryable, SyncError
-from server.sources.csv import files
+from server.sources.storage import files
 from tests.sources.csv.reading import StillClock, context_for, read_path, rows_of
 
 SECRET = b"secret,word\nhidden,treasure\n"

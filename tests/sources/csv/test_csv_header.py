@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.core.errors import Invalid
-from server.sources.csv.names import match_column, match_columns, unique_names
+from server.sources.csv.column_names import match_column, match_columns, unique_names
 from tests.sources.csv.reading import read_bytes
 
 BODY = b"".join(b"%d,a,b\n" % number for number in range(10))

@@ -6,6 +6,7 @@ Exit codes: see exits.py. `trigger` and `test` are in trigger.py.
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Annotated
 
 import typer
@@ -29,6 +30,12 @@ RunId = Annotated[int, typer.Argument(metavar="RUN_ID", min=0, max=2**63 - 1, he
 Limit = Annotated[int, typer.Option(min=1, max=1000, help="Lines at the most.")]
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"techaura-sync {version('techaura-sync-client')}")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     context: typer.Context,
@@ -36,6 +43,9 @@ def _options(
         str, typer.Option(envvar="TECHAURA_SYNC_TARGET", metavar="HOST:PORT", help="The gRPC service.")
     ] = "127.0.0.1:50051",
     json: Annotated[bool, typer.Option("--json", help="One JSON value a line instead of text for people.")] = False,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
 ) -> None:
     # What is piped on has no edge at which a table must be cut.
     width = None if sys.stdout.isatty() else _PIPED_WIDTH

@@ -1,0 +1,103 @@
+"""The end of a run in mirror mode: rows that the source has no more are switched off, if the guards allow it.
+
+A wrong file must not empty a shop. So nothing is switched off when
+
+    the source had no row at all        the run fails, unless the request says mirrorAllowEmpty
+    too many rows are gone              the run fails, above mirrorGoneRatioMax of the rows that were active
+    some record was rejected            a notice says so: a row that could not be read is not a row that is gone
+
+The rows that the source has are written by then, and stay.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from db.engine import Database
+from db.loaders.mirror import count_gone, deactivate_gone, forget_seen
+from db.loaders.refusals import Refusal
+from db.records import ErrorRow, Lease, LoadSpec
+from db.repositories import runs
+from db.repositories.batches import read_totals
+from db.repositories.errors import insert_errors
+from db.repositories.leases import lock_run_shared
+from server.core.errors import Fatal, LeaseLost
+from server.sources.write_options import WriteOptions
+
+_RULES_NAMED_MAX: Final = 3
+# Rows that stay switched on, as errors of the run; the notice counts all.
+_ERRORS_MAX: Final = 1000
+
+
+async def finish_mirror(
+    database: Database, lease: Lease, restart_no: int, spec: LoadSpec, options: WriteOptions
+) -> None:
+    """Switch off what is gone, in one transaction, and note how many rows that were.
+
+    Raises:
+        Fatal: MIRROR_GUARD; nothing was switched off.
+        LeaseLost: another worker owns the run; nothing was switched off.
+    """
+    async with database.write() as connection:
+        ledger = (await read_totals(connection, lease.run_id)).ledger
+        found = await count_gone(connection, spec, lease.run_id, restart_no)
+        if found.gone and ledger.rejected:
+            notice = (
+                f"{found.gone} rows of the table were not seen in the source, and {ledger.rejected} records of the source "
+                "were rejected; because one may be the other, nothing was switched off"
+            )
+            await runs.add_notices(connection, lease.run_id, (notice,))
+        elif found.gone:
+            _guard(found.active, found.gone, ledger.read, options)
+            done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
+            await runs.record_deactivated(connection, lease.run_id, done.count)
+            if done.refused:
+                refusals = list(done.refused.items())[:_ERRORS_MAX]
+                rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
+                notice = (
+                    f"{len(done.refused)} rows that the source has no more are still switched on, because the table refused "
+                    f"to switch them off ({'; '.join(rules)})"
+                )
+                await runs.add_notices(connection, lease.run_id, (notice,))
+                await insert_errors(connection, lease.run_id, restart_no, [_still_on(each) for each in refusals])
+                await runs.forget_reading(connection, lease.run_id)
+        if not await lock_run_shared(connection, lease):
+            raise LeaseLost(lease.run_id)
+
+
+async def forget_ended(database: Database) -> None:
+    """Remove what ended mirrors had noted as seen. Only once a run has ended: until then it may have to look again."""
+    more = True
+    while more:
+        async with database.write() as connection:
+            more = await forget_seen(connection)
+
+
+def _still_on(refused: tuple[int, Refusal]) -> ErrorRow:
+    """A row of the table, not of the source, that could not be switched off."""
+    target_id, refusal = refused
+    return ErrorRow(
+        error_type="validation",
+        error_code=refusal.kind,
+        message=f"row {target_id} of the table is gone from the source and still switched on: {refusal.text}",
+        retryable=False,
+    )
+
+
+def _guard(active: int, gone: int, read: int, options: WriteOptions) -> None:
+    if read == 0:
+        if not options.mirror_allow_empty:
+            raise Fatal(
+                "MIRROR_GUARD",
+                f"the source has no row, and a mirror of it would switch off all {gone} rows of the table; nothing was "
+                "switched off. If that is what you want, sync with options.mirrorAllowEmpty true",
+                category="validation",
+            )
+    elif gone > options.mirror_gone_ratio_max * active:
+        raise Fatal(
+            "MIRROR_GUARD",
+            f"{gone} of {active} active rows are gone from the source, more than options.mirrorGoneRatioMax "
+            f"({options.mirror_gone_ratio_max:g}) allows; nothing was switched off, the rows that the source has are written. "
+            "Look at the source, or sync again with a higher options.mirrorGoneRatioMax",
+            category="validation",
+        )

@@ -1,0 +1,54 @@
+"""Brings what callers ask of running runs to this replica, whichever replica they asked: cancel and pause.
+
+One query a look, for all runs that this replica executes; none while it executes nothing. A database that does not
+answer is asked again at the next look; the heartbeat finds out whether the leases still hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from db.engine import Database
+from db.repositories.leases import stop_requests
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.waits import Wait
+from server.execution.periodic import repeated
+from server.execution.stop_signal import RunSignals
+
+
+class ControlWatch:
+    """Looks for orders every control interval.
+
+    Args:
+        running: answers the signals of the runs that this replica executes, by id.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, running: Callable[[], Mapping[int, RunSignals]]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._running = running
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        await repeated(
+            self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), Wait(self._clock, "control")
+        )
+
+    async def look(self) -> None:
+        """Pass on what is asked.
+
+        Raises:
+            DatabaseError
+        """
+        running = self._running()
+        if not running:
+            return
+        async with self._database.read() as connection:
+            found = await stop_requests(connection, list(running))
+        for run_id, (cancel, pause) in found.items():
+            if cancel or pause:
+                running[run_id].stop("cancel" if cancel else "pause")

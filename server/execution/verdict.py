@@ -1,0 +1,142 @@
+"""The verdict on a run that is over for this worker: a pure function of what ended it and of what stands in its row."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from db.errors import DatabaseError, TransientDatabaseError
+from db.records import ErrorRow, Ledger, RunFailure
+from server.core.config import Settings
+from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
+from server.core.file_errors import file_error
+from server.core.reasons import REASONS, next_step_for
+from server.execution.stop_signal import RunStopped
+from server.sources.throttle.circuit import HostPausedError
+
+
+class Ending(StrEnum):
+    """How a run ends for its worker."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    # Pending again, with its checkpoint: it goes on when a caller says so, at once elsewhere, or after a while.
+    PAUSED = "paused"
+    RELEASED = "released"
+    POSTPONED = "postponed"
+    # Another worker owns it by now: nothing is stored.
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is stored of a run's end.
+
+    Args:
+        failure: of a failed run, as its row tells it.
+        error: of a failed run, as the list of its errors tells it.
+        notices: added to the run's.
+        delay_ms: of a postponed run: nobody claims it before that.
+        starts_over: a retry reads the source from its start.
+    """
+
+    ending: Ending
+    failure: RunFailure | None = None
+    error: ErrorRow | None = None
+    notices: tuple[str, ...] = ()
+    delay_ms: int = 0
+    starts_over: bool = False
+
+
+def verdict_on(
+    error: BaseException | None, *, is_cancelled: bool, ledger: Ledger, retry_count: int, settings: Settings
+) -> Verdict:
+    """How a run ends.
+
+    Args:
+        error: what ended it, or None when the source was read to its end.
+        is_cancelled: whether a caller was told that it is cancelled.
+        ledger: its counts.
+        retry_count: how often it was retried at night.
+    """
+    if error is None:
+        error = _ledger_fault(ledger, settings)
+    elif is_cancelled:
+        # It came after whatever else stopped the run, and the caller was told that it counts.
+        return Verdict(Ending.CANCELLED)
+    match error:
+        case None:
+            return Verdict(Ending.COMPLETED)
+        case RunStopped():
+            stopped = {"release": Ending.RELEASED, "pause": Ending.PAUSED, "lease_lost": Ending.LOST}
+            return Verdict(stopped.get(error.reason, Ending.CANCELLED))
+        case HostPausedError():
+            # No failure of this run, and none of its retries: it waits for its host, which others have asked too often.
+            delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
+            return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)
+    return _failed(failure_of(error), retry_count, settings)
+
+
+def _failed(failure: RunFailure, retry_count: int, settings: Settings) -> Verdict:
+    error = ErrorRow(failure.category, failure.reason, failure.message, failure.retryable)
+    notices: tuple[str, ...] = ()
+    if failure.retryable and retry_count >= settings.retry_count_max > 0:
+        failure = _given_up(failure, retry_count)
+        notices = (f"given up after {retry_count} nightly retries",)
+    # What was read belongs to a source that is no more; a retry must not go on in the middle of the new one.
+    return Verdict(Ending.FAILED, failure, error, notices, starts_over=failure.reason == "SOURCE_CHANGED")
+
+
+def failure_of(error: BaseException) -> RunFailure:
+    """The verdict on a run that ended with this error; the text is fit for the caller."""
+    if isinstance(error, OSError):
+        error = file_error(error)
+    if isinstance(error, SyncError):
+        # The contract's rule: what is wrong with the request or the data stays wrong, everything else may pass.
+        retryable = error.category not in NOT_RETRYABLE_CATEGORIES
+        return RunFailure(error.reason, error.category, error.message, retryable, error.next_step)
+    if isinstance(error, DatabaseError):
+        return _database_failure(error)
+    return RunFailure(
+        "INTERNAL",
+        "system",
+        f"a fault of the service ({type(error).__name__}); its log has the cause",
+        retryable=True,
+        next_step=next_step_for("INTERNAL"),
+    )
+
+
+def _database_failure(error: DatabaseError) -> RunFailure:
+    """Only what time can mend is retried at night: a lock, a restart, a full disk; no missing privilege."""
+    next_step = error.next_step or next_step_for(error.reason)
+    if isinstance(error, TransientDatabaseError):
+        message = f"{error.message}. What was committed stays; the run goes on from there when it is retried"
+        return RunFailure(error.reason, "system", message, retryable=True, next_step=next_step)
+    reason = REASONS[error.reason]
+    return RunFailure(error.reason, reason.category, error.message, reason.retryable, next_step)
+
+
+def _given_up(failure: RunFailure, retry_count: int) -> RunFailure:
+    """The verdict on a run that was retried as often as it may be."""
+    return replace(
+        failure,
+        retryable=False,
+        message=f"{failure.message}. Given up after {retry_count} nightly retries",
+        next_step=f"{failure.next_step}; then trigger the source again, since no retry follows",
+    )
+
+
+def _ledger_fault(ledger: Ledger, settings: Settings) -> Fatal | None:
+    """What is wrong with the counts of a run whose source was read to its end."""
+    if not ledger.balanced:
+        return Fatal("LEDGER_MISMATCH", f"the counts of the run do not add up: {ledger}", category="system")
+    if ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max:
+        return Fatal(
+            "ERROR_BUDGET_EXCEEDED",
+            f"{ledger.rejected} of {ledger.read} rows were rejected; TECHAURA_SYNC_ERROR_RATIO_MAX allows a share of "
+            f"{settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max}. The good rows "
+            "are written; mend the rows that the run's errors list, or allow more, and sync again",
+            category="validation",
+        )
+    return None

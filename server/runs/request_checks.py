@@ -1,0 +1,33 @@
+"""What is checked of every request that names a source, before anything is read or stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from server.core.errors import Invalid
+from server.execution.planning import find_target
+from server.sources.registry import source_type
+from server.sources.source_type import Source
+
+IDENTIFIER_CHARS_MAX: Final = 255
+
+
+def checked_source(source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> tuple[str, Source]:
+    """The source type's name and the source of a request.
+
+    Raises:
+        Invalid: INVALID_REQUEST, UNKNOWN_SOURCE_TYPE, INVALID_OPTION or INVALID_MAPPING.
+    """
+    if not source_type_name or not source_identifier:
+        raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+    kind = source_type(source_type_name)
+    if len(source_identifier) > IDENTIFIER_CHARS_MAX:
+        raise Invalid(
+            "INVALID_REQUEST",
+            f"sourceIdentifier has more than {IDENTIFIER_CHARS_MAX} characters",
+            field="sourceIdentifier",
+        )
+    source = kind.load(source_identifier, options, True)
+    find_target(source.mapping.target)
+    return kind.name, source

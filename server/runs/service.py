@@ -1,0 +1,271 @@
+"""What callers may do with runs: start, look, list, cancel, pause, wake."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any, Final
+
+from db.engine import Database
+from db.records import LIVE_STATUSES, PENDING, TERMINAL_STATUSES, ErrorRow, Run
+from db.repositories import runs
+from db.repositories.errors import list_errors
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.errors import Conflict, Invalid, NotFound, Retryable
+from server.core.secret_box import SecretBox
+from server.core.waits import RunWaits
+from server.events import ProgressHub
+from server.execution.source_keys import SourceKeys
+from server.execution.stop_signal import StopReason
+from server.runs.triggers import RunRequest, Triggers
+from server.sources.registry import source_type
+from server.sources.source_type import Source
+
+RUN_ID_MAX: Final = 2**32 - 1  # sync_runs.id is INT UNSIGNED
+RECENT_ERRORS: Final = 10
+PENDING_IDS_MAX: Final = 10_000
+_STATS: Final = 0  # the subject under which the hub shares counts; run ids begin at 1
+
+
+class Runs:
+    """The runs of one database.
+
+    Args:
+        box: seals secrets before options are stored.
+        keys: tells which runs are of one source.
+        wake: makes the worker look for pending runs.
+        stop_here: stops a run that this replica executes.
+        waits: what the runs that this replica executes wait for.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        box: SecretBox,
+        keys: SourceKeys,
+        wake: Callable[[], None],
+        stop_here: Callable[[int, StopReason], None],
+        waits: RunWaits,
+    ) -> None:
+        self._database = database
+        self._box = box
+        self._wake = wake
+        self._stop_here = stop_here
+        self._waits = waits
+        self._triggers = Triggers(database, settings, clock, box, keys)
+        intervals = {
+            "progress_interval_seconds": settings.progress_interval_seconds,
+            "follow_interval_seconds": settings.follow_interval_seconds,
+        }
+        self._runs_hub: ProgressHub[Run] = ProgressHub(self.get, clock, **intervals)
+        self._stats_hub: ProgressHub[dict[str, int]] = ProgressHub(self._count, clock, **intervals)
+
+    async def trigger(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> int:
+        """Check a request, store it as a pending run or find the live run that does the same; answer its id.
+
+        Raises:
+            Invalid: the request is wrong; nothing is stored.
+            DatabaseError
+        """
+        return await self.start(await self._triggers.checked(source_type_name, source_identifier, options))
+
+    async def start(self, request: RunRequest) -> int:
+        """Store a checked request as a pending run, or find the live run that does the same; answer its id.
+
+        Raises:
+            DatabaseError
+        """
+        run_id = await self._triggers.store(request)
+        self.changed(run_id)
+        self._wake()
+        return run_id
+
+    async def load_source(self, run: Run) -> Source:
+        """The source of a stored run. Secrets that the bot stored in clear are sealed in place first.
+
+        Raises:
+            Invalid: the row is wrong; the run ends as failed, not retryable.
+        """
+        kind = source_type(run.source_type)
+        options = run.options if run.options is not None else {}
+        if not isinstance(options, Mapping):
+            raise Invalid("INVALID_OPTION", "sync_metadata is no JSON object", field="options")
+        sealed = self._box.seal(options, kind.secret_places())
+        if sealed != options:
+            async with self._database.write() as connection:
+                await runs.replace_options(connection, run.id, sealed)
+        return kind.load(run.source_identifier, sealed, False)
+
+    async def get(self, run_id: int) -> Run:
+        """The run, with live counts.
+
+        Raises:
+            NotFound
+        """
+        if 0 < run_id <= RUN_ID_MAX:
+            async with self._database.read() as connection:
+                run = await runs.get_run(connection, run_id)
+            if run is not None:
+                waiting = self._waits.text(run_id, is_pending=run.status == PENDING and not run.paused)
+                return replace(run, notices=(*run.notices, f"waiting: {waiting}")) if waiting else run
+        raise NotFound("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
+
+    async def watch(self, run_id: int, after_sequence: int = 0) -> AsyncGenerator[Run]:
+        """The run now and at each later change (latest wins), until it has ended. The last value is terminal.
+
+        Raises:
+            NotFound, DatabaseError
+        """
+        notices: tuple[str, ...] | None = None
+        async with aclosing(self._runs_hub.watch(run_id)) as values:
+            async for run in values:
+                terminal = run.status in TERMINAL_STATUSES
+                # What a run waits for is told at once, though nothing of the run itself has changed.
+                news = notices is not None and run.notices != notices
+                notices = run.notices
+                if run.sequence > after_sequence or terminal or news:
+                    after_sequence = run.sequence
+                    yield run
+                if terminal:
+                    return
+
+    async def recent_errors(self, run_id: int) -> list[ErrorRow]:
+        """At most RECENT_ERRORS errors of a run, newest first."""
+        async with self._database.read() as connection:
+            return await list_errors(connection, run_id, limit=RECENT_ERRORS)
+
+    async def errors(self, run_id: int, before_id: int | None, limit: int) -> list[ErrorRow]:
+        """A page of errors of a run, newest first.
+
+        Raises:
+            NotFound
+        """
+        await self.get(run_id)
+        async with self._database.read() as connection:
+            return await list_errors(connection, run_id, before_id=before_id, limit=limit)
+
+    async def page(self, before_id: int | None, limit: int, status: str, source_type_name: str) -> list[Run]:
+        """A page of runs, newest first."""
+        async with self._database.read() as connection:
+            return await runs.list_runs(
+                connection, before_id=before_id, limit=limit, status=status, source_type=source_type_name
+            )
+
+    async def stats(self) -> dict[str, int]:
+        """Runs by status."""
+        return await self._count(_STATS)
+
+    async def watch_stats(self) -> AsyncGenerator[dict[str, int]]:
+        """Runs by status, now and at each change."""
+        seen: dict[str, int] | None = None
+        async with aclosing(self._stats_hub.watch(_STATS)) as values:
+            async for counts in values:
+                if counts != seen:
+                    seen = counts
+                    yield counts
+
+    async def resume(self) -> list[int]:
+        """Wake the worker; answer the ids of the runs that are pending."""
+        async with self._database.write() as connection:
+            await runs.make_due(connection)
+            ids = await runs.pending_ids(connection, PENDING_IDS_MAX)
+        self._wake()
+        return ids
+
+    async def waiting_among(self, run_ids: list[int]) -> tuple[int, int]:
+        """Of those runs, how many are pending and how many in progress."""
+        async with self._database.read() as connection:
+            counts = await runs.count_among(connection, run_ids)
+        return counts.get("pending", 0), counts.get("in_progress", 0)
+
+    async def watch_waiting(self, run_ids: list[int]) -> AsyncGenerator[tuple[int, int]]:
+        """`waiting_among` at each change of any run, until none of them waits or runs."""
+        seen: tuple[int, int] | None = None
+        async with aclosing(self._stats_hub.watch(_STATS)) as values:
+            async for _counts in values:
+                waiting = await self.waiting_among(run_ids)
+                if waiting != seen:
+                    seen = waiting
+                    yield waiting
+                if waiting == (0, 0):
+                    return
+
+    async def cancel(self, run_id: int) -> Run:
+        """Ask a run to stop; answer it as it stands.
+
+        Raises:
+            NotFound
+            Conflict: it has ended already.
+        """
+        await self.get(run_id)
+        async with self._database.write() as connection:
+            status = await runs.request_cancel(connection, run_id)
+        if status is not None and status not in LIVE_STATUSES:
+            raise _ended(run_id, status)
+        if status != PENDING:
+            self._stop_here(run_id, "cancel")
+        # A run that waited behind this one may be free now.
+        self._wake()
+        self.changed(run_id)
+        return await self.get(run_id)
+
+    async def pause(self, run_id: int) -> Run:
+        """Hold a run until it is continued; answer it as it stands. Its committed batches stay.
+
+        Raises:
+            NotFound
+            Conflict: it has ended already.
+        """
+        return await self._set_paused(run_id, True)
+
+    async def go_on(self, run_id: int) -> Run:
+        """Let a paused run go on; answer it as it stands. One that is not paused stays as it is.
+
+        Raises:
+            NotFound
+            Conflict: it has ended already.
+        """
+        return await self._set_paused(run_id, False)
+
+    async def _set_paused(self, run_id: int, paused: bool) -> Run:
+        await self.get(run_id)
+        async with self._database.write() as connection:
+            before = await runs.set_paused(connection, run_id, paused)
+        if before is not None and before[0] not in LIVE_STATUSES:
+            raise _ended(run_id, before[0])
+        if paused:
+            self._stop_here(run_id, "pause")
+        else:
+            self._wake()
+        self.changed(run_id)
+        return await self.get(run_id)
+
+    async def end_watches(self) -> None:
+        """Give every stream the last that there is to say, and end it: the service stops."""
+        stopping = Retryable(
+            "SHUTTING_DOWN", "the service is stopping; the run goes on when it is back", category="system"
+        )
+        await self._runs_hub.close(stopping)
+        await self._stats_hub.close(stopping)
+
+    def changed(self, run_id: int) -> None:
+        """A run changed here: those who watch it look now."""
+        self._runs_hub.notify(run_id)
+        self._stats_hub.notify(_STATS)
+
+    async def _count(self, _subject: int) -> dict[str, int]:
+        async with self._database.read() as connection:
+            return await runs.count_by_status(connection)
+
+
+def _ended(run_id: int, status: str) -> Conflict:
+    if status not in TERMINAL_STATUSES:
+        text = (
+            f"run {run_id} has the status {status[:50]!r}, which another program gave it and this service does not know"
+        )
+        return Conflict("RUN_ENDED", text, field="syncRunId")
+    return Conflict("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")

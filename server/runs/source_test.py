@@ -1,0 +1,156 @@
+"""Tries a source out without a run: connects, reads its beginning, maps a few rows. Writes nothing.
+
+What is wrong is raised as a run would fail with it; the requests of a test are never repeated, and the whole of it has
+one time limit. Samples and rows are cut to size and hold no secret of the request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.errors import Retryable
+from server.core.secret_box import SecretValue
+from server.execution.planning import plan_for
+from server.runs.request_checks import checked_source
+from server.sources.contract import Reject, SourceBatch, SourceContext, SourceMemory
+from server.sources.source_type import Reveal
+from server.sources.throttle.host_pace import HostPaces
+
+ROWS_MAX: Final = 5
+_HEAD_BYTES: Final = 256 * 1024
+_HEAD_ROWS: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a test of a source found.
+
+    Args:
+        item_count: records that were read, rejected ones included.
+        is_whole: whether the source ends there.
+        fields: names of the fields that the records have.
+        samples: the first records, each as JSON.
+        detected: what was found out rather than told.
+        rows: target columns and their text, for the first records that can be loaded.
+        rejects: of the first records, those that a run would reject.
+        notices: what a person should know.
+    """
+
+    item_count: int
+    is_whole: bool
+    fields: tuple[str, ...]
+    samples: tuple[str, ...]
+    detected: Mapping[str, str]
+    rows: tuple[Mapping[str, str], ...]
+    rejects: tuple[Reject, ...]
+    notices: tuple[str, ...]
+
+
+class Previews:
+    """Tests sources.
+
+    Args:
+        reveal: opens a secret.
+        memory, paces: those of runs; a refresh token that a test renews must not be lost.
+    """
+
+    def __init__(
+        self, settings: Settings, clock: Clock, reveal: Reveal, memory: SourceMemory, paces: HostPaces
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._memory = memory
+        self._paces = paces
+        self._reveal = reveal
+        self._free = asyncio.Semaphore(settings.source_tests_concurrent_max)
+
+    async def test(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> Preview:
+        """Look at a source.
+
+        Raises:
+            Invalid: the request is wrong, or the source is not what it should be.
+            Retryable, Fatal: it cannot be read, as a run would say it.
+        """
+        seconds = self._settings.source_test_seconds_max
+        try:
+            async with asyncio.timeout(seconds), self._free:
+                return await self._test(source_type_name, source_identifier, options)
+        except TimeoutError as error:
+            raise Retryable(
+                "SOURCE_UNAVAILABLE",
+                f"the source was not read within {seconds:g} seconds (TECHAURA_SYNC_SOURCE_TEST_SECONDS_MAX)",
+            ) from error
+
+    async def _test(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> Preview:
+        kind, source = checked_source(source_type_name, source_identifier, options)
+        secrets: list[str] = []
+
+        def reveal(secret: SecretValue) -> str:
+            secrets.append(self._reveal(secret))
+            return secrets[-1]
+
+        # Loaded late, as for runs: a start should not pay for it.
+        from server.sources.api.items.json_values import to_text
+        from server.sources.redaction import shown_text, without_secrets
+
+        context = SourceContext(
+            _for_a_look(self._settings),
+            self._clock,
+            memory=self._memory,
+            paces=self._paces,
+            secret_seen=secrets.append,
+        )
+        preview = await source.preview(context, reveal, ROWS_MAX)
+        plan = plan_for(source.mapping, preview.columns, source_type=kind, source_identifier=source_identifier)
+        rows: tuple[Mapping[str, str], ...] = ()
+        rejects: tuple[Reject, ...] = ()
+        count = 0
+        if preview.batch is not None:
+            from server.pipeline.prepare import prepare
+
+            count = preview.batch.frame.height + len(preview.batch.rejects)
+            prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
+            names = [name for name in prepared.rows.columns if name in plan.target.by_name or name in plan.constants]
+            rows = tuple(
+                {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
+                for row in prepared.rows.select(names).to_dicts()
+            )
+            rejects = tuple(replace(one, raw=shown_text(one.raw, secrets)) for one in prepared.rejects[:ROWS_MAX])
+        return Preview(
+            item_count=count,
+            is_whole=preview.is_whole,
+            fields=tuple(without_secrets(name, secrets) for name in preview.fields),
+            samples=tuple(shown_text(to_text(sample), secrets) for sample in preview.samples),
+            detected=preview.detected,
+            rows=rows,
+            rejects=rejects,
+            notices=preview.notices,
+        )
+
+
+def _for_a_look(settings: Settings) -> Settings:
+    """Settings under which the beginning of a source is read once and quickly."""
+    return settings.model_copy(
+        update={
+            "http_retry_attempts_max": 1,
+            "http_timeout_seconds": min(settings.http_timeout_seconds, settings.source_test_seconds_max),
+            "csv_block_bytes": min(settings.csv_block_bytes, _HEAD_BYTES),
+            "batch_rows_max": min(settings.batch_rows_max, _HEAD_ROWS),
+        }
+    )
+
+
+def _first(batch: SourceBatch) -> SourceBatch:
+    return replace(
+        batch,
+        frame=batch.frame.head(ROWS_MAX),
+        lines=batch.lines.head(ROWS_MAX),
+        record_nos=batch.record_nos.head(ROWS_MAX),
+        byte_offsets=batch.byte_offsets.head(ROWS_MAX),
+        rejects=batch.rejects[:ROWS_MAX],
+    )

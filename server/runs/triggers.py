@@ -1,0 +1,174 @@
+"""From a request to a run: everything is checked before anything is written, and one source has one live run.
+
+A request for what a live run of the source already does (same options) is answered with that run. A request with other
+options is stored behind it; `leases.claim` passes it over until the earlier run has ended. Both are decided under the
+lock of the source, so that requests that come at once, on whichever replicas, end in one run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.engine import Database
+from db.errors import TransientDatabaseError
+from db.records import PENDING, Schedule
+from db.repositories import runs
+from db.repositories.sources import is_busy, last_live_before, live_runs, lock_source
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.retry import Retries, RetryPolicy
+from server.core.secret_box import SecretBox
+from server.execution.planning import plan_for
+from server.execution.source_keys import SourceKeys
+from server.runs.request_checks import checked_source
+from server.sources.contract import SourceContext
+from server.sources.registry import source_type
+from server.sources.source_type import Source
+
+# A deadlock or a refused COMMIT is over at once; a database that is away is the caller's to try again.
+_STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """A checked request.
+
+    Args:
+        options: with their secrets sealed.
+        source_key, options_digest: see execution/source_keys.py.
+        schedule_id: the schedule that asks, or None for a caller.
+    """
+
+    source_type: str
+    source_identifier: str
+    options: Mapping[str, Any]
+    source_key: str
+    options_digest: str
+    schedule_id: int | None = None
+
+
+class Triggers:
+    """Checks requests and stores them as runs.
+
+    Args:
+        box: seals secrets before options are stored.
+        keys: tells which runs are of one source.
+    """
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock, box: SecretBox, keys: SourceKeys) -> None:
+        self._database = database
+        self._context = SourceContext(settings, clock)
+        self._clock = clock
+        self._box = box
+        self._keys = keys
+
+    async def checked(
+        self, source_type_name: str, source_identifier: str, options: Mapping[str, Any], *, look: bool = True
+    ) -> RunRequest:
+        """Check a request.
+
+        Args:
+            look: also look at the source itself: whether it is there and has the columns that are mapped.
+
+        Raises:
+            Invalid
+        """
+        name, source = checked_source(source_type_name, source_identifier, options)
+        kind = source_type(name)
+        if look:
+            await self._look(kind.name, source_identifier, source)
+        return RunRequest(
+            source_type=kind.name,
+            source_identifier=source_identifier,
+            options=self._box.seal(options, kind.secret_places()),
+            source_key=await asyncio.to_thread(self._keys.source_key, kind.name, source_identifier),
+            options_digest=self._keys.options_digest(options),
+        )
+
+    async def _look(self, source_type_name: str, source_identifier: str, source: Source) -> None:
+        columns = await source.check(self._context)
+        if columns is not None:
+            plan_for(source.mapping, columns, source_type=source_type_name, source_identifier=source_identifier)
+
+    async def store(self, request: RunRequest) -> int:
+        """Store a request as a pending run, or find the live run that does the same; answer its id.
+
+        Raises:
+            DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
+        """
+        await self._keys.assign_missing_keys(self._database)
+        retries = Retries(_STORING, self._clock)
+        while True:
+            try:
+                async with self._database.write() as connection:
+                    await lock_source(connection, request.source_key)
+                    live = await live_runs(connection, request.source_key, request.options_digest)
+                    if not live:
+                        run_id = await insert(connection, request)
+                        await _say_what_it_waits_for(connection, request.source_key, run_id)
+                        return run_id
+                    # A nightly retry that still waits for its moment: somebody wants it now.
+                    await runs.make_due(connection, live[0][0])
+                    return live[0][0]
+            except TransientDatabaseError:
+                if not await retries.wait():
+                    raise
+
+
+async def _say_what_it_waits_for(connection: AsyncConnection, source_key: str, run_id: int) -> None:
+    before = await last_live_before(connection, source_key, run_id)
+    if before is not None:
+        await runs.add_notices(connection, run_id, (f"waits until run {before} of the same source has ended",))
+
+
+async def schedule_request(schedule: Schedule, keys: SourceKeys) -> RunRequest:
+    """What a schedule asks for."""
+    return RunRequest(
+        source_type=schedule.source_type,
+        source_identifier=schedule.source_identifier,
+        options=schedule.options,
+        # Looked up each time: a link may lead elsewhere by now.
+        source_key=await asyncio.to_thread(keys.source_key, schedule.source_type, schedule.source_identifier),
+        options_digest=schedule.options_digest,
+        schedule_id=schedule.id,
+    )
+
+
+async def insert(connection: AsyncConnection, request: RunRequest) -> int:
+    """Store a pending run; answer its id."""
+    return await runs.insert_run(
+        connection,
+        source_type=request.source_type,
+        source_identifier=request.source_identifier,
+        options=request.options,
+        source_key=request.source_key,
+        options_digest=request.options_digest,
+        schedule_id=request.schedule_id,
+    )
+
+
+async def insert_for_schedule(
+    connection: AsyncConnection, request: RunRequest, *, queues: bool
+) -> tuple[str, int | None]:
+    """What a fire of a schedule starts, in the fire's own transaction: `started` or `queued` with a run, or `skipped`.
+
+    Args:
+        queues: whether a run is stored behind a live one of the source; one that waits there with the same options
+            already is enough.
+    """
+    await lock_source(connection, request.source_key)
+    if not await is_busy(connection, request.source_key):
+        return "started", await insert(connection, request)
+    if not queues:
+        return "skipped", None
+    waiting = [
+        run_id
+        for run_id, status in await live_runs(connection, request.source_key, request.options_digest)
+        if status == PENDING
+    ]
+    return "queued", waiting[0] if waiting else await insert(connection, request)

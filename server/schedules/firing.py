@@ -1,0 +1,108 @@
+"""Fires recurring syncs, with the guarantees of the nightly retry.
+
+Once per local wall time, whichever replica is first and however the clock is set; a missed fire is caught up once, within
+the schedule's window; what a fire starts is committed with its row. A schedule that is changed or removed while it is
+about to fire does not: the fire holds its row and looks at its revision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from db.engine import Database
+from db.records import Schedule
+from db.repositories.fires import try_fire
+from db.repositories.schedules import enabled_schedules, hold_for_fire, record_fire
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.cron import cron_problem, is_missed, last_fire, time_zone_problem
+from server.core.waits import Wait
+from server.execution.periodic import repeated
+from server.execution.source_keys import SourceKeys
+from server.runs.triggers import insert_for_schedule, schedule_request
+
+log = structlog.get_logger()
+
+QUEUE: Final = "queue"
+
+
+class RecurringSyncs:
+    """Fires the schedules of one database.
+
+    Args:
+        keys: tells which runs are of one source.
+        wake: called after a run was stored.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, keys: SourceKeys, wake: Callable[[], None]
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._keys = keys
+        self._wake = wake
+        # By schedule: the revision and the fire that need no further look.
+        self._settled: dict[int, tuple[int, str]] = {}
+
+    async def run(self) -> None:
+        """Fire whatever is due, until cancelled."""
+        await repeated(
+            self.fire_due,
+            lambda: self._clock.sleep(self._settings.schedule_interval_seconds),
+            Wait(self._clock, "schedule"),
+        )
+
+    async def fire_due(self) -> list[tuple[int, str, int | None]]:
+        """Fire the schedules that are due and that nobody has fired; answer schedule, outcome and run of each.
+
+        Raises:
+            DatabaseError: the fires that are not yet committed come at the next look.
+        """
+        now = self._clock.now()
+        async with self._database.read() as connection:
+            schedules = await enabled_schedules(connection, self._settings.schedules_max)
+        self._settled = {row.id: self._settled[row.id] for row in schedules if row.id in self._settled}
+        done = []
+        for schedule in schedules:
+            if problem := cron_problem(schedule.cron) or time_zone_problem(schedule.time_zone):
+                # Another replica, with other time zones, has taken it; the others must not stand still for it.
+                if self._settled.get(schedule.id) != (schedule.revision, problem):
+                    log.warning("schedule_not_usable", action="schedule", schedule_id=schedule.id, problem=problem)
+                self._settled[schedule.id] = (schedule.revision, problem)
+                continue
+            fire, instant = last_fire(schedule.cron, ZoneInfo(schedule.time_zone), now)
+            if self._settled.get(schedule.id) == (schedule.revision, fire):
+                continue
+            if _counts(schedule, instant, now):
+                outcome = await self._fire(schedule, fire)
+                done += [outcome] if outcome is not None else []
+            self._settled[schedule.id] = (schedule.revision, fire)
+        if any(run_id is not None for _schedule, _outcome, run_id in done):
+            self._wake()
+        return done
+
+    async def _fire(self, schedule: Schedule, fire: str) -> tuple[int, str, int | None] | None:
+        await self._keys.assign_missing_keys(self._database)
+        request = await schedule_request(schedule, self._keys)
+        # The zone belongs to the name: in another one the same wall time is another fire.
+        name = f"schedule-{schedule.id}/{schedule.time_zone}"
+        async with self._database.write() as connection:
+            if not await hold_for_fire(connection, schedule) or not await try_fire(connection, name, fire):
+                return None
+            outcome, run_id = await insert_for_schedule(connection, request, queues=schedule.overlap_policy == QUEUE)
+            await record_fire(connection, schedule.id, fire, outcome, run_id)
+        log.info(
+            "schedule_fired", action="schedule", schedule_id=schedule.id, fire=fire, outcome=outcome, run_id=run_id
+        )
+        return schedule.id, outcome, run_id
+
+
+def _counts(schedule: Schedule, instant: datetime, now: datetime) -> bool:
+    starts = instant.timestamp() * 1000 >= schedule.starts_at_ms
+    return starts and not is_missed(instant, now, schedule.catch_up_seconds)

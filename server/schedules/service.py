@@ -1,0 +1,218 @@
+"""What callers may do with schedules: make, look, list, change, remove, run now. Checked before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from db.engine import Database
+from db.records import Schedule
+from db.repositories import schedules
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.core.cron import cron_problem, next_fire, time_zone_problem
+from server.core.errors import Conflict, Invalid, NotFound
+from server.core.secret_box import SecretBox
+from server.execution.planning import find_target
+from server.execution.source_keys import SourceKeys
+from server.runs.service import Runs
+from server.runs.triggers import schedule_request
+from server.sources.registry import source_type
+
+OVERLAP_POLICIES: Final = ("skip", "queue")
+CATCH_UP_SECONDS_DEFAULT: Final = 3600
+CATCH_UP_SECONDS_MAX: Final = 7 * 86_400
+_ID_MAX: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleDraft:
+    """What a caller wants of a schedule; None leaves a field as it is, or at its default for a new one."""
+
+    source_type: str | None = None
+    source_identifier: str | None = None
+    options: Mapping[str, Any] | None = None
+    cron: str | None = None
+    time_zone: str | None = None
+    overlap_policy: str | None = None
+    catch_up_seconds: int | None = None
+    enabled: bool | None = None
+
+
+class Schedules:
+    """The schedules of one database.
+
+    Args:
+        box: seals secrets before options are stored.
+        keys: tells which runs are of one source.
+        runs: what a run-now is handed to.
+    """
+
+    def __init__(
+        self, database: Database, settings: Settings, clock: Clock, box: SecretBox, keys: SourceKeys, runs: Runs
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._clock = clock
+        self._box = box
+        self._keys = keys
+        self._runs = runs
+
+    async def create(self, draft: ScheduleDraft) -> Schedule:
+        """Store a schedule; its first fire is the first after now.
+
+        Raises:
+            Invalid: it is wrong. The source itself is not looked at: it may come later.
+            Conflict: SCHEDULE_LIMIT_REACHED.
+        """
+        new = Schedule(
+            id=0,
+            source_type="",
+            source_identifier="",
+            options={},
+            options_digest=self._keys.options_digest({}),
+            cron="",
+            time_zone=self._settings.time_zone,
+            overlap_policy=OVERLAP_POLICIES[0],
+            catch_up_seconds=CATCH_UP_SECONDS_DEFAULT,
+            enabled=True,
+            starts_at_ms=self._now_ms(),
+        )
+        schedule = self._changed(new, draft)
+        async with self._database.write() as connection:
+            if await schedules.count_schedules(connection) >= self._settings.schedules_max:
+                raise Conflict(
+                    "SCHEDULE_LIMIT_REACHED",
+                    f"there are {self._settings.schedules_max} schedules, the most there may be",
+                )
+            schedule_id = await schedules.insert_schedule(connection, schedule)
+        return await self.get(schedule_id)
+
+    async def get(self, schedule_id: int) -> Schedule:
+        """The schedule.
+
+        Raises:
+            NotFound
+        """
+        if 0 < schedule_id <= _ID_MAX:
+            async with self._database.read() as connection:
+                found = await schedules.get_schedule(connection, schedule_id)
+            if found is not None:
+                return found
+        raise NotFound("SCHEDULE_NOT_FOUND", "Schedule not found", field="scheduleId")
+
+    async def page(self, before_id: int | None, limit: int) -> list[Schedule]:
+        """A page of schedules, newest first."""
+        async with self._database.read() as connection:
+            return await schedules.list_schedules(connection, before_id=before_id, limit=limit)
+
+    async def update(self, schedule_id: int, draft: ScheduleDraft, revision: int | None) -> Schedule:
+        """Change a schedule; answer it. Fires that were due before the change are not caught up under new times.
+
+        Args:
+            revision: the one that the caller has read; None changes whatever stands there.
+
+        Raises:
+            NotFound, Invalid
+            Conflict: SCHEDULE_CHANGED.
+        """
+        present = await self.get(schedule_id)
+        changed = self._changed(present, draft)
+        if changed == present and revision in (None, present.revision):
+            return present
+        if _times(changed) != _times(present):
+            changed = replace(changed, starts_at_ms=self._now_ms())
+        async with self._database.write() as connection:
+            stored = revision in (None, present.revision) and await schedules.replace_schedule(connection, changed)
+        if not stored:
+            raise Conflict(
+                "SCHEDULE_CHANGED", f"schedule {schedule_id} was changed by another caller meanwhile", field="revision"
+            )
+        return await self.get(schedule_id)
+
+    async def delete(self, schedule_id: int) -> None:
+        """Remove a schedule; the runs that it started stay.
+
+        Raises:
+            NotFound
+        """
+        await self.get(schedule_id)
+        async with self._database.write() as connection:
+            await schedules.delete_schedule(connection, schedule_id)
+
+    async def run_now(self, schedule_id: int) -> int:
+        """Start what the schedule syncs, or find the live run that does; answer its id. The fires stay as they are.
+
+        Raises:
+            NotFound
+        """
+        schedule = await self.get(schedule_id)
+        return await self._runs.start(await schedule_request(schedule, self._keys))
+
+    def next_fire_at(self, schedule: Schedule) -> datetime | None:
+        """When the schedule fires next, in UTC; None while it is switched off, or cannot be used here."""
+        if not schedule.enabled or cron_problem(schedule.cron) or time_zone_problem(schedule.time_zone):
+            return None
+        return next_fire(schedule.cron, ZoneInfo(schedule.time_zone), self._clock.now())
+
+    def _changed(self, schedule: Schedule, draft: ScheduleDraft) -> Schedule:
+        given = {
+            name: getattr(draft, name)
+            for name in ScheduleDraft.__dataclass_fields__
+            if getattr(draft, name) is not None
+        }
+        changed = replace(schedule, **given)
+        _check(changed)
+        kind = source_type(changed.source_type)
+        if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
+            raise Invalid("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
+        is_elsewhere = kind.secret_origin(changed.source_identifier) != kind.secret_origin(schedule.source_identifier)
+        if is_elsewhere and schedule.source_identifier and draft.options is None and _has_secret(schedule.options):
+            raise Invalid(
+                "INVALID_REQUEST",
+                "the options hold secrets for another scheme, host or port; send options with the new sourceIdentifier",
+                field="options",
+            )
+        source = kind.load(changed.source_identifier, changed.options, draft.options is not None)
+        find_target(source.mapping.target)
+        if draft.options is None:
+            return changed
+        return replace(
+            changed,
+            options=self._box.seal(draft.options, kind.secret_places()),
+            options_digest=self._keys.options_digest(draft.options),
+        )
+
+    def _now_ms(self) -> int:
+        return round(self._clock.now().timestamp() * 1000)
+
+
+def _has_secret(value: Any) -> bool:
+    """Whether stored options hold a secret, in whatever form."""
+    if isinstance(value, Mapping):
+        return value.keys() in ({"encrypted"}, {"env"}, {"file"}) or any(map(_has_secret, value.values()))
+    return isinstance(value, list) and any(map(_has_secret, value))
+
+
+def _times(schedule: Schedule) -> tuple[str, str, bool]:
+    return schedule.cron, schedule.time_zone, schedule.enabled
+
+
+def _check(schedule: Schedule) -> None:
+    if not schedule.source_type or not schedule.source_identifier:
+        raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+    if len(schedule.source_identifier) > 255:
+        raise Invalid("INVALID_REQUEST", "sourceIdentifier has more than 255 characters", field="sourceIdentifier")
+    if problem := cron_problem(schedule.cron):
+        raise Invalid("INVALID_REQUEST", problem, field="cron")
+    if problem := time_zone_problem(schedule.time_zone):
+        raise Invalid("INVALID_REQUEST", problem, field="timeZone")
+    if schedule.overlap_policy not in OVERLAP_POLICIES:
+        raise Invalid("INVALID_REQUEST", "overlapPolicy must be skip or queue", field="overlapPolicy")
+    if not 0 <= schedule.catch_up_seconds <= CATCH_UP_SECONDS_MAX:
+        raise Invalid(
+            "INVALID_REQUEST", f"catchUpSeconds must be between 0 and {CATCH_UP_SECONDS_MAX}", field="catchUpSeconds"
+        )

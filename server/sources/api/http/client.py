@@ -1,0 +1,311 @@
+"""The HTTP client of one run: bounded, patient within limits, and telling secrets to one origin only.
+
+Each request has a limit on its whole time, on its phases, on its headers and on its body. Passing faults (timeouts,
+broken connections, 408, 425, 429, 5xx) are tried again with capped exponential backoff and full jitter; a Retry-After
+and a used-up RateLimit window are obeyed, and when they ask for more than the longest wait, the run is given back to
+the nightly retry rather than asking again too early. All runs share the pace of a host (throttle/host_pace.py) and its
+circuit (core/circuit.py). A 401 renews an OAuth token once; after that, and with any other credentials, it is an
+authentication error. Redirects are followed by hand, within the source's own origin. A failure leaves nothing behind;
+`close` lets go of the connections.
+
+Texts show scheme, host and path: the query may hold secrets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from email.message import Message
+from typing import Final
+
+import httpx
+
+from server.core.errors import Fatal, Retryable
+from server.core.retry import RetryPolicy
+from server.sources.api import urls
+from server.sources.api.http.backoff import Backoff, retry_after_seconds
+from server.sources.api.http.credentials import Credentials
+from server.sources.api.http.decompress import ACCEPT_ENCODING
+from server.sources.api.http.oauth import TokenSource
+from server.sources.api.http.rate_limits import pause_seconds
+from server.sources.api.http.response_body import read_body
+from server.sources.api.http.transport import open_client, request_to
+from server.sources.contract import SourceContext
+from server.sources.throttle.circuit import HostPausedError, RateLimitedError
+
+_REDIRECTS_MAX: Final = 5
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_RETRIED: Final = frozenset({408, 425, 429})
+_RETRY_WAIT_BASE_SECONDS: Final = 0.5
+_USER_AGENT: Final = "techaura-sync/0.1"
+
+
+class PageMissingError(Fatal):
+    """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
+
+
+class _Unauthorized(Fatal):
+    """The source answered 401."""
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """What asks for a page.
+
+    Args:
+        content: JSON that is sent as the body; None for no body.
+        conditions: headers that let the source answer 304, unchanged.
+    """
+
+    method: str
+    url: str
+    content: bytes | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole response.
+
+    Args:
+        status: 200 to 299, or 304 where the request had conditions.
+        headers: names in lower case; values of a repeated one joined by commas.
+        body: decompressed.
+        url: where it came from, after redirects; without what is secret.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    url: str = ""
+
+    @property
+    def media_type(self) -> str:
+        """Type and subtype of the content, lower case; empty when it is not stated."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    @property
+    def charset(self) -> str | None:
+        """The charset that the content type states, or None."""
+        header = Message()
+        header["content-type"] = self.headers.get("content-type", "")
+        return header.get_content_charset()
+
+
+class ApiClient:
+    """Fetches pages of one source.
+
+    Args:
+        url: the source; its origin is the only one that is ever asked, beside the endpoint of an OAuth grant.
+        credentials: what every request carries, secrets included.
+        requests_per_second: a budget of the source's own; 0 for none.
+
+    Raises:
+        Fatal: SOURCE_FORBIDDEN, the file of authorities cannot be read.
+    """
+
+    def __init__(
+        self, url: str, credentials: Credentials, context: SourceContext, *, requests_per_second: float = 0.0
+    ) -> None:
+        # The libraries log headers, which may hold secrets, and whole URLs.
+        for name in ("httpx", "httpcore", "hpack", "h2"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self._settings = context.settings
+        self._clock = context.clock
+        self._moved = context.moved
+        self._circuits = context.circuits
+        self._origin = urls.origin(url)
+        self._host = f"{self._origin[1]}:{self._origin[2]}"
+        self._credentials = credentials
+        own = {"Host": urls.host_header(url), "User-Agent": _USER_AGENT, "Accept": "application/json, */*;q=0.5"}
+        last = {"Accept-Encoding": ACCEPT_ENCODING}
+        self._headers = _merged([own, credentials.headers, last])
+        self._body_headers = _merged([own, {"Content-Type": "application/json"}, credentials.headers, last])
+        self._http = open_client(context.settings)
+        self._tokens = TokenSource(credentials.grant, self._http, context) if credentials.grant else None
+        self._pace = context.paces.of(*self._origin[1:])
+        budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
+        self._per_second_max = min(budgets, default=0.0)
+        self._retry_policy = RetryPolicy(
+            self._settings.http_retry_attempts_max,
+            self._settings.http_retry_elapsed_seconds_max,
+            wait_base_seconds=_RETRY_WAIT_BASE_SECONDS,
+            wait_seconds_max=self._settings.http_retry_wait_seconds_max,
+        )
+
+    async def fetch(self, request: PageRequest, label: str) -> Answer:
+        """Fetch one page, however often it takes within the limits.
+
+        Args:
+            label: what is fetched, for error texts, such as `page 7`.
+
+        Raises:
+            Retryable: SOURCE_UNAVAILABLE, after the last try.
+            Fatal: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
+            PageMissingError: the source answered 404.
+        """
+        backoff = Backoff(self._retry_policy, self._clock)
+        token: str | None = None
+        refused: str | None = None
+        while True:
+            try:
+                if self._tokens is not None:
+                    token = await self._tokens.access_token(refused)
+                await self._turn(label, request.url)
+                async with self._circuits.passing(self._host, self._clock):
+                    return await self._once(request, label, token)
+            except Retryable as fault:
+                await backoff.wait_or_raise(fault)
+            except _Unauthorized:
+                if token is None or refused is not None:
+                    raise
+                refused = token
+
+    async def close(self) -> None:
+        """Close the connections. Safe to call twice."""
+        await self._http.aclose()
+
+    async def _turn(self, label: str, url: str) -> None:
+        """Wait until the host may be asked again; a wait that is too long is the retry's."""
+        wait_seconds = self._pace.held_seconds(self._clock)
+        if wait_seconds > self._settings.http_retry_wait_seconds_max:
+            raise HostPausedError(
+                "SOURCE_UNAVAILABLE",
+                f"{self._host} was not asked, since its rate limit is used up",
+                retry_after_seconds=wait_seconds,
+            )
+        await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
+
+    async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
+        source = f"{label} of {urls.shown(request.url)}"
+        try:
+            async with asyncio.timeout(self._settings.http_timeout_seconds):
+                return await self._follow(request, label, token)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise self._timed_out(error, source) from error
+        except httpx.RemoteProtocolError as error:
+            raise Retryable("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
+        except httpx.TransportError as error:
+            raise Retryable("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
+
+    def _timed_out(self, error: Exception, source: str) -> Retryable:
+        settings = self._settings
+        what, setting, seconds = "was not whole", "TIMEOUT", settings.http_timeout_seconds
+        if isinstance(error, httpx.ConnectTimeout):
+            what, setting, seconds = (
+                "could not be connected to",
+                "CONNECT_TIMEOUT",
+                settings.http_connect_timeout_seconds,
+            )
+        elif isinstance(error, httpx.TimeoutException):
+            what, setting, seconds = "sent nothing", "READ_TIMEOUT", settings.http_read_timeout_seconds
+        return Retryable(
+            "SOURCE_UNAVAILABLE",
+            f"{source} {what} within {min(seconds, settings.http_timeout_seconds):g} seconds "
+            f"(TECHAURA_SYNC_HTTP_{setting}_SECONDS)",
+        )
+
+    async def _follow(self, request: PageRequest, label: str, token: str | None) -> Answer:
+        method, url, content = request.method, request.url, request.content
+        for _ in range(_REDIRECTS_MAX + 1):
+            if urls.origin(url) != self._origin:
+                raise _elsewhere(self._origin, url)
+            response = await self._http.send(self._built(method, url, content, token, request.conditions), stream=True)
+            try:
+                answered = self._headers_of(response, f"{label} of {urls.shown(url)}")
+                if response.status_code not in _REDIRECTS:
+                    answer = await self._read(response, answered, f"{label} of {urls.shown(url)}", request)
+                    return replace(answer, url=url)
+            finally:
+                await response.aclose()
+            # 303 asks for GET, the others keep the method (RFC 9110, 15.4).
+            if response.status_code == 303:
+                method, content = "GET", None
+            url = urls.followed(url, answered.get("location", ""), self._credentials.query)
+        raise Fatal("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
+
+    def _built(
+        self, method: str, url: str, content: bytes | None, token: str | None, conditions: Mapping[str, str]
+    ) -> httpx.Request:
+        headers = self._headers if content is None else self._body_headers
+        if token is not None or conditions or content is not None:
+            headers = headers | {name.lower(): (name, value) for name, value in conditions.items()}
+            if token is not None:
+                headers["authorization"] = ("Authorization", f"Bearer {token}")
+            if content is not None:
+                headers["content-length"] = ("Content-Length", str(len(content)))
+        raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.values()]
+        return request_to(method, urls.with_parameters(url, self._credentials.query), raw, content)
+
+    def _headers_of(self, response: httpx.Response, source: str) -> dict[str, str]:
+        decoded: dict[str, str] = {}
+        size_bytes = 0
+        for raw_name, raw_value in [*response.headers.raw, *response.extensions["location"]]:
+            size_bytes += len(raw_name) + len(raw_value)
+            name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+            decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
+        if size_bytes > self._settings.http_header_bytes_max:
+            raise Fatal(
+                "SOURCE_MALFORMED",
+                f"{source} answered more than {self._settings.http_header_bytes_max} bytes of headers "
+                "(TECHAURA_SYNC_HTTP_HEADER_BYTES_MAX)",
+                category="parsing",
+            )
+        return decoded
+
+    async def _read(
+        self, response: httpx.Response, headers: Mapping[str, str], source: str, request: PageRequest
+    ) -> Answer:
+        status = response.status_code
+        self._note_pace(status, headers)
+        if status in _RETRIED or status >= 500:
+            fault = RateLimitedError if status == 429 else Retryable
+            raise fault(
+                "SOURCE_UNAVAILABLE",
+                f"{source} answered {status}",
+                retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
+            )
+        if status in (401, 403):
+            kind = _Unauthorized if status == 401 else Fatal
+            text = f"{source} answered {status}: {self._credentials.hint}"
+            raise kind("AUTHENTICATION_FAILED", text, category="authentication", next_step=self._credentials.hint)
+        if status == 404:
+            raise PageMissingError("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
+        if status == 304 and request.conditions:
+            return Answer(status, headers, b"")
+        if not 200 <= status < 300:
+            raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
+        if status == 206 and headers.get("content-range", "").strip().lower().startswith("bytes"):
+            raise Fatal("SOURCE_REFUSED", f"{source} answered a part of itself (206) that was not asked for")
+        body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
+        return Answer(status, headers, body)
+
+    def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
+        if status == 429:
+            self._pace.slow_down(self._settings.http_retry_wait_seconds_max)
+        elif status < 400:
+            self._pace.speed_up()
+        pause = pause_seconds(headers, self._clock.now())
+        if pause:
+            self._pace.hold(self._clock, pause)
+
+    async def _noted(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+        """The chunks of a body, each a sign that the source is slow and not hung."""
+        async for chunk in chunks:
+            self._moved()
+            yield chunk
+
+
+def _merged(groups: list[Mapping[str, str]]) -> dict[str, tuple[str, str]]:
+    """Headers by their name in lower case; a later group wins over an earlier one."""
+    return {name.lower(): (name, value) for group in groups for name, value in group.items()}
+
+
+def _elsewhere(origin: tuple[str, str, int], url: str) -> Fatal:
+    return Fatal(
+        "SOURCE_REFUSED",
+        f"the source on {origin[1]} points to {urls.shown(url)}; only its own scheme, host and port are asked, "
+        "because requests carry its secrets. Use the new address as the source if it is right",
+    )

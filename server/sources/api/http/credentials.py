@@ -1,0 +1,124 @@
+"""Turns the options' credentials into headers, opened once when a run begins."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from server.core.errors import Fatal
+from server.core.secret_box import SecretValue
+from server.sources.api.http.oauth import OAuthGrant
+from server.sources.api.options import (
+    ApiKeyAuth,
+    ApiOptions,
+    BasicAuth,
+    BearerAuth,
+    OAuth2Auth,
+    header_value_is_sendable,
+    username_is_sendable,
+)
+
+Reveal = Callable[[SecretValue], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What requests carry.
+
+    Args:
+        headers: name to value, secrets in clear.
+        query: parameters that are added to each URL as it goes out, and stand in no other.
+        grant: what a token for Authorization is asked for with; None where nothing is to be asked.
+        hint: what to check when the source refuses them.
+    """
+
+    headers: dict[str, str] = field(repr=False)
+    hint: str
+    query: dict[str, str] = field(default_factory=dict, repr=False)
+    grant: OAuthGrant | None = None
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets themselves, those of one or two characters left out, in which nothing is secret."""
+        values = [*self.query.values(), *self.headers.values()]
+        values += [value.partition(" ")[2] for value in self.headers.values()]
+        return frozenset(value for value in values if len(value) > 2)
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """All that requests prove themselves with, beside the tokens of a grant."""
+        headers = {f"header {name.lower()}": value for name, value in self.headers.items()}
+        return headers | {f"query {name}": value for name, value in self.query.items()}
+
+
+def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
+    """Open the secrets of a run.
+
+    Raises:
+        Fatal: SECRET_UNAVAILABLE (authentication), one cannot be opened or sent; the text names its place.
+    """
+    headers = {
+        name: _sendable(reveal(secret), f"options.headers.{name}", secret) for name, secret in options.headers.items()
+    }
+    auth = options.auth
+    if isinstance(auth, BearerAuth):
+        token = _sendable(reveal(auth.token), "options.auth.token", auth.token)
+        _put(headers, "Authorization", f"Bearer {token}")
+        return Credentials(headers, f"check the token in {auth.token.origin or 'options.auth.token'}")
+    if isinstance(auth, BasicAuth):
+        username = reveal(auth.username)
+        if not username_is_sendable(username):
+            raise _not_sendable("options.auth.username", auth.username, "it has a colon or control characters")
+        pair = f"{username}:{reveal(auth.password)}".encode()
+        _put(headers, "Authorization", f"Basic {base64.b64encode(pair).decode('ascii')}")
+        return Credentials(
+            headers,
+            f"check the user name in {auth.username.origin or 'options.auth.username'} and the password in "
+            f"{auth.password.origin or 'options.auth.password'}",
+        )
+    if isinstance(auth, ApiKeyAuth):
+        secret = auth.api_key_value
+        if auth.api_key_param is not None:
+            query = {auth.api_key_param: reveal(secret)}
+            hint = (
+                f"check the parameter {auth.api_key_param} and the key in {secret.origin or 'options.auth.apiKeyValue'}"
+            )
+            return Credentials(headers, hint, query)
+        _put(headers, str(auth.api_key_header), _sendable(reveal(secret), "options.auth.apiKeyValue", secret))
+        return Credentials(
+            headers,
+            f"check the header {auth.api_key_header} and the key in {secret.origin or 'options.auth.apiKeyValue'}",
+        )
+    if isinstance(auth, OAuth2Auth):
+        grant = OAuthGrant(
+            auth.token_url,
+            auth.client_id,
+            reveal(auth.client_secret) if auth.client_secret else "",
+            reveal(auth.refresh_token) if auth.refresh_token else "",
+            auth.scope or "",
+            in_body=auth.client_auth == "body",
+        )
+        hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
+        return Credentials(headers, hint, grant=grant)
+    return Credentials(headers, "it wants credentials; set options.auth (bearer, basic, apikey or oauth2)")
+
+
+def _put(headers: dict[str, str], name: str, value: str) -> None:
+    """Set a header, in place of one of the same name in other case."""
+    for other in [key for key in headers if key.lower() == name.lower()]:
+        del headers[other]
+    headers[name] = value
+
+
+def _sendable(value: str, place: str, secret: SecretValue) -> str:
+    """The value, if a header can carry it: a line break in a variable would else add headers of its own."""
+    if not value or not header_value_is_sendable(value):
+        why = "it is empty, has control characters or outer spaces, or is not ISO 8859-1"
+        raise _not_sendable(place, secret, why)
+    return value
+
+
+def _not_sendable(place: str, secret: SecretValue, why: str) -> Fatal:
+    where = f" ({secret.origin})" if secret.origin else ""
+    return Fatal("SECRET_UNAVAILABLE", f"{place}{where} cannot be sent: {why}", category="authentication")

@@ -1,0 +1,69 @@
+"""Reads a response body within bounds: bytes on the wire, bytes after decompression, and the ratio of the two.
+
+Decompression goes in steps of bounded size, so a bomb is refused after a few megabytes and never held in memory.
+Only one encoding is accepted; a body encoded twice has no honest use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Mapping
+from typing import Final
+
+from server.core.errors import Fatal, Retryable
+from server.sources.api.http.decompress import decompressor_for
+
+# JSON of a catalogue compresses 5 to 40 times; beyond this ratio, past the first megabyte, it is no such thing.
+RATIO_MAX: Final = 200
+_RATIO_FROM_BYTES: Final = 1024 * 1024
+
+
+async def read_body(chunks: AsyncIterable[bytes], headers: Mapping[str, str], bytes_max: int, source: str) -> bytes:
+    """The decompressed body of a streamed response.
+
+    Args:
+        chunks: as they come from the wire.
+        headers: names in lower case.
+        bytes_max: the most that it may hold, compressed or not.
+        source: the URL as it may be shown.
+
+    Raises:
+        Fatal: SOURCE_MALFORMED (parsing), it is too large, too densely packed, damaged, or in an unknown encoding.
+        Retryable: SOURCE_UNAVAILABLE, it ended before its end.
+        httpx.TransportError: the connection failed.
+    """
+    encoding = headers.get("content-encoding", "")
+    decompressor = decompressor_for(encoding)
+    if decompressor is None:
+        raise _malformed(f"{source} answered in a content encoding that was not asked for")
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > bytes_max:
+        raise _too_large(source, bytes_max)
+    # Pieces, not one growing array: growing would hold the content twice for a moment.
+    pieces: list[bytes] = []
+    received = size = 0
+    async for chunk in chunks:
+        received += len(chunk)
+        try:
+            for piece in decompressor.steps(chunk):
+                pieces.append(piece)
+                size += len(piece)
+                if max(size, received) > bytes_max:
+                    raise _too_large(source, bytes_max)
+                if size > max(_RATIO_FROM_BYTES, received * RATIO_MAX):
+                    raise _malformed(f"{source} answered a body that is compressed more than {RATIO_MAX} times")
+        except ValueError as error:
+            raise _malformed(f"{source} answered a compressed body with {error}") from error
+    if not decompressor.finished() or (encoding and not received):
+        raise Retryable("SOURCE_UNAVAILABLE", f"{source} ended its compressed answer before its end")
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def _too_large(source: str, bytes_max: int) -> Fatal:
+    return _malformed(
+        f"{source} answered more than {bytes_max} bytes for one page; ask for smaller pages, or raise "
+        "TECHAURA_SYNC_HTTP_PAGE_BYTES_MAX"
+    )
+
+
+def _malformed(message: str) -> Fatal:
+    return Fatal("SOURCE_MALFORMED", message, category="parsing")

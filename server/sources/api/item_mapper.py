@@ -1,0 +1,128 @@
+"""Turns items into text columns that are called like target columns.
+
+A field that the request maps is taken whatever its type (objects and arrays as compact JSON); a field that is only
+called like a column is taken when it is a text, a number or a boolean, for `artist: {...}` is no artist's name.
+Numbers keep the digits of the source. `content_type` is the request's own option and is never taken by name alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from server.core.errors import Fatal
+from server.sources.api.items.json_page import Page
+from server.sources.api.items.json_values import text_of, type_name
+from server.sources.api.items.paths import extract_of
+from server.sources.api.options import FIELD_TARGETS
+from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
+
+IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
+_BY_NAME: Final = ("title", "artist", "genre", "is_available")
+
+# Texts of one column from the items' values and their JSON.
+Extract = Callable[[Sequence[Any], Sequence[str]], list[str | None]]
+
+
+class ItemMapper:
+    """Maps items by a field mapping: target column to a path or a template (see paths.py)."""
+
+    def __init__(self, field_mapping: Mapping[str, str]) -> None:
+        extracts: dict[str, Extract] = {}
+        for column in FIELD_TARGETS:
+            if column in field_mapping:
+                extracts[column] = _by_field(column, field_mapping[column])
+            elif column == "external_id":
+                extracts[column] = _identifiers
+            elif column == "metadata":
+                extracts[column] = _whole
+            elif column in _BY_NAME:
+                extracts[column] = _by_name(column)
+        self._extracts = extracts
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The target columns that are filled, in table order."""
+        return tuple(self._extracts)
+
+    def texts(self, values: Sequence[Any], texts: Sequence[str]) -> dict[str, list[str | None]]:
+        """For each target column the text of each item, or None.
+
+        Args:
+            values: the items, all of them objects.
+            texts: their JSON.
+        """
+        return {column: extract(values, texts) for column, extract in self._extracts.items()}
+
+
+def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
+    """The items of a page that cannot be loaded, by index.
+
+    Args:
+        first_number: number of the page's first item in the source, from 1.
+    """
+    rejects: dict[int, Reject] = {}
+    for index, value in enumerate(page.values):
+        if type(value) is dict:
+            continue
+        refused = page.refused.get(index)
+        if refused is not None:
+            kind, message = refused.kind, refused.message
+        else:
+            kind, message = "not_an_object", f"it is of type {type_name(value)}, not an object with fields"
+        rejects[index] = Reject(
+            kind=kind,
+            category="parsing",
+            message=f"item {first_number + index} is not loaded: {message}",
+            line=first_number + index,
+            byte_offset=None,
+            column=None,
+            raw=page.texts[index][:REJECT_RAW_CHARS_MAX],
+        )
+    return rejects
+
+
+def _by_field(column: str, text: str) -> Extract:
+    find = extract_of(text, as_json=column == "metadata")
+
+    def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+        try:
+            return [find(value) for value in values]
+        except ValueError as error:
+            raise Fatal(
+                "INVALID_MAPPING", f"options.fieldMapping.{column} {error} in one item", category="validation"
+            ) from None
+
+    return extract
+
+
+def _by_name(column: str) -> Extract:
+    def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+        found = [value.get(column) for value in values]
+        return [
+            item if type(item) is str or item is None else None if isinstance(item, dict | list) else text_of(item)
+            for item in found
+        ]
+
+    return extract
+
+
+def _identifiers(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
+    return [_identifier(value) for value in values]
+
+
+def _identifier(item: Mapping[str, Any]) -> str | None:
+    """The first identifier that is a text or a number, MongoDB's {"$oid": ...} included."""
+    for name in IDENTIFIERS:
+        value = item.get(name)
+        if value is None or value == "":
+            continue
+        if isinstance(value, dict) and len(value) == 1:
+            value = value.get("$oid")
+        if not isinstance(value, bool | dict | list) and value is not None:
+            return text_of(value)
+    return None
+
+
+def _whole(_values: Sequence[Any], texts: Sequence[str]) -> list[str | None]:
+    return list(texts)

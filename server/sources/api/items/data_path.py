@@ -1,0 +1,86 @@
+"""Items at a path that is more than keys: list indexes (`result[0].songs`) and JSONPath (`$.albums[*].songs[*]`).
+
+Here the whole page must be exact, because a value that is refused could stand on the way: an item with NaN refuses its
+page. A path to one place must lead to an array; of one that finds several places each array gives its elements, and
+everything else is an item itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_page, parse_whole
+from server.sources.api.items.json_values import to_text, type_name
+from server.sources.api.items.paths import steps_of, value_at
+
+_NOWHERE: Final = "options.dataPath {path!r} leads nowhere in it"
+
+
+def read_json(body: bytes, charset: str | None, data_path: str | None) -> Page:
+    """Read a page of JSON.
+
+    Args:
+        charset: what the response says, or None.
+        data_path: checked path to the items; None for the usual places.
+
+    Raises:
+        JsonRefusedError: it is no JSON, too deep, not exact, or has no items there.
+    """
+    names = None if data_path is None else names_of(data_path)
+    if data_path is None or names is not None:
+        return parse_page(body, charset, names)
+    text = decode(body, charset)
+    layout = layout_of(text)
+    if data_path.startswith("$"):
+        from server.sources.api.items import json_path
+
+        if layout.parts() > json_path.VALUES_MAX:
+            raise JsonRefusedError(
+                "too_large", f"it has more than {json_path.VALUES_MAX} values, too many for a JSONPath"
+            )
+    document = parse_whole(text)
+    items = _by_json_path(document, data_path) if data_path.startswith("$") else _by_steps(document, data_path)
+    texts = [to_text(item) for item in items]
+    return Page(values=items, texts=texts, text=f"[{','.join(texts)}]", envelope=document)
+
+
+def names_of(data_path: str) -> tuple[str, ...] | None:
+    """The keys of a path that is nothing but keys; None for any other."""
+    if data_path.startswith("$"):
+        from server.sources.api.items.json_path import json_path
+
+        steps = json_path(data_path).steps
+        names = [step for step in steps or () if isinstance(step, str)]
+        return tuple(names) if steps is not None and len(names) == len(steps) else None
+    found = steps_of(data_path)
+    return None if any(step.isdecimal() for step in found) else found
+
+
+def _by_steps(document: Any, data_path: str) -> list[Any]:
+    found = value_at(document, steps_of(data_path))
+    if found is None:
+        raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
+    return _array(found, data_path)
+
+
+def _by_json_path(document: Any, data_path: str) -> list[Any]:
+    from server.sources.api.items.json_path import TooManyNodes, json_path
+
+    path = json_path(data_path)
+    try:
+        nodes = path.nodes(document)
+        if not nodes and not path.may_be_empty(document):
+            raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
+    except TooManyNodes as error:
+        raise JsonRefusedError("too_large", f"options.dataPath {data_path!r} {error}; ask for smaller pages") from None
+    if path.steps is not None:
+        return _array(nodes[0], data_path)
+    return [item for node in nodes for item in (node if isinstance(node, list) else [node])]
+
+
+def _array(found: Any, data_path: str) -> list[Any]:
+    if isinstance(found, list):
+        return found
+    raise JsonRefusedError(
+        "no_array", f"options.dataPath {data_path!r} leads to a value of type {type_name(found)}, not to an array"
+    )

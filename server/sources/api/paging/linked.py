@@ -1,0 +1,197 @@
+"""Paging by what each page says of the next one: a cursor, or a whole URL, in the body or in a header.
+
+The rules stand in paging.py. Cursors and URLs are bounded, and kept in the checkpoint without the query parameters that
+are secrets of ours, which some sources say back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from server.core.errors import Fatal
+from server.sources.api import urls
+from server.sources.api.items.paths import find
+from server.sources.api.paging.counted import PageFacts, PageToken
+
+TOKEN_CHARS_MAX: Final = 8192
+# The contract's five, in its order.
+CURSOR_PATHS: Final = ("cursor", "nextCursor", "next_cursor", "pagination.cursor", "pagination.nextCursor")
+NEXT_URL_PATHS: Final = (
+    "next",
+    "next_url",
+    "nextUrl",
+    "next_page_url",
+    "nextLink",
+    "next_link",
+    "@odata.nextLink",
+    "links.next",
+    "links.next.href",
+    "_links.next",
+    "_links.next.href",
+    "paging.next",
+    "pagination.next",
+    "pagination.next_url",
+    "meta.next",
+    "meta.next_url",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CursorPaging:
+    """Pages by a token that the page before gives; a token that is a URL is followed.
+
+    Args:
+        cursor_param, limit_param: names of the parameters.
+        page_items: items asked for.
+        paths: where the token is looked for in the body.
+        header: where it is looked for in the response; empty for nowhere.
+        secret_params: query parameters that are never kept.
+        secret_values: nor are those with such a value.
+    """
+
+    cursor_param: str
+    limit_param: str
+    page_items: int
+    paths: tuple[str, ...] = CURSOR_PATHS
+    header: str = ""
+    secret_params: frozenset[str] = frozenset()
+    secret_values: frozenset[str] = frozenset()
+
+    def first(self) -> PageToken:
+        """Begin without a cursor."""
+        return {}
+
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
+        """Send the cursor, if there is one, and the size."""
+        size: dict[str, int | str] = {self.limit_param: self.page_items}
+        return {self.cursor_param: place["cursor"], **size} if "cursor" in place else size
+
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
+        """Take the next cursor; there is none when the page has none and nothing in it says otherwise."""
+        stated, cursor = find_token(page, self.paths, self.header)
+        if cursor is None:
+            check_end(place, page, self.page_items, stated=stated, where=(*self.paths, *filter(None, [self.header])))
+            return None
+        # A source that goes on giving cursors but says that this is the end is believed.
+        if page.signals.more is False:
+            return None
+        return self._place(page, cursor)
+
+    def _place(self, page: PageFacts, cursor: str) -> PageToken:
+        if _is_url(cursor):
+            return {"url": urls.followed(page.url, cursor, self.secret_params, self.secret_values)}
+        return {"cursor": cursor}
+
+    def predicted_next(self, place: PageToken) -> PageToken | None:
+        """Make none: the page names the next one."""
+        return None
+
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
+        """Take the cursor that is seen, if there is one."""
+        _stated, cursor = find_token(page, self.paths, self.header, strict=False)
+        return self._place(page, cursor) if cursor and page.signals.more is not False else None
+
+    def treats_404_as_end(self, place: PageToken) -> bool:
+        """Never: the source gave this cursor itself."""
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class LinkPaging:
+    """Pages by a URL: rel=next in the Link header (RFC 8288), or in the body.
+
+    Args: as for `CursorPaging`.
+    """
+
+    limit_param: str
+    page_items: int
+    paths: tuple[str, ...] = NEXT_URL_PATHS
+    secret_params: frozenset[str] = frozenset()
+    secret_values: frozenset[str] = frozenset()
+
+    def first(self) -> PageToken:
+        """Begin with the source's own URL."""
+        return {}
+
+    def parameters(self, place: PageToken) -> Mapping[str, int | str]:
+        """Send the size with the first request; later URLs hold what they need."""
+        return {self.limit_param: self.page_items}
+
+    def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
+        """Follow the link; there is none when the page has none and nothing in it says otherwise."""
+        stated, target = find_token(page, self.paths, "")
+        target = page.signals.link or target
+        if target is None:
+            stated = stated or page.signals.more is not None
+            check_end(place, page, self.page_items, stated=stated, where=("the Link header", *self.paths))
+            return None
+        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+
+    def predicted_next(self, place: PageToken) -> PageToken | None:
+        """Make none: the page names the next one."""
+        return None
+
+    def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
+        """Follow the link that is seen, if there is one."""
+        target = page.signals.link or find_token(page, self.paths, "", strict=False)[1]
+        if target is None:
+            return None
+        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+
+    def treats_404_as_end(self, place: PageToken) -> bool:
+        """Never: the source gave this URL itself."""
+        return False
+
+
+def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: bool = True) -> tuple[bool, str | None]:
+    """Whether the page has a place for a token, and the first token that stands in one.
+
+    Args:
+        strict: whether an array or object in such a place is an error; else it is passed over.
+
+    Raises:
+        Fatal: SOURCE_MALFORMED, a token is longer than TOKEN_CHARS_MAX, or is none.
+    """
+    stated = bool(header) and header.lower() in page.headers
+    found = page.headers.get(header.lower(), "").strip() if header else ""
+    for path in paths if not found else ():
+        there, value = find(page.envelope, path)
+        stated = stated or there
+        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+            found = str(value)
+            break
+        # An object is passed over where a path leads into it, such as links.next and links.next.href.
+        is_way = isinstance(value, Mapping) and any(longer.startswith(f"{path}.") for longer in paths)
+        if strict and isinstance(value, list | Mapping) and not is_way:
+            raise Fatal("SOURCE_MALFORMED", f"the next cursor at {path} is no text or number", category="parsing")
+    if len(found) > TOKEN_CHARS_MAX:
+        raise Fatal(
+            "SOURCE_MALFORMED", f"the next cursor is longer than {TOKEN_CHARS_MAX} characters", category="parsing"
+        )
+    return stated, found or None
+
+
+def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: bool, where: tuple[str, ...]) -> None:
+    """Check a page without a next one: whether the source said that it is the last.
+
+    Raises:
+        Fatal: SOURCE_MALFORMED, it says that there are more, or it is a full first page that says nothing.
+    """
+    why = ""
+    if page.signals.more:
+        why = "says that there are more pages"
+    elif not place and not stated and page.count >= page_items and page.signals.more is None:
+        total = page.signals.total
+        why = "is full" if total is None or page.items_after < total else ""
+    if why:
+        raise Fatal(
+            "SOURCE_MALFORMED",
+            f"a page {why} but does not name the next one at {', '.join(where)}; choose the pagination that it has",
+            category="parsing",
+        )
+
+
+def _is_url(token: str) -> bool:
+    return token.startswith(("http://", "https://", "?")) or (token.startswith("/") and "?" in token)

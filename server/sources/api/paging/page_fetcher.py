@@ -1,0 +1,112 @@
+"""Fetches the pages of a walk in order; the next one is under way as early as it is known, or sure enough."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from server.core.errors import SyncError
+from server.sources.api.http.client import Answer, PageMissingError, PageRequest
+from server.sources.api.http.conditional import ConditionalPages
+from server.sources.api.items.fast_json import envelope_of
+from server.sources.api.options import ApiOptions
+from server.sources.api.paging.counted import PageFacts, PageToken, Paging
+from server.sources.api.paging.hints import PageHints, read_hints
+from server.sources.api.paging.page_request import PageRequests
+from server.sources.api.paging.position import PagingState
+from server.sources.api.paging.prefetch import PagePrefetcher
+
+
+class PageFetcher:
+    """The answers of one source.
+
+    Args:
+        url: of the source.
+        paging: how its pages are asked for.
+        pages: fetches them, those that have not changed from what was kept.
+    """
+
+    def __init__(self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages) -> None:
+        self._options = options
+        self._paging = paging
+        self._requests = PageRequests(url, options, paging)
+        self._ahead = PagePrefetcher(pages)
+        # Whether the pages so far left it open if there are more.
+        self._says_nothing = False
+        self._last_bytes = 0
+
+    def is_enough(self, pages: int) -> bool:
+        """Whether these are as many pages as the caller asked for."""
+        pages_max = self._options.pagination.max_pages
+        return pages_max is not None and pages >= pages_max
+
+    async def fetch(self, position: PagingState) -> tuple[PageRequest, Answer | None]:
+        """The request for the page at a position and its answer; None where there is no page, and that is the end.
+
+        Raises:
+            Retryable, Fatal: see ConditionalPages.fetch.
+            PageMissingError: the source has no page there, and that is not how it ends.
+        """
+        request = self._requests.at(position)
+        try:
+            answer = await self._ahead.take(request, f"page {position.pages + 1}")
+        except PageMissingError:
+            is_all = position.total is not None and position.items >= position.total and not position.total_is_count
+            if not is_all and not self._paging.treats_404_as_end(position.place):
+                raise
+            return request, None
+        self._begin_early(position, answer)
+        await self._ahead.flush_to_socket()
+        return request, answer
+
+    def parsed(self, signals: PageHints) -> None:
+        """The page at hand was parsed, and says this of others."""
+        self._says_nothing = signals.more is None and signals.pages is None
+
+    async def begin(self, position: PagingState) -> None:
+        """Ask for the page at a position, which will be fetched next for certain."""
+        if not position.done and not self.is_enough(position.pages):
+            self._ahead.begin(self._requests.at(position), f"page {position.pages + 1}")
+            await self._ahead.flush_to_socket()
+
+    async def close(self) -> None:
+        """Drop what is under way. Safe to call twice."""
+        await self._ahead.close()
+
+    def _begin_guess(self, position: PagingState) -> None:
+        """Ask for the page after the one at hand before that one is parsed, where it is most likely known."""
+        was_full = 0 < position.page_items_max <= position.last_count
+        is_last = position.total is not None and position.items + position.last_count >= position.total
+        self._begin_guessed(position, self._paging.predicted_next(position.place) if was_full and not is_last else None)
+
+    def _begin_guessed(self, position: PagingState, place: PageToken | None) -> None:
+        """Ask for the page after the one at hand at a place that is not certain, where there is one."""
+        if place is not None and not self.is_enough(position.pages + 1):
+            request = self._requests.at(replace(position, place=place))
+            self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
+
+    def _begin_early(self, position: PagingState, answer: Answer) -> None:
+        """Ask for the next page before this one is read, where it is known or sure enough."""
+        if self._is_surely_not_last(position, answer):
+            self._begin_guess(position)
+            return
+        if self._options.pagination.type not in ("cursor", "link", "auto") or answer.status != 200:
+            return
+        envelope = envelope_of(answer.body)
+        signals = read_hints(envelope, answer.headers)
+        try:
+            place = self._paging.early(
+                position.place, PageFacts(0, envelope, signals, position.items, answer.url, answer.headers)
+            )
+        except SyncError:
+            # Whatever is wrong with it is said when the page is read.
+            return
+        self._begin_guessed(position, place)
+
+    def _is_surely_not_last(self, position: PagingState, answer: Answer) -> bool:
+        """Whether a guess may be sent before the page at hand is read: another page will be asked for in any case.
+
+        So it is where the total says so (a guess is made only then), and where pages say nothing of others, as long as
+        they are about as large as the one before: there only an empty page is the last.
+        """
+        before, self._last_bytes = self._last_bytes, len(answer.body)
+        return position.total is not None or (self._says_nothing and 2 * len(answer.body) > before)

@@ -1,0 +1,86 @@
+"""Makes a page of an answer: its items, what it says of other pages, and whether it can be taken for a page at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from server.core.config import Settings
+from server.core.errors import Fatal, Retryable
+from server.sources.api import urls
+from server.sources.api.http.client import Answer
+from server.sources.api.items.json_page import JsonRefusedError, Page
+from server.sources.api.options import ApiOptions
+from server.sources.api.page_format import format_of, read_answer
+from server.sources.api.paging.hints import PageHints, read_hints, says_error
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedPage:
+    """A page, by itself.
+
+    Args:
+        page: its items and what stands around them.
+        signals: what it says of other pages.
+        headers: of the answer.
+        size_bytes: of the body.
+        format: how the body was read, such as `json`; empty where there was none.
+        url: that answered.
+    """
+
+    url: str
+    page: Page = field(default_factory=Page)
+    signals: PageHints = field(default_factory=PageHints)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    size_bytes: int = 0
+    format: str = ""
+
+
+class PageParser:
+    """Parses the answers of one source."""
+
+    def __init__(self, options: ApiOptions, settings: Settings) -> None:
+        self._options = options
+        self._settings = settings
+
+    async def parse(self, answer: Answer, label: str) -> ParsedPage:
+        """The page that an answer holds.
+
+        Args:
+            label: names the page in errors, such as `page 7 of https://…`.
+
+        Raises:
+            Retryable: SOURCE_UNAVAILABLE, the answer broke off; SOURCE_LIMIT_REACHED.
+            Fatal: SOURCE_MALFORMED; SOURCE_REFUSED, it says that there was an error.
+        """
+        page, read_as = Page(), ""
+        if answer.status != 204:
+            page, read_as = await self._read(answer, label), format_of(answer, self._options)
+        signals = read_hints(page.envelope, answer.headers)
+        return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as)
+
+    async def _read(self, answer: Answer, label: str) -> Page:
+        try:
+            page = await read_answer(answer, self._options, self._settings)
+        except JsonRefusedError as error:
+            if error.kind == "cut_off":
+                raise Retryable("SOURCE_UNAVAILABLE", f"the answer to {label} broke off: {error.message}") from error
+            raise Fatal(
+                "SOURCE_MALFORMED", f"the answer to {label} cannot be read: {error.message}", category="parsing"
+            ) from error
+        items_max = self._settings.http_page_items_max
+        if len(page.values) > items_max:
+            raise Retryable(
+                "SOURCE_LIMIT_REACHED",
+                f"{label} has {len(page.values)} items, more than TECHAURA_SYNC_HTTP_PAGE_ITEMS_MAX ({items_max}) allows; "
+                "ask for smaller pages, or raise the limit",
+                category="processing",
+            )
+        if not page.values and says_error(page.envelope):
+            raise Fatal("SOURCE_REFUSED", f"{label} has no items and says that there was an error")
+        return page
+
+
+def label_of(number: int, url: str) -> str:
+    """How errors name a page."""
+    return f"page {number} of {urls.shown(url)}"

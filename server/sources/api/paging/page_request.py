@@ -1,0 +1,54 @@
+"""Makes the request for the page at a position: URL, parameters and body."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from server.sources.api import urls
+from server.sources.api.http.client import PageRequest
+from server.sources.api.options import ApiOptions
+from server.sources.api.paging.counted import Paging
+from server.sources.api.paging.position import PagingState
+
+
+class PageRequests:
+    """The requests of one source.
+
+    Args:
+        url: of the source, as the caller gave it.
+        paging: which parameters ask for a page.
+    """
+
+    def __init__(self, url: str, options: ApiOptions, paging: Paging) -> None:
+        self._url = url
+        self._options = options
+        self._paging = paging
+
+    def at(self, position: PagingState) -> PageRequest:
+        """The request for the page at a position."""
+        options, place = self._options, position.place
+        if "url" in place:
+            url, parameters = str(place["url"]), {}
+        else:
+            url, parameters = self._url, dict(self._paging.parameters(place))
+            if options.incremental is not None and position.since:
+                parameters[options.incremental.param] = position.since
+        body = options.body
+        if options.pagination.params_in == "body" and (options.pagination.enabled or parameters):
+            body = _with_fields(body or {}, parameters)
+        else:
+            url = urls.with_parameters(url, {name: str(value) for name, value in parameters.items()})
+        content = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
+        return PageRequest(options.method, url, content)
+
+
+def _with_fields(body: Mapping[str, Any], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of a JSON object with fields set at dot paths."""
+    copied: dict[str, Any] = dict(body)
+    for path, value in fields.items():
+        name, _, rest = path.partition(".")
+        inner = copied.get(name)
+        copied[name] = _with_fields(inner if isinstance(inner, Mapping) else {}, {rest: value}) if rest else value
+    return copied

@@ -1,0 +1,196 @@
+"""Incremental reading: only items that changed since the last run, by a field that grows with each change.
+
+The highest value of `cursorField` that a run has seen is its mark. It travels in the checkpoint of each batch, and the
+service keeps it (sync_watermarks) in the transaction that ends the run as completed, never before: the pages of most
+APIs are in no order by change, so a mark of half a run would leave out the changes on the other half. The next run
+asks for what changed since the mark less the lookback, which covers clocks that differ and changes that became visible
+late; what it reads twice is unchanged and costs no write. Values further in the future than a day are left out of the
+mark: one of them would make every later run read nothing.
+
+A row that is not read gets no fresh last_synced_at, and rows without one for 90 days are deleted by the bot: so each
+`fullAfterDays` a run reads everything.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, Self
+
+from pydantic import Field, model_validator
+
+from server.core.errors import Fatal
+from server.sources.api.items.paths import extract_of
+from server.sources.api.option_base import OptionModel, ParameterName, Path
+
+_FUTURE: Final = timedelta(days=1)
+_WHOLE: Final = re.compile(r"[0-9]{1,18}")
+_MARK_CHARS_MAX: Final = 100
+
+MarkFormat = Literal["timestamp", "date", "unix", "unixMillis", "number"]
+
+
+class Incremental(OptionModel):
+    """How changed items are asked for."""
+
+    cursor_field: Path = Field(
+        description="Path in an item to the value that grows with each change, such as `updated_at`."
+    )
+    param: ParameterName = Field(
+        description="Parameter that asks for items from a value on, such as `updated_since`. It goes where "
+        "`pagination.paramsIn` says."
+    )
+    format: MarkFormat = Field(
+        "timestamp",
+        description="What the value is, in items and in the parameter: `timestamp` (ISO 8601; without a zone UTC), `date`, "
+        "`unix` (seconds), `unixMillis`, or `number` (a whole number that only grows, such as a revision).",
+    )
+    lookback_seconds: int = Field(
+        300,
+        ge=0,
+        le=31_536_000,
+        description="How far before the highest value seen a run begins, 0 to 31536000; 0 for `number`. What is read again "
+        "is not written again.",
+    )
+    initial: str | None = Field(
+        None,
+        min_length=1,
+        max_length=_MARK_CHARS_MAX,
+        description="Value that the first run asks for. Unset: the first run reads everything.",
+    )
+    full_after_days: int = Field(
+        30,
+        ge=1,
+        le=80,
+        description="A run reads everything when none has for so many days, 1 to 80, so that rows which do not change "
+        "keep a fresh last_synced_at.",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _numbers_have_no_lookback(cls, values: Any) -> Any:
+        # A default that does not fit another option's value is no error of the caller's.
+        if isinstance(values, dict) and values.get("format") == "number":
+            return {"lookbackSeconds": 0, **values}
+        return values
+
+    @model_validator(mode="after")
+    def _fits_its_format(self) -> Self:
+        if self.format == "number" and self.lookback_seconds:
+            raise ValueError("lookbackSeconds must be 0 for numbers, which are no times")
+        if self.initial is not None and rank_of(self.initial, self.format) is None:
+            raise ValueError(f"initial is no {self.format}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class SeenWatermark:
+    """The highest value seen.
+
+    Args:
+        value: as the source wrote it; empty for none yet.
+        rank: a text whose order is that of the values.
+    """
+
+    value: str = ""
+    rank: str = ""
+
+
+class WatermarkTracker:
+    """Takes marks from pages.
+
+    Args:
+        options: how.
+        now: aware; what lies too far after it is left out.
+    """
+
+    def __init__(self, options: Incremental, now: datetime) -> None:
+        self._options = options
+        self._extract = extract_of(options.cursor_field)
+        latest = now + _FUTURE
+        seconds = int(latest.timestamp())
+        number = {"unix": seconds, "unixMillis": seconds * 1000}.get(options.format)
+        self._rank_max = "" if options.format == "number" else _ranked(latest) if number is None else f"{number:020d}"
+        self.notices: dict[str, None] = {}
+
+    def after(self, mark: SeenWatermark, items: Iterable[Any], page_no: int) -> SeenWatermark:
+        """The mark after a page.
+
+        Args:
+            items: parsed; what is no object counts for nothing.
+
+        Raises:
+            Fatal: INVALID_MAPPING, none of the items has a value there.
+        """
+        found, missing = 0, 0
+        for item in items:
+            if not isinstance(item, dict):
+                continue
+            text = self._extract(item) or ""
+            rank = rank_of(text, self._options.format)
+            if rank is None:
+                missing += 1
+                continue
+            found += 1
+            if self._rank_max and rank > self._rank_max:
+                self._notice("have a time in the future, which says nothing about what changed")
+            elif rank > mark.rank:
+                mark = SeenWatermark(text, rank)
+        if missing and not found:
+            raise Fatal(
+                "INVALID_MAPPING",
+                f"no item of page {page_no} has a {self._options.format} at options.incremental.cursorField",
+                category="validation",
+            )
+        if missing:
+            self._notice(f"have no {self._options.format} at the cursor field; later changes of theirs may not be seen")
+        return mark
+
+    def _notice(self, what: str) -> None:
+        self.notices[f"incremental: some items {what}"] = None
+
+
+def first_value(options: Incremental, stored: str | None) -> str:
+    """The value that a run asks for; empty when it reads everything.
+
+    Args:
+        stored: the mark of the runs before it, as the source wrote it; None when there is none, or a full run is due.
+    """
+    if stored is None:
+        return options.initial or ""
+    lookback = timedelta(seconds=options.lookback_seconds)
+    if options.format in ("unix", "unixMillis", "number"):
+        seconds = options.lookback_seconds * (1000 if options.format == "unixMillis" else 1)
+        return str(max(0, int(stored.partition(".")[0]) - seconds))
+    moment = _moment(stored)
+    if moment is None:
+        return ""
+    moment -= lookback
+    return moment.date().isoformat() if options.format == "date" else moment.isoformat().replace("+00:00", "Z")
+
+
+def rank_of(text: str, kind: MarkFormat) -> str | None:
+    """A text whose order is that of the values; None for what is no such value."""
+    if len(text) > _MARK_CHARS_MAX:
+        return None
+    if kind in ("timestamp", "date"):
+        moment = _moment(text)
+        return None if moment is None else _ranked(moment)
+    whole, _, fraction = text.partition(".")
+    if not _WHOLE.fullmatch(whole) or (fraction and (kind == "number" or not fraction.isdecimal())):
+        return None
+    return f"{int(whole):020d}"
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _ranked(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f").zfill(26)

@@ -1,0 +1,215 @@
+"""What a source is: a spec (its options, as data) and a reader that yields batches of text columns.
+
+A reader is opened for one run, read once from the start or from a checkpoint, and closed. It MUST
+
+- yield batches in order, numbered without a gap, and yield the same batches for the same content and the same
+  settings each time, so that a resumed run can skip the numbers that are committed;
+- hand over every value as text, exactly as it stands in the source, or None where the source has no value;
+- account for every record: it is in a frame or in `rejects`, never in both, never in neither;
+- raise Retryable for a passing fault and Fatal for one that stays, never end early without an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from server.core.clock import Clock
+from server.core.config import Settings
+from server.sources.page_cache import NoPages, PageCache
+from server.sources.throttle.circuit import Circuits
+from server.sources.throttle.host_pace import HostPaces
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# Raw text of a reject is cut at this many characters; the whole record stands in the source.
+REJECT_RAW_CHARS_MAX = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """A record that is not loaded.
+
+    Args:
+        kind: stable name, such as missing_columns, too_many_columns, stray_quote, unclosed_quote, bad_encoding,
+            record_too_long, bad_cast, out_of_range, too_long, required_missing.
+        category: parsing (the record's form) or validation (one of its values).
+        message: what is wrong, in a sentence, without the value.
+        line: physical line on which the record begins, from 1; for an API the item's number, from 1.
+        byte_offset: where the record begins in the file's bytes; None when there is no such thing.
+        column: source column at fault, or None when it is the whole record.
+        raw: the record as it stands in the source.
+    """
+
+    kind: str
+    category: str
+    message: str
+    line: int
+    byte_offset: int | None
+    column: str | None
+    raw: str
+
+
+@dataclass(frozen=True, slots=True)
+class SourceBatch:
+    """A run of consecutive records.
+
+    Args:
+        batch_no: from 1, without gaps.
+        frame: one String column for each source column, in source order; one row for each good record.
+        lines: UInt64, per row of `frame`, the line (or item number) on which the record begins.
+        record_nos: UInt64, per row, the record's number in the source, from 1; rejected records count too.
+        byte_offsets: UInt64, per row, where the record begins; empty for a source without bytes.
+        rejects: records of this batch that are not in `frame`, in source order.
+        position: where the next batch begins; goes into the checkpoint as JSON and comes back to `batches`.
+        raw_text: the raw record of a row of `frame`, by its index in it.
+        bytes_done: bytes of the source up to the end of this batch.
+    """
+
+    batch_no: int
+    frame: pl.DataFrame
+    lines: pl.Series
+    record_nos: pl.Series
+    byte_offsets: pl.Series
+    rejects: tuple[Reject, ...]
+    position: Mapping[str, Any]
+    raw_text: Callable[[int], str]
+    bytes_done: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SourceInfo:
+    """What is known of an opened source before its first record.
+
+    Args:
+        columns: source column names, in order; for an API the target columns that its mapping fills.
+        fingerprint: changes when the content changes; empty when the source has none.
+        bytes_total: size, or 0 when unknown.
+        rereadable: whether `batches` may be called again from the start for the same content.
+        modified_at: when the source was last changed, UTC without a time zone; None when it does not say.
+        detected: what was found out rather than told, such as the encoding; JSON-able.
+    """
+
+    columns: tuple[str, ...]
+    fingerprint: str
+    bytes_total: int = 0
+    rereadable: bool = False
+    detected: Mapping[str, Any] = field(default_factory=dict)
+    modified_at: datetime | None = None
+
+
+def _nobody_asks() -> None:
+    pass
+
+
+def _nobody_looks(_secret: str) -> None:
+    pass
+
+
+class SourceMemory(Protocol):
+    """What sources keep from one run to the next; sealed where it is stored."""
+
+    async def recall(self, key: str) -> str | None:
+        """The text that was kept under a key, or None."""
+        ...
+
+    async def keep(self, key: str, text: str) -> None:
+        """Keep a text in place of what was kept under the key."""
+        ...
+
+
+class InMemorySourceState:
+    """Keeps texts as long as it lives."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, str] = {}
+
+    async def recall(self, key: str) -> str | None:
+        """The text that was kept under a key, or None."""
+        return self._texts.get(key)
+
+    async def keep(self, key: str, text: str) -> None:
+        """Keep a text in place of what was kept under the key."""
+        self._texts[key] = text
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What every source is given beside its own options.
+
+    Args:
+        moved: to be called with each piece that the source delivers, so that a slow source is told from a hung one.
+        circuits: what this replica knows of the hosts of sources.
+        watermark: how far the completed runs of an incremental source have seen it, as the source wrote it; None when
+            everything is to be read. A run that goes on keeps to the one that it began with, by its checkpoint.
+        memory: what sources keep from one run to the next.
+        paces: how fast requests go to each host, shared by all runs of the replica.
+        kept_pages: what earlier runs of the same source and options have kept of its pages.
+        secret_seen: told each secret that requests carry, as they carry it.
+    """
+
+    settings: Settings
+    clock: Clock
+    moved: Callable[[], None] = _nobody_asks
+    circuits: Circuits = field(default_factory=Circuits)
+    watermark: str | None = None
+    memory: SourceMemory = field(default_factory=InMemorySourceState)
+    paces: HostPaces = field(default_factory=HostPaces)
+    kept_pages: PageCache = field(default_factory=NoPages)
+    secret_seen: Callable[[str], None] = _nobody_looks
+
+
+@dataclass(frozen=True, slots=True)
+class WatermarkRule:
+    """Where the watermark of an incremental source is kept.
+
+    A reader of such a source puts its mark into the positions that it gives, under POSITION_MARK: `value`, `rank` (a
+    text with the order of the values) and `isFull` (whether the reading leaves nothing out); nothing while it has none.
+
+    Args:
+        key: names the source and what is read of it, at most 32 characters.
+        full_after_days: everything is read when that has not been done for so long.
+    """
+
+    key: str
+    full_after_days: int
+
+
+POSITION_MARK: Final = "watermark"
+
+
+class SourceReader(Protocol):
+    """An opened source."""
+
+    @property
+    def info(self) -> SourceInfo:
+        """What is known before the first record."""
+        ...
+
+    def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+        """Yield the batches after a position (None: from the start), the first one numbered `first_batch_no`.
+
+        Raises:
+            Retryable: a passing fault.
+            Fatal: a fault that stays; the source changed since it was opened.
+        """
+        ...
+
+    async def content_digest(self) -> str:
+        """A digest of the whole content; empty when the source has none. Two readings with one digest find the same.
+
+        Raises:
+            Retryable: a passing fault; the source changed since it was opened.
+        """
+        ...
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the reading so far, such as pages that were left out on request."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of files and connections. Safe to call twice."""
+        ...

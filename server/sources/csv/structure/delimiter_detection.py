@@ -1,0 +1,99 @@
+"""Finds out a file's delimiter and its kind of line break from its beginning."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from server.sources.csv.dialect import Dialect
+from server.sources.csv.encodings import Encoding
+from server.sources.csv.structure.record_scanner import after_break, scan_record
+
+# In the order in which they win when several fit: a comma also stands inside text and numbers.
+DELIMITERS: Final = ("\t", ";", "|", ",")
+_RECORDS_MAX: Final = 200
+# A share of records this close to the best one counts as equally good.
+_SHARE_TOLERANCE: Final = 0.02
+_NAMED: Final = re.compile(r'"?sep=([^\w\s"=]|\t)"?(?:[\r\n]|\Z)', re.IGNORECASE)
+_NAMED_BYTES_MAX: Final = 16
+
+
+def field_counts(
+    data: bytes, start: int, dialect: Dialect, *, at_end: bool, records_max: int, record_bytes_max: int
+) -> list[int]:
+    """Fields of each well-formed record from `start` on, blank and comment lines left out, and so is a line that is none."""
+    counts: list[int] = []
+    while start < len(data) and len(counts) < records_max:
+        found = scan_record(data, start, dialect, at_end=at_end, record_bytes_max=record_bytes_max)
+        if found.problem in ("incomplete", "record_too_long"):
+            break
+        if found.problem is not None:
+            start = next_line(data, start)
+            continue
+        is_comment = dialect.comment and data.startswith(dialect.comment, start)
+        if found.content_end > start and not is_comment:
+            counts.append(found.fields)
+        start = found.next_start
+    return counts
+
+
+def named_delimiter(data: bytes, encoding: Encoding, quote: str) -> str | None:
+    """The delimiter that a first line such as `sep=;` names, as spreadsheets write and read it; None without one."""
+    found = _NAMED.match(encoding.show(data[:_NAMED_BYTES_MAX]))
+    return found[1] if found is not None and found[1] != quote else None
+
+
+def detect_delimiter(
+    data: bytes, start: int, dialect_with: Callable[[str], Dialect], *, at_end: bool, record_bytes_max: int
+) -> tuple[str, float]:
+    """The delimiter that gives most records the first one's number of fields, and that share.
+
+    Args:
+        data: working bytes from the file's beginning.
+        start: where the first record begins.
+        dialect_with: the file's dialect for a delimiter.
+        at_end: whether the data is all of the file.
+        record_bytes_max: as in `scan_record`.
+
+    Returns:
+        The delimiter and a confidence from 0 to 1; a comma and 0.5 when no record has two fields.
+    """
+    shares: dict[str, float] = {}
+    for delimiter in DELIMITERS:
+        counts = field_counts(
+            data,
+            start,
+            dialect_with(delimiter),
+            at_end=at_end,
+            records_max=_RECORDS_MAX,
+            record_bytes_max=record_bytes_max,
+        )
+        if counts and counts[0] > 1:
+            shares[delimiter] = Counter(counts)[counts[0]] / len(counts)
+    if not shares:
+        return ",", 0.5
+    best = max(shares.values())
+    winner = next(name for name in DELIMITERS if name in shares and shares[name] >= best - _SHARE_TOLERANCE)
+    return winner, round(shares[winner], 3)
+
+
+def line_end(data: bytes, start: int) -> int:
+    """Where the line that holds `start` ends, without its line break."""
+    ends = [at for at in (data.find(b"\n", start), data.find(b"\r", start)) if at >= 0]
+    return min(ends, default=len(data))
+
+
+def next_line(data: bytes, start: int) -> int:
+    """Where the line after the one that holds `start` begins; the end of the data when there is none."""
+    end = line_end(data, start)
+    return after_break(data, end) if end < len(data) else end
+
+
+def line_break_kind(data: bytes) -> str:
+    """lf, crlf, cr, mixed, or none."""
+    crlf = data.count(b"\r\n")
+    kinds = {"crlf": crlf, "lf": data.count(b"\n") - crlf, "cr": data.count(b"\r") - crlf}
+    present = [name for name, count in kinds.items() if count]
+    return present[0] if len(present) == 1 else "mixed" if present else "none"
