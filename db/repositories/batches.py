@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import ColumnElement, Row, Subquery, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_integer
@@ -13,6 +13,7 @@ from db.records import Batch, Lease, Ledger
 from db.schema import sync_batches, sync_runs
 
 _B = sync_batches.c
+_R = sync_runs.c
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,28 +81,58 @@ async def last_batch(connection: AsyncConnection, run_id: int, restart_no: int) 
 
 async def read_totals(connection: AsyncConnection, run_id: int) -> BatchTotals:
     """What is committed for a run so far."""
-    restart_no = (
-        await connection.execute(select(sync_runs.c.restart_no).where(sync_runs.c.id == run_id))
-    ).scalar_one_or_none() or 0
-    count = (
-        await connection.execute(select(func.count()).select_from(sync_batches).where(_B.sync_run_id == run_id))
-    ).scalar_one()
-    row = (
-        await connection.execute(
-            select(
-                as_integer(func.sum(_B.rows_read)),
-                as_integer(func.sum(_B.rows_inserted)),
-                as_integer(func.sum(_B.rows_updated)),
-                as_integer(func.sum(_B.rows_unchanged)),
-                as_integer(func.sum(_B.rows_rejected)),
-                as_integer(func.sum(_B.rows_skipped)),
-                as_integer(func.max(_B.bytes_done)),
-                as_integer(func.sum(_B.rows_conflicting)),
-            ).where(_B.sync_run_id == run_id, _B.restart_no == restart_no)
+    totals = totals_of(select(_R.id, _R.restart_no).where(_R.id == run_id).subquery())
+    row = (await connection.execute(select(totals))).one_or_none()
+    return totals_in(row) if row is not None else BatchTotals(0, 0, Ledger(), 0, 0)
+
+
+def totals_of(runs: Subquery) -> Subquery:
+    """A row of sums for each of some runs, batches or none, read by `totals_in`; its run is `total_run_id`.
+
+    Args:
+        runs: columns `id` and `restart_no`.
+    """
+    is_present = _B.restart_no == runs.c.restart_no
+
+    def present(column: ColumnElement[int]) -> ColumnElement[int]:
+        return case((is_present, column), else_=None)
+
+    return (
+        select(
+            runs.c.id.label("total_run_id"),
+            func.max(runs.c.restart_no).label("total_restart_no"),
+            func.count(_B.id).label("total_batches"),
+            as_integer(func.sum(present(_B.rows_read))).label("total_read"),
+            as_integer(func.sum(present(_B.rows_inserted))).label("total_inserted"),
+            as_integer(func.sum(present(_B.rows_updated))).label("total_updated"),
+            as_integer(func.sum(present(_B.rows_unchanged))).label("total_unchanged"),
+            as_integer(func.sum(present(_B.rows_rejected))).label("total_rejected"),
+            as_integer(func.sum(present(_B.rows_skipped))).label("total_skipped"),
+            as_integer(func.max(present(_B.bytes_done))).label("total_bytes_done"),
+            as_integer(func.sum(present(_B.rows_conflicting))).label("total_conflicts"),
         )
-    ).one()
-    *counts, bytes_done, conflicts = (int(value) for value in row)
-    return BatchTotals(restart_no, int(count), Ledger(*counts), bytes_done, conflicts)
+        .select_from(runs.outerjoin(sync_batches, _B.sync_run_id == runs.c.id))
+        .group_by(runs.c.id)
+        .subquery()
+    )
+
+
+def totals_in(row: Row[Any]) -> BatchTotals:
+    """The sums in a row of `totals_of`."""
+    return BatchTotals(
+        restart_no=row.total_restart_no or 0,
+        batch_count=int(row.total_batches),
+        ledger=Ledger(
+            row.total_read,
+            row.total_inserted,
+            row.total_updated,
+            row.total_unchanged,
+            row.total_rejected,
+            row.total_skipped,
+        ),
+        bytes_done=row.total_bytes_done,
+        conflicts=row.total_conflicts,
+    )
 
 
 def _batch(row: Row[Any]) -> Batch:

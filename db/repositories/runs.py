@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, and_, func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.dialect import as_text, minutes_before_now, now, now_ms
+from db.dialect import minutes_before_now, now, now_ms
 from db.records import (
     CANCELLED,
     COMPLETED,
@@ -20,12 +20,9 @@ from db.records import (
     LIVE_STATUSES,
     PENDING,
     STATUSES,
-    TERMINAL_STATUSES,
-    Ledger,
     Run,
-    RunFailure,
 )
-from db.repositories.batches import read_totals
+from db.repositories.run_rows import matches, read_runs
 from db.repositories.sources import key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
@@ -73,10 +70,7 @@ async def insert_run(
 
 async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
     """The run with its live counts, or None."""
-    row = (await connection.execute(select(sync_runs).where(_R.id == run_id))).one_or_none()
-    if row is None:
-        return None
-    return await _with_batches(connection, row)
+    return next(iter(await read_runs(connection, select(_R.id, _R.restart_no).where(_R.id == run_id))), None)
 
 
 async def retry_count(connection: AsyncConnection, run_id: int) -> int:
@@ -88,15 +82,16 @@ async def list_runs(
     connection: AsyncConnection, *, before_id: int | None, limit: int, status: str = "", source_type: str = ""
 ) -> list[Run]:
     """At most `limit` runs, newest first, with ids below `before_id`."""
-    query = select(sync_runs).order_by(_R.id.desc()).limit(limit)
+    query = select(_R.id, _R.restart_no).limit(limit)
+    # Ordered by the whole index that is read, though all that is read has the same status and type: see `matches`.
+    ordered = [column for column, wanted in ((_R.source_type, source_type), (_R.status, status)) if wanted]
+    query = query.order_by(*(column.desc() for column in (*ordered, _R.id)))
     if before_id is not None:
         query = query.where(_R.id < before_id)
-    if status:
-        query = query.where(_R.status == status)
-    if source_type:
-        query = query.where(_R.source_type == source_type)
-    rows = (await connection.execute(query)).all()
-    return [await _with_batches(connection, row) for row in rows]
+    for column, wanted in ((_R.status, status), (_R.source_type, source_type)):
+        if wanted:
+            query = query.where(matches(connection, column, wanted))
+    return await read_runs(connection, query)
 
 
 async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
@@ -169,21 +164,15 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     ).one_or_none()
     if last is None:
         return None
-    row = (
-        await connection.execute(
-            select(sync_runs).where(
-                _R.id == (last.same_as_run_id or last.id),
-                of_source,
-                _R.status == COMPLETED,
-                _R.completed_at > minutes_before_now(minutes),
-                _R.rows_rejected == 0,
-            )
-        )
-    ).one_or_none()
-    if row is None or row.sync_metadata != run.options:
-        return None
-    found = await _with_batches(connection, row)
-    return None if found.conflicts else found
+    read_through = select(_R.id, _R.restart_no).where(
+        _R.id == (last.same_as_run_id or last.id),
+        of_source,
+        _R.status == COMPLETED,
+        _R.completed_at > minutes_before_now(minutes),
+        _R.rows_rejected == 0,
+    )
+    found = next(iter(await read_runs(connection, read_through)), None)
+    return None if found is None or found.options != run.options or found.conflicts else found
 
 
 async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
@@ -342,62 +331,3 @@ async def requeue_failed(
 async def _notices(connection: AsyncConnection, run_id: int) -> list[str]:
     found = (await connection.execute(select(_R.notices).where(_R.id == run_id))).scalar_one_or_none()
     return [str(notice) for notice in found or ()]
-
-
-async def _with_batches(connection: AsyncConnection, row: Row[Any]) -> Run:
-    """A run whose counts are live: of an ended run those stored at its end, of another the sum of its batches."""
-    stored = Ledger(
-        row.rows_read, row.rows_inserted, row.rows_updated, row.rows_unchanged, row.rows_rejected, row.rows_skipped
-    )
-    legacy = row.lease_epoch == 0 and stored.read == 0
-    totals = await read_totals(connection, row.id)
-    ledger, bytes_done = totals.ledger, totals.bytes_done
-    if row.status in TERMINAL_STATUSES:
-        ledger, bytes_done = stored, row.bytes_done
-    if legacy:
-        # A row of the old service: its three counts are all there is.
-        ledger = Ledger(
-            read=(row.items_processed or 0) + (row.items_failed or 0) + (row.items_skipped or 0),
-            updated=row.items_processed or 0,
-            rejected=row.items_failed or 0,
-            skipped=row.items_skipped or 0,
-        )
-    failure = None
-    if row.status == FAILED:
-        failure = RunFailure(
-            reason=row.error_reason or "",
-            category=row.error_category or "system",
-            message=row.error_message or "",
-            retryable=bool(row.error_retryable),
-            next_step=row.error_next_step or "",
-        )
-    return Run(
-        id=row.id,
-        # SQLite keeps whatever another program has put there.
-        source_type=as_text(row.source_type),
-        source_identifier=as_text(row.source_identifier),
-        status=as_text(row.status),
-        options=row.sync_metadata,
-        ledger=ledger,
-        revision=row.revision,
-        retry_count=row.retry_count,
-        restart_no=row.restart_no,
-        cancel_requested=bool(row.cancel_requested),
-        source_fingerprint=row.source_fingerprint,
-        bytes_done=bytes_done,
-        bytes_total=row.bytes_total,
-        failure=failure,
-        notices=tuple(row.notices or ()),
-        created_at=row.created_at,
-        started_at=row.started_at,
-        completed_at=row.completed_at,
-        batch_count=totals.batch_count,
-        conflicts=totals.conflicts,
-        deactivated=row.rows_deactivated,
-        same_as_run_id=row.same_as_run_id,
-        source_digest=row.source_digest or "",
-        detected=row.detected or {},
-        paused=bool(row.paused),
-        schedule_id=row.sync_schedule_id,
-        takeover_count=row.takeover_count,
-    )

@@ -1,0 +1,99 @@
+"""Rows of sync_runs as runs: a page of them, with the counts of their batches, is one statement."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from db.dialect import as_text
+from db.records import FAILED, TERMINAL_STATUSES, Ledger, Run, RunFailure
+from db.repositories.batches import totals_in, totals_of
+from db.schema import sync_runs
+
+_R = sync_runs.c
+
+
+def matches(connection: AsyncConnection, column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
+    """Whether a column has a value.
+
+    With `=` MariaDB walks the index from its newest entry down to the page that was asked for, which is linear in the
+    depth of the page. With LIKE, and nothing in the pattern that stands for other characters, it begins at the page.
+    """
+    if connection.dialect.name == "sqlite":
+        return column == wanted
+    return column.like(re.sub(r"([|%_])", r"|\1", wanted), escape="|")
+
+
+async def read_runs(connection: AsyncConnection, chosen: Select[Any]) -> list[Run]:
+    """Runs with their live counts, newest first, by one statement however many they are.
+
+    Args:
+        chosen: selects id and restart_no of the runs.
+    """
+    page = chosen.subquery()
+    totals = totals_of(page)
+    joined = sync_runs.join(totals, totals.c.total_run_id == _R.id)
+    query = select(sync_runs, totals).select_from(joined).order_by(_R.id.desc())
+    return [_run(row) for row in await connection.execute(query)]
+
+
+def _run(row: Row[Any]) -> Run:
+    """A run whose counts are live: of an ended run those stored at its end, of another the sum of its batches."""
+    stored = Ledger(
+        row.rows_read, row.rows_inserted, row.rows_updated, row.rows_unchanged, row.rows_rejected, row.rows_skipped
+    )
+    legacy = row.lease_epoch == 0 and stored.read == 0
+    totals = totals_in(row)
+    ledger, bytes_done = totals.ledger, totals.bytes_done
+    if row.status in TERMINAL_STATUSES:
+        ledger, bytes_done = stored, row.bytes_done
+    if legacy:
+        # A row of the old service: its three counts are all there is.
+        ledger = Ledger(
+            read=(row.items_processed or 0) + (row.items_failed or 0) + (row.items_skipped or 0),
+            updated=row.items_processed or 0,
+            rejected=row.items_failed or 0,
+            skipped=row.items_skipped or 0,
+        )
+    failure = None
+    if row.status == FAILED:
+        failure = RunFailure(
+            reason=row.error_reason or "",
+            category=row.error_category or "system",
+            message=row.error_message or "",
+            retryable=bool(row.error_retryable),
+            next_step=row.error_next_step or "",
+        )
+    return Run(
+        id=row.id,
+        # SQLite keeps whatever another program has put there.
+        source_type=as_text(row.source_type),
+        source_identifier=as_text(row.source_identifier),
+        status=as_text(row.status),
+        options=row.sync_metadata,
+        ledger=ledger,
+        revision=row.revision,
+        retry_count=row.retry_count,
+        restart_no=row.restart_no,
+        cancel_requested=bool(row.cancel_requested),
+        source_fingerprint=row.source_fingerprint,
+        bytes_done=bytes_done,
+        bytes_total=row.bytes_total,
+        failure=failure,
+        notices=tuple(row.notices or ()),
+        created_at=row.created_at,
+        started_at=row.started_at,
+        completed_at=row.completed_at,
+        batch_count=totals.batch_count,
+        conflicts=totals.conflicts,
+        deactivated=row.rows_deactivated,
+        same_as_run_id=row.same_as_run_id,
+        source_digest=row.source_digest or "",
+        detected=row.detected or {},
+        paused=bool(row.paused),
+        schedule_id=row.sync_schedule_id,
+        takeover_count=row.takeover_count,
+    )
