@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import grpc
 import pytest
@@ -283,7 +284,8 @@ async def test_options_as_json_are_those_of_the_contract_for_runs_and_schedules(
     stored = await run("schedules", "create", *source, "--cron", "0 3 * * *")
 
     assert (triggered.exit_code, stored.exit_code) == (0, 0), triggered.output + stored.output
-    trigger, create = script.requests
+    requests: list[Any] = script.requests
+    trigger, create = requests
     assert trigger.api == create.schedule.api
     assert to_json(trigger.api) == options
     refused = await run("schedules", "create", "api", "a", "--cron", "0 3 * * *", "--options", '{"pageSize": "5"}')

@@ -197,7 +197,7 @@ NAMED: dict[str, tuple[str, Message, str]] = {
     "token": ("ListSyncSchedules", schedules_pb2.ListSyncSchedulesRequest(page_token="9" * 19), "page_token"),
     "enum": ("ListSyncRuns", sync_service_pb2.ListSyncRunsRequest(status=99), "status"),  # type: ignore[arg-type]
     "source type": ("TriggerSync", trigger("ftp"), "source_type"),
-    "csv option": ("TriggerSync", trigger("csv", csv=sources_pb2.CsvOptions(stray_quotes=7)), "csv.stray_quotes"),
+    "csv option": ("TriggerSync", trigger("csv", csv=sources_pb2.CsvOptions(stray_quotes=7)), "csv.stray_quotes"),  # type: ignore[arg-type]
     "key of a map": (
         "TestSource",
         trigger("api", api=sources_pb2.ApiOptions(field_mapping={"id": "["})),

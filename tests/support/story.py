@@ -16,6 +16,7 @@ from typing import Any
 
 from google.protobuf import json_format
 from techaura_sync.aio import AsyncSyncClient
+from techaura_sync.json_form import from_json
 
 from server.app import server_running
 from server.core.config import Settings
@@ -38,12 +39,12 @@ class Story:
     titles: list[str] = field(default_factory=list)
 
     async def run(self, file: str, **options: Any) -> dict[str, Any]:
-        """Sync a file; answer the run as the service tells it."""
+        """Sync a file with options as JSON has them; return the run as the service tells it."""
         made = None
         if options:
             from techaura.sync.v1 import sources_pb2
 
-            made = json_format.ParseDict(options, sources_pb2.CsvOptions())
+            made = from_json(sources_pb2.CsvOptions(), options)
         (accepted,) = [each async for each in self.client.trigger("csv", file, made, detach=True)]
         last = None
         async for update in self.client.watch(accepted.accepted.sync_run_id):
@@ -98,9 +99,9 @@ class Story:
         head = "category_id,capacity,capacity_gb,price,content_count,content_unit\n"
         path = self.folder / "prices.csv"
         path.write_text(head + "music,16GB,16,69900,3000,canciones\nmusic,32GB,32,89900,5000,canciones\n")
-        assert_ledger(await self.run("prices.csv", target_table="catalog_items"), inserted=2)
+        assert_ledger(await self.run("prices.csv", targetTable="catalog_items"), inserted=2)
         path.write_text(head + "music,16GB,16,71900,3000,canciones\nmusic,32GB,32,89900,5000,canciones\n")
-        assert_ledger(await self.run("prices.csv", target_table="catalog_items"), updated=1, unchanged=1)
+        assert_ledger(await self.run("prices.csv", targetTable="catalog_items"), updated=1, unchanged=1)
         stored = self.server.execute(
             "SELECT capacity, CAST(price AS CHAR) FROM catalog_items WHERE category_id = 'music' ORDER BY capacity_gb",
             database=self.name,
