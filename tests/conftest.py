@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
+from hypothesis import is_hypothesis_test
 
 from db.engine import Database
 from db.migrate import migrate
@@ -17,15 +19,28 @@ from tests.support.service import Service, environment, service_running
 DATABASES = ("sqlite", CHOSEN) if CHOSEN == "mariadb" else (CHOSEN,)
 # Fixtures that are a server.
 SERVERS = frozenset({"database_server", "tls_server"})
+# `scripts/test fast`: what needs no server and no program, without the properties that try hundreds of examples.
+IS_FAST = os.environ.get("TECHAURA_TEST_FAST") == "1"
+_WITHIN_THE_PROCESS = ("core", "pipeline", "sources", "gateway")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """On another server than the usual one, run only what touches it: the rest has been run."""
-    if CHOSEN == "mariadb":
+    if IS_FAST:
+        chosen = [item for item in items if _is_fast(item)]
+    elif CHOSEN != "mariadb":
+        chosen = [item for item in items if _touches_the_server(item)]
+    else:
         return
-    touching = [item for item in items if _touches_the_server(item)]
-    config.hook.pytest_deselected(items=[item for item in items if item not in set(touching)])
-    items[:] = touching
+    config.hook.pytest_deselected(items=[item for item in items if item not in set(chosen)])
+    items[:] = chosen
+
+
+def _is_fast(item: pytest.Item) -> bool:
+    """Within the process, with one example rather than hundreds."""
+    if is_hypothesis_test(getattr(item, "obj", None)):
+        return False
+    return item.path.relative_to(Path(__file__).parent).parts[0] in _WITHIN_THE_PROCESS
 
 
 def _touches_the_server(item: pytest.Item) -> bool:
