@@ -79,14 +79,14 @@ async def migrate(
             faults += 1
             if not await go_on(error, faults):
                 raise
-        except _NotUpgraded as error:
+        except _NotUpgradedError as error:
             # So it was when the recorded revision is not the one any more that this try began with.
             seen, revision = revision, await current_revision(database)
             if revision == seen:
                 raise RefusedDatabaseError(f"the database cannot be migrated: {error}") from error
 
 
-class _NotUpgraded(Exception):
+class _NotUpgradedError(Exception):
     """Alembic found another revision than it expected."""
 
 
@@ -109,7 +109,7 @@ def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
     try:
         command.upgrade(config, "head")
     except CommandError as error:
-        raise _NotUpgraded(str(error)) from error
+        raise _NotUpgradedError(str(error)) from error
     finally:
         if is_mysql:
             connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": table_wait})

@@ -71,7 +71,7 @@ class TlsSettings:
         _readable("ssl_key", self.key)
         try:
             context.load_cert_chain(self.cert, self.key, password=_no_passphrase)
-        except _EncryptedKey:
+        except _EncryptedKeyError:
             raise DatabaseUrlError(
                 f"has ssl_key={self.key}, which is encrypted; the service needs a plain one"
             ) from None
@@ -80,13 +80,13 @@ class TlsSettings:
             raise DatabaseUrlError(f"has ssl_cert={self.cert} and ssl_key={self.key}, which {said}") from None
 
 
-class _EncryptedKey(Exception):
+class _EncryptedKeyError(Exception):
     """A key asks for a passphrase."""
 
 
 def _no_passphrase() -> str:
     # Without it OpenSSL would ask at the terminal.
-    raise _EncryptedKey
+    raise _EncryptedKeyError
 
 
 def _readable(parameter: str, path: str) -> None:

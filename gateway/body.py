@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from starlette.requests import Request
 
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 from gateway.media import require_json
 
 # How much of a body over the limit is read, and dropped, before the connection is closed.
@@ -29,7 +29,7 @@ async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> di
     """Read the body as a JSON object.
 
     Raises:
-        RequestFault: 413 when it is longer than `bytes_max`, 415 when it says that it is something else, 400 when it is
+        RequestFaultError: 413 when it is longer than `bytes_max`, 415 when it says that it is something else, 400 when it is
             no JSON object.
     """
     raw = (await _read(request, bytes_max)).removeprefix(codecs.BOM_UTF8)
@@ -43,7 +43,7 @@ def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        RequestFault: 400, with `Invalid JSON` as its text when the bytes are no JSON at all.
+        RequestFaultError: 400, with `Invalid JSON` as its text when the bytes are no JSON at all.
     """
     # Each of the first characters of JSON is one byte in UTF-8; the other encodings of Unicode fill them up with zeros.
     if b"\0" in raw[:4] or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
@@ -80,7 +80,7 @@ async def _read(request: Request, bytes_max: int) -> bytes:
         if received_bytes <= bytes_max:
             body += chunk
     if received_bytes > bytes_max:
-        raise RequestFault(
+        raise RequestFaultError(
             HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"the body is larger than the limit of {bytes_max} bytes"
         )
     return bytes(body)
@@ -127,5 +127,5 @@ def _bounded_int(digits: str) -> int:
     return int(digits)
 
 
-def _refused(text: str) -> RequestFault:
-    return RequestFault(HTTPStatus.BAD_REQUEST, text)
+def _refused(text: str) -> RequestFaultError:
+    return RequestFaultError(HTTPStatus.BAD_REQUEST, text)

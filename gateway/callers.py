@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.config import GatewaySettings
-from gateway.errors import RequestFault, request_refused
+from gateway.errors import RequestFaultError, request_refused
 
 _LOCAL: Final = ("localhost", "127.0.0.1", "::1")
 _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\s:@/\[\]]+)(?::[0-9]{0,5})?")
@@ -70,7 +70,7 @@ class CallerGuard:
         if scope["type"] == "http":
             try:
                 self._check(Headers(scope=scope), scope["method"])
-            except RequestFault as fault:
+            except RequestFaultError as fault:
                 answer = await request_refused(Request(scope), fault)
                 await answer(scope, receive, send)
                 return
@@ -81,10 +81,10 @@ class CallerGuard:
         # HTTP/1.0 has no Host, and no browser speaks it.
         if host is not None and not self._hosts.allows(host):
             text = f"this gateway does not answer for the host {host[:100]!r}"
-            raise RequestFault(HTTPStatus.MISDIRECTED_REQUEST, text, field="Host", next_step=_HOST_NEXT_STEP)
+            raise RequestFaultError(HTTPStatus.MISDIRECTED_REQUEST, text, field="Host", next_step=_HOST_NEXT_STEP)
         if method not in _CHANGES_NOTHING and self._is_of_another_site(headers, host or ""):
             text = "a web page of another site may not send this request"
-            raise RequestFault(HTTPStatus.FORBIDDEN, text, field="Origin", next_step=_ORIGIN_NEXT_STEP)
+            raise RequestFaultError(HTTPStatus.FORBIDDEN, text, field="Origin", next_step=_ORIGIN_NEXT_STEP)
 
     def _is_of_another_site(self, headers: Headers, host: str) -> bool:
         origin = headers.get("origin")

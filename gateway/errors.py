@@ -22,7 +22,7 @@ from techaura_sync import SyncServiceError
 _log = structlog.get_logger(__name__)
 
 
-class RequestFault(Exception):
+class RequestFaultError(Exception):
     """A request that the gateway refuses before the service is asked.
 
     Args:
@@ -68,7 +68,7 @@ class HttpAnswer:
     status: HTTPStatus
     text: str | None = None
     reason: str = "INVALID_REQUEST"
-    next_step: str = RequestFault.default_next_step
+    next_step: str = RequestFaultError.default_next_step
 
 
 _FAULT_NEXT_STEP: Final = "look for the cause in the logs of the gateway and of the gRPC server"
@@ -151,8 +151,8 @@ async def service_failed(_: Request, error: SyncServiceError) -> Response:
     return JSONResponse(body, status)
 
 
-async def request_refused(_: Request, error: RequestFault) -> Response:
-    """Answer for a `RequestFault`."""
+async def request_refused(_: Request, error: RequestFaultError) -> Response:
+    """Answer for a `RequestFaultError`."""
     body = failure_body(error.text, reason=error.reason, field=error.field, next_step=error.next_step)
     return JSONResponse(body, error.status)
 
@@ -178,7 +178,7 @@ async def gateway_failed(_: Request, error: Exception) -> Response:
 # Starlette's own type takes only handlers of any exception; each of these gets what it is registered for.
 HANDLERS: Final[dict[Any, Any]] = {
     SyncServiceError: service_failed,
-    RequestFault: request_refused,
+    RequestFaultError: request_refused,
     HTTPException: route_refused,
     ClientDisconnect: caller_left,
     Exception: gateway_failed,

@@ -24,7 +24,7 @@ from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.requests import is_terminal
 
 from gateway.connections import ConnectionPool
-from gateway.errors import STOPPING_TEXT, RequestFault, failure_body, http_answer
+from gateway.errors import STOPPING_TEXT, RequestFaultError, failure_body, http_answer
 from gateway.routes import client, run_id, settings
 
 T = TypeVar("T")
@@ -40,7 +40,7 @@ class Events(HTTPEndpoint):
         sync_run_id, last_event_id = run_id(request), _last_event_id(request)
         pool: ConnectionPool = request.app.state.pool
         if not pool.has_stream_left:
-            raise RequestFault(
+            raise RequestFaultError(
                 HTTPStatus.SERVICE_UNAVAILABLE,
                 f"there are {pool.streams_max} event streams open, the most there may be",
                 reason="SERVICE_UNAVAILABLE",
@@ -105,7 +105,7 @@ async def _next_unless(stopping: asyncio.Event, responses: AsyncGenerator[T]) ->
 def _last_event_id(request: Request) -> int:
     text = request.headers.get("last-event-id", "0")
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > _UINT64_MAX:
-        raise RequestFault(HTTPStatus.BAD_REQUEST, "Last-Event-ID must be a whole number", field="Last-Event-ID")
+        raise RequestFaultError(HTTPStatus.BAD_REQUEST, "Last-Event-ID must be a whole number", field="Last-Event-ID")
     return int(text)
 
 

@@ -12,7 +12,7 @@ from typing import Final, NoReturn
 
 from starlette.datastructures import Headers
 
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 
 _JSON: Final = re.compile(r"application/(?:json|[\w!#$&^.+-]+\+json)")
 _CHARSET: Final = re.compile(r"charset\s*=\s*\"?([^\";\s]*)", re.IGNORECASE)
@@ -23,7 +23,7 @@ def require_json(headers: Headers) -> None:
     """Check the headers of a request that has a body.
 
     Raises:
-        RequestFault: 415 that names what is not taken.
+        RequestFaultError: 415 that names what is not taken.
     """
     for name in headers.getlist("content-encoding"):
         if name.strip().lower() not in ("", "identity"):
@@ -41,4 +41,4 @@ def require_json(headers: Headers) -> None:
 
 
 def _refuse(text: str, field: str) -> NoReturn:
-    raise RequestFault(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, field=field)
+    raise RequestFaultError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, text, field=field)

@@ -9,7 +9,7 @@ from techaura_sync import Options
 from techaura_sync.json_form import JsonFormError
 from techaura_sync.requests import options_from_json
 
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 
 
 def read_options(source_type: str, options: Any) -> Options | None:
@@ -20,9 +20,11 @@ def read_options(source_type: str, options: Any) -> Options | None:
         options: the parsed JSON, or None when there was none.
 
     Raises:
-        RequestFault: 400 that names the option at fault.
+        RequestFaultError: 400 that names the option at fault.
     """
     try:
         return options_from_json(source_type, options)
     except JsonFormError as error:
-        raise RequestFault(HTTPStatus.BAD_REQUEST, error.text, reason="INVALID_OPTION", field=error.path) from error
+        raise RequestFaultError(
+            HTTPStatus.BAD_REQUEST, error.text, reason="INVALID_OPTION", field=error.path
+        ) from error

@@ -23,7 +23,7 @@ from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
-from gateway.errors import RequestFault, failure_body
+from gateway.errors import RequestFaultError, failure_body
 from gateway.heads import BoundedConnection
 
 _LINGER_SECONDS: Final = 2.0
@@ -72,7 +72,7 @@ class BoundedProtocol(H11Protocol):
             text = "the gateway holds as many connections as it may"
             step = "send the request again in a few seconds; TECHAURA_SYNC_GATEWAY_CONNECTIONS_MAX is the limit"
             self._refuse(
-                RequestFault(HTTPStatus.SERVICE_UNAVAILABLE, text, reason="SERVICE_UNAVAILABLE", next_step=step)
+                RequestFaultError(HTTPStatus.SERVICE_UNAVAILABLE, text, reason="SERVICE_UNAVAILABLE", next_step=step)
             )
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -122,7 +122,7 @@ class BoundedProtocol(H11Protocol):
     def send_400_response(self, msg: str) -> None:
         """What arrived is no request, or one that is not taken."""
         self._pool.note("malformed")
-        self._refuse(self.conn.fault or RequestFault(HTTPStatus.BAD_REQUEST, msg))
+        self._refuse(self.conn.fault or RequestFaultError(HTTPStatus.BAD_REQUEST, msg))
 
     def evict(self) -> None:
         """Make way for another connection."""
@@ -160,9 +160,9 @@ class BoundedProtocol(H11Protocol):
             return
         self._pool.note(f"late_{part}")
         text = f"the {part} of the request was not there within {seconds:g} s"
-        self._refuse(RequestFault(HTTPStatus.REQUEST_TIMEOUT, text))
+        self._refuse(RequestFaultError(HTTPStatus.REQUEST_TIMEOUT, text))
 
-    def _refuse(self, fault: RequestFault) -> None:
+    def _refuse(self, fault: RequestFaultError) -> None:
         """Answer with a failure, if no answer has begun, and close."""
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self.cycle is not None and not self.cycle.response_complete:
@@ -179,7 +179,7 @@ class BoundedProtocol(H11Protocol):
         if self.transport.can_write_eof():
             self.transport.write_eof()
 
-    def _write_failure(self, fault: RequestFault) -> None:
+    def _write_failure(self, fault: RequestFaultError) -> None:
         body = failure_body(fault.text, reason=fault.reason, field=fault.field, next_step=fault.next_step)
         raw = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
         headers = [

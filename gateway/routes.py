@@ -17,7 +17,7 @@ from techaura_sync.errors import no_answer
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
-from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFault, http_answer
+from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFaultError, http_answer
 from gateway.options import read_options
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
@@ -153,7 +153,7 @@ class Ready(HTTPEndpoint):
     async def get(self, request: Request) -> JSONResponse:
         """Tell whether calls can be served: the gateway, the gRPC server and its database."""
         if request.app.state.stopping.is_set():
-            raise RequestFault(
+            raise RequestFaultError(
                 HTTPStatus.SERVICE_UNAVAILABLE, STOPPING_TEXT, reason="SHUTTING_DOWN", next_step=STOPPING_NEXT_STEP
             )
         try:
@@ -191,7 +191,7 @@ async def no_body(request: Request) -> None:
     """Read a body that has nothing to say.
 
     Raises:
-        RequestFault: it is no JSON object, or has a key.
+        RequestFaultError: it is no JSON object, or has a key.
     """
     _refuse_unknown(await json_body(request), frozenset(), "the body")
 
@@ -200,13 +200,13 @@ def query(request: Request, *known: str) -> dict[str, str]:
     """The parameters of the query.
 
     Raises:
-        RequestFault: 400 for one that is not known, or stands there twice.
+        RequestFaultError: 400 for one that is not known, or stands there twice.
     """
     given = request.query_params.multi_items()
     _refuse_unknown([name for name, _value in given], known, "the query")
     for name in {name for name, _value in given}:
         if len(request.query_params.getlist(name)) > 1:
-            raise RequestFault(HTTPStatus.BAD_REQUEST, f"{name} stands in the query more than once", field=name)
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{name} stands in the query more than once", field=name)
     return dict(given)
 
 
@@ -215,21 +215,21 @@ def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) ->
         if name not in known:
             knows = f"; it knows {', '.join(sorted(known))}" if known else ""
             text = f"{where} has no key {name[:100]!r}{knows}"
-            raise RequestFault(HTTPStatus.BAD_REQUEST, text, field=name[:100])
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=name[:100])
 
 
 def run_id(request: Request) -> int:
     """The run that the path names.
 
     Raises:
-        RequestFault: 400 when it is not a whole number that the service could ever give, 404 for 0, which no run has.
+        RequestFaultError: 400 when it is not a whole number that the service could ever give, 404 for 0, which no run has.
     """
     text: str = request.path_params["sync_run_id"]
     if not _DIGITS.fullmatch(text) or int(text) > _INT64_MAX:
-        raise RequestFault(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
+        raise RequestFaultError(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
     if not int(text):
         # Old callers know any whole number without a run as not found; the service refuses this one.
-        raise RequestFault(
+        raise RequestFaultError(
             HTTPStatus.NOT_FOUND,
             TEXT_BY_REASON["RUN_NOT_FOUND"],
             reason="RUN_NOT_FOUND",
@@ -243,9 +243,9 @@ def _source(body: dict[str, Any]) -> tuple[str, str]:
     for key in ("sourceType", "sourceIdentifier"):
         value = body.get(key)
         if value is None or value == "":
-            raise RequestFault(HTTPStatus.BAD_REQUEST, "sourceType and sourceIdentifier are required", field=key)
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, "sourceType and sourceIdentifier are required", field=key)
         if not isinstance(value, str):
-            raise RequestFault(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
     _refuse_unknown(body, _SOURCE_KEYS, "the body")
     return body["sourceType"], body["sourceIdentifier"]
 
@@ -254,13 +254,13 @@ def page_size(given: Mapping[str, str]) -> int:
     """The page size that a query asks for; 0 for none.
 
     Raises:
-        RequestFault: 400 when it is not a whole number.
+        RequestFaultError: 400 when it is not a whole number.
     """
     text = given.get("pageSize")
     if text is None:
         return 0
     if not _DIGITS.fullmatch(text) or not 0 < int(text) <= _INT32_MAX:
-        raise RequestFault(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number over 0", field="pageSize")
+        raise RequestFaultError(HTTPStatus.BAD_REQUEST, "pageSize must be a whole number over 0", field="pageSize")
     return int(text)
 
 
@@ -270,7 +270,7 @@ def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
     for status in resources_pb2.SyncStatus.values():
         if status != resources_pb2.SYNC_STATUS_UNSPECIFIED and views.status_name(status) == name:
             return status
-    raise RequestFault(
+    raise RequestFaultError(
         HTTPStatus.BAD_REQUEST,
         "status must be one of pending, in_progress, completed, failed, cancelled",
         field="status",

@@ -13,7 +13,7 @@ from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 from techaura_sync.json_form import JsonFormError, from_json
 
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 from gateway.options import read_options
 from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
 
@@ -66,7 +66,7 @@ class Schedule(HTTPEndpoint):
             source_type = (await client(request).schedules.get(schedule_id)).source_type
         schedule, paths = read_schedule(body, str(source_type or ""))
         if not paths:
-            raise RequestFault(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
         return success(request, data=views.schedule_view(await client(request).schedules.update(schedule, paths)))
 
@@ -94,7 +94,7 @@ def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2
         source_type: decides what `options` may hold.
 
     Raises:
-        RequestFault: 400 that names the field at fault.
+        RequestFaultError: 400 that names the field at fault.
     """
     for key in body.keys() - {*_KNOWN}:
         raise _fault(key[:100], f"a schedule has no field {key[:100]!r}; it knows {', '.join(_KNOWN)}")
@@ -122,5 +122,5 @@ def _schedule_id(request: Request) -> int:
     return int(text)
 
 
-def _fault(field: str, text: str) -> RequestFault:
-    return RequestFault(HTTPStatus.BAD_REQUEST, text, field=field)
+def _fault(field: str, text: str) -> RequestFaultError:
+    return RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=field)

@@ -26,7 +26,7 @@ from db.migrate import HEAD_REVISION
 from db.url import parse_url
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
 from server.core.waits import RunWaits
 from server.execution.context import RunContext
@@ -90,13 +90,13 @@ def secret_box(settings: Settings, database: Database) -> SecretBox:
     """The box of the configured key; without one, of a key beside the embedded database.
 
     Raises:
-        Fatal: SECRET_UNAVAILABLE.
+        FatalError: SECRET_UNAVAILABLE.
     """
     files_dir = Path(settings.secrets_dir) if settings.secrets_dir else None
     if settings.secret_key is not None:
         return SecretBox(settings.secret_key.get_secret_value(), files_dir=files_dir)
     if database.file is None:
-        raise Fatal(
+        raise FatalError(
             "SECRET_UNAVAILABLE",
             "TECHAURA_SYNC_SECRET_KEY is not set; with a database server it must be, the same for every replica: "
             "print one with `techaura-syncd make-key`",
@@ -110,7 +110,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
     """Migrate the database and serve gRPC while the block runs.
 
     Raises:
-        Fatal, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
+        FatalError, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.errors import TransientDatabaseError
-from db.loaders.refusals import RowsRefused
+from db.loaders.refusals import RowsRefusedError
 from db.loaders.sparing import Care
 from db.loaders.upsert import LoadResult, load
 from db.lock_holders import LOCK_WAIT_CODE, with_lock_holder
@@ -30,7 +30,7 @@ from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
 from db.repositories.runs import add_notices
 from server.core.clock import Clock
-from server.core.errors import LeaseLost
+from server.core.errors import LeaseLostError
 from server.core.retry import Retries, RetryPolicy
 from server.core.waits import Wait
 
@@ -95,12 +95,12 @@ class CommitOrder:
         """Wait until every batch before this one is committed.
 
         Raises:
-            Overtaken: an attempt at one of them failed since `mark`.
+            SupersededAttemptError: an attempt at one of them failed since `mark`.
         """
         async with self._moved:
             while self._next < batch_no:
                 if any(failed < batch_no for failed in self._retreats[mark:]):
-                    raise Overtaken
+                    raise SupersededAttemptError
                 await self._moved.wait()
 
     async def reached(self, batch_no: int) -> None:
@@ -122,7 +122,7 @@ class CommitOrder:
     _never = 1 << 62
 
 
-class Overtaken(Exception):
+class SupersededAttemptError(Exception):
     """This attempt stands in the way of an earlier batch and must be rolled back."""
 
 
@@ -177,18 +177,18 @@ class BatchWriter:
         """Write the batch, trying again on passing faults; answer its checkpoint.
 
         Raises:
-            LeaseLost: another worker owns the run now; nothing was written.
+            LeaseLostError: another worker owns the run now; nothing was written.
             TransientDatabaseError: the database's fault did not pass in time; nothing was written.
-            RefusedDatabaseError: the database refuses the batch; TargetRefused where the table would refuse any row.
+            RefusedDatabaseError: the database refuses the batch; TargetRefusedError where the table would refuse any row.
         """
         retries = Retries(self._policy, self._clock)
         while True:
             try:
                 batch, errors_stored = await self._write_once(job, self._order.mark)
-            except Overtaken:
+            except SupersededAttemptError:
                 # Cannot happen twice: from here on no batch is before this one.
                 await self._order.reached(job.batch_no)
-            except RowsRefused:
+            except RowsRefusedError:
                 # Happens once to a batch: with care, refused rows are set aside.
                 self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
@@ -252,7 +252,7 @@ class BatchWriter:
             await insert_errors(connection, self._lease.run_id, self._restart_no, errors)
             await insert_batch(connection, self._lease, self._restart_no, batch)
             if not await lock_run_shared(connection, self._lease):
-                raise LeaseLost(self._lease.run_id)
+                raise LeaseLostError(self._lease.run_id)
             return batch, len(errors)
 
     async def _load(self, connection: AsyncConnection, job: WriteJob) -> LoadResult:

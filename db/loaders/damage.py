@@ -19,7 +19,7 @@ _ROW: Final = re.compile(r"at row (\d+)\s*$")
 _COLUMN: Final = re.compile(r"for column [^ ]*?`?'?(\w+)[`']* at row")
 
 
-class UnlistedDamage(Exception):
+class UnlistedDamageError(Exception):
     """Some row of the statement is damaged, and the server does not say which."""
 
 
@@ -27,19 +27,19 @@ async def damaged_rows(connection: AsyncConnection) -> dict[int, str]:
     """The rows of the statement just run, by index, that are not stored as they are, each with the column at fault.
 
     Raises:
-        UnlistedDamage: there are more warnings than the server lists, or one of them names no row.
+        UnlistedDamageError: there are more warnings than the server lists, or one of them names no row.
     """
     listed: Sequence[Any] = (await connection.exec_driver_sql("SHOW WARNINGS")).all()
     count = int((await connection.exec_driver_sql("SHOW COUNT(*) WARNINGS")).scalar_one())
     if count > len(listed):
-        raise UnlistedDamage
+        raise UnlistedDamageError
     damaged: dict[int, str] = {}
     for level, code, message in listed:
         if level == "Note" and code != _CUT_DIGITS_CODE:
             continue
         row = _ROW.search(message)
         if row is None:
-            raise UnlistedDamage
+            raise UnlistedDamageError
         column = _COLUMN.search(message)
         damaged.setdefault(int(row[1]) - 1, column[1] if column else "")
     return damaged

@@ -19,7 +19,7 @@ from sqlalchemy import Table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.damage import UnlistedDamage, damaged_rows
+from db.loaders.damage import UnlistedDamageError, damaged_rows
 from db.loaders.insert_text import (
     escaped_text,
     row_bytes_max,
@@ -41,7 +41,7 @@ _OURS: Final = ("column_marks", "row_hash")
 _ROWS_PER_SLICE: Final = 8192
 
 
-class _NotClean(Exception):
+class _NotCleanError(Exception):
     """The batch cannot go in this way: a warning, a row that is too long for a statement or that a trigger left out."""
 
 
@@ -50,7 +50,7 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
 
     Raises:
         DatabaseError: by way of the connection's context, for a fault that is not one of the data.
-        TargetRefused: a trigger has ended the whole transaction.
+        TargetRefusedError: a trigger has ended the whole transaction.
     """
     attempt = await connection.begin_nested()
     try:
@@ -58,7 +58,7 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
             await _insert_on_sqlite(connection, target, spec, rows)
         else:
             await _insert_on_mysql(connection, target, spec, rows)
-    except (UnlistedDamage, _NotClean):
+    except (UnlistedDamageError, _NotCleanError):
         await attempt.rollback()
         return False
     except DBAPIError as error:
@@ -82,21 +82,21 @@ async def _insert_on_mysql(connection: AsyncConnection, target: Table, spec: Loa
         for statement in await asyncio.to_thread(_statements, head, slice_.select(values).to_series(), bytes_max):
             await connection.exec_driver_sql(statement, execution_options={"no_parameters": True})
             if await damaged_rows(connection):
-                raise _NotClean
+                raise _NotCleanError
 
 
 async def _load(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame, bytes_max: int) -> None:
     loaded = rows.select(*spec.columns, *_OURS)
     if (text_bytes(loaded) > bytes_max).any():
-        raise _NotClean
+        raise _NotCleanError
     fixed = {name: escaped_text(value) for name, value in spec.constants.items()} | _fixed_columns(spec)
     stored = await load_local(connection, target.name, loaded, fixed)
     if await damaged_rows(connection) or stored != rows.height:
-        raise _NotClean
+        raise _NotCleanError
     # Of a NOT NULL column that nobody fills LOCAL makes an empty text or a zero, without a warning even. Looked at now,
     # since from the load to the end of the transaction nobody can add one.
     if await check_target(connection, spec):
-        raise _NotClean
+        raise _NotCleanError
 
 
 async def _insert_on_sqlite(connection: AsyncConnection, target: Table, spec: LoadSpec, rows: pl.DataFrame) -> None:
@@ -111,7 +111,7 @@ async def _insert_on_sqlite(connection: AsyncConnection, target: Table, spec: Lo
         f"INSERT INTO {quote(target.name)} ({columns}) VALUES ({', '.join([*given, *fixed.values()])})", values
     )
     if result.rowcount < rows.height:
-        raise _NotClean
+        raise _NotCleanError
 
 
 def _fixed_columns(spec: LoadSpec) -> dict[str, str]:
@@ -133,8 +133,8 @@ def _statements(head: str, texts: pl.Series, bytes_max: int) -> list[str]:
     """Rows as INSERT statements of limited length.
 
     Raises:
-        _NotClean: one row alone is too long for a statement.
+        _NotCleanError: one row alone is too long for a statement.
     """
     if sizes(texts).max() > bytes_max:
-        raise _NotClean
+        raise _NotCleanError
     return [head + ",".join(texts[start:end].to_list()) for start, end in runs(texts, bytes_max)]

@@ -73,7 +73,7 @@ async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: i
 
     Raises:
         ValueError: the table has no column for it.
-        TargetRefused: the table refuses it for every row.
+        TargetRefusedError: the table refuses it for every row.
     """
     if spec.availability_column is None:
         raise ValueError(f"{spec.table} has no column that says whether a row is available")

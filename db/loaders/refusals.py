@@ -102,7 +102,7 @@ class Refusal:
         return f"the table refused this row ({why}); the other rows are written. Mend the row, or change that rule"
 
 
-class TargetRefused(RefusedDatabaseError):
+class TargetRefusedError(RefusedDatabaseError):
     """The table would refuse every row alike, or so many that they are not told apart: the run ends, in words.
 
     Args:
@@ -117,7 +117,7 @@ class TargetRefused(RefusedDatabaseError):
         self.next_step = next_step
 
 
-class RowsRefused(Exception):
+class RowsRefusedError(Exception):
     """The table refused some row of a load that was not made with care; everything of it must be rolled back."""
 
 
@@ -138,11 +138,11 @@ async def raise_if_ended(connection: AsyncConnection, table: str) -> None:
     """Make sure that a refusal has left the transaction standing: what follows would be committed bit by bit.
 
     Raises:
-        TargetRefused: a trigger on SQLite has undone it whole.
+        TargetRefusedError: a trigger on SQLite has undone it whole.
     """
     driver: Any = (await connection.get_raw_connection()).driver_connection
     if connection.dialect.name == "sqlite" and not driver.in_transaction:
-        raise TargetRefused(
+        raise TargetRefusedError(
             f"a trigger of {table} ends the whole transaction, RAISE(ROLLBACK), in place of refusing its row; nothing of "
             "this batch was written",
             "let the trigger say RAISE(ABORT, ...); then sync again",

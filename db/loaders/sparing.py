@@ -1,13 +1,13 @@
 """Writes the rows of a load so that a row which the table refuses costs that row alone.
 
-Without care, a step is one statement over all of its rows, and the first refusal raises RowsRefused: the caller rolls back
+Without care, a step is one statement over all of its rows, and the first refusal raises RowsRefusedError: the caller rolls back
 and loads again with care. With care, a step that is refused is gone through in order, a group of rows at a time within a
 SAVEPOINT: one that is refused is halved until its refused row is found, and after that the groups grow, each twice as
 long as the one before. So k refused rows of n take at most 2k log2(n) + k + 1 statements where they are few, less than 2n
 where they are many, and never more than Care.statements_max. Each row is written once, with the rows of the change log that go with it.
 
 Where a whole batch is refused and the run has not met any row yet that the table takes, some single rows from all over the
-batch are tried before. If each of them is refused for the same cause, it is no fault of rows: TargetRefused.
+batch are tried before. If each of them is refused for the same cause, it is no fault of rows: TargetRefusedError.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 
 from db.errors import TransientDatabaseError
 from db.loaders.differences import BatchTables
-from db.loaders.refusals import Refusal, RowsRefused, TargetRefused, raise_if_ended, refusal_of
+from db.loaders.refusals import Refusal, RowsRefusedError, TargetRefusedError, raise_if_ended, refusal_of
 from db.loaders.target_check import check_target, has_no_number_left, no_number_left, trigger_names
 
 _SAVEPOINT: Final = "sync_rows"
@@ -36,7 +36,7 @@ class Care:
     """How a load meets refusals.
 
     Args:
-        is_careful: whether refused rows are set aside; else the first refusal raises RowsRefused.
+        is_careful: whether refused rows are set aside; else the first refusal raises RowsRefusedError.
         has_accepted: whether the run has met rows that the table takes.
         statements_max: tries at the most in one step of a load.
     """
@@ -90,8 +90,8 @@ async def write_rows(tables: BatchTables, step: Step, care: Care, *, expected: i
         expected: how many rows that is; None when it is not known.
 
     Raises:
-        RowsRefused: without care, the table refused some row.
-        TargetRefused: it refuses all rows alike, or too many.
+        RowsRefusedError: without care, the table refused some row.
+        TargetRefusedError: it refuses all rows alike, or too many.
         TransientDatabaseError: another writer was faster with the same key.
     """
     trial = _Trial(tables, step, care)
@@ -101,9 +101,9 @@ async def write_rows(tables: BatchTables, step: Step, care: Care, *, expected: i
         except DBAPIError as error:
             if refusal_of(error) is None:
                 raise
-            raise RowsRefused from None
+            raise RowsRefusedError from None
         if trial.is_short(count, expected):
-            raise RowsRefused
+            raise RowsRefusedError
         return Written(count)
     await trial.begin()
     written = await trial.write_all(expected)
@@ -119,7 +119,7 @@ class _Trial:
         self._step = step
         self._care = care
         self._tries = 0
-        self._unfilled: dict[str, TargetRefused] = {}
+        self._unfilled: dict[str, TargetRefusedError] = {}
 
     async def begin(self) -> None:
         await self._tables.connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
@@ -172,7 +172,7 @@ class _Trial:
         return Written(count, refused, collided)
 
     async def _raise_if_all_alike(self, numbers: list[int]) -> None:
-        """Raise TargetRefused where what refuses a row would refuse any."""
+        """Raise TargetRefusedError where what refuses a row would refuse any."""
         is_whole = len(numbers) >= max(_JUDGED_ROWS_MIN, self._step.batch_rows)
         is_judged = is_whole and not self._care.has_accepted
         if not numbers or not (is_judged or self._unfilled):
@@ -193,12 +193,12 @@ class _Trial:
         if is_judged:
             raise await self._all_alike(refusal)
 
-    async def _all_alike(self, refusal: Refusal) -> TargetRefused:
+    async def _all_alike(self, refusal: Refusal) -> TargetRefusedError:
         table, name = self._tables.spec.table, refusal.name
         if refusal.said:
             triggers = await trigger_names(self._tables.connection, table, self._step.name)
             name += f"; its triggers: {', '.join(triggers)}" if triggers else ""
-        return TargetRefused(
+        return TargetRefusedError(
             f"{table} refuses every row alike, to {self._step.name} it ({name}); nothing of this batch was written",
             f"look at that rule of {table}, and at what the source delivers; then sync again",
         )
@@ -207,7 +207,7 @@ class _Trial:
         """Write some rows; where the table refuses one of them, none is written."""
         self._tries += 1
         if self._tries > self._care.statements_max:
-            raise TargetRefused(
+            raise TargetRefusedError(
                 f"{self._tables.spec.table} refuses so many rows of one batch that {self._care.statements_max} statements "
                 "(TECHAURA_SYNC_REFUSED_STATEMENTS_MAX) do not tell them apart; nothing of the batch was written",
                 "mend the rows that earlier errors of the run list, or the table's rule; then sync again",

@@ -19,10 +19,10 @@ from sqlalchemy import Integer, Table, TableClause, column, delete, table
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.damage import UnlistedDamage, damaged_rows
+from db.loaders.damage import UnlistedDamageError, damaged_rows
 from db.loaders.insert_text import row_bytes_max, row_texts, runs, statement_bytes_max, text_bytes
 from db.loaders.local_infile import load_local
-from db.loaders.refusals import Refusal, TargetRefused, refusal_of, too_large
+from db.loaders.refusals import Refusal, TargetRefusedError, refusal_of, too_large
 from db.records import LoadSpec
 from db.server_facts import ServerFacts, server_facts
 
@@ -89,7 +89,7 @@ async def fill_staging(
         statements_max: statements at the most that find out which rows the server does not take.
 
     Raises:
-        DatabaseError: by way of the connection's context; TargetRefused when those statements were not enough.
+        DatabaseError: by way of the connection's context; TargetRefusedError when those statements were not enough.
     """
     names = [*spec.columns, "column_marks", "row_hash"]
     await drop_staging(connection)
@@ -107,7 +107,7 @@ async def fill_staging(
     tries_left = statements_max + len(parts)
     while parts:
         if not tries_left:
-            raise TargetRefused(
+            raise TargetRefusedError(
                 f"the server refuses so many rows of one batch of {spec.table} that {statements_max} statements do not "
                 "tell them apart; nothing of the batch was written",
                 "look at what the server refuses in earlier errors of the run; then sync again",
@@ -129,7 +129,7 @@ async def _is_put(connection: AsyncConnection, put: _Put, part: pl.DataFrame, st
     try:
         await put(connection, STAGING_NAME, part)
         staged.damaged.update({row_nos[index]: name for index, name in (await damaged_rows(connection)).items()})
-    except UnlistedDamage:
+    except UnlistedDamageError:
         if part.height > 1:
             return False
         staged.damaged[row_nos[0]] = ""

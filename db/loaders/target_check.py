@@ -17,7 +17,7 @@ from typing import Any, Final
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.refusals import TargetRefused
+from db.loaders.refusals import TargetRefusedError
 from db.records import LoadSpec
 
 # What a load fills on its own account, and what it fills when it updates.
@@ -68,14 +68,14 @@ class ColumnFault:
 
     column: str
     is_certain: bool
-    error: TargetRefused
+    error: TargetRefusedError
 
 
 async def check_target(connection: AsyncConnection, spec: LoadSpec) -> tuple[ColumnFault, ...]:
     """Look at the columns; answer those that only a trigger can fill, if there is one.
 
     Raises:
-        TargetRefused: a column refuses every row.
+        TargetRefusedError: a column refuses every row.
         DatabaseError: by way of the connection's context.
     """
     is_sqlite = connection.dialect.name == "sqlite"
@@ -102,9 +102,9 @@ async def has_no_number_left(connection: AsyncConnection, table: str) -> bool:
     return highest is not None and int(highest) >= 2 ** (bits - (0 if "unsigned" in kind else 1)) - 1
 
 
-def no_number_left(table: str) -> TargetRefused:
+def no_number_left(table: str) -> TargetRefusedError:
     """What a run ends with when a new row can have no id."""
-    return TargetRefused(
+    return TargetRefusedError(
         f"{table}.id has no number left for a new row: its AUTO_INCREMENT is at the end of its type (or that of a table "
         "which a trigger fills)",
         f"ALTER TABLE {table} MODIFY id BIGINT UNSIGNED NOT NULL AUTO_INCREMENT, and what refers to it likewise; then "
@@ -153,7 +153,7 @@ def _generated(spec: LoadSpec, names: Sequence[str]) -> list[ColumnFault]:
         ColumnFault(
             name,
             True,
-            TargetRefused(
+            TargetRefusedError(
                 f"{spec.table}.{name} is a generated column, and the service has to write it",
                 f"ALTER TABLE {spec.table} DROP COLUMN {name}, or give that column another name; then run "
                 "`techaura-syncd migrate` and sync again",
@@ -164,8 +164,8 @@ def _generated(spec: LoadSpec, names: Sequence[str]) -> list[ColumnFault]:
     ]
 
 
-def _unfilled(table: str, column: str, remedy: str) -> TargetRefused:
-    return TargetRefused(
+def _unfilled(table: str, column: str, remedy: str) -> TargetRefusedError:
+    return TargetRefusedError(
         f"{table}.{column} must have a value (NOT NULL without a default), and the service does not fill it: the table "
         "refuses every new row",
         remedy,

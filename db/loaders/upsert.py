@@ -64,8 +64,8 @@ async def load(
         care: what becomes of rows that the table refuses.
 
     Raises:
-        RowsRefused: the table refused a row, and the load was not made with care.
-        DatabaseError: by way of the connection's context; TargetRefused where the table refuses all rows.
+        RowsRefusedError: the table refused a row, and the load was not made with care.
+        DatabaseError: by way of the connection's context; TargetRefusedError where the table refuses all rows.
     """
     if rows.is_empty():
         return LoadResult(LoadCounts(0, 0, 0))

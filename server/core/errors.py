@@ -1,11 +1,11 @@
 """Every error of the service, grouped by what the engine does about it.
 
     SyncError
-      Retryable     trying again can help: now, or at the nightly retry
-      Fatal         trying again cannot help; the run fails
-      Invalid       the request is wrong; nothing was written
-        NotFound    the thing that the request names does not exist
-        Conflict    the thing is not in a state that allows the request
+      RetryableError     trying again can help: now, or at the nightly retry
+      FatalError         trying again cannot help; the run fails
+      InvalidRequestError       the request is wrong; nothing was written
+        NotFoundError    the thing that the request names does not exist
+        StateConflictError    the thing is not in a state that allows the request
 
 A row that is refused is no exception: it is a `Reject` (see sources/contract.py), counted and listed.
 
@@ -21,12 +21,12 @@ from server.core.reasons import NOT_RETRYABLE_CATEGORIES, Category, next_step_fo
 __all__ = [
     "NOT_RETRYABLE_CATEGORIES",
     "Category",
-    "Conflict",
-    "Fatal",
-    "Invalid",
-    "LeaseLost",
-    "NotFound",
-    "Retryable",
+    "FatalError",
+    "InvalidRequestError",
+    "LeaseLostError",
+    "NotFoundError",
+    "RetryableError",
+    "StateConflictError",
     "SyncError",
 ]
 
@@ -54,7 +54,7 @@ class SyncError(Exception):
         self.next_step = next_step or next_step_for(reason)
 
 
-class Retryable(SyncError):
+class RetryableError(SyncError):
     """A passing fault: the network, a lock, a server that restarts.
 
     Args:
@@ -77,13 +77,13 @@ class Retryable(SyncError):
         self.retry_after_seconds = retry_after_seconds
 
 
-class Fatal(SyncError):
+class FatalError(SyncError):
     """The run cannot go on, and would not the next time either."""
 
     default_category: Category = "processing"
 
 
-class Invalid(SyncError):
+class InvalidRequestError(SyncError):
     """The request is wrong. Raised before anything is written.
 
     Args:
@@ -97,15 +97,15 @@ class Invalid(SyncError):
         self.field = field
 
 
-class NotFound(Invalid):
+class NotFoundError(InvalidRequestError):
     """The thing that the request names does not exist."""
 
 
-class Conflict(Invalid):
+class StateConflictError(InvalidRequestError):
     """The thing is not in a state that allows the request."""
 
 
-class LeaseLost(Fatal):
+class LeaseLostError(FatalError):
     """Another worker has taken the run over: stop, and write nothing more."""
 
     def __init__(self, run_id: int) -> None:

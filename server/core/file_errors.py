@@ -6,7 +6,7 @@ import errno
 import os
 from typing import Final
 
-from server.core.errors import Fatal, Invalid, Retryable, SyncError
+from server.core.errors import FatalError, InvalidRequestError, RetryableError, SyncError
 
 _MISSING: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM})
 _NO_FILE: Final = frozenset({errno.EISDIR, errno.ENXIO, errno.ENODEV})
@@ -33,16 +33,16 @@ def file_error(error: OSError) -> SyncError:
     number = error.errno or 0
     said = os.strerror(number) if number else type(error).__name__
     if number in _MISSING:
-        return Invalid("SOURCE_NOT_FOUND", f"the file does not exist or may not be read ({said})")
+        return InvalidRequestError("SOURCE_NOT_FOUND", f"the file does not exist or may not be read ({said})")
     if number in _LEADS_OUT:
-        return Invalid("SOURCE_FORBIDDEN", f"the path leads where no file may be read ({said})")
+        return InvalidRequestError("SOURCE_FORBIDDEN", f"the path leads where no file may be read ({said})")
     if number in _NO_FILE:
-        return Invalid("SOURCE_UNSUPPORTED", f"the path is no regular file ({said})")
+        return InvalidRequestError("SOURCE_UNSUPPORTED", f"the path is no regular file ({said})")
     if number in _PASSING:
-        return Retryable(
+        return RetryableError(
             "SOURCE_UNAVAILABLE",
             f"the file could not be read on ({said}); what was committed stays",
             category="system",
             next_step=_PASSING[number],
         )
-    return Fatal("INTERNAL", f"the operating system refused a step ({said})", category="system")
+    return FatalError("INTERNAL", f"the operating system refused a step ({said})", category="system")

@@ -29,7 +29,7 @@ from typing import Any, Final, Literal
 
 from cryptography.fernet import Fernet, InvalidToken
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 
 ENV_NAME: Final = re.compile(r"SOURCE_[A-Z0-9_]+")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -98,7 +98,7 @@ class SecretBox:
     """Seals and opens secrets with one key.
 
     Raises:
-        Fatal: SECRET_UNAVAILABLE, the key is no Fernet key.
+        FatalError: SECRET_UNAVAILABLE, the key is no Fernet key.
     """
 
     def __init__(self, key: str, *, files_dir: Path | None = None) -> None:
@@ -106,7 +106,7 @@ class SecretBox:
             self._fernet = Fernet(key)
         except (ValueError, binascii.Error, UnicodeEncodeError):
             # The cause may quote the key, so it is left out of the chain.
-            raise Fatal(
+            raise FatalError(
                 "SECRET_UNAVAILABLE",
                 "TECHAURA_SYNC_SECRET_KEY is no Fernet key: it must be 32 bytes in url-safe base64",
                 category="system",
@@ -152,7 +152,7 @@ class SecretBox:
         """The secret itself.
 
         Raises:
-            Fatal: SECRET_UNAVAILABLE (authentication): the variable is not set, the file cannot be read, or the token
+            FatalError: SECRET_UNAVAILABLE (authentication): the variable is not set, the file cannot be read, or the token
                 was made with another key. The text names the place, never the value.
         """
         if secret.kind == "inline":
@@ -210,14 +210,14 @@ def load_or_create_key(path: Path) -> str:
     start together agree on one key and neither ever reads half of it.
 
     Raises:
-        Fatal: SECRET_UNAVAILABLE (system): others may read the file, it is no regular file, or it cannot be made.
+        FatalError: SECRET_UNAVAILABLE (system): others may read the file, it is no regular file, or it cannot be made.
     """
     try:
         if not path.exists() and not path.is_symlink():
             _create_key(path)
         return _read_key(path)
     except OSError as error:
-        raise Fatal(
+        raise FatalError(
             "SECRET_UNAVAILABLE",
             f"the key file {path} cannot be used ({error.strerror}); set TECHAURA_SYNC_SECRET_KEY instead",
             category="system",
@@ -253,7 +253,7 @@ def _read_key(path: Path) -> str:
             problem = "can be read by others; run chmod 600 on it, and change the key if it may have been read"
         else:
             return stream.read(1024).decode("ascii", "replace").strip()
-    raise Fatal("SECRET_UNAVAILABLE", f"the key file {path} {problem}", category="system")
+    raise FatalError("SECRET_UNAVAILABLE", f"the key file {path} {problem}", category="system")
 
 
 def _descend(document: dict[str, Any], path: str) -> dict[str, Any] | None:
@@ -278,5 +278,5 @@ def _looks_sealed(text: str) -> bool:
     return len(content) >= _FERNET_BYTES_MIN and content[0] == _FERNET_VERSION and (len(content) - 57) % 16 == 0
 
 
-def _unavailable(message: str) -> Fatal:
-    return Fatal("SECRET_UNAVAILABLE", message, category="authentication")
+def _unavailable(message: str) -> FatalError:
+    return FatalError("SECRET_UNAVAILABLE", message, category="authentication")

@@ -19,7 +19,7 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 
 _FIELDS: Final = 3  # key_high, key_low, record_no
 _CHUNK_ROWS: Final = 65_536
@@ -86,13 +86,13 @@ class KeySurvey:
         """Add rows: key_high, key_low, record_no, each UInt64.
 
         Raises:
-            Fatal: the disk of the temporary folder is full.
+            FatalError: the disk of the temporary folder is full.
         """
         table = np.column_stack([digests[name].to_numpy() for name in ("key_high", "key_low", "record_no")])
         try:
             self._file.write(np.ascontiguousarray(table, dtype=np.uint64).tobytes())
         except OSError as error:
-            raise Fatal(
+            raise FatalError(
                 "INTERNAL",
                 f"the list of keys could not be written to the temporary folder ({error.strerror}); free some space",
                 category="system",
@@ -103,7 +103,7 @@ class KeySurvey:
         """Rows whose key occurs more than once.
 
         Raises:
-            Fatal: there are more than REPEATED_ROWS_MAX.
+            FatalError: there are more than REPEATED_ROWS_MAX.
         """
         self._file.flush()
         shares = max(1, -(-self._row_count // self._rows_in_memory_max))
@@ -113,7 +113,7 @@ class KeySurvey:
             repeated = self._repeated(share, shares)
             count += len(repeated)
             if count > REPEATED_ROWS_MAX:
-                raise Fatal(
+                raise FatalError(
                     "SOURCE_MALFORMED",
                     f"more than {REPEATED_ROWS_MAX} rows repeat the key of another row; is the right column the key?",
                     category="validation",

@@ -21,7 +21,7 @@ from db.repositories import runs
 from db.repositories.batches import read_totals
 from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
-from server.core.errors import Fatal, LeaseLost
+from server.core.errors import FatalError, LeaseLostError
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
@@ -35,8 +35,8 @@ async def finish_mirror(
     """Switch off what is gone, in one transaction, and note how many rows that were.
 
     Raises:
-        Fatal: MIRROR_GUARD; nothing was switched off.
-        LeaseLost: another worker owns the run; nothing was switched off.
+        FatalError: MIRROR_GUARD; nothing was switched off.
+        LeaseLostError: another worker owns the run; nothing was switched off.
     """
     async with database.write() as connection:
         ledger = (await read_totals(connection, lease.run_id)).ledger
@@ -62,7 +62,7 @@ async def finish_mirror(
                 await insert_errors(connection, lease.run_id, restart_no, [_still_on(each) for each in refusals])
                 await runs.forget_reading(connection, lease.run_id)
         if not await lock_run_shared(connection, lease):
-            raise LeaseLost(lease.run_id)
+            raise LeaseLostError(lease.run_id)
 
 
 async def forget_ended(database: Database) -> None:
@@ -87,14 +87,14 @@ def _still_on(refused: tuple[int, Refusal]) -> ErrorRow:
 def _guard(active: int, gone: int, read: int, options: WriteOptions) -> None:
     if read == 0:
         if not options.mirror_allow_empty:
-            raise Fatal(
+            raise FatalError(
                 "MIRROR_GUARD",
                 f"the source has no row, and a mirror of it would switch off all {gone} rows of the table; nothing was "
                 "switched off. If that is what you want, sync with options.mirrorAllowEmpty true",
                 category="validation",
             )
     elif gone > options.mirror_gone_ratio_max * active:
-        raise Fatal(
+        raise FatalError(
             "MIRROR_GUARD",
             f"{gone} of {active} active rows are gone from the source, more than options.mirrorGoneRatioMax "
             f"({options.mirror_gone_ratio_max:g}) allows; nothing was switched off, the rows that the source has are written. "

@@ -13,7 +13,7 @@ from db.repositories.errors import insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.retry import Retries, RetryPolicy
-from server.execution.stop_signal import RunStopped
+from server.execution.stop_signal import RunStoppedError
 from server.execution.verdict import Ending, Verdict, verdict_on
 from server.sources.contract import POSITION_MARK, WatermarkRule
 
@@ -52,7 +52,7 @@ async def _store_once(
     error: BaseException | None,
     watermark: WatermarkRule | None,
 ) -> Ending:
-    if isinstance(error, RunStopped) and error.reason == "lease_lost":
+    if isinstance(error, RunStoppedError) and error.reason == "lease_lost":
         return Ending.LOST
     async with database.write() as connection:
         # Held before the batches are summed: one that was cut short may still be committing.

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.records import LoadSpec, Run
 from db.repositories.content import first_row_number
 from server.core.config import Settings
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.pipeline.hashing import mark_values
 from server.pipeline.mapping import plan_mapping
 from server.pipeline.plan import IdentityRule, MappingPlan
@@ -35,11 +35,11 @@ def find_target(name: str) -> Target:
     """The target table of that name.
 
     Raises:
-        Invalid: there is none.
+        InvalidRequestError: there is none.
     """
     found = TARGETS.get(name)
     if found is None:
-        raise Invalid(
+        raise InvalidRequestError(
             "INVALID_OPTION", f"targetTable must be one of {', '.join(sorted(TARGETS))}", field="options.targetTable"
         )
     return found
@@ -60,7 +60,7 @@ def plan_for(
         row_number_base: number of the first record where the source's rows stand as row_<n>, else None.
 
     Raises:
-        Invalid: INVALID_MAPPING.
+        InvalidRequestError: INVALID_MAPPING.
     """
     target = find_target(request.target)
     every = {"source_type": source_type, "source_identifier": source_identifier}

@@ -18,7 +18,7 @@ from dataclasses import replace
 from typing import Any
 
 from db.loaders.mirror import record_active_before
-from db.loaders.refusals import TargetRefused
+from db.loaders.refusals import TargetRefusedError
 from db.loaders.staging import local_infile_allowed
 from db.loaders.target_check import check_target
 from db.records import Batch, Lease, LoadSpec, Run
@@ -27,7 +27,7 @@ from db.repositories.batches import last_batch, read_totals
 from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
 from db.repositories.sources import row_identifier
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.core.retry import RetryPolicy
 from server.execution import planning
 from server.execution.batch_jobs import make_job
@@ -69,7 +69,7 @@ class RunLoop:
         """Read and write everything after the last checkpoint.
 
         Raises:
-            RunStopped: a signal asked for it.
+            RunStoppedError: a signal asked for it.
             SyncError, DatabaseError: the run cannot go on now.
         """
         context = self._context
@@ -90,8 +90,8 @@ class RunLoop:
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
-        except TargetRefused as error:
-            raise Fatal(error.reason, error.message, category="validation", next_step=error.next_step) from error
+        except TargetRefusedError as error:
+            raise FatalError(error.reason, error.message, category="validation", next_step=error.next_step) from error
         finally:
             await reader.close()
 
@@ -242,7 +242,7 @@ class RunLoop:
         self._rejected_count += batch.ledger.rejected
         limit = self._context.settings.error_count_max
         if self._rejected_count > limit:
-            raise Fatal(
+            raise FatalError(
                 "ERROR_BUDGET_EXCEEDED",
                 f"{self._rejected_count} rows were rejected, more than the {limit} that TECHAURA_SYNC_ERROR_COUNT_MAX "
                 "allows; what was committed stays",
@@ -255,7 +255,7 @@ class RunLoop:
             ledger = (await read_totals(connection, self._run.id)).ledger
             there = await count_rows(connection, spec)
         if there < ledger.written:
-            raise Fatal(
+            raise FatalError(
                 "LEDGER_MISMATCH",
                 f"{ledger.written} rows were written or found unchanged, but {spec.table} has {there} rows of this source: "
                 "something else has deleted rows meanwhile. Find out what, and sync again",

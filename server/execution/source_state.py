@@ -29,7 +29,7 @@ class SealedMemory:
 
         Raises:
             DatabaseError
-            Fatal: SECRET_UNAVAILABLE, it was sealed with another key.
+            FatalError: SECRET_UNAVAILABLE, it was sealed with another key.
         """
         async with self._database.read() as connection:
             sealed = await source_memory.recall(connection, self._digest(key))

@@ -7,7 +7,7 @@ import math
 from collections.abc import Coroutine
 from typing import Any, Final, Literal, TypeVar
 
-from server.core.errors import Retryable
+from server.core.errors import RetryableError
 
 T = TypeVar("T")
 
@@ -16,7 +16,7 @@ _STALL_LOOKS: Final = 8
 StopReason = Literal["cancel", "pause", "release", "lease_lost"]
 
 
-class RunStopped(Exception):
+class RunStoppedError(Exception):
     """The run was told to stop; not a fault.
 
     Args:
@@ -67,9 +67,9 @@ class RunSignals:
         self.batches_written += 1
 
     def check(self) -> None:
-        """Raise RunStopped when the run is to stop."""
+        """Raise RunStoppedError when the run is to stop."""
         if self._reason is not None:
-            raise RunStopped(self._reason)
+            raise RunStoppedError(self._reason)
 
     async def guard(self, work: Coroutine[Any, Any, T], *, is_source: bool = False) -> T:
         """Await `work`, but cancel it as soon as the run is to stop. Never for what a cancel would damage.
@@ -78,12 +78,12 @@ class RunSignals:
             is_source: the source is waited for, and may be hung.
 
         Raises:
-            RunStopped
-            Retryable: SOURCE_STALLED.
+            RunStoppedError
+            RetryableError: SOURCE_STALLED.
         """
         if self._reason is not None:
             work.close()
-            raise RunStopped(self._reason)
+            raise RunStoppedError(self._reason)
         task = asyncio.ensure_future(work)
         stop = asyncio.ensure_future(self._event.wait())
         try:
@@ -112,7 +112,7 @@ class RunSignals:
             still_looks = still_looks + 1 if self._moves == seen else 0
             seen = self._moves
             if still_looks >= _STALL_LOOKS:
-                raise Retryable(
+                raise RetryableError(
                     "SOURCE_STALLED",
                     f"the source delivered nothing for {self._stall_timeout_seconds:g} seconds; what was committed "
                     "stays, and the run goes on from there when it is retried",

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from db.records import Batch
-from server.execution.stop_signal import RunSignals, RunStopped
+from server.execution.stop_signal import RunSignals, RunStoppedError
 from server.writer import BatchWriter, WriteJob
 
 
@@ -41,7 +41,7 @@ class BatchPipeline:
         """Begin to write a job, as soon as there is room for it.
 
         Raises:
-            RunStopped: the run is to stop; the job was not begun.
+            RunStoppedError: the run is to stop; the job was not begun.
             SyncError, DatabaseError: an earlier batch could not be written.
         """
         while len(self._in_hand) >= self._loaders_max:
@@ -54,7 +54,7 @@ class BatchPipeline:
         """Wait for what is in hand.
 
         Raises:
-            RunStopped, SyncError, DatabaseError: as `put`.
+            RunStoppedError, SyncError, DatabaseError: as `put`.
         """
         while self._in_hand:
             await self._signals.guard(self._oldest())
@@ -68,7 +68,7 @@ class BatchPipeline:
         in_hand = list(self._in_hand)
         self._in_hand.clear()
         is_cut = isinstance(error, asyncio.CancelledError) or (
-            isinstance(error, RunStopped) and error.reason != "release"
+            isinstance(error, RunStoppedError) and error.reason != "release"
         )
         try:
             if in_hand and not is_cut and not self._has_failed:

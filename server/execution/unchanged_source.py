@@ -18,7 +18,7 @@ from db.repositories import runs
 from db.repositories.batches import insert_batch
 from db.repositories.content import count_rows
 from db.repositories.leases import lock_run_shared
-from server.core.errors import LeaseLost
+from server.core.errors import LeaseLostError
 from server.sources.contract import SourceReader
 
 
@@ -26,7 +26,7 @@ async def same_reading(database: Database, run: Run, spec: LoadSpec, reader: Sou
     """The run whose reading stands for this one too; None when the source has to be written.
 
     Raises:
-        Retryable: the source changed while it was looked at.
+        RetryableError: the source changed while it was looked at.
     """
     info = reader.info
     if not any(name in spec.constants for name in spec.key):
@@ -49,7 +49,7 @@ async def record_repetition(
     """Record the run as a repetition of `last`.
 
     Raises:
-        LeaseLost: another worker owns the run; nothing was recorded.
+        LeaseLostError: another worker owns the run; nothing was recorded.
     """
     ledger = Ledger(read=last.ledger.read, unchanged=last.ledger.written, skipped=last.ledger.skipped)
     async with database.write() as connection:
@@ -61,4 +61,4 @@ async def record_repetition(
             f"the source is the same as in run {last.id}: nothing was written again",
         )
         if not await lock_run_shared(connection, lease):
-            raise LeaseLost(lease.run_id)
+            raise LeaseLostError(lease.run_id)

@@ -8,10 +8,10 @@ from enum import StrEnum
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Ledger, RunFailure
 from server.core.config import Settings
-from server.core.errors import NOT_RETRYABLE_CATEGORIES, Fatal, SyncError
+from server.core.errors import NOT_RETRYABLE_CATEGORIES, FatalError, SyncError
 from server.core.file_errors import file_error
 from server.core.reasons import REASONS, next_step_for
-from server.execution.stop_signal import RunStopped
+from server.execution.stop_signal import RunStoppedError
 from server.sources.throttle.circuit import HostPausedError
 
 
@@ -68,7 +68,7 @@ def verdict_on(
     match error:
         case None:
             return Verdict(Ending.COMPLETED)
-        case RunStopped():
+        case RunStoppedError():
             stopped = {"release": Ending.RELEASED, "pause": Ending.PAUSED, "lease_lost": Ending.LOST}
             return Verdict(stopped.get(error.reason, Ending.CANCELLED))
         case HostPausedError():
@@ -127,12 +127,12 @@ def _given_up(failure: RunFailure, retry_count: int) -> RunFailure:
     )
 
 
-def _ledger_fault(ledger: Ledger, settings: Settings) -> Fatal | None:
+def _ledger_fault(ledger: Ledger, settings: Settings) -> FatalError | None:
     """What is wrong with the counts of a run whose source was read to its end."""
     if not ledger.balanced:
-        return Fatal("LEDGER_MISMATCH", f"the counts of the run do not add up: {ledger}", category="system")
+        return FatalError("LEDGER_MISMATCH", f"the counts of the run do not add up: {ledger}", category="system")
     if ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max:
-        return Fatal(
+        return FatalError(
             "ERROR_BUDGET_EXCEEDED",
             f"{ledger.rejected} of {ledger.read} rows were rejected; TECHAURA_SYNC_ERROR_RATIO_MAX allows a share of "
             f"{settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max}. The good rows "

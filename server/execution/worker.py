@@ -17,7 +17,7 @@ import structlog
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
-from server.core.errors import LeaseLost, Retryable, SyncError
+from server.core.errors import LeaseLostError, RetryableError, SyncError
 from server.core.retry import Retries, RetryPolicy
 from server.execution.context import RunContext
 from server.execution.leases import LeaseKeeper, LostOwners, apply_stop_requests, claim, owner_name
@@ -25,7 +25,7 @@ from server.execution.mirror import forget_ended
 from server.execution.outcome import store_ending
 from server.execution.periodic import repeated
 from server.execution.stop_requests import ControlWatch
-from server.execution.stop_signal import RunSignals, RunStopped, StopReason
+from server.execution.stop_signal import RunSignals, RunStoppedError, StopReason
 from server.execution.verdict import Ending
 from server.sources.contract import WatermarkRule
 from server.sources.source_type import Source
@@ -162,7 +162,7 @@ class Worker:
         while True:
             error, rule = await self._outcome_once(lease, signals)
             if not isinstance(error, TransientDatabaseError):
-                if not isinstance(error, RunStopped):
+                if not isinstance(error, RunStoppedError):
                     wait.passed()
                 return error, rule
             wait.failed(error)
@@ -172,7 +172,7 @@ class Worker:
             try:
                 if not await signals.guard(retries.wait()):
                     return error, rule
-            except RunStopped as stopped:
+            except RunStoppedError as stopped:
                 return stopped, rule
 
     async def _outcome_once(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
@@ -184,11 +184,11 @@ class Worker:
             async with self._context.database.read() as connection:
                 run = await runs.get_run(connection, lease.run_id)
             if run is None:
-                raise LeaseLost(lease.run_id)
+                raise LeaseLostError(lease.run_id)
             if run.cancel_requested or run.paused:
-                raise RunStopped("cancel" if run.cancel_requested else "pause")
+                raise RunStoppedError("cancel" if run.cancel_requested else "pause")
             if run.takeover_count > self._context.settings.takeovers_max:
-                raise Retryable(
+                raise RetryableError(
                     "OWNERS_LOST",
                     f"{run.takeover_count} processes in a row were lost while they executed the run, and none of them "
                     "committed a batch; what was committed before stays",
@@ -197,8 +197,8 @@ class Worker:
             source = await self._load_source(run)
             watermark = source.watermark
             await self._until_stopped(RunLoop(self._context, run, lease, source, signals).execute(), signals)
-        except LeaseLost:
-            return RunStopped("lease_lost"), None
+        except LeaseLostError:
+            return RunStoppedError("lease_lost"), None
         except Exception as error:  # noqa: BLE001 - every fault becomes the run's verdict; nothing is dropped
             return error, None
         return None, watermark
@@ -226,7 +226,7 @@ class Worker:
 
 def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) -> None:
     """A fault without a name of ours is a fault of the service: its traceback goes into the log."""
-    if error is not None and not isinstance(error, SyncError | DatabaseError | RunStopped):
+    if error is not None and not isinstance(error, SyncError | DatabaseError | RunStoppedError):
         logger.error("run_fault", action="run", exc_info=error)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
-from server.core.errors import Invalid
-from server.pipeline.names import AmbiguousName, find_column, listed
+from server.core.errors import InvalidRequestError
+from server.pipeline.names import AmbiguousNameError, find_column, listed
 from server.pipeline.plan import IdentityRule, MappingPlan
 from server.targets.base import Target
 
@@ -51,7 +51,7 @@ def plan_mapping(
         checked_json: see `MappingPlan`.
 
     Raises:
-        Invalid: INVALID_MAPPING, when a name is unknown or ambiguous or a required column stays empty;
+        InvalidRequestError: INVALID_MAPPING, when a name is unknown or ambiguous or a required column stays empty;
             INVALID_OPTION, when a constant is none of its column's choices.
         ValueError: a constant or an identity rule that no request can cause.
     """
@@ -133,7 +133,7 @@ def _checked_constants(target: Target, constants: Mapping[str, str]) -> dict[str
             raise ValueError(f"{target.name} has no column {name} to hold a constant")
         choices = by_name[name].choices
         if choices and value.strip().lower() not in choices:
-            raise Invalid("INVALID_OPTION", f"{name} is none of {', '.join(choices)}", field="options")
+            raise InvalidRequestError("INVALID_OPTION", f"{name} is none of {', '.join(choices)}", field="options")
         if choices:
             fixed[name] = value.strip().lower()
     return fixed
@@ -163,11 +163,11 @@ def _identity_rule(target: Target, mapped: Mapping[str, str], asked: IdentityRul
 def _find(name: str, columns: Sequence[str], what: str) -> str | None:
     try:
         return find_column(name, columns)
-    except AmbiguousName as error:
-        raise Invalid(
+    except AmbiguousNameError as error:
+        raise InvalidRequestError(
             "INVALID_MAPPING", f"{what} is ambiguous: it fits {listed(error.matches)}", field=_FIELD
         ) from error
 
 
 def _refuse(message: str) -> NoReturn:
-    raise Invalid("INVALID_MAPPING", message, field=_FIELD)
+    raise InvalidRequestError("INVALID_MAPPING", message, field=_FIELD)

@@ -13,7 +13,7 @@ NAMES_LISTED_MAX: Final = 20
 _NAME_CHARS_MAX: Final = 64
 
 
-class AmbiguousName(Exception):
+class AmbiguousNameError(Exception):
     """A name that fits more than one column.
 
     Args:
@@ -36,7 +36,7 @@ def find_column(name: str, columns: Iterable[str]) -> str | None:
     """The column that a name means, or None.
 
     Raises:
-        AmbiguousName: the closest comparison that fits at all fits several columns.
+        AmbiguousNameError: the closest comparison that fits at all fits several columns.
     """
     there_are = tuple(columns)
     if name in there_are:
@@ -46,7 +46,7 @@ def find_column(name: str, columns: Iterable[str]) -> str | None:
         wanted = form(name)
         matches = tuple(column for column in there_are if form(column) == wanted)
         if len(matches) > 1 and wanted:
-            raise AmbiguousName(matches)
+            raise AmbiguousNameError(matches)
         if matches and wanted:
             return matches[0]
     return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.execution.planning import find_target
 from server.sources.registry import source_type
 from server.sources.source_type import Source
@@ -17,13 +17,13 @@ def checked_source(source_type_name: str, source_identifier: str, options: Mappi
     """The source type's name and the source of a request.
 
     Raises:
-        Invalid: INVALID_REQUEST, UNKNOWN_SOURCE_TYPE, INVALID_OPTION or INVALID_MAPPING.
+        InvalidRequestError: INVALID_REQUEST, UNKNOWN_SOURCE_TYPE, INVALID_OPTION or INVALID_MAPPING.
     """
     if not source_type_name or not source_identifier:
-        raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+        raise InvalidRequestError("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
     kind = source_type(source_type_name)
     if len(source_identifier) > IDENTIFIER_CHARS_MAX:
-        raise Invalid(
+        raise InvalidRequestError(
             "INVALID_REQUEST",
             f"sourceIdentifier has more than {IDENTIFIER_CHARS_MAX} characters",
             field="sourceIdentifier",

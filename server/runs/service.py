@@ -13,7 +13,7 @@ from db.repositories import runs
 from db.repositories.errors import list_errors
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Conflict, Invalid, NotFound, Retryable
+from server.core.errors import InvalidRequestError, NotFoundError, RetryableError, StateConflictError
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.events import ProgressHub
@@ -68,7 +68,7 @@ class Runs:
         """Check a request, store it as a pending run or find the live run that does the same; answer its id.
 
         Raises:
-            Invalid: the request is wrong; nothing is stored.
+            InvalidRequestError: the request is wrong; nothing is stored.
             DatabaseError
         """
         return await self.start(await self._triggers.checked(source_type_name, source_identifier, options))
@@ -88,12 +88,12 @@ class Runs:
         """The source of a stored run. Secrets that the bot stored in clear are sealed in place first.
 
         Raises:
-            Invalid: the row is wrong; the run ends as failed, not retryable.
+            InvalidRequestError: the row is wrong; the run ends as failed, not retryable.
         """
         kind = source_type(run.source_type)
         options = run.options if run.options is not None else {}
         if not isinstance(options, Mapping):
-            raise Invalid("INVALID_OPTION", "sync_metadata is no JSON object", field="options")
+            raise InvalidRequestError("INVALID_OPTION", "sync_metadata is no JSON object", field="options")
         sealed = self._box.seal(options, kind.secret_places())
         if sealed != options:
             async with self._database.write() as connection:
@@ -104,7 +104,7 @@ class Runs:
         """The run, with live counts.
 
         Raises:
-            NotFound
+            NotFoundError
         """
         if 0 < run_id <= RUN_ID_MAX:
             async with self._database.read() as connection:
@@ -112,13 +112,13 @@ class Runs:
             if run is not None:
                 waiting = self._waits.text(run_id, is_pending=run.status == PENDING and not run.paused)
                 return replace(run, notices=(*run.notices, f"waiting: {waiting}")) if waiting else run
-        raise NotFound("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
+        raise NotFoundError("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
 
     async def watch(self, run_id: int, after_sequence: int = 0) -> AsyncGenerator[Run]:
         """The run now and at each later change (latest wins), until it has ended. The last value is terminal.
 
         Raises:
-            NotFound, DatabaseError
+            NotFoundError, DatabaseError
         """
         notices: tuple[str, ...] | None = None
         async with aclosing(self._runs_hub.watch(run_id)) as values:
@@ -142,7 +142,7 @@ class Runs:
         """A page of errors of a run, newest first.
 
         Raises:
-            NotFound
+            NotFoundError
         """
         await self.get(run_id)
         async with self._database.read() as connection:
@@ -198,8 +198,8 @@ class Runs:
         """Ask a run to stop; answer it as it stands.
 
         Raises:
-            NotFound
-            Conflict: it has ended already.
+            NotFoundError
+            StateConflictError: it has ended already.
         """
         await self.get(run_id)
         async with self._database.write() as connection:
@@ -217,8 +217,8 @@ class Runs:
         """Hold a run until it is continued; answer it as it stands. Its committed batches stay.
 
         Raises:
-            NotFound
-            Conflict: it has ended already.
+            NotFoundError
+            StateConflictError: it has ended already.
         """
         return await self._set_paused(run_id, True)
 
@@ -226,8 +226,8 @@ class Runs:
         """Let a paused run go on; answer it as it stands. One that is not paused stays as it is.
 
         Raises:
-            NotFound
-            Conflict: it has ended already.
+            NotFoundError
+            StateConflictError: it has ended already.
         """
         return await self._set_paused(run_id, False)
 
@@ -246,7 +246,7 @@ class Runs:
 
     async def end_watches(self) -> None:
         """Give every stream the last that there is to say, and end it: the service stops."""
-        stopping = Retryable(
+        stopping = RetryableError(
             "SHUTTING_DOWN", "the service is stopping; the run goes on when it is back", category="system"
         )
         await self._runs_hub.close(stopping)
@@ -262,10 +262,10 @@ class Runs:
             return await runs.count_by_status(connection)
 
 
-def _ended(run_id: int, status: str) -> Conflict:
+def _ended(run_id: int, status: str) -> StateConflictError:
     if status not in TERMINAL_STATUSES:
         text = (
             f"run {run_id} has the status {status[:50]!r}, which another program gave it and this service does not know"
         )
-        return Conflict("RUN_ENDED", text, field="syncRunId")
-    return Conflict("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")
+        return StateConflictError("RUN_ENDED", text, field="syncRunId")
+    return StateConflictError("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Retryable
+from server.core.errors import RetryableError
 from server.core.secret_box import SecretValue
 from server.execution.planning import plan_for
 from server.runs.request_checks import checked_source
@@ -73,15 +73,15 @@ class Previews:
         """Look at a source.
 
         Raises:
-            Invalid: the request is wrong, or the source is not what it should be.
-            Retryable, Fatal: it cannot be read, as a run would say it.
+            InvalidRequestError: the request is wrong, or the source is not what it should be.
+            RetryableError, FatalError: it cannot be read, as a run would say it.
         """
         seconds = self._settings.source_test_seconds_max
         try:
             async with asyncio.timeout(seconds), self._free:
                 return await self._test(source_type_name, source_identifier, options)
         except TimeoutError as error:
-            raise Retryable(
+            raise RetryableError(
                 "SOURCE_UNAVAILABLE",
                 f"the source was not read within {seconds:g} seconds (TECHAURA_SYNC_SOURCE_TEST_SECONDS_MAX)",
             ) from error

@@ -76,7 +76,7 @@ class Triggers:
             look: also look at the source itself: whether it is there and has the columns that are mapped.
 
         Raises:
-            Invalid
+            InvalidRequestError
         """
         name, source = checked_source(source_type_name, source_identifier, options)
         kind = source_type(name)

@@ -14,7 +14,7 @@ from db.repositories import schedules
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, next_fire, time_zone_problem
-from server.core.errors import Conflict, Invalid, NotFound
+from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.secret_box import SecretBox
 from server.execution.planning import find_target
 from server.execution.source_keys import SourceKeys
@@ -65,8 +65,8 @@ class Schedules:
         """Store a schedule; its first fire is the first after now.
 
         Raises:
-            Invalid: it is wrong. The source itself is not looked at: it may come later.
-            Conflict: SCHEDULE_LIMIT_REACHED.
+            InvalidRequestError: it is wrong. The source itself is not looked at: it may come later.
+            StateConflictError: SCHEDULE_LIMIT_REACHED.
         """
         new = Schedule(
             id=0,
@@ -84,7 +84,7 @@ class Schedules:
         schedule = self._changed(new, draft)
         async with self._database.write() as connection:
             if await schedules.count_schedules(connection) >= self._settings.schedules_max:
-                raise Conflict(
+                raise StateConflictError(
                     "SCHEDULE_LIMIT_REACHED",
                     f"there are {self._settings.schedules_max} schedules, the most there may be",
                 )
@@ -95,14 +95,14 @@ class Schedules:
         """The schedule.
 
         Raises:
-            NotFound
+            NotFoundError
         """
         if 0 < schedule_id <= _ID_MAX:
             async with self._database.read() as connection:
                 found = await schedules.get_schedule(connection, schedule_id)
             if found is not None:
                 return found
-        raise NotFound("SCHEDULE_NOT_FOUND", "Schedule not found", field="scheduleId")
+        raise NotFoundError("SCHEDULE_NOT_FOUND", "Schedule not found", field="scheduleId")
 
     async def page(self, before_id: int | None, limit: int) -> list[Schedule]:
         """A page of schedules, newest first."""
@@ -116,8 +116,8 @@ class Schedules:
             revision: the one that the caller has read; None changes whatever stands there.
 
         Raises:
-            NotFound, Invalid
-            Conflict: SCHEDULE_CHANGED.
+            NotFoundError, InvalidRequestError
+            StateConflictError: SCHEDULE_CHANGED.
         """
         present = await self.get(schedule_id)
         changed = self._changed(present, draft)
@@ -128,7 +128,7 @@ class Schedules:
         async with self._database.write() as connection:
             stored = revision in (None, present.revision) and await schedules.replace_schedule(connection, changed)
         if not stored:
-            raise Conflict(
+            raise StateConflictError(
                 "SCHEDULE_CHANGED", f"schedule {schedule_id} was changed by another caller meanwhile", field="revision"
             )
         return await self.get(schedule_id)
@@ -137,7 +137,7 @@ class Schedules:
         """Remove a schedule; the runs that it started stay.
 
         Raises:
-            NotFound
+            NotFoundError
         """
         await self.get(schedule_id)
         async with self._database.write() as connection:
@@ -147,7 +147,7 @@ class Schedules:
         """Start what the schedule syncs, or find the live run that does; answer its id. The fires stay as they are.
 
         Raises:
-            NotFound
+            NotFoundError
         """
         schedule = await self.get(schedule_id)
         return await self._runs.start(await schedule_request(schedule, self._keys))
@@ -168,10 +168,10 @@ class Schedules:
         _check(changed)
         kind = source_type(changed.source_type)
         if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
-            raise Invalid("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
+            raise InvalidRequestError("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
         is_elsewhere = kind.secret_origin(changed.source_identifier) != kind.secret_origin(schedule.source_identifier)
         if is_elsewhere and schedule.source_identifier and draft.options is None and _has_secret(schedule.options):
-            raise Invalid(
+            raise InvalidRequestError(
                 "INVALID_REQUEST",
                 "the options hold secrets for another scheme, host or port; send options with the new sourceIdentifier",
                 field="options",
@@ -203,16 +203,18 @@ def _times(schedule: Schedule) -> tuple[str, str, bool]:
 
 def _check(schedule: Schedule) -> None:
     if not schedule.source_type or not schedule.source_identifier:
-        raise Invalid("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+        raise InvalidRequestError("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
     if len(schedule.source_identifier) > 255:
-        raise Invalid("INVALID_REQUEST", "sourceIdentifier has more than 255 characters", field="sourceIdentifier")
+        raise InvalidRequestError(
+            "INVALID_REQUEST", "sourceIdentifier has more than 255 characters", field="sourceIdentifier"
+        )
     if problem := cron_problem(schedule.cron):
-        raise Invalid("INVALID_REQUEST", problem, field="cron")
+        raise InvalidRequestError("INVALID_REQUEST", problem, field="cron")
     if problem := time_zone_problem(schedule.time_zone):
-        raise Invalid("INVALID_REQUEST", problem, field="timeZone")
+        raise InvalidRequestError("INVALID_REQUEST", problem, field="timeZone")
     if schedule.overlap_policy not in OVERLAP_POLICIES:
-        raise Invalid("INVALID_REQUEST", "overlapPolicy must be skip or queue", field="overlapPolicy")
+        raise InvalidRequestError("INVALID_REQUEST", "overlapPolicy must be skip or queue", field="overlapPolicy")
     if not 0 <= schedule.catch_up_seconds <= CATCH_UP_SECONDS_MAX:
-        raise Invalid(
+        raise InvalidRequestError(
             "INVALID_REQUEST", f"catchUpSeconds must be between 0 and {CATCH_UP_SECONDS_MAX}", field="catchUpSeconds"
         )

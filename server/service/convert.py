@@ -12,7 +12,7 @@ from techaura.sync.v1 import schedules_pb2, sync_service_pb2
 from techaura_sync.json_form import JsonFormError, to_json
 
 from db import records
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.core.reasons import next_step_for
 from server.runs.source_test import Preview
 from server.sources.contract import Reject
@@ -33,17 +33,19 @@ def options_document(
     """The request's options in the contract's JSON form, the one form in which options are checked and stored.
 
     Raises:
-        Invalid: the options are those of another source type.
+        InvalidRequestError: the options are those of another source type.
     """
     which = request.WhichOneof("options")
     if which is not None and which != request.source_type:
-        raise Invalid("INVALID_OPTION", f"options of source type {which} don't fit this sourceType", field="options")
+        raise InvalidRequestError(
+            "INVALID_OPTION", f"options of source type {which} don't fit this sourceType", field="options"
+        )
     if which is None:
         return {}
     try:
         return to_json(getattr(request, which), "options")
     except JsonFormError as error:
-        raise Invalid("INVALID_OPTION", error.text, field=error.path) from error
+        raise InvalidRequestError("INVALID_OPTION", error.text, field=error.path) from error
 
 
 def run_message(run: records.Run) -> pb.SyncRun:

@@ -27,7 +27,7 @@ def draft_of(message: pb.SyncSchedule, paths: set[str], *, source_type: str = ""
         source_type: that of the schedule which is changed, where the message names none.
 
     Raises:
-        Invalid: the options are those of another source type, or a value is none that its enum has.
+        InvalidRequestError: the options are those of another source type, or a value is none that its enum has.
     """
     given: dict[str, Any] = {name: getattr(message, name) for name in SCHEDULE_FIELDS if name in paths}
     if "overlap_policy" in given:

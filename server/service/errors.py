@@ -13,7 +13,14 @@ from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from db.errors import DatabaseError, TransientDatabaseError
-from server.core.errors import Conflict, Fatal, Invalid, NotFound, Retryable, SyncError
+from server.core.errors import (
+    FatalError,
+    InvalidRequestError,
+    NotFoundError,
+    RetryableError,
+    StateConflictError,
+    SyncError,
+)
 from server.core.reasons import next_step_for
 from server.service.fields import proto_path
 
@@ -21,11 +28,11 @@ DOMAIN: Final = "sync.techaura"
 
 # The first class that fits decides.
 STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
-    (NotFound, code_pb2.NOT_FOUND),
-    (Conflict, code_pb2.FAILED_PRECONDITION),
-    (Invalid, code_pb2.INVALID_ARGUMENT),
-    (Retryable, code_pb2.UNAVAILABLE),
-    (Fatal, code_pb2.FAILED_PRECONDITION),
+    (NotFoundError, code_pb2.NOT_FOUND),
+    (StateConflictError, code_pb2.FAILED_PRECONDITION),
+    (InvalidRequestError, code_pb2.INVALID_ARGUMENT),
+    (RetryableError, code_pb2.UNAVAILABLE),
+    (FatalError, code_pb2.FAILED_PRECONDITION),
     (TransientDatabaseError, code_pb2.UNAVAILABLE),
     (DatabaseError, code_pb2.INTERNAL),
 )
@@ -47,7 +54,7 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
         message = f"{error.message}; try again" if isinstance(error, TransientDatabaseError) else error.message
     else:
         return None
-    field = error.field if isinstance(error, Invalid) else ""
+    field = error.field if isinstance(error, InvalidRequestError) else ""
     details: list[any_pb2.Any] = [_packed(_info(reason, next_step, field))]
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=proto_path(field, request), description=message)

@@ -8,7 +8,7 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from server.core.config import Settings
 from server.core.descriptors import grpc_connections_max
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
@@ -56,7 +56,7 @@ class GrpcServer:
         """Listen, and say SERVING.
 
         Raises:
-            Fatal: the port is taken or may not be used.
+            FatalError: the port is taken or may not be used.
         """
         address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
         try:
@@ -64,7 +64,7 @@ class GrpcServer:
         except RuntimeError:
             self.port = 0
         if not self.port:
-            raise Fatal(
+            raise FatalError(
                 "INTERNAL",
                 f"cannot listen on {address}: the port is in use or may not be used; set TECHAURA_SYNC_GRPC_PORT",
                 category="system",

@@ -12,7 +12,7 @@ import grpc
 from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2
 
-from server.core.errors import Retryable
+from server.core.errors import RetryableError
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -55,5 +55,5 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc] # published witho
 
     async def drain(self) -> None:
         """The server stops."""
-        self._status = status_of(Retryable("SHUTTING_DOWN", "the sync service is stopping", category="system"))
+        self._status = status_of(RetryableError("SHUTTING_DOWN", "the sync service is stopping", category="system"))
         await self.enter_graceful_shutdown()

@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError, Message
 from grpc_status import rpc_status
 
 from db.errors import RefusedDatabaseError
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def _decoded(request: Any) -> Any:
     """The message, or the stream of messages, of a call.
 
     Raises:
-        Invalid: the message cannot be decoded; of a stream, when it is reached.
+        InvalidRequestError: the message cannot be decoded; of a stream, when it is reached.
     """
     if isinstance(request, _Undecoded):
-        raise Invalid("INVALID_REQUEST", "the message cannot be decoded as the request of this call")
+        raise InvalidRequestError("INVALID_REQUEST", "the message cannot be decoded as the request of this call")
     return request if isinstance(request, Message) else _each_decoded(request)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 1000
@@ -17,10 +17,12 @@ def page_size(requested: int) -> int:
     """The page size to use.
 
     Raises:
-        Invalid: it is negative or over PAGE_SIZE_MAX.
+        InvalidRequestError: it is negative or over PAGE_SIZE_MAX.
     """
     if requested < 0 or requested > PAGE_SIZE_MAX:
-        raise Invalid("INVALID_REQUEST", f"pageSize must be between 1 and {PAGE_SIZE_MAX}", field="pageSize")
+        raise InvalidRequestError(
+            "INVALID_REQUEST", f"pageSize must be between 1 and {PAGE_SIZE_MAX}", field="pageSize"
+        )
     return requested or PAGE_SIZE_DEFAULT
 
 
@@ -28,12 +30,14 @@ def before_id(token: str) -> int | None:
     """The id that the page goes on below, or None for the first page.
 
     Raises:
-        Invalid: no call of this service made that token.
+        InvalidRequestError: no call of this service made that token.
     """
     if not token:
         return None
     if not _TOKEN.fullmatch(token):
-        raise Invalid("INVALID_REQUEST", "pageToken is not one that this service gave out", field="pageToken")
+        raise InvalidRequestError(
+            "INVALID_REQUEST", "pageToken is not one that this service gave out", field="pageToken"
+        )
     return int(token)
 
 

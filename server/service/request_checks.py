@@ -7,7 +7,7 @@ from typing import Protocol, TypeVar
 
 from techaura.sync.v1 import schedules_pb2
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 
 T = TypeVar("T")
 N = TypeVar("N", bound=int)
@@ -36,7 +36,7 @@ def run_id(request: _OfRun) -> int:
     """The run that a request names.
 
     Raises:
-        Invalid: it names none, or one that cannot be.
+        InvalidRequestError: it names none, or one that cannot be.
     """
     return _positive(request.sync_run_id, "sync_run_id", "syncRunId")
 
@@ -45,7 +45,7 @@ def schedule_id(request: _OfSchedule) -> int:
     """The schedule that a request names.
 
     Raises:
-        Invalid: it names none, or one that cannot be.
+        InvalidRequestError: it names none, or one that cannot be.
     """
     return _positive(request.sync_schedule_id, "sync_schedule_id", "scheduleId")
 
@@ -54,10 +54,10 @@ def member(value: N, known: Mapping[N, T], name: str, field: str) -> T:
     """What a value of an enum stands for.
 
     Raises:
-        Invalid: the enum has no such value.
+        InvalidRequestError: the enum has no such value.
     """
     if value not in known:
-        raise Invalid("INVALID_REQUEST", f"{name} has no value {value}", field=field)
+        raise InvalidRequestError("INVALID_REQUEST", f"{name} has no value {value}", field=field)
     return known[value]
 
 
@@ -65,17 +65,19 @@ def changed_fields(request: schedules_pb2.UpdateSyncScheduleRequest) -> set[str]
     """The fields of a schedule that a request changes, `options` for either kind.
 
     Raises:
-        Invalid: it names none, or one that no caller sets.
+        InvalidRequestError: it names none, or one that no caller sets.
     """
     if request.HasField("update_mask"):
         paths = set(request.update_mask.paths)
         unknown = sorted(paths - {*SCHEDULE_FIELDS, "options", "csv", "api"})
         if unknown:
-            raise Invalid("INVALID_REQUEST", _not_settable(unknown[0]), field="updateMask")
+            raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field="updateMask")
     else:
         paths = given_fields(request.schedule)
     if not paths:
-        raise Invalid("INVALID_REQUEST", "nothing to change: the request names no field to set", field="updateMask")
+        raise InvalidRequestError(
+            "INVALID_REQUEST", "nothing to change: the request names no field to set", field="updateMask"
+        )
     return _with_options(paths)
 
 
@@ -83,12 +85,12 @@ def given_fields(schedule: schedules_pb2.SyncSchedule) -> set[str]:
     """The fields that a schedule has set, `options` for either kind; id and revision are not among them.
 
     Raises:
-        Invalid: one of them is no field that a caller sets.
+        InvalidRequestError: one of them is no field that a caller sets.
     """
     names = {field.name: field.json_name for field, _value in schedule.ListFields()}
     paths = names.keys() - {"sync_schedule_id", "revision"}
     if unknown := sorted(paths - {*SCHEDULE_FIELDS, "csv", "api"}):
-        raise Invalid("INVALID_REQUEST", _not_settable(unknown[0]), field=names[unknown[0]])
+        raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field=names[unknown[0]])
     return _with_options(paths)
 
 
@@ -102,5 +104,5 @@ def _not_settable(name: str) -> str:
 
 def _positive(value: int, name: str, field: str) -> int:
     if value <= 0:
-        raise Invalid("INVALID_REQUEST", f"{name} must be a whole number over 0", field=field)
+        raise InvalidRequestError("INVALID_REQUEST", f"{name} must be a whole number over 0", field=field)
     return value

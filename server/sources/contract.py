@@ -6,7 +6,7 @@ A reader is opened for one run, read once from the start or from a checkpoint, a
   settings each time, so that a resumed run can skip the numbers that are committed;
 - hand over every value as text, exactly as it stands in the source, or None where the source has no value;
 - account for every record: it is in a frame or in `rejects`, never in both, never in neither;
-- raise Retryable for a passing fault and Fatal for one that stays, never end early without an error.
+- raise RetryableError for a passing fault and FatalError for one that stays, never end early without an error.
 """
 
 from __future__ import annotations
@@ -193,8 +193,8 @@ class SourceReader(Protocol):
         """Yield the batches after a position (None: from the start), the first one numbered `first_batch_no`.
 
         Raises:
-            Retryable: a passing fault.
-            Fatal: a fault that stays; the source changed since it was opened.
+            RetryableError: a passing fault.
+            FatalError: a fault that stays; the source changed since it was opened.
         """
         ...
 
@@ -202,7 +202,7 @@ class SourceReader(Protocol):
         """A digest of the whole content; empty when the source has none. Two readings with one digest find the same.
 
         Raises:
-            Retryable: a passing fault; the source changed since it was opened.
+            RetryableError: a passing fault; the source changed since it was opened.
         """
         ...
 

@@ -9,7 +9,7 @@ from functools import cache
 from importlib import import_module
 from typing import Final
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.source_type import SourceType
 
 # The contract's sourceType -> module and name of its SourceType.
@@ -23,11 +23,13 @@ def source_type(name: str) -> SourceType:
     """The source type of that name.
 
     Raises:
-        Invalid: UNKNOWN_SOURCE_TYPE.
+        InvalidRequestError: UNKNOWN_SOURCE_TYPE.
     """
     if name not in SOURCE_TYPES:
         known = ", ".join(sorted(SOURCE_TYPES))
-        raise Invalid("UNKNOWN_SOURCE_TYPE", f"unknown sourceType; this service knows {known}", field="sourceType")
+        raise InvalidRequestError(
+            "UNKNOWN_SOURCE_TYPE", f"unknown sourceType; this service knows {known}", field="sourceType"
+        )
     return _loaded(SOURCE_TYPES[name])
 
 

@@ -81,8 +81,8 @@ class Source(Protocol):
         """Open it for one reading.
 
         Raises:
-            Invalid: it is not there, or is not what it should be.
-            Retryable, Fatal: see sources/contract.py.
+            InvalidRequestError: it is not there, or is not what it should be.
+            RetryableError, FatalError: see sources/contract.py.
         """
         ...
 
@@ -90,7 +90,7 @@ class Source(Protocol):
         """Look at it without reading it through; answer its column names, or None when that needs the network.
 
         Raises:
-            Invalid
+            InvalidRequestError
         """
         ...
 
@@ -98,7 +98,7 @@ class Source(Protocol):
         """Read its beginning, with at most so many samples, for a person who sets it up.
 
         Raises:
-            Invalid, Retryable, Fatal: as for a run.
+            InvalidRequestError, RetryableError, FatalError: as for a run.
         """
         ...
 
@@ -110,7 +110,7 @@ class SourceType:
     Args:
         name: the contract's sourceType.
         load: checks an options document and makes a `Source` for an identifier; `from_caller` refuses what only the
-            database may hold, such as sealed secrets. Raises Invalid.
+            database may hold, such as sealed secrets. Raises InvalidRequestError.
         secret_places: answers where an options document holds secrets.
         identity: what an identifier means, the same for each of its spellings. May look at the disk; never raises.
         secret_origin: where the secrets of the options are sent, such as scheme, host and port; never raises.

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from server.core.config import Settings
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.throttle.circuit import Circuits, RateLimitedError
 from tests.support.clock import FakeClock
 
-DOWN = Retryable("SOURCE_UNAVAILABLE", "503")
+DOWN = RetryableError("SOURCE_UNAVAILABLE", "503")
 
 
 async def ask(circuits: Circuits, clock: FakeClock, answer: Exception | None = None, host: str = "h:443") -> str:
@@ -22,7 +22,7 @@ async def ask(circuits: Circuits, clock: FakeClock, answer: Exception | None = N
             asked = True
             if answer is not None:
                 raise answer
-    except (Retryable, Fatal):
+    except (RetryableError, FatalError):
         return "failed" if asked else "refused"
     return "answered"
 
@@ -43,7 +43,7 @@ async def test_failures_in_a_row_open_the_circuit_and_one_request_tries_again() 
 
 async def test_a_success_between_failures_keeps_it_closed() -> None:
     circuits, clock = Circuits(failures_max=3), FakeClock()
-    answers = [DOWN, DOWN, None, DOWN, DOWN, Fatal("SOURCE_REFUSED", "404"), DOWN, DOWN]
+    answers = [DOWN, DOWN, None, DOWN, DOWN, FatalError("SOURCE_REFUSED", "404"), DOWN, DOWN]
     assert "refused" not in [await ask(circuits, clock, answer) for answer in answers]
 
 
@@ -59,15 +59,17 @@ async def test_a_host_that_is_asked_too_often_is_there() -> None:
 
 async def test_what_a_source_asks_for_holds_for_every_run() -> None:
     circuits, clock = Circuits(open_seconds_max=60), FakeClock()
-    patience = Retryable("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)
+    patience = RetryableError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)
     assert await ask(circuits, clock, patience) == "failed"
-    with pytest.raises(Retryable) as caught:
+    with pytest.raises(RetryableError) as caught:
         async with circuits.passing("h:443", clock):
             pass
     assert caught.value.retry_after_seconds == 20
     assert await ask(circuits, clock, host="other:443") == "answered"
     clock.move(20.5)
-    assert await ask(circuits, clock, Retryable("SOURCE_UNAVAILABLE", "429", retry_after_seconds=10_000)) == "failed"
+    assert (
+        await ask(circuits, clock, RetryableError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=10_000)) == "failed"
+    )
     clock.move(61)
     assert await ask(circuits, clock) == "answered"
 

@@ -21,8 +21,9 @@ from server.execution.verdict import failure_of
 
 PROJECT = Path(__file__).parents[2]
 CLASSES = {
-    "Retryable": "network", "Fatal": "processing", "Invalid": "validation", "NotFound": "validation",
-    "Conflict": "validation", "PageMissing": "processing", "Busy": "network",
+    "RetryableError": "network", "FatalError": "processing", "InvalidRequestError": "validation",
+    "NotFoundError": "validation", "StateConflictError": "validation", "PageMissingError": "processing",
+    "RateLimitedError": "network", "HostPausedError": "network",
 }  # fmt: skip
 # The same reason where the fault lies elsewhere than usual.
 OTHER_CATEGORIES = {
@@ -70,12 +71,12 @@ def test_a_reason_says_what_to_do_and_whether_it_is_retried(name: str) -> None:
     reason = REASONS[name]
     assert reason.next_step[0].islower()
     assert reason.retryable is (reason.category not in NOT_RETRYABLE_CATEGORIES)
-    failure = failure_of(errors.Fatal(name, "m", category=reason.category))
+    failure = failure_of(errors.FatalError(name, "m", category=reason.category))
     assert (failure.retryable, failure.next_step) == (reason.retryable, reason.next_step)
 
 
 def test_an_error_that_knows_more_says_its_own_next_step() -> None:
-    error = errors.Fatal("AUTHENTICATION_FAILED", "m", category="authentication", next_step="check SOURCE_TOKEN")
+    error = errors.FatalError("AUTHENTICATION_FAILED", "m", category="authentication", next_step="check SOURCE_TOKEN")
     assert failure_of(error).next_step == "check SOURCE_TOKEN"
 
 

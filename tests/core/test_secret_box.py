@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.core.secret_box import SecretBox, SecretPlaces, SecretValue, load_or_create_key
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -96,7 +96,7 @@ def test_a_variable_of_the_environment_is_read(box):
 
 @pytest.mark.parametrize("environ", [{}, {"SOURCE_TOKEN": ""}])
 def test_a_missing_variable_is_named(box, environ):
-    with pytest.raises(Fatal) as caught:
+    with pytest.raises(FatalError) as caught:
         box.reveal(SecretValue("env", "SOURCE_TOKEN"), environ)
     assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
     assert "SOURCE_TOKEN" in caught.value.message
@@ -104,7 +104,7 @@ def test_a_missing_variable_is_named(box, environ):
 
 @pytest.mark.parametrize("name", ["PATH", "TECHAURA_SYNC_SECRET_KEY", "source_x", "SOURCE_", "SOURCE_X\n", "XSOURCE_X"])
 def test_only_variables_of_sources_are_read(box, name):
-    with pytest.raises(Fatal):
+    with pytest.raises(FatalError):
         box.reveal(SecretValue("env", name), {name: CANARY})
     with pytest.raises(ValueError, match="SOURCE_"):
         SecretValue.parse({"env": name})
@@ -112,7 +112,7 @@ def test_only_variables_of_sources_are_read(box, name):
 
 def test_a_token_of_another_key_cannot_be_opened(box):
     token = SecretBox(Fernet.generate_key().decode()).seal({"top": CANARY}, PLACES)["top"]
-    with pytest.raises(Fatal) as caught:
+    with pytest.raises(FatalError) as caught:
         box.reveal(SecretValue.parse(token), {})
     assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
     assert token["encrypted"] not in caught.value.message
@@ -139,7 +139,7 @@ def forbidden_files(folder: Path) -> dict[str, Path]:
 @pytest.mark.parametrize("name", ["link", "dir", "fifo", "long", "binary", "missing", "../outside", ".."])
 def test_only_small_text_files_inside_the_folder_are_read(tmp_path, name):
     folder = forbidden_files(tmp_path)[name]
-    with pytest.raises(Fatal) as caught:
+    with pytest.raises(FatalError) as caught:
         SecretBox(KEY, files_dir=folder).reveal(SecretValue("file", name), {})
     assert caught.value.reason == "SECRET_UNAVAILABLE"
     assert CANARY not in caught.value.message
@@ -147,13 +147,13 @@ def test_only_small_text_files_inside_the_folder_are_read(tmp_path, name):
 
 
 def test_without_a_folder_no_secret_file_is_read(box):
-    with pytest.raises(Fatal, match="TECHAURA_SYNC_SECRETS_DIR"):
+    with pytest.raises(FatalError, match="TECHAURA_SYNC_SECRETS_DIR"):
         box.reveal(SecretValue.parse({"file": "x"}), {})
 
 
 @pytest.mark.parametrize("key", ["", "short", "ñ" * 44, KEY[:-4]])
 def test_a_key_that_is_none_is_refused_without_being_shown(key):
-    with pytest.raises(Fatal) as caught:
+    with pytest.raises(FatalError) as caught:
         SecretBox(key)
     assert "TECHAURA_SYNC_SECRET_KEY" in caught.value.message
     assert not key or key not in caught.value.message
@@ -192,7 +192,7 @@ def test_a_key_file_that_others_can_read_is_refused(tmp_path, mode):
     path = tmp_path / "secret.key"
     load_or_create_key(path)
     path.chmod(mode)
-    with pytest.raises(Fatal, match="chmod 600"):
+    with pytest.raises(FatalError, match="chmod 600"):
         load_or_create_key(path)
 
 
@@ -202,7 +202,7 @@ def test_a_key_file_that_is_no_file_is_refused(tmp_path):
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo, 0o600)
     for path in (link, fifo, tmp_path):
-        with pytest.raises(Fatal) as caught:
+        with pytest.raises(FatalError) as caught:
             load_or_create_key(path)
         assert caught.value.reason == "SECRET_UNAVAILABLE"
     assert not (tmp_path / "elsewhere").exists()

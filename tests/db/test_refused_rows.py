@@ -11,7 +11,7 @@ import pytest
 
 from db.engine import Database
 from db.loaders.mirror import deactivate_gone
-from db.loaders.refusals import Refusal, RowsRefused, TargetRefused
+from db.loaders.refusals import Refusal, RowsRefusedError, TargetRefusedError
 from db.loaders.sparing import CAREFUL, Care
 from db.loaders.upsert import LoadResult, load
 from db.migrate import migrate
@@ -146,7 +146,7 @@ async def test_a_few_refused_rows_are_found_by_few_statements(database: Database
 
 async def test_rows_that_are_all_refused_alike_end_the_load(database: Database, administrator: Administrator) -> None:
     await set_rule(administrator, "a check")
-    with pytest.raises(TargetRefused, match="not_x") as raised:
+    with pytest.raises(TargetRefusedError, match="not_x") as raised:
         await put(database, numbered(50, dict.fromkeys(range(50), "X")), expect_new=True)
     assert raised.value.reason == "TARGET_REFUSED"
     assert await rows_of(database) == []
@@ -181,7 +181,7 @@ async def test_a_search_that_takes_too_many_statements_ends_the_load(
 ) -> None:
     await set_rule(administrator, "a check")
     bad = dict.fromkeys(range(0, 400, 2), "X")
-    with pytest.raises(TargetRefused, match="TECHAURA_SYNC_REFUSED_STATEMENTS_MAX"):
+    with pytest.raises(TargetRefusedError, match="TECHAURA_SYNC_REFUSED_STATEMENTS_MAX"):
         await put(database, numbered(400, bad), care=Care(statements_max=100))
     assert await rows_of(database) == []
 
@@ -190,7 +190,7 @@ async def test_without_care_a_refusal_is_raised_and_nothing_stands(
     database: Database, administrator: Administrator
 ) -> None:
     await set_rule(administrator, "a check")
-    with pytest.raises(RowsRefused):
+    with pytest.raises(RowsRefusedError):
         await put(database, numbered(40, {7: "X"}), care=Care(is_careful=False))
     assert await rows_of(database) == []
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from db.engine import Database
-from db.loaders.refusals import Refusal, RowsRefused, TargetRefused
+from db.loaders.refusals import Refusal, RowsRefusedError, TargetRefusedError
 from db.loaders.sparing import Care
 from db.records import LoadCounts
 from tests.db.test_refused_rows import numbered, put
@@ -92,7 +92,7 @@ async def test_a_trigger_of_sqlite_that_undoes_no_statement_is_a_refusal_all_the
         )
     result = await put(database, numbered(60, {31: "X"}), expect_new=True)
     assert (result.counts, list(result.refused)) == (LoadCounts(59, 0, 0), [31])
-    with pytest.raises(RowsRefused):
+    with pytest.raises(RowsRefusedError):
         await put(database, numbered(60, {n: "X" if n == 40 else "u" for n in range(60)}), care=Care(is_careful=False))
     result = await put(database, numbered(60, {n: "X" if n == 40 else "u" for n in range(60)}))
     assert (result.counts, list(result.refused)) == (LoadCounts(1, 58, 0), [40])
@@ -106,6 +106,6 @@ async def test_a_trigger_of_sqlite_that_ends_the_transaction_ends_the_load(
     await administrator.execute(
         "CREATE TRIGGER odd BEFORE INSERT ON content_index WHEN NEW.title = 'X' BEGIN SELECT RAISE(ROLLBACK, 'no'); END"
     )
-    with pytest.raises(TargetRefused, match="ends the whole transaction"):
+    with pytest.raises(TargetRefusedError, match="ends the whole transaction"):
         await put(database, numbered(60, {31: "X"}), expect_new=expect_new)
     assert await rows_of(database) == []

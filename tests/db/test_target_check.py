@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from db.engine import Database
-from db.loaders.refusals import TargetRefused
+from db.loaders.refusals import TargetRefusedError
 from db.loaders.target_check import check_target
 from db.migrate import migrate
 from db.records import LoadCounts
@@ -61,7 +61,7 @@ async def test_a_column_without_a_default_ends_the_load_with_the_statement_that_
     # The ordinary user sees no triggers, so that the first rows have to tell.
     assert await look(database) == ["owner"]
     for expect_new in (True, False):
-        with pytest.raises(TargetRefused, match=r"content_index\.owner must have a value") as raised:
+        with pytest.raises(TargetRefusedError, match=r"content_index\.owner must have a value") as raised:
             await put(database, numbered(count), expect_new=expect_new)
         assert "ALTER TABLE content_index MODIFY owner" in raised.value.next_step
     assert await rows_of(database) == []
@@ -84,7 +84,7 @@ async def test_who_sees_triggers_knows_before_the_first_row(database_server: Dat
         await migrate(database)
         administrator = Administrator(database, database_server)
         await administrator.execute("ALTER TABLE content_index ADD COLUMN owner VARCHAR(20) NOT NULL")
-        with pytest.raises(TargetRefused, match="owner must have a value"):
+        with pytest.raises(TargetRefusedError, match="owner must have a value"):
             await look(database)
         await administrator.execute(
             "CREATE TRIGGER own BEFORE INSERT ON content_index FOR EACH ROW SET NEW.owner = 'bot'"
@@ -125,7 +125,7 @@ async def test_a_generated_column_that_the_service_writes_is_named(
     name = column.partition(" ")[0]
     drop = [f"DROP INDEX idx_content_index_{name}, "] if name == "artist" else [""]
     await administrator.execute(f"ALTER TABLE content_index {drop[0]}DROP COLUMN {name}, ADD COLUMN {column}")
-    with pytest.raises(TargetRefused, match=rf"content_index\.{name} is a generated column"):
+    with pytest.raises(TargetRefusedError, match=rf"content_index\.{name} is a generated column"):
         await look(database)
 
 
@@ -135,12 +135,12 @@ async def test_such_columns_are_found_on_sqlite(database: Database, administrato
         "ALTER TABLE content_index DROP COLUMN row_hash",
         "ALTER TABLE content_index ADD COLUMN row_hash BIGINT GENERATED ALWAYS AS (1) VIRTUAL",
     )
-    with pytest.raises(TargetRefused, match="row_hash is a generated column"):
+    with pytest.raises(TargetRefusedError, match="row_hash is a generated column"):
         await look(database)
     await administrator.execute("ALTER TABLE content_index DROP COLUMN row_hash")
     await administrator.execute("ALTER TABLE content_index ADD COLUMN row_hash BIGINT")
     await administrator.add_column("content_index", "owner VARCHAR(20) NOT NULL")
-    with pytest.raises(TargetRefused, match="owner must have a value"):
+    with pytest.raises(TargetRefusedError, match="owner must have a value"):
         await look(database)
 
 
@@ -151,7 +151,7 @@ async def test_a_table_that_has_no_number_left_says_so(
     database: Database, administrator: Administrator, left: int, expect_new: bool
 ) -> None:
     await administrator.execute(f"ALTER TABLE content_index AUTO_INCREMENT = {2**32 - 1 - left}")
-    with pytest.raises(TargetRefused, match=r"content_index\.id has no number left") as raised:
+    with pytest.raises(TargetRefusedError, match=r"content_index\.id has no number left") as raised:
         await put(database, numbered(40), expect_new=expect_new)
     assert "MODIFY id BIGINT UNSIGNED" in raised.value.next_step
     assert await rows_of(database) == []
@@ -162,7 +162,7 @@ async def test_a_table_whose_last_number_is_taken_says_so(database: Database, ad
     await put(database, numbered(1))
     await administrator.execute("UPDATE content_index SET id = 4294967295", "ALTER TABLE content_index ENGINE = InnoDB")
     for _time in range(2):
-        with pytest.raises(TargetRefused, match=r"content_index\.id has no number left"):
+        with pytest.raises(TargetRefusedError, match=r"content_index\.id has no number left"):
             await put(database, songs({"external_id": "new"}))
     assert len(await rows_of(database)) == 1
 

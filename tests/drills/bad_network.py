@@ -16,7 +16,7 @@ from techaura.sync.v1 import sources_pb2
 from techaura_sync import SyncClient
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed, query
+from tests.drills.exactness import ViolationError, check_completed, query
 from tests.drills.fault_proxy import FaultProxy, ProxyThread, Weather
 from tests.drills.program import Outcome, main
 from tests.drills.stage import Stage, stage_set
@@ -68,7 +68,7 @@ def on_database(stage: Stage, fault: str, chance: random.Random, outcome: Outcom
     seconds = time.monotonic() - began
     clear(proxy, fault)
     if status != "completed":
-        raise Violation(f"database, {fault}: run {run_id} ended as {status}")
+        raise ViolationError(f"database, {fault}: run {run_id} ended as {status}")
     check_completed(stage.eye, run_id, catalogue)
     _check_health(stage, owner or 0, fault)
     return None if is_late else seconds
@@ -95,18 +95,18 @@ def on_source(stage: Stage, api: ItemsApi, proxy: FaultProxy, fault: str, outcom
     proxy.weather.is_down = False
     ((reason, message),) = stage.query("SELECT error_reason, error_message FROM sync_runs WHERE id = %s", run_id)
     if status == "failed" and (not str(reason).startswith("SOURCE_") or not message):
-        raise Violation(f"source, {fault}: run {run_id} failed with {reason}")
+        raise ViolationError(f"source, {fault}: run {run_id} failed with {reason}")
     outcome.figures[f"source {fault} ended"] = f"{status}{' ' + reason if reason else ''}"
     again = stage.trigger(url, "api", _SOURCE_OPTIONS)
     if stage.end(again, seconds=_DEADLINE_SECONDS) != "completed":
-        raise Violation(f"source, {fault}: run {again} with a good line ended as {stage.owner(again)[0]}")
+        raise ViolationError(f"source, {fault}: run {again} with a good line ended as {stage.owner(again)[0]}")
     rows = query(
         stage.eye,
         "SELECT external_id, title FROM content_index WHERE source_identifier LIKE %s",
         f"%{name}",
     )
     if sorted(rows) != sorted((str(n), f"song {n}") for n in range(_ITEMS)):
-        raise Violation(f"source, {fault}: the target has {len(rows)} rows of {_ITEMS}, or others")
+        raise ViolationError(f"source, {fault}: the target has {len(rows)} rows of {_ITEMS}, or others")
     return None if is_late else seconds
 
 
@@ -117,10 +117,10 @@ def _check_health(stage: Stage, index: int, fault: str) -> None:
     with SyncClient(service.grpc_target) as client, ThreadPoolExecutor(_CALLS) as pool:
         for answer in [pool.submit(client.stats) for _ in range(_CALLS)]:
             if answer.result(30).completed < 1:
-                raise Violation(f"database, {fault}: a replica counts no completed run")
+                raise ViolationError(f"database, {fault}: a replica counts no completed run")
     ((count,),) = stage.query("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE DB = %s", stage.database)
     if count > _POOL_SIZE_MAX * len(stage.replicas) + 1:
-        raise Violation(f"database, {fault}: {count} connections are open")
+        raise ViolationError(f"database, {fault}: {count} connections are open")
     catalogue = Catalogue(f"after-{time.monotonic_ns()}.csv", 300)
     stage.put(catalogue)
     run_id = stage.trigger(catalogue.name)
@@ -156,7 +156,7 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
                             seconds = on_database(stage, fault, chance, outcome)
                         else:
                             seconds = on_source(stage, api, source, fault, outcome)
-                    except Violation as violation:
+                    except ViolationError as violation:
                         outcome.failures.append(f"seed {seed}: {violation}")
                         for proxy in (*stage.proxies, source):
                             clear(proxy, fault)

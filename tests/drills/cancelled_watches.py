@@ -17,7 +17,7 @@ import grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation
+from tests.drills.exactness import ViolationError
 from tests.drills.program import Outcome, main
 from tests.drills.stage import Stage, stage_set
 
@@ -73,7 +73,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """Watch one paused run and cancel, so often.
 
     Raises:
-        Violation
+        ViolationError
     """
     chance = random.Random(seed)
     service = stage.replicas[0]
@@ -97,12 +97,12 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
         "reads of the run when quiet": f"{quiet_before} -> {quiet_after}",
     }
     if after[0] - before[0] > _RSS_MIB_MAX:
-        raise Violation(f"memory grew by {after[0] - before[0]:.1f} MiB")
+        raise ViolationError(f"memory grew by {after[0] - before[0]:.1f} MiB")
     # The pool may have opened what it may have; a socket per stream would be thousands.
     if after[1] > before[1] + 2 or after[2] > before[2] + 10:
-        raise Violation(f"threads or sockets stayed: {before[1:]} -> {after[1:]}")
+        raise ViolationError(f"threads or sockets stayed: {before[1:]} -> {after[1:]}")
     if quiet_after > quiet_before:
-        raise Violation(f"followers stayed: {quiet_after} reads of the run in a quiet time, before {quiet_before}")
+        raise ViolationError(f"followers stayed: {quiet_after} reads of the run in a quiet time, before {quiet_before}")
 
 
 def _paused_run(stage: Stage) -> list[tuple[int]]:

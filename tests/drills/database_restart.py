@@ -11,7 +11,7 @@ import time
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed
+from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.program import Outcome, main, quantile
 from tests.drills.stage import Stage, stage_set
 
@@ -30,7 +30,7 @@ def _restart(stage: Stage, run_id: int, away_seconds: float) -> float:
     """Kill MariaDB, start it again; the seconds that the run took to go on.
 
     Raises:
-        Violation
+        ViolationError
     """
     stage.database_server.kill()
     stage.blink()
@@ -44,7 +44,7 @@ def _restart(stage: Stage, run_id: int, away_seconds: float) -> float:
             break
         seconds = time.monotonic() - began
         if status == "failed" or seconds > _GO_ON_SECONDS_MAX:
-            raise Violation(
+            raise ViolationError(
                 f"run {run_id} is {status} {seconds:.1f} s after MariaDB was back; it was away {away_seconds:.1f} s"
             )
         time.sleep(0.02)
@@ -71,7 +71,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
                 break
             try:
                 waits.append(_restart(stage, run_id, chance.random() ** 2 * _AWAY_SECONDS_MAX))
-            except Violation as violation:
+            except ViolationError as violation:
                 # A run that has ended for good is counted, and the drill goes on with another one.
                 outcome.failures.append(f"seed {seed}, restart {outcome.done + 1}: {violation}")
                 waits.append(_GO_ON_SECONDS_MAX)

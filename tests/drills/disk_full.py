@@ -12,7 +12,7 @@ import random
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed, check_partial, check_target
+from tests.drills.exactness import ViolationError, check_completed, check_partial, check_target
 from tests.drills.program import Outcome, main
 from tests.drills.stage import Stage, stage_set
 from tests.support.database_server import server_running
@@ -50,14 +50,14 @@ def _fill_once(stage: Stage, ballast: Ballast, chance: random.Random, catalogue:
         ((reason, message),) = stage.query("SELECT error_reason, error_message FROM sync_runs WHERE id = %s", run_id)
         outcome.add(str(reason))
         if reason != "DATABASE_FULL" or not message:
-            raise Violation(f"run {run_id} failed with {reason}: {message}")
+            raise ViolationError(f"run {run_id} failed with {reason}: {message}")
         check_partial(stage.eye, run_id, catalogue)
     ballast.drop()
     if status == "failed":
         before = catalogue.expected().rows
         again = stage.trigger(catalogue.name)
         if stage.end(again) != "completed":
-            raise Violation(f"run {again} with room on the disk is {stage.owner(again)[0]}")
+            raise ViolationError(f"run {again} with room on the disk is {stage.owner(again)[0]}")
         _check_whole(stage, again, catalogue, before)
     else:
         check_completed(stage.eye, run_id, catalogue)
@@ -68,7 +68,9 @@ def _check_whole(stage: Stage, run_id: int, catalogue: Catalogue, rows: dict[str
         "SELECT rows_inserted, rows_updated, rows_unchanged FROM sync_runs WHERE id = %s", run_id
     )
     if updated or inserted + unchanged != len(rows):
-        raise Violation(f"run {run_id} inserted {inserted}, updated {updated}, left {unchanged} of {len(rows)} rows")
+        raise ViolationError(
+            f"run {run_id} inserted {inserted}, updated {updated}, left {unchanged} of {len(rows)} rows"
+        )
     check_target(stage.eye, catalogue.name, rows)
 
 
@@ -84,7 +86,7 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
             _fill_once(stage, Ballast(stage), chance, Catalogue(f"catalogue-{number}.csv", _ROWS), outcome)
         outcome.done += 1
     if not outcome.figures.get("failed"):
-        raise Violation("the database was never full")
+        raise ViolationError("the database was never full")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import pymysql
 from tests.drills.catalogue import Catalogue
 
 
-class Violation(Exception):
+class ViolationError(Exception):
     """Something that must never happen has happened."""
 
 
@@ -30,7 +30,7 @@ def check_completed(connection: pymysql.connections.Connection, run_id: int, cat
     """A run that ended as completed, of the catalogue's present version, over the one before.
 
     Raises:
-        Violation
+        ViolationError
     """
     ((status, read, *counts),) = query(
         connection,
@@ -39,7 +39,7 @@ def check_completed(connection: pymysql.connections.Connection, run_id: int, cat
         run_id,
     )
     if status != "completed":
-        raise Violation(f"run {run_id} ended as {status}")
+        raise ViolationError(f"run {run_id} ended as {status}")
     expected = catalogue.expected()
     before = catalogue.before
     inserted = sum(1 for key in expected.rows if key not in before)
@@ -52,7 +52,7 @@ def check_completed(connection: pymysql.connections.Connection, run_id: int, cat
         len(expected.skipped_lines),
     ]
     if [read, *counts] != [expected.read, *wanted]:
-        raise Violation(f"run {run_id} has the ledger {[read, *counts]}, the file {[expected.read, *wanted]}")
+        raise ViolationError(f"run {run_id} has the ledger {[read, *counts]}, the file {[expected.read, *wanted]}")
     check_target(connection, catalogue.name, expected.rows)
     check_batches(connection, run_id, is_whole=True)
     _check_errors(connection, run_id, catalogue)
@@ -69,11 +69,11 @@ def check_target(
     )
     found = {key: tuple(row) for key, *row in there}
     if len(found) != len(there):
-        raise Violation(f"{identifier}: {len(there) - len(found)} rows stand twice")
+        raise ViolationError(f"{identifier}: {len(there) - len(found)} rows stand twice")
     if found != rows:
         lost, more = rows.keys() - found.keys(), found.keys() - rows.keys()
         altered = [key for key in rows.keys() & found.keys() if rows[key] != found[key]]
-        raise Violation(f"{identifier}: {len(lost)} rows lost, {len(more)} too many, {len(altered)} altered")
+        raise ViolationError(f"{identifier}: {len(lost)} rows lost, {len(more)} too many, {len(altered)} altered")
 
 
 def check_batches(connection: pymysql.connections.Connection, run_id: int, *, is_whole: bool) -> int:
@@ -90,16 +90,16 @@ def check_batches(connection: pymysql.connections.Connection, run_id: int, *, is
     )
     numbers = [batch[0] for batch in batches]
     if numbers != list(range(1, len(numbers) + 1)):
-        raise Violation(f"run {run_id} committed the batches {numbers}")
+        raise ViolationError(f"run {run_id} committed the batches {numbers}")
     epochs = [batch[1] for batch in batches]
     if epochs != sorted(epochs):
-        raise Violation(f"run {run_id} was written by an owner that was taken over: epochs {epochs}")
+        raise ViolationError(f"run {run_id} was written by an owner that was taken over: epochs {epochs}")
     if any(batch[2] != batch[3] for batch in batches):
-        raise Violation(f"run {run_id} has a batch whose counts do not add up")
+        raise ViolationError(f"run {run_id} has a batch whose counts do not add up")
     if is_whole:
         ((read,),) = query(connection, "SELECT rows_read FROM sync_runs WHERE id = %s", run_id)
         if read != sum(batch[2] for batch in batches):
-            raise Violation(f"run {run_id} says {read} rows, its batches {sum(batch[2] for batch in batches)}")
+            raise ViolationError(f"run {run_id} says {read} rows, its batches {sum(batch[2] for batch in batches)}")
     return len(batches)
 
 
@@ -107,7 +107,7 @@ def check_partial(connection: pymysql.connections.Connection, run_id: int, catal
     """A run that has not reached its end over an empty target: exactly the rows of its committed batches are there.
 
     Raises:
-        Violation
+        ViolationError
     """
     check_batches(connection, run_id, is_whole=False)
     ((read, written),) = query(
@@ -123,7 +123,9 @@ def check_partial(connection: pymysql.connections.Connection, run_id: int, catal
         if title and line not in skipped:
             rows[key] = (title, artist, genre)
     if len(rows) != int(written):
-        raise Violation(f"run {run_id} has committed {written} rows; the first {read} of the file have {len(rows)}")
+        raise ViolationError(
+            f"run {run_id} has committed {written} rows; the first {read} of the file have {len(rows)}"
+        )
     check_target(connection, catalogue.name, rows)
 
 
@@ -135,8 +137,8 @@ def _check_errors(connection: pymysql.connections.Connection, run_id: int, catal
     )
     lines = Counter(line for _code, line in listed)
     if any(count > 1 for count in lines.values()):
-        raise Violation(f"run {run_id} lists {sum(count > 1 for count in lines.values())} lines twice")
+        raise ViolationError(f"run {run_id} lists {sum(count > 1 for count in lines.values())} lines twice")
     expected = catalogue.expected()
     skipped = {line for code, line in listed if code == "duplicate_key"}
     if skipped != expected.skipped_lines or set(lines) - skipped != expected.rejected_lines:
-        raise Violation(f"run {run_id} does not list exactly the rejected and skipped lines of the file")
+        raise ViolationError(f"run {run_id} does not list exactly the rejected and skipped lines of the file")

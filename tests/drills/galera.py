@@ -18,7 +18,7 @@ import pymysql
 from techaura_sync import SyncClient
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed, query
+from tests.drills.exactness import ViolationError, check_completed, query
 from tests.drills.program import Outcome, main, quantile
 from tests.support.database_server import PASSWORD, USER, MariaDb
 from tests.support.galera import galera_missing, galera_running, wait_for_size
@@ -41,7 +41,7 @@ class Play:
         """One run whose node is killed in its middle: seconds until it went on, lines that the log has of it.
 
         Raises:
-            Violation
+            ViolationError
         """
         (self._folder / catalogue.name).write_bytes(catalogue.content())
         logged = len(self._service.log().splitlines())
@@ -70,7 +70,7 @@ class Play:
             for node in self._nodes:
                 if node.execute(f"SELECT 1 FROM information_schema.processlist WHERE user = '{USER}'"):
                     return node
-        raise Violation("the replica is connected to no node")
+        raise ViolationError("the replica is connected to no node")
 
     def _look_from(self, node: MariaDb) -> None:
         if self._eye is not None:
@@ -82,7 +82,9 @@ class Play:
         ends = time.monotonic() + _END_SECONDS_MAX
         while not condition():
             if time.monotonic() > ends:
-                raise Violation(f"run {run_id} {what} after {_END_SECONDS_MAX:.0f} s; it is {self._status(run_id)}")
+                raise ViolationError(
+                    f"run {run_id} {what} after {_END_SECONDS_MAX:.0f} s; it is {self._status(run_id)}"
+                )
             time.sleep(0.02)
 
     def _query(self, sql: str, run_id: int) -> Any:
@@ -138,7 +140,7 @@ def play(nodes: list[MariaDb], folder: Path, seed: int, count: int, outcome: Out
 def drill(seed: int, count: int, outcome: Outcome) -> None:
     """On a cluster of its own."""
     if missing := galera_missing():
-        raise Violation(missing)
+        raise ViolationError(missing)
     with galera_running() as nodes, tempfile.TemporaryDirectory(prefix="techaura-drill-") as folder:
         play(nodes, Path(folder), seed, count, outcome)
 

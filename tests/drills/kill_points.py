@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed
+from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.fault_proxy import Strike
 from tests.drills.program import Outcome, main
 from tests.drills.stage import LOADERS, Stage, stage_set
@@ -153,7 +153,7 @@ class KillDrill:
         again = self._stage.begun_again(run_id)
         self._outcome.add("batches begun again", again)
         if again > kills * LOADERS:
-            raise Violation(f"run {run_id}: {again} batches begun again after {kills} kills")
+            raise ViolationError(f"run {run_id}: {again} batches begun again after {kills} kills")
         self._outcome.add("runs")
         self._stage.query("DELETE FROM sync_batches WHERE sync_run_id < %s", run_id)
 

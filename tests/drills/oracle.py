@@ -24,7 +24,7 @@ _ALLOWED: Final = {
 }
 
 
-class Violation(Exception):
+class ViolationError(Exception):
     """Something that must never happen has happened."""
 
 
@@ -87,7 +87,7 @@ class Oracle:
     def triggered(self, live: set[int], run_id: int) -> None:
         """A trigger answered; `live` were the runs that it could attach to. Rows of the bot may have joined them."""
         if live and run_id not in live:
-            raise Violation(f"a trigger made run {run_id} beside the live {live}")
+            raise ViolationError(f"a trigger made run {run_id} beside the live {live}")
 
     def retried(self, run_ids: list[int] | None) -> None:
         """The nightly retry answered."""
@@ -103,7 +103,7 @@ class Oracle:
         """Compare every run with the last look.
 
         Raises:
-            Violation
+            ViolationError
         """
         async with self._database.read() as connection:
             rows = (
@@ -117,32 +117,32 @@ class Oracle:
         # The old service could run a source twice; ours claims one of those at a time (epoch > 0).
         owned = Counter(seen.source_key for seen in now.values() if seen.status == IN_PROGRESS and seen.epoch)
         if any(count > 1 for count in owned.values()):
-            raise Violation(f"two runs of one source in progress: {now}")
+            raise ViolationError(f"two runs of one source in progress: {now}")
         self._seen = now
 
     def _check(self, run_id: int, before: Seen | None, seen: Seen) -> None:
         if before is None:
             return
         if seen.status not in _ALLOWED[before.status]:
-            raise Violation(f"run {run_id} went from {before.status} to {seen.status}")
+            raise ViolationError(f"run {run_id} went from {before.status} to {seen.status}")
         if before.status == PENDING and seen.status == COMPLETED and seen.epoch == before.epoch:
-            raise Violation(f"run {run_id} completed without an owner")
+            raise ViolationError(f"run {run_id} completed without an owner")
         if seen.epoch < before.epoch or seen.epoch > before.epoch + 1:
-            raise Violation(f"run {run_id} went from epoch {before.epoch} to {seen.epoch}")
+            raise ViolationError(f"run {run_id} went from epoch {before.epoch} to {seen.epoch}")
         if before.status == seen.status == IN_PROGRESS and seen.epoch > before.epoch:
             self.takeovers += 1
         if before.status == FAILED and seen.status == PENDING and seen.retry_count != before.retry_count + 1:
-            raise Violation(f"run {run_id} was retried without being counted")
+            raise ViolationError(f"run {run_id} was retried without being counted")
         if seen.retry_count > self._settings.retry_count_max:
-            raise Violation(f"run {run_id} was retried {seen.retry_count} times")
+            raise ViolationError(f"run {run_id} was retried {seen.retry_count} times")
         if before.status == PENDING and before.paused and seen.paused and seen.status == IN_PROGRESS:
-            raise Violation(f"run {run_id} was started although it is paused")
+            raise ViolationError(f"run {run_id} was started although it is paused")
 
     async def final(self) -> None:
         """Everything has ended: check every batch and every fire.
 
         Raises:
-            Violation
+            ViolationError
         """
         async with self._database.read() as connection:
             batches = (
@@ -159,19 +159,19 @@ class Oracle:
             by_run.setdefault(row.sync_run_id, []).append((row.batch_no, row.lease_epoch))
         for run in stored:
             if run.cancel_requested and run.status not in (CANCELLED, COMPLETED):
-                raise Violation(f"run {run.id} was to be cancelled, and is {run.status}")
+                raise ViolationError(f"run {run.id} was to be cancelled, and is {run.status}")
             self._check_batches(run.id, run.status, run.rows_read, by_run.get(run.id, []))
         names = Counter((row.schedule_name, row.fire_at_local) for row in fires)
         if any(count > 1 for count in names.values()) or len(names) != self.fire_count:
-            raise Violation(f"{self.fire_count} fires happened, {len(names)} are stored: {sorted(names)}")
+            raise ViolationError(f"{self.fire_count} fires happened, {len(names)} are stored: {sorted(names)}")
 
     def _check_batches(self, run_id: int, status: str, rows_read: int, batches: list[tuple[int, int]]) -> None:
         numbers, epochs = [number for number, _ in batches], [epoch for _, epoch in batches]
         if numbers != list(range(1, len(numbers) + 1)):
-            raise Violation(f"run {run_id} committed the batches {numbers}")
+            raise ViolationError(f"run {run_id} committed the batches {numbers}")
         if epochs != sorted(epochs):
-            raise Violation(f"run {run_id} was written by an owner that was taken over: epochs {epochs}")
+            raise ViolationError(f"run {run_id} was written by an owner that was taken over: epochs {epochs}")
         if status == COMPLETED and len(numbers) != self._batches:
-            raise Violation(f"run {run_id} completed with {len(numbers)} of {self._batches} batches")
+            raise ViolationError(f"run {run_id} completed with {len(numbers)} of {self._batches} batches")
         if rows_read != len(numbers):
-            raise Violation(f"run {run_id} ended with {rows_read} rows, but {len(numbers)} are committed")
+            raise ViolationError(f"run {run_id} ended with {rows_read} rows, but {len(numbers)} are committed")

@@ -16,7 +16,7 @@ import grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed, check_partial
+from tests.drills.exactness import ViolationError, check_completed, check_partial
 from tests.drills.program import Outcome, main, quantile
 from tests.drills.stage import Stage, stage_set
 
@@ -84,13 +84,13 @@ def _stop_once(stage: Stage, index: int, catalogues: list[Catalogue], chance: ra
     for run_id, catalogue in runs.items():
         status, _epoch, owner = stage.owner(run_id)
         if (status != "pending" and status not in _TERMINAL) or owner is not None:
-            raise Violation(f"run {run_id} is {status} with owner {owner} after SIGTERM")
+            raise ViolationError(f"run {run_id} is {status} with owner {owner} after SIGTERM")
         outcome.add(status)
         check_partial(stage.eye, run_id, catalogue)
     for watcher in watchers:
         outcome.add("streams")
         if (fault := watcher.end()) is not None:
-            raise Violation(fault)
+            raise ViolationError(fault)
         assert watcher.code is not None
         outcome.add(watcher.code.name)
     stage.wait_until_up()
@@ -104,7 +104,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """Stops until there were so many.
 
     Raises:
-        Violation
+        ViolationError
     """
     chance = random.Random(seed)
     waits: list[float] = []
@@ -117,7 +117,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
         outcome.figures["exit p50 s"] = round(quantile(waits, 0.5), 2)
         outcome.figures["max s"] = round(max(waits), 2)
         if waits[-1] > _EXIT_SECONDS_MAX:
-            raise Violation(f"exit took {waits[-1]:.1f} s")
+            raise ViolationError(f"exit took {waits[-1]:.1f} s")
 
 
 def drill(seed: int, count: int, outcome: Outcome) -> None:

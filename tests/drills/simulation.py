@@ -33,20 +33,20 @@ from db.repositories.batches import get_batch, insert_batch, last_batch
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.cron import next_fire
-from server.core.errors import Fatal, LeaseLost, Retryable
+from server.core.errors import FatalError, LeaseLostError, RetryableError
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.execution.leases import apply_stop_requests, claim
 from server.execution.outcome import store_ending
 from server.execution.source_keys import SourceKeys
-from server.execution.stop_signal import RunStopped, StopReason
+from server.execution.stop_signal import RunStoppedError, StopReason
 from server.runs.service import Runs
 from server.runs.triggers import RunRequest, Triggers
 from server.schedules.firing import RecurringSyncs
 from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.service import ScheduleDraft, Schedules
 from server.sources.throttle.circuit import HostPausedError
-from tests.drills.oracle import Oracle, Violation
+from tests.drills.oracle import Oracle, ViolationError
 from tests.drills.spread import added, spread
 from tests.drills.world import ReplicaClock, World, emptied, simulated_database
 from tests.support.service import TEST_KEY
@@ -117,7 +117,7 @@ class Replica:
             assert run is not None
             checkpoint = await last_batch(connection, lease.run_id, run.restart_no)
         if run.cancel_requested or run.paused:
-            await self._end(lease, RunStopped("cancel" if run.cancel_requested else "pause"))
+            await self._end(lease, RunStoppedError("cancel" if run.cancel_requested else "pause"))
             return
         next_no = checkpoint.batch_no + 1 if checkpoint else 1
         self.working[lease.run_id] = Working(lease, next_no, run.restart_no, self.world.seconds)
@@ -146,7 +146,7 @@ class Replica:
         for run_id, order in self.heard.items():
             work = self.working.pop(run_id, None)
             if work is not None:
-                await self._end(work.lease, RunStopped(order))
+                await self._end(work.lease, RunStoppedError(order))
         self.heard.clear()
 
     async def write(self, oracle: Oracle, *, answer_is_lost: bool = False) -> None:
@@ -160,7 +160,7 @@ class Replica:
             return
         try:
             await self._write_batch(work)
-        except LeaseLost:
+        except LeaseLostError:
             del self.working[work.lease.run_id]
             oracle.stale_writes_refused += 1
             return
@@ -174,7 +174,7 @@ class Replica:
             batch = Batch(work.next_batch_no, Ledger(read=1, inserted=1), {}, work.next_batch_no)
             await insert_batch(connection, work.lease, work.restart_no, batch)
             if not await leases.lock_run_shared(connection, work.lease):
-                raise LeaseLost(work.lease.run_id)
+                raise LeaseLostError(work.lease.run_id)
 
     async def fail(self, error: Exception) -> None:
         """One of its runs meets a fault."""
@@ -185,7 +185,7 @@ class Replica:
     async def drain(self) -> None:
         """SIGTERM: give everything back."""
         for work in self.working.values():
-            await self._end(work.lease, RunStopped("release"))
+            await self._end(work.lease, RunStoppedError("release"))
         self.die()
 
     async def _end(self, lease: Lease, error: Exception | None) -> None:
@@ -217,7 +217,7 @@ class Story:
         """Go through the story to its end.
 
         Raises:
-            Violation
+            ViolationError
         """
         replica = self.replicas[0]
         for cron, policy in (("0 3 * * *", "skip"), ("30 */4 * * *", "queue")):
@@ -284,11 +284,11 @@ class Story:
             await replica.write(self.oracle, answer_is_lost=what == "lost")
         elif what == "fault":
             passing, not_asked = (
-                Retryable("SOURCE_UNAVAILABLE", "503"),
+                RetryableError("SOURCE_UNAVAILABLE", "503"),
                 HostPausedError("SOURCE_UNAVAILABLE", "h was not asked"),
             )
             not_asked.retry_after_seconds = self.chance.choice((None, 5.0, 300.0))
-            fatal = Fatal("SOURCE_MALFORMED", "x", category="parsing")
+            fatal = FatalError("SOURCE_MALFORMED", "x", category="parsing")
             await replica.fail(self.chance.choice((passing, passing, not_asked, fatal)))
         elif what == "stop":
             # SIGSTOP, then SIGCONT: it goes on as if nothing had happened.
@@ -336,7 +336,7 @@ class Story:
             if not any(replica.working for replica in self.replicas):
                 # What waits for its time, for a lease to expire or for the grace time of the old service.
                 self.world.seconds += 60.0
-        raise Violation(f"runs never ended: {self.oracle.left}")
+        raise ViolationError(f"runs never ended: {self.oracle.left}")
 
 
 async def _died(replica: Replica) -> None:
@@ -355,7 +355,7 @@ async def simulate(seed: int, count: int, steps: int) -> Figures:
             story = Story(database, world)
             try:
                 await story.tell(steps)
-            except Violation as violation:
+            except ViolationError as violation:
                 figures.failures.append(f"seed {number}: {violation}")
             except Exception:  # noqa: BLE001 - a story that breaks is a failure of its seed
                 figures.failures.append(f"seed {number}: {traceback.format_exc()}")

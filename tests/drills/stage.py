@@ -17,7 +17,7 @@ from techaura.sync.v1 import sources_pb2
 from techaura_sync import SyncClient, SyncServiceError
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, query
+from tests.drills.exactness import ViolationError, query
 from tests.drills.fault_proxy import FaultProxy, ProxyThread, Strike
 from tests.drills.statements import Statement
 from tests.support.database_server import DatabaseServer, server_running
@@ -172,7 +172,7 @@ class Stage:
                     return int(found[0][0])
             self.revive()
             time.sleep(0.05)
-        raise Violation(f"{name} could not be triggered")
+        raise ViolationError(f"{name} could not be triggered")
 
     def owner(self, run_id: int) -> tuple[str, int, int | None]:
         """(status, epoch, index of the replica that owns the run)."""
@@ -189,7 +189,7 @@ class Stage:
         """Wait until `until(status, epoch)` holds or the run has ended.
 
         Raises:
-            Violation: neither came within `seconds`.
+            ViolationError: neither came within `seconds`.
         """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
@@ -199,7 +199,7 @@ class Stage:
             if revive:
                 self.revive()
             time.sleep(0.01)
-        raise Violation(f"run {run_id} is {self.owner(run_id)} after {seconds:.0f} s")
+        raise ViolationError(f"run {run_id} is {self.owner(run_id)} after {seconds:.0f} s")
 
     def end(self, run_id: int, *, seconds: float = _END_SECONDS_MAX, revive: bool = True) -> str:
         """Wait until a run has ended; answer its status."""

@@ -14,7 +14,7 @@ import time
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed
+from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.fault_proxy import Strike
 from tests.drills.program import Outcome, main, quantile
 from tests.drills.stage import Stage, stage_set
@@ -108,7 +108,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
     """Runs until so many owners were stopped.
 
     Raises:
-        Violation
+        ViolationError
     """
     chance = random.Random(seed)
     waits: list[float] = []
@@ -121,7 +121,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> None:
         if seconds is None:
             idle += 1
             if idle > 3 * count + 10:
-                raise Violation("statements to stop at do not come")
+                raise ViolationError("statements to stop at do not come")
         else:
             waits.append(seconds)
             outcome.done = len(waits)

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Final
 
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed
+from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.program import Outcome, main, quantile
 from tests.drills.stage import LOADERS, Stage, stage_set
 
@@ -50,7 +50,7 @@ def play(stage: Stage, seed: int, count: int, outcome: Outcome) -> list[float]:
         check_completed(stage.eye, run_id, catalogue)
         outcome.add("runs")
         if (again := stage.begun_again(run_id)) > kills * LOADERS:
-            raise Violation(f"run {run_id}: {again} batches begun again after {kills} kills")
+            raise ViolationError(f"run {run_id}: {again} batches begun again after {kills} kills")
         outcome.add("batches begun again", again)
     return waits
 
@@ -73,7 +73,7 @@ def drill(seed: int, count: int, outcome: Outcome) -> None:
     p50, p99 = quantile(waits, 0.5), quantile(waits, 0.99)
     outcome.figures |= {"takeover p50 s": round(p50, 2), "p99 s": round(p99, 2), "two writers": 0}
     if p50 > _P50_SECONDS or p99 > _P99_SECONDS:
-        raise Violation(f"takeovers took p50 {p50:.1f} s, p99 {p99:.1f} s")
+        raise ViolationError(f"takeovers took p50 {p50:.1f} s, p99 {p99:.1f} s")
 
 
 if __name__ == "__main__":

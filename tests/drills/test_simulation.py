@@ -11,7 +11,7 @@ from sqlalchemy import update
 from db.engine import Database
 from db.schema import sync_batches, sync_runs
 from tests.drills.clock_changes import FIRST, drill
-from tests.drills.oracle import Oracle, Violation
+from tests.drills.oracle import Oracle, ViolationError
 from tests.drills.simulation import START, Story, simulate
 from tests.drills.world import World, simulated_database
 
@@ -59,7 +59,7 @@ async def test_the_oracle_sees_damage(simulated: Database, world: World, damage)
     async with simulated.write() as connection:
         result = await connection.execute(damage)
         assert result.rowcount
-    with pytest.raises(Violation):
+    with pytest.raises(ViolationError):
         await _looked(story.oracle)
 
 

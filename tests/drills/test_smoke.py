@@ -11,7 +11,7 @@ import pytest
 
 from tests.drills import cancelled_watches, commit_unknown, injected_errors, sigterm, stopped_owner
 from tests.drills.catalogue import Catalogue
-from tests.drills.exactness import Violation, check_completed
+from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.kill_points import KillDrill
 from tests.drills.program import Outcome
 from tests.drills.stage import Stage, stage_set
@@ -87,5 +87,5 @@ def test_the_oracle_sees_damage(single: Stage, damage: str, request: pytest.Fixt
     single.end(run_id)
     check_completed(single.eye, run_id, catalogue)
     single.query(damage.format(name=catalogue.name, run_id=run_id))
-    with pytest.raises(Violation):
+    with pytest.raises(ViolationError):
         check_completed(single.eye, run_id, catalogue)

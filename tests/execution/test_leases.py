@@ -13,7 +13,7 @@ from db.records import Lease, Ledger, LoadSpec
 from db.repositories import leases
 from db.repositories.runs import get_run, insert_run
 from db.schema import content_index, sync_batches, sync_runs
-from server.core.errors import LeaseLost
+from server.core.errors import LeaseLostError
 from server.core.retry import RetryPolicy
 from server.writer import BatchWriter, Origin, WriteJob
 from tests.db.test_upsert import CONTENT, songs
@@ -62,7 +62,7 @@ async def test_a_silent_owner_is_taken_over_and_can_do_nothing_more(database: Da
     assert first is not None
     assert second is not None
     assert (second.run_id, second.epoch) == (first.run_id, first.epoch + 1)
-    with pytest.raises(LeaseLost):
+    with pytest.raises(LeaseLostError):
         await writer(database, first).write(job(1, songs({})))
     async with database.write() as connection:
         assert await leases.renew(connection, first, ttl_ms=1000, ledger=Ledger(), bytes_done=0) is None

@@ -13,7 +13,7 @@ from db.migrate import migrate
 from db.records import Batch, Lease, Ledger
 from db.schema import content_index, sync_batches
 from server.core.retry import RetryPolicy
-from server.execution.stop_signal import RunSignals, RunStopped
+from server.execution.stop_signal import RunSignals, RunStoppedError
 from server.execution.transfer import BatchPipeline
 from server.writer import BatchWriter, Origin, WriteJob
 from tests.db.test_migrate import CONTRACT_TABLES, execute
@@ -183,7 +183,7 @@ async def test_a_stop_lets_a_batch_finish_and_a_cancel_cuts_it(
                 signals.stop(reason)  # type: ignore[arg-type]
                 await hand.finish()
 
-        with pytest.raises(RunStopped):
+        with pytest.raises(RunStoppedError):
             await transfer()
         assert len(await committed(database)) == kept
         assert len(await titles(database)) == kept * 5000

@@ -12,15 +12,15 @@ from db.repositories import leases, runs
 from db.repositories.batches import insert_batch
 from db.schema import sync_runs
 from server.core.config import Settings
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.execution.leases import apply_stop_requests
 from server.execution.outcome import store_ending
-from server.execution.stop_signal import RunStopped
+from server.execution.stop_signal import RunStoppedError
 from server.sources.throttle.circuit import HostPausedError
 from tests.execution.test_leases import claim, pending
 from tests.support.clock import FakeClock
 
-FAULT = Fatal("SOURCE_MALFORMED", "x", category="parsing")
+FAULT = FatalError("SOURCE_MALFORMED", "x", category="parsing")
 NOT_ASKED = HostPausedError("SOURCE_UNAVAILABLE", "h was not asked", retry_after_seconds=60.0)
 
 
@@ -45,11 +45,11 @@ async def status_of(database: Database, run_id: int) -> tuple[str, bool]:
 @pytest.mark.parametrize(
     ("error", "stored"),
     [
-        (RunStopped("pause"), "cancelled"),
-        (RunStopped("release"), "cancelled"),
+        (RunStoppedError("pause"), "cancelled"),
+        (RunStoppedError("release"), "cancelled"),
         (FAULT, "cancelled"),
         (NOT_ASKED, "cancelled"),
-        (RunStopped("lease_lost"), "lost"),
+        (RunStoppedError("lease_lost"), "lost"),
         (None, "completed"),
     ],
     ids=["pause", "release", "fault", "not asked", "lost", "end of the source"],

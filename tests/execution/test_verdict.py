@@ -7,8 +7,8 @@ import pytest
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 from db.records import Ledger
 from server.core.config import Settings
-from server.core.errors import Fatal, Invalid, Retryable
-from server.execution.stop_signal import RunStopped
+from server.core.errors import FatalError, InvalidRequestError, RetryableError
+from server.execution.stop_signal import RunStoppedError
 from server.execution.verdict import Ending, Verdict, verdict_on
 from server.sources.throttle.circuit import HostPausedError
 
@@ -27,12 +27,12 @@ def verdict(
     ("error", "ending"),
     [
         (None, Ending.COMPLETED),
-        (RunStopped("cancel"), Ending.CANCELLED),
-        (RunStopped("pause"), Ending.PAUSED),
-        (RunStopped("release"), Ending.RELEASED),
-        (RunStopped("lease_lost"), Ending.LOST),
+        (RunStoppedError("cancel"), Ending.CANCELLED),
+        (RunStoppedError("pause"), Ending.PAUSED),
+        (RunStoppedError("release"), Ending.RELEASED),
+        (RunStoppedError("lease_lost"), Ending.LOST),
         (HostPausedError("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5), Ending.POSTPONED),
-        (Retryable("SOURCE_UNAVAILABLE", "away"), Ending.FAILED),
+        (RetryableError("SOURCE_UNAVAILABLE", "away"), Ending.FAILED),
         (TransientDatabaseError("locked", 1205), Ending.FAILED),
         (ValueError("a fault of ours"), Ending.FAILED),
     ],
@@ -43,7 +43,9 @@ def test_what_ended_a_run_decides_how_it_ends(error: BaseException | None, endin
     assert (found.failure is not None) == (found.error is not None) == (ending is Ending.FAILED)
 
 
-@pytest.mark.parametrize("error", [RunStopped("release"), Retryable("SOURCE_UNAVAILABLE", "away"), ValueError("x")])
+@pytest.mark.parametrize(
+    "error", [RunStoppedError("release"), RetryableError("SOURCE_UNAVAILABLE", "away"), ValueError("x")]
+)
 def test_a_cancel_that_a_caller_was_promised_counts_whatever_else_happened(error: BaseException) -> None:
     assert verdict(error, is_cancelled=True) == Verdict(Ending.CANCELLED)
 
@@ -72,7 +74,7 @@ def test_a_postponed_run_waits_as_long_as_it_was_asked_to() -> None:
 
 @pytest.mark.parametrize(("retries", "is_retryable"), [(2, True), (3, False), (4, False)])
 def test_nightly_retries_have_an_end(retries: int, is_retryable: bool) -> None:
-    found = verdict(Retryable("SOURCE_UNAVAILABLE", "away"), retries=retries)
+    found = verdict(RetryableError("SOURCE_UNAVAILABLE", "away"), retries=retries)
     assert found.failure is not None
     assert found.error is not None
     assert found.failure.retryable is is_retryable
@@ -85,8 +87,8 @@ def test_nightly_retries_have_an_end(retries: int, is_retryable: bool) -> None:
     [
         (TransientDatabaseError("locked", 1205), True),
         (RefusedDatabaseError("no privilege", 1142), False),
-        (Invalid("INVALID_OPTION", "wrong"), False),
-        (Fatal("SOURCE_MALFORMED", "no JSON", category="validation"), False),
+        (InvalidRequestError("INVALID_OPTION", "wrong"), False),
+        (FatalError("SOURCE_MALFORMED", "no JSON", category="validation"), False),
     ],
 )
 def test_only_what_time_can_mend_is_retried(error: BaseException, is_retryable: bool) -> None:
@@ -96,5 +98,5 @@ def test_only_what_time_can_mend_is_retried(error: BaseException, is_retryable: 
 
 
 def test_a_source_that_changed_is_read_from_its_start() -> None:
-    assert verdict(Retryable("SOURCE_CHANGED", "another file")).starts_over
-    assert not verdict(Retryable("SOURCE_UNAVAILABLE", "away")).starts_over
+    assert verdict(RetryableError("SOURCE_CHANGED", "another file")).starts_over
+    assert not verdict(RetryableError("SOURCE_UNAVAILABLE", "away")).starts_over

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.body import parse_object
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 from tests.clients.scripted_service import Script
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
@@ -36,11 +36,11 @@ def test_every_json_object_comes_back_as_it_was_written(value: dict[str, Any], a
 
 @given(st.binary(max_size=60) | st.text('[]{}",:\\u0dE189 -+.eNaIntrufls', max_size=60).map(str.encode))
 def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
-    refused: RequestFault | None = None
+    refused: RequestFaultError | None = None
     value = None
     try:
         value = parse_object(raw, depth_max=8)
-    except RequestFault as fault:
+    except RequestFaultError as fault:
         refused = fault
 
     if refused is None:
@@ -68,14 +68,14 @@ def test_json_that_would_lose_something_is_refused_with_the_reason(raw: bytes, t
     if text is None:
         assert parse_object(raw, depth_max=5) == json.loads(raw)
         return
-    with pytest.raises(RequestFault) as caught:
+    with pytest.raises(RequestFaultError) as caught:
         parse_object(raw, depth_max=5)
     assert caught.value.text == text
 
 
 @pytest.mark.parametrize("bracket", [b"[", b'{"a":', b'["'])
 def test_a_megabyte_of_brackets_is_refused(bracket: bytes) -> None:
-    with pytest.raises(RequestFault):
+    with pytest.raises(RequestFaultError):
         parse_object(bracket * 200_000, depth_max=32)
 
 

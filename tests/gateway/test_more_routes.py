@@ -10,7 +10,7 @@ from starlette.endpoints import HTTPEndpoint
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from gateway.app import ROUTES
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 from gateway.openapi import document
 from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
@@ -129,7 +129,7 @@ def test_the_document_has_every_route_and_verb_and_no_other() -> None:
 
 @pytest.mark.parametrize(("source_type", "schema"), [("csv", csv_options()), ("api", api_options())])
 def test_the_document_has_every_option_that_the_gateway_reads(source_type: str, schema: dict[str, Any]) -> None:
-    with pytest.raises(RequestFault) as caught:
+    with pytest.raises(RequestFaultError) as caught:
         read_options(source_type, {"": ""})
 
     known = caught.value.text.partition("it knows ")[2].split(", ")

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from techaura.sync.v1 import sources_pb2
 
-from gateway.errors import RequestFault
+from gateway.errors import RequestFaultError
 from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_options
 
@@ -169,7 +169,7 @@ def test_the_options_of_an_unknown_source_type_are_left_to_the_service_to_refuse
     ],
 )
 def test_a_malformed_option_is_refused_by_its_name(source_type: str, options: object, field: str) -> None:
-    with pytest.raises(RequestFault, match=r"^options") as caught:
+    with pytest.raises(RequestFaultError, match=r"^options") as caught:
         read_options(source_type, options)
 
     assert (caught.value.status, caught.value.field) == (HTTPStatus.BAD_REQUEST, field)
@@ -179,7 +179,7 @@ def test_a_malformed_option_is_refused_by_its_name(source_type: str, options: ob
 def test_a_refusal_does_not_repeat_a_secret() -> None:
     options = {"auth": {"type": "basic", "username": "ana", "password": ["hunter2"]}}
 
-    with pytest.raises(RequestFault) as caught:
+    with pytest.raises(RequestFaultError) as caught:
         read_options("api", options)
 
     assert "hunter2" not in caught.value.text
@@ -192,11 +192,11 @@ def test_a_refusal_does_not_repeat_a_secret() -> None:
     | st.fixed_dictionaries({"pagination": st.dictionaries(st.sampled_from(["type", "enabled", "maxPages"]), JSON)}),
 )
 def test_any_json_gives_options_or_a_refusal(source_type: str, options: dict[str, Any]) -> None:
-    refused: RequestFault | None = None
+    refused: RequestFaultError | None = None
     message = None
     try:
         message = read_options(source_type, json.loads(json.dumps(options)))
-    except RequestFault as fault:
+    except RequestFaultError as fault:
         refused = fault
 
     assert (refused is None) != (message is None)

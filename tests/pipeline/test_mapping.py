@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.pipeline.mapping import plan_mapping
 from server.pipeline.names import folded, listed
 from server.targets.base import TargetColumn
@@ -13,8 +13,8 @@ from tests.pipeline.builders import SOURCE, make_plan, make_target
 CATALOG_COLUMNS = ("category_id", "capacity", "capacity_gb", "price", "content_count", "content_unit")
 
 
-def refused(columns: tuple[str, ...], requested: dict[str, str]) -> Invalid:
-    with pytest.raises(Invalid) as caught:
+def refused(columns: tuple[str, ...], requested: dict[str, str]) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as caught:
         plan_mapping(CONTENT_INDEX, columns, requested, SOURCE)
     assert caught.value.reason == "INVALID_MAPPING"
     assert caught.value.field == "options.columnMapping"
@@ -108,7 +108,7 @@ def test_a_constant_fills_a_required_column() -> None:
 
 
 def test_a_constant_that_is_none_of_the_choices_is_refused() -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         plan_mapping(CONTENT_INDEX, ["title"], {}, {**SOURCE, "content_type": "poem"})
     assert caught.value.reason == "INVALID_OPTION"
     assert "music, video" in caught.value.message
@@ -169,5 +169,5 @@ def test_plans_that_are_equal_have_equal_hashes() -> None:
 def test_a_name_of_spacing_alone_matches_nothing() -> None:
     assert folded("_ _") == ""
     assert make_plan(make_target(TargetColumn("a", "text")), ["_", "__", "a"], aliases={}).source_columns == {"a": "a"}
-    with pytest.raises(Invalid, match="no column"):
+    with pytest.raises(InvalidRequestError, match="no column"):
         plan_mapping(CONTENT_INDEX, ["title", "__"], {"artist": "_"}, SOURCE)

@@ -15,7 +15,7 @@ from db.engine import Database
 from db.records import Schedule
 from db.schema import sync_runs, sync_schedules
 from server.core.config import Settings
-from server.core.errors import Conflict, Invalid, NotFound
+from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.execution.source_keys import SourceKeys
@@ -121,7 +121,7 @@ async def test_secrets_do_not_follow_a_schedule_to_another_host(replica: Replica
     bearer = {"auth": {"type": "bearer", "token": "t"}}
     schedule = await replica.create(source_type="api", source_identifier="https://a.example/songs", options=bearer)
     for elsewhere in ("https://b.example/songs", "http://a.example/songs", "https://a.example:8443/songs"):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             await replica.schedules.update(schedule.id, ScheduleDraft(source_identifier=elsewhere), None)
         assert caught.value.field == "options"
     moved = ScheduleDraft(source_identifier="https://a.example/others")
@@ -180,7 +180,7 @@ async def test_run_now_starts_a_run_or_finds_the_live_one(database: Database, re
     async with database.read() as connection:
         row = (await connection.execute(select(sync_runs))).one()
     assert (row.sync_metadata, row.sync_schedule_id) == ({"contentType": "video"}, schedule.id)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await replica.schedules.run_now(99)
 
 
@@ -199,11 +199,11 @@ async def test_secrets_are_sealed_and_stay_so_through_a_change(database: Databas
 async def test_a_change_that_another_caller_was_faster_with_is_refused(replica: Replica) -> None:
     schedule = await replica.create()
     await replica.schedules.update(schedule.id, ScheduleDraft(enabled=False), schedule.revision)
-    with pytest.raises(Conflict) as caught:
+    with pytest.raises(StateConflictError) as caught:
         await replica.schedules.update(schedule.id, ScheduleDraft(enabled=True), schedule.revision)
     assert caught.value.reason == "SCHEDULE_CHANGED"
     await replica.schedules.delete(schedule.id)
-    with pytest.raises(NotFound):
+    with pytest.raises(NotFoundError):
         await replica.schedules.get(schedule.id)
 
 
@@ -226,7 +226,7 @@ async def test_a_change_that_another_caller_was_faster_with_is_refused(replica: 
 async def test_a_wrong_schedule_is_refused_and_nothing_is_stored(
     database: Database, replica: Replica, fields: dict[str, Any], field: str
 ) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await replica.create(**fields)
     assert caught.value.field == field
     async with database.read() as connection:
@@ -237,5 +237,5 @@ async def test_there_are_only_so_many_schedules(database: Database, tmp_path: Pa
     replica = Replica(database, FakeClock(), schedules_max=2)
     await replica.create()
     await replica.create()
-    with pytest.raises(Conflict, match="the most there may be"):
+    with pytest.raises(StateConflictError, match="the most there may be"):
         await replica.create()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.json_values import text_of, type_name
 from server.sources.api.items.paths import extract_of
@@ -89,7 +89,7 @@ def _by_field(column: str, text: str) -> Extract:
         try:
             return [find(value) for value in values]
         except ValueError as error:
-            raise Fatal(
+            raise FatalError(
                 "INVALID_MAPPING", f"options.fieldMapping.{column} {error} in one item", category="validation"
             ) from None
 

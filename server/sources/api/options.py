@@ -22,7 +22,7 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.urls import problem_of
@@ -341,7 +341,7 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
             back would have it opened for a host of his choice.
 
     Raises:
-        Invalid: INVALID_OPTION or INVALID_MAPPING; `field` names the option and the text no value.
+        InvalidRequestError: INVALID_OPTION or INVALID_MAPPING; `field` names the option and the text no value.
     """
     try:
         options = ApiOptions.model_validate(_without_nulls(document))
@@ -349,7 +349,7 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
         raise _invalid(error.errors(include_input=False, include_url=False)[0]) from None
     for column in options.field_mapping:
         if column not in FIELD_TARGETS:
-            raise Invalid(
+            raise InvalidRequestError(
                 "INVALID_MAPPING",
                 f"options.fieldMapping: content_index has no column {column!r}; there are {', '.join(FIELD_TARGETS)}",
                 field=f"options.fieldMapping.{column}",
@@ -357,7 +357,9 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
     if from_caller:
         for place, secret in _secrets(options, "options"):
             if secret.kind == "encrypted":
-                raise Invalid("INVALID_OPTION", f"{place} is encrypted; send the secret itself", field=place)
+                raise InvalidRequestError(
+                    "INVALID_OPTION", f"{place} is encrypted; send the secret itself", field=place
+                )
     return options
 
 
@@ -384,7 +386,7 @@ def _without_nulls(value: Any) -> Any:
 _UNION_TAGS: Final = frozenset({"bearer", "basic", "apikey", "oauth2", "[key]"})
 
 
-def _invalid(error: ErrorDetails) -> Invalid:
+def _invalid(error: ErrorDetails) -> InvalidRequestError:
     """The first error as a sentence. Pydantic's own texts are used only for kinds that never quote the input."""
     kind, context = error["type"], error.get("ctx", {})
     location = [str(part) for part in error["loc"]]
@@ -402,7 +404,7 @@ def _invalid(error: ErrorDetails) -> Invalid:
         "dict_type": "must be an object",
     }
     message = sentences.get(kind) or f"is wrong: {_lower_first(error['msg'])}"
-    return Invalid("INVALID_OPTION", f"{place} {message}", field=place)
+    return InvalidRequestError("INVALID_OPTION", f"{place} {message}", field=place)
 
 
 def _lower_first(text: str) -> str:

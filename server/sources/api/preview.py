@@ -22,7 +22,7 @@ async def preview_api(
         rows_max: samples at the most.
 
     Raises:
-        Invalid, Retryable, Fatal: as for a run.
+        InvalidRequestError, RetryableError, FatalError: as for a run.
     """
     one_page = options.model_copy(update={"pagination": options.pagination.model_copy(update={"max_pages": 1})})
     reader = await open_api(identifier, one_page, context, reveal)

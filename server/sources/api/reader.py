@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
-from server.core.errors import Fatal, SyncError
+from server.core.errors import FatalError, SyncError
 from server.sources.api import urls
 from server.sources.api.batch_builder import PageGatherer
 from server.sources.api.http.address_guard import AddressGuard
@@ -37,7 +37,7 @@ async def check_api(identifier: str, options: ApiOptions, context: SourceContext
     """Check a request without the network, before it is stored.
 
     Raises:
-        Invalid: INVALID_REQUEST or SOURCE_FORBIDDEN, with the reason.
+        InvalidRequestError: INVALID_REQUEST or SOURCE_FORBIDDEN, with the reason.
     """
     urls.check_url(identifier)
     guard = AddressGuard.from_settings(context.settings)
@@ -54,8 +54,8 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
         reveal: opens a secret; called once for each.
 
     Raises:
-        Invalid: the URL is not acceptable.
-        Fatal: SECRET_UNAVAILABLE, a secret cannot be opened.
+        InvalidRequestError: the URL is not acceptable.
+        FatalError: SECRET_UNAVAILABLE, a secret cannot be opened.
     """
     await check_api(identifier, options, context)
     opened = credentials(options, reveal)
@@ -89,7 +89,7 @@ class ApiReader:
         """Yield the batches after a position.
 
         Raises:
-            Retryable, Fatal: a page failed; the pages before it were yielded.
+            RetryableError, FatalError: a page failed; the pages before it were yielded.
         """
         start = self._walk.start() if after is None else _position(after)
         queue: asyncio.Queue[SourceBatch | Exception | None] = asyncio.Queue(_BATCHES_WAITING_MAX)
@@ -171,4 +171,4 @@ def _position(document: Mapping[str, Any]) -> PagingState:
     try:
         return PagingState.from_json(document)
     except (KeyError, ValueError, TypeError) as error:
-        raise Fatal("INTERNAL", "the checkpoint of this run cannot be read; trigger the sync again") from error
+        raise FatalError("INTERNAL", "the checkpoint of this run cannot be read; trigger the sync again") from error

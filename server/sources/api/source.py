@@ -28,7 +28,7 @@ class ApiSource:
         """Check the options.
 
         Raises:
-            Invalid: INVALID_OPTION.
+            InvalidRequestError: INVALID_OPTION.
         """
         return cls(identifier, parse_options(options, from_caller=from_caller))
 

@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_plus, urljoin, urlsplit
 import httpcore
 import idna
 
-from server.core.errors import Fatal, Invalid
+from server.core.errors import FatalError, InvalidRequestError
 from server.sources.secret_names import means_secret
 
 URL_CHARS_MAX: Final = 255
@@ -24,11 +24,11 @@ def check_url(url: str) -> None:
     """Check a source's URL without the network.
 
     Raises:
-        Invalid: INVALID_REQUEST, with the reason and what to do instead.
+        InvalidRequestError: INVALID_REQUEST, with the reason and what to do instead.
     """
     problem = problem_of(url)
     if problem:
-        raise Invalid("INVALID_REQUEST", f"sourceIdentifier {problem}", field="sourceIdentifier")
+        raise InvalidRequestError("INVALID_REQUEST", f"sourceIdentifier {problem}", field="sourceIdentifier")
 
 
 def problem_of(url: str) -> str:
@@ -114,7 +114,7 @@ def followed(url: str, target: str, without: Collection[str] = (), without_value
     A source behind a proxy often says http for itself although it was asked by https: the answer is https again.
 
     Raises:
-        Fatal: SOURCE_REFUSED, it names no URL.
+        FatalError: SOURCE_REFUSED, it names no URL.
     """
     try:
         joined = urljoin(url, target.strip())
@@ -123,7 +123,7 @@ def followed(url: str, target: str, without: Collection[str] = (), without_value
         if is_downgrade and urlsplit(joined).port is None:
             joined = "https" + joined[len("http") :]
     except ValueError as error:
-        raise Fatal("SOURCE_REFUSED", f"the next address that {shown(url)} names is no URL") from error
+        raise FatalError("SOURCE_REFUSED", f"the next address that {shown(url)} names is no URL") from error
     base, _, query = joined.partition("#")[0].partition("?")
     kept = []
     for piece in filter(None, query.split("&")):

@@ -21,7 +21,7 @@ from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.api.items.paths import extract_of
 from server.sources.api.option_base import OptionModel, ParameterName, Path
 
@@ -122,7 +122,7 @@ class WatermarkTracker:
             items: parsed; what is no object counts for nothing.
 
         Raises:
-            Fatal: INVALID_MAPPING, none of the items has a value there.
+            FatalError: INVALID_MAPPING, none of the items has a value there.
         """
         found, missing = 0, 0
         for item in items:
@@ -139,7 +139,7 @@ class WatermarkTracker:
             elif rank > mark.rank:
                 mark = SeenWatermark(text, rank)
         if missing and not found:
-            raise Fatal(
+            raise FatalError(
                 "INVALID_MAPPING",
                 f"no item of page {page_no} has a {self._options.format} at options.incremental.cursorField",
                 category="validation",

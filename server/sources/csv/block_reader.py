@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from server.core.config import Settings
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.csv.blocks import Block, Limits, read_block
 from server.sources.csv.cursor import Cursor
 from server.sources.csv.inspection import CsvFile, OpenStream, open_stream_of, unreadable
@@ -29,8 +29,8 @@ class BlockReader:
         """The block at a cursor or the first one after it that has records, and where it begins; None at the end.
 
         Raises:
-            Retryable: SOURCE_CHANGED; nothing of the block may be used. SOURCE_UNAVAILABLE.
-            Fatal: SOURCE_MALFORMED
+            RetryableError: SOURCE_CHANGED; nothing of the block may be used. SOURCE_UNAVAILABLE.
+            FatalError: SOURCE_MALFORMED
         """
         while cursor.file < len(self._files):
             block = self._read_at(cursor, limits)
@@ -63,7 +63,7 @@ class BlockReader:
         file = self._files[index]
         try:
             source = open_stream_of(file.path, self._settings)
-        except Invalid as error:
+        except InvalidRequestError as error:
             raise files.changed(file.path.name) from error
         self._open = (index, source)
         if source.opened.state != file.state:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.file_beginning import Beginning
 from server.sources.csv.structure.delimiter_detection import line_end
@@ -196,7 +196,7 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
     """Read the block at `place`; None at the end of the file.
 
     Raises:
-        Fatal: the content is damaged.
+        FatalError: the content is damaged.
     """
     wanted = limits.block_bytes
     while True:
@@ -228,7 +228,7 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
             end_offset = min(place.offset + int(end[0]), place.offset + len(raw))
             return Block(place, layout, beginning, limits, end_offset)
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
-            raise Fatal("INTERNAL", "a record could not be delimited; please report the file's structure")
+            raise FatalError("INTERNAL", "a record could not be delimited; please report the file's structure")
         wanted *= 2
 
 

@@ -6,7 +6,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 
 
 def positional_names(count: int) -> tuple[str, ...]:
@@ -52,7 +52,7 @@ def match_column(wanted: str, columns: Iterable[str], *, field: str = "options.c
         The column as the source spells it, or None when there is none.
 
     Raises:
-        Invalid: INVALID_MAPPING; several columns compare equal, and none is spelled just so.
+        InvalidRequestError: INVALID_MAPPING; several columns compare equal, and none is spelled just so.
     """
     known = list(columns)
     if wanted in known:
@@ -60,7 +60,7 @@ def match_column(wanted: str, columns: Iterable[str], *, field: str = "options.c
     key = folded(wanted)
     equal = [column for column in known if folded(column) == key]
     if len(equal) > 1:
-        raise Invalid(
+        raise InvalidRequestError(
             "INVALID_MAPPING",
             f"the column {wanted!r} could be any of {', '.join(map(repr, equal))}; spell it as the file does",
             field=field,
@@ -83,7 +83,7 @@ def match_columns(
         Target column to source column, for those that have one.
 
     Raises:
-        Invalid: INVALID_MAPPING; a mapped source column is missing, or a name fits several columns.
+        InvalidRequestError: INVALID_MAPPING; a mapped source column is missing, or a name fits several columns.
     """
     mapped = {folded(target): (target, source) for target, source in mapping.items()}
     others = {folded(target): names for target, names in aliases.items()}
@@ -94,7 +94,9 @@ def match_columns(
             field = f"options.columnMapping.{spelled}"
             column = match_column(source, columns, field=field)
             if column is None:
-                raise Invalid("INVALID_MAPPING", f"{field}: the source has no column {source!r}", field=field)
+                raise InvalidRequestError(
+                    "INVALID_MAPPING", f"{field}: the source has no column {source!r}", field=field
+                )
         else:
             names = (target, *others.get(folded(target), ()))
             matches = (match_column(name, columns, field=f"options.columnAliases.{target}") for name in names)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.csv.blocks import Block, BlockStart, Limits
 from server.sources.csv.inspection import CsvFile
 from server.sources.storage import files
@@ -74,8 +74,8 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
     """The cursor that a checkpoint keeps, and the limits that its blocks were cut by.
 
     Raises:
-        Retryable: SOURCE_CHANGED; the file is another one now.
-        Fatal: INTERNAL; it is no position of a csv source.
+        RetryableError: SOURCE_CHANGED; the file is another one now.
+        FatalError: INTERNAL; it is no position of a csv source.
     """
     try:
         limits = Limits(
@@ -85,7 +85,7 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         cursor = Cursor(int(position["file"]), place, int(position["part"]), int(position["records_before_file"]))
         fingerprint = str(position["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
-        raise Fatal("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
+        raise FatalError("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
     if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
         raise files.changed(inspected[cursor.file].path.name)
     return cursor, limits

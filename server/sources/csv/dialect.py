@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.csv.encodings import Encoding, may_be_trail_byte
 from server.sources.csv.options import CsvOptions
 
@@ -92,7 +92,7 @@ def dialect_of(options: CsvOptions, delimiter: str, encoding: Encoding) -> Diale
         encoding: the file's.
 
     Raises:
-        Invalid: INVALID_OPTION; the encoding cannot write a character, or writes one in bytes that may be part
+        InvalidRequestError: INVALID_OPTION; the encoding cannot write a character, or writes one in bytes that may be part
             of other characters.
     """
     quote = ord(options.quote) if options.quote else NO_BYTE
@@ -123,9 +123,9 @@ def _encoded(name: str, text: str, encoding: Encoding) -> bytes:
         raise _unwritable(name, encoding) from error
 
 
-def _unwritable(name: str, encoding: Encoding) -> Invalid:
+def _unwritable(name: str, encoding: Encoding) -> InvalidRequestError:
     field_name = f"options.{name}"
-    return Invalid(
+    return InvalidRequestError(
         "INVALID_OPTION",
         f"{field_name} cannot be told apart in a file in {encoding.name}; choose another character",
         field=field_name,

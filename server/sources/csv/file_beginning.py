@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from server.core.config import Settings
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names, encodings
 from server.sources.csv.dialect import Dialect, dialect_of
@@ -70,8 +70,8 @@ def read_beginning(source: ByteSource, name: str, options: CsvOptions, settings:
     """Read as much of a file's beginning as is needed.
 
     Raises:
-        Invalid: SOURCE_MALFORMED (no header, too many columns), INVALID_OPTION (a character that the encoding lacks).
-        Fatal: a damaged compressed file.
+        InvalidRequestError: SOURCE_MALFORMED (no header, too many columns), INVALID_OPTION (a character that the encoding lacks).
+        FatalError: a damaged compressed file.
     """
     encoding = _encoding(source, options)
     wanted = _HEAD_BYTES
@@ -329,5 +329,5 @@ class _Head:
             raw=self._encoding.show(raw)[:REJECT_RAW_CHARS_MAX],
         )
 
-    def _malformed(self, what: str) -> Invalid:
-        return Invalid("SOURCE_MALFORMED", f"{self._name} {what}", field=_FIELD)
+    def _malformed(self, what: str) -> InvalidRequestError:
+        return InvalidRequestError("SOURCE_MALFORMED", f"{self._name} {what}", field=_FIELD)

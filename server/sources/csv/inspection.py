@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from server.core.config import Settings
-from server.core.errors import Fatal, Invalid, Retryable
+from server.core.errors import FatalError, InvalidRequestError, RetryableError
 from server.sources.contract import SourceContext
 from server.sources.csv.file_beginning import Beginning, read_beginning
 from server.sources.csv.options import CsvOptions
@@ -104,9 +104,9 @@ def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> Csv
     try:
         beginning = read_beginning(source.stream, opened.name, options, settings)
         fingerprint = opened.fingerprint()
-    except Fatal as error:
+    except FatalError as error:
         # Nothing has been loaded yet, so it is the request that cannot be served.
-        raise Invalid(error.reason, error.message, field="sourceIdentifier") from error
+        raise InvalidRequestError(error.reason, error.message, field="sourceIdentifier") from error
     except OSError as error:
         raise unreadable(opened.name) from error
     opened.check_unchanged()
@@ -120,9 +120,9 @@ def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> Csv
     )
 
 
-def unreadable(name: str) -> Retryable:
+def unreadable(name: str) -> RetryableError:
     """The error of a file whose bytes could not be had."""
-    return Retryable("SOURCE_UNAVAILABLE", f"{name} could not be read: the disk or the network share failed")
+    return RetryableError("SOURCE_UNAVAILABLE", f"{name} could not be read: the disk or the network share failed")
 
 
 def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
@@ -131,7 +131,7 @@ def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
     for file in inspected[1:]:
         odd = first.symmetric_difference(file.beginning.columns)
         if odd:
-            raise Invalid(
+            raise InvalidRequestError(
                 "SOURCE_MALFORMED",
                 f"{file.path.name} has other columns than {inspected[0].path.name}: {min(odd)!r} is in only one",
                 field="sourceIdentifier",

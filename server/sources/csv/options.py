@@ -1,7 +1,7 @@
 """Options of source type csv, as data: they drive validation, documentation and error texts.
 
 Defaults are the ones that existing callers rely on (comma, UTF-8, one header record). A wrong option raises
-`Invalid` with reason INVALID_OPTION and a field such as `options.delimiter`; nothing has been opened then.
+`InvalidRequestError` with reason INVALID_OPTION and a field such as `options.delimiter`; nothing has been opened then.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.csv.encodings import canonical_encoding
 from server.sources.write_options import WriteOptions
 
@@ -163,22 +163,22 @@ def parse_options(document: Mapping[str, Any]) -> CsvOptions:
         document: the decoded `options` object.
 
     Raises:
-        Invalid: INVALID_OPTION; its field names the option, its message says what may stand there.
+        InvalidRequestError: INVALID_OPTION; its field names the option, its message says what may stand there.
     """
     if not isinstance(document, Mapping):
-        raise Invalid("INVALID_OPTION", "options must be a JSON object", field="options")
+        raise InvalidRequestError("INVALID_OPTION", "options must be a JSON object", field="options")
     if any(not isinstance(key, str) for key in document):
-        raise Invalid("INVALID_OPTION", "options has a key that is no text", field="options")
+        raise InvalidRequestError("INVALID_OPTION", "options has a key that is no text", field="options")
     given = {key: value for key, value in document.items() if value is not None}
     try:
         return CsvOptions.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _explained(error.errors(include_url=False, include_input=False)[0]) from error
     except RecursionError as error:
-        raise Invalid("INVALID_OPTION", "options is nested too deeply", field="options") from error
+        raise InvalidRequestError("INVALID_OPTION", "options is nested too deeply", field="options") from error
 
 
-def _explained(detail: ErrorDetails) -> Invalid:
+def _explained(detail: ErrorDetails) -> InvalidRequestError:
     """Turn one finding of pydantic into a sentence that names the option."""
     parts = [str(part) for part in detail["loc"] if part != "[key]"]
     field = ".".join(["options", *(part[:80] for part in parts)])
@@ -186,9 +186,9 @@ def _explained(detail: ErrorDetails) -> Invalid:
         known = [info.alias or name for name, info in CsvOptions.model_fields.items()]
         near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return Invalid("INVALID_OPTION", f"{field} is not an option of a csv source; {hint}", field=field)
+        return InvalidRequestError("INVALID_OPTION", f"{field} is not an option of a csv source; {hint}", field=field)
     if detail["type"] == "clash":
         name = detail["msg"].split(" ", 1)[0]
-        return Invalid("INVALID_OPTION", detail["msg"], field=name)
+        return InvalidRequestError("INVALID_OPTION", detail["msg"], field=name)
     message = detail["msg"][:1].lower() + detail["msg"][1:]
-    return Invalid("INVALID_OPTION", f"{field}: {message}", field=field)
+    return InvalidRequestError("INVALID_OPTION", f"{field}: {message}", field=field)

@@ -22,7 +22,7 @@ async def preview_csv(identifier: str, options: CsvOptions, context: SourceConte
         rows_max: samples at the most.
 
     Raises:
-        Invalid, Retryable, Fatal: as for a run.
+        InvalidRequestError, RetryableError, FatalError: as for a run.
     """
     reader = await open_csv(identifier, options, context)
     try:

@@ -35,9 +35,9 @@ async def open_csv(identifier: str, options: CsvOptions, context: SourceContext)
         context: settings and clock.
 
     Raises:
-        Invalid: SOURCE_NOT_FOUND.
-        Invalid: SOURCE_FORBIDDEN, SOURCE_UNSUPPORTED, SOURCE_MALFORMED, INVALID_OPTION.
-        Retryable: SOURCE_CHANGED; the only file is still being written.
+        InvalidRequestError: SOURCE_NOT_FOUND.
+        InvalidRequestError: SOURCE_FORBIDDEN, SOURCE_UNSUPPORTED, SOURCE_MALFORMED, INVALID_OPTION.
+        RetryableError: SOURCE_CHANGED; the only file is still being written.
     """
     settings = context.settings
     roots = settings.data_root_paths
@@ -88,7 +88,7 @@ class CsvReader:
         """A digest of the bytes of all files, in order; their names and times don't count.
 
         Raises:
-            Retryable: SOURCE_CHANGED, SOURCE_UNAVAILABLE.
+            RetryableError: SOURCE_CHANGED, SOURCE_UNAVAILABLE.
         """
         digest = hashlib.blake2b(digest_size=16)
         for file in self._files:

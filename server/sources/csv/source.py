@@ -27,7 +27,7 @@ class CsvSource:
         """Check the options.
 
         Raises:
-            Invalid: INVALID_OPTION.
+            InvalidRequestError: INVALID_OPTION.
         """
         return cls(identifier, parse_options(options))
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from server.core.errors import Invalid, Retryable
+from server.core.errors import InvalidRequestError, RetryableError
 
 # Longest suffix first.
 _COMPRESSIONS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
@@ -66,7 +66,7 @@ class OpenedFile:
         """Make sure that the file is still what it was.
 
         Raises:
-            Retryable: SOURCE_CHANGED.
+            RetryableError: SOURCE_CHANGED.
         """
         if state_of(self.descriptor) != self.state:
             raise changed(self.name)
@@ -89,7 +89,7 @@ class OpenedFile:
         """Add the whole content to a digest. What else reads the file is not disturbed.
 
         Raises:
-            Retryable: SOURCE_CHANGED, when the file is no longer what it was; an OSError of the disk comes as it is.
+            RetryableError: SOURCE_CHANGED, when the file is no longer what it was; an OSError of the disk comes as it is.
         """
         for at in range(0, self.state.size_bytes, _DIGEST_BYTES):
             digest.update(await asyncio.to_thread(os.pread, self.descriptor, _DIGEST_BYTES, at))
@@ -106,9 +106,9 @@ def state_of(descriptor: int) -> FileState:
     return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
 
 
-def changed(name: str) -> Retryable:
+def changed(name: str) -> RetryableError:
     """The error for a file that changed while it was read."""
-    return Retryable(
+    return RetryableError(
         "SOURCE_CHANGED",
         f"{name} changed while it was read; the rows that are committed stay, and the next attempt starts over",
         category="processing",
@@ -137,8 +137,8 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
         One path for a file; for a folder or a pattern those that match, in name order, at least one.
 
     Raises:
-        Invalid: SOURCE_NOT_FOUND; there is no such file, or none in the folder.
-        Invalid: SOURCE_FORBIDDEN (outside the roots), SOURCE_UNSUPPORTED (no CSV file).
+        InvalidRequestError: SOURCE_NOT_FOUND; there is no such file, or none in the folder.
+        InvalidRequestError: SOURCE_FORBIDDEN (outside the roots), SOURCE_UNSUPPORTED (no CSV file).
     """
     _check_identifier(identifier)
     real_roots = [Path(os.path.realpath(root)) for root in roots]
@@ -162,15 +162,15 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
         raise _forbidden(identifier)
     if not is_pattern:
         _check_name(Path(identifier).name, Path(identifier).name)
-    raise Invalid("SOURCE_NOT_FOUND", f"{_shown(identifier)} is not in the data folders", field=_FIELD)
+    raise InvalidRequestError("SOURCE_NOT_FOUND", f"{_shown(identifier)} is not in the data folders", field=_FIELD)
 
 
 def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
     """Open a path that `find_paths` gave.
 
     Raises:
-        Invalid: SOURCE_NOT_FOUND; it is gone, or may not be read.
-        Invalid: SOURCE_FORBIDDEN (a link was put in its way), SOURCE_UNSUPPORTED (no regular file).
+        InvalidRequestError: SOURCE_NOT_FOUND; it is gone, or may not be read.
+        InvalidRequestError: SOURCE_FORBIDDEN (a link was put in its way), SOURCE_UNSUPPORTED (no regular file).
     """
     root = _root_of(path, [Path(os.path.realpath(root)) for root in roots])
     if root is None:
@@ -180,7 +180,7 @@ def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
             raise _forbidden(str(path)) from error
-        raise Invalid(
+        raise InvalidRequestError(
             "SOURCE_NOT_FOUND", f"{_shown(path.name)} does not exist or may not be read", field=_FIELD
         ) from error
     compression = compression_of(path.name)
@@ -217,15 +217,15 @@ def _walk(root: Path, parts: Sequence[str]) -> int:
 
 def _check_identifier(identifier: str) -> None:
     if not isinstance(identifier, str) or not identifier.strip():
-        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is empty; name a CSV file", field=_FIELD)
+        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is empty; name a CSV file", field=_FIELD)
     if len(identifier) > _IDENTIFIER_CHARS_MAX:
-        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is too long for a path", field=_FIELD)
+        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is too long for a path", field=_FIELD)
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in identifier):
-        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier holds a control character", field=_FIELD)
+        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier holds a control character", field=_FIELD)
     try:
         os.fsencode(identifier)
     except UnicodeEncodeError as error:
-        raise Invalid("SOURCE_UNSUPPORTED", "sourceIdentifier is not a path", field=_FIELD) from error
+        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is not a path", field=_FIELD) from error
     if ".." in Path(identifier).parts:
         raise _forbidden(identifier)
 
@@ -269,14 +269,16 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise Invalid("SOURCE_NOT_FOUND", f"{_shown(folder.name)} may not be read", field=_FIELD) from error
+        raise InvalidRequestError("SOURCE_NOT_FOUND", f"{_shown(folder.name)} may not be read", field=_FIELD) from error
     paths: list[Path] = []
     for name in names:
         if name.startswith(".") or compression_of(name) is None:
             continue
         paths += _match(folder / name, roots)
     if not paths:
-        raise Invalid("SOURCE_NOT_FOUND", f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD)
+        raise InvalidRequestError(
+            "SOURCE_NOT_FOUND", f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD
+        )
     return _checked_count(paths, files_max)
 
 
@@ -307,7 +309,7 @@ def _match(path: Path, roots: Sequence[Path]) -> list[Path]:
 
 def _checked_count(paths: list[Path], files_max: int) -> list[Path]:
     if len(paths) > files_max:
-        raise Invalid(
+        raise InvalidRequestError(
             "SOURCE_UNSUPPORTED", f"names {len(paths)} files; at most {files_max} are read in one run", field=_FIELD
         )
     return paths
@@ -318,16 +320,16 @@ def _shown(text: str) -> str:
     return repr(text[:200] + ("..." if len(text) > 200 else ""))
 
 
-def _forbidden(identifier: str) -> Invalid:
-    return Invalid(
+def _forbidden(identifier: str) -> InvalidRequestError:
+    return InvalidRequestError(
         "SOURCE_FORBIDDEN",
         f"{_shown(identifier)} lies outside the folders that files may be read from (TECHAURA_SYNC_DATA_ROOTS)",
         field=_FIELD,
     )
 
 
-def _unsupported(name: str) -> Invalid:
-    return Invalid(
+def _unsupported(name: str) -> InvalidRequestError:
+    return InvalidRequestError(
         "SOURCE_UNSUPPORTED",
         f"{_shown(name)} is not a regular file that ends in .csv, .csv.gz, .csv.zst or .zip",
         field=_FIELD,

@@ -16,7 +16,7 @@ from typing import IO, Any, Final, Protocol
 
 import zstandard
 
-from server.core.errors import Fatal, Invalid
+from server.core.errors import FatalError, InvalidRequestError
 
 _CHUNK_BYTES: Final = 256 * 1024
 _INPUT_BYTES: Final = 64 * 1024
@@ -55,7 +55,7 @@ class ByteSource(Protocol):
         Offsets may not go back by more than what the last read returned.
 
         Raises:
-            Fatal: the content is damaged or too large.
+            FatalError: the content is damaged or too large.
         """
         ...
 
@@ -132,7 +132,7 @@ class InflatedSource:
         try:
             part = self._inflater.read(_CHUNK_BYTES)
         except (zlib.error, zstandard.ZstdError, zipfile.BadZipFile, EOFError, OSError) as error:
-            raise Fatal(
+            raise FatalError(
                 "SOURCE_MALFORMED",
                 f"{self._name}: the compressed content is damaged or cut off; write the file again",
                 category="parsing",
@@ -146,8 +146,8 @@ class InflatedSource:
         if total > _RATIO_FREE_BYTES and total > taken * self._caps.ratio_max:
             raise self._too_large(f"grows to more than {self._caps.ratio_max:g} times its size")
 
-    def _too_large(self, what: str) -> Fatal:
-        return Fatal(
+    def _too_large(self, what: str) -> FatalError:
+        return FatalError(
             "SOURCE_MALFORMED", f"{self._name}: the compressed content {what}, which is refused", category="parsing"
         )
 
@@ -275,7 +275,7 @@ def open_stream(descriptor: int, name: str, compression: str, caps: Caps) -> Byt
         caps: for compressed files.
 
     Raises:
-        Invalid: SOURCE_MALFORMED; it is no such file, or a zip that does not hold exactly one member.
+        InvalidRequestError: SOURCE_MALFORMED; it is no such file, or a zip that does not hold exactly one member.
     """
     size = os.fstat(descriptor).st_size
     if compression == "none":
@@ -339,5 +339,5 @@ def _check_zstd_frames(descriptor: int, size: int, name: str) -> None:
         raise _malformed(f"{name}: the compressed content is cut off; write the file again")
 
 
-def _malformed(message: str) -> Invalid:
-    return Invalid("SOURCE_MALFORMED", message, field="sourceIdentifier")
+def _malformed(message: str) -> InvalidRequestError:
+    return InvalidRequestError("SOURCE_MALFORMED", message, field="sourceIdentifier")

@@ -19,20 +19,20 @@ from typing import Final
 
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Retryable, SyncError
+from server.core.errors import RetryableError, SyncError
 
 _COUNTED: Final = "SOURCE_UNAVAILABLE"
 _PROBE_SECONDS: Final = 1.0
 
 
-class RateLimitedError(Retryable):
+class RateLimitedError(RetryableError):
     """A host answered that it is asked too often. It is there, so this is no failure; but what it asks for holds.
 
     How fast such a host is asked is the affair of host_pace.py: a circuit would end the runs of its other sources.
     """
 
 
-class HostPausedError(Retryable):
+class HostPausedError(RetryableError):
     """Nothing was asked, because the host has just said no to others. Says nothing of the run that wanted to ask."""
 
 
@@ -101,7 +101,7 @@ class Circuits:
             yield
         except SyncError as error:
             is_answer = isinstance(error, RateLimitedError) and error.retry_after_seconds is None
-            if isinstance(error, Retryable) and error.reason == _COUNTED and not is_answer:
+            if isinstance(error, RetryableError) and error.reason == _COUNTED and not is_answer:
                 self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:
                 # Any other answer is an answer: the host is there.

@@ -10,7 +10,7 @@ from ipaddress import ip_address
 import pytest
 from starlette.responses import RedirectResponse
 
-from server.core.errors import Fatal, Invalid
+from server.core.errors import FatalError, InvalidRequestError
 from server.sources.api.http.address_guard import AddressGuard, is_public
 from server.sources.api.options import parse_options
 from server.sources.api.reader import check_api
@@ -70,13 +70,13 @@ async def test_no_spelling_of_a_private_address_is_connected_to(host, forbidden,
     try:
         outcome = await read(url, allow_private_addresses=False, http_retry_attempts_max=1)
         assert outcome.error is not None
-    except Invalid as error:
+    except InvalidRequestError as error:
         assert error.reason in ("SOURCE_FORBIDDEN", "INVALID_REQUEST")
     assert forbidden.count == 0
 
 
 async def test_a_refusal_names_the_setting_that_would_allow_it(context):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await check_api("http://127.0.0.1/", parse_options({}), context(allow_private_addresses=False))
     assert caught.value.reason == "SOURCE_FORBIDDEN"
     assert "TECHAURA_SYNC_ALLOW_PRIVATE_ADDRESSES=true" in caught.value.message
@@ -149,11 +149,11 @@ def test_the_list_of_hosts(hosts, url, allowed, context):
     if allowed:
         guard.check_url(url)
     else:
-        with pytest.raises(Invalid, match="host"):
+        with pytest.raises(InvalidRequestError, match="host"):
             guard.check_url(url)
 
 
 def test_one_forbidden_address_among_others_refuses_the_host():
-    with pytest.raises(Fatal, match="not public"):
+    with pytest.raises(FatalError, match="not public"):
         AddressGuard().checked("h.example", 443, ["8.8.8.8", "10.0.0.1"])
     assert AddressGuard().checked("h.example", 443, ["8.8.8.8"]) == [ip_address("8.8.8.8")]

@@ -10,7 +10,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
 from server.sources.api.source import ApiSource
@@ -102,7 +102,7 @@ def test_what_is_no_such_value_has_no_rank(kind, text):
     ],
 )
 def test_wrong_options_are_refused(document, field):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_options(document)
     assert (caught.value.reason, caught.value.field) == ("INVALID_OPTION", field)
 

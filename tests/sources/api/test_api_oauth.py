@@ -12,7 +12,7 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.api.options import parse_options
 from server.sources.api.reader import check_api, open_api
 from server.sources.contract import SourceContext
@@ -281,7 +281,7 @@ async def test_an_endpoint_that_redirects_is_refused_and_the_secret_stays_where_
 
 async def test_the_endpoint_stands_under_the_guard_of_addresses(context):
     document = parse_options(options("http://127.0.0.1:1/token"))
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await check_api("https://api.example.com/", document, context(allow_private_addresses=False))
     assert (caught.value.reason, caught.value.field) == ("SOURCE_FORBIDDEN", "options.auth.tokenUrl")
 
@@ -301,5 +301,5 @@ async def test_the_endpoint_stands_under_the_guard_of_addresses(context):
 def test_grants_that_are_not_complete_are_refused(changes, words):
     document = options("https://t.example/token")
     document["auth"] |= changes
-    with pytest.raises(Invalid, match=words):
+    with pytest.raises(InvalidRequestError, match=words):
         parse_options(document)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.core.secret_box import SecretBox, SecretValue
 from server.sources.api.options import SECRET_PLACES, BearerAuth, parse_options
 from server.sources.api.reader import check_api
@@ -15,8 +15,8 @@ from server.sources.api.urls import parameter, shown, with_parameters
 CANARY = "canary-51c0"
 
 
-def refusal(document: dict[str, Any], **how: Any) -> Invalid:
-    with pytest.raises(Invalid) as caught:
+def refusal(document: dict[str, Any], **how: Any) -> InvalidRequestError:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_options(document, **how)
     return caught.value
 
@@ -196,7 +196,7 @@ async def test_urls_that_are_accepted(url, context):
     ],
 )
 async def test_urls_that_are_refused(url, words, context):
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await check_api(url, parse_options({}), context())
     assert words in caught.value.message
     assert caught.value.field == "sourceIdentifier"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, Response
 
-from server.core.errors import Retryable
+from server.core.errors import RetryableError
 from server.sources.api.http.rate_limits import pause_seconds
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
@@ -152,7 +152,7 @@ async def test_a_gap_is_waited_for_however_short_the_longest_wait_is(serve, api,
         reader = await open_api(url + path, parse_options({}), shared, reveal)
         try:
             assert [batch.frame.height async for batch in reader.batches(None, 1)] == [1]
-        except Retryable:
+        except RetryableError:
             assert not ends_well
         finally:
             await reader.close()

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.responses import Response
 
-from server.core.errors import Invalid, SyncError
+from server.core.errors import InvalidRequestError, SyncError
 from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.items import json_path
 from server.sources.api.items.data_path import read_json
@@ -106,7 +106,7 @@ def test_a_path_that_is_wrong_or_could_cost_too_much_is_refused_before_the_run(p
     if path == "a}":
         assert value(path) is None
         return
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_options({"fieldMapping": {"title": path}})
     assert caught.value.field == "options.fieldMapping.title"
     assert words in caught.value.message

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from tests.sources.csv.reading import read_bytes
 
 SPANISH = "título,género\nCorazón,balada\nAño nuevo,cumbia — «viva»\nNiño,rock en español\n" * 3
@@ -135,13 +135,13 @@ def test_half_a_character_at_the_end_of_the_file_is_rejected(tmp_path: Path) -> 
 
 
 def test_a_delimiter_that_the_encoding_cannot_write_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_bytes(tmp_path, b"a\n", {"encoding": "cp1252", "delimiter": "→"})
     assert (caught.value.reason, caught.value.field) == ("INVALID_OPTION", "options.delimiter")
 
 
 def test_a_delimiter_that_may_be_part_of_a_character_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_bytes(tmp_path, b"a|b\n", {"encoding": "shift_jis", "delimiter": "|"})
     assert caught.value.field == "options.delimiter"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from server.core.errors import Invalid, Retryable, SyncError
+from server.core.errors import InvalidRequestError, RetryableError, SyncError
 from server.sources.storage import files
 from tests.sources.csv.reading import StillClock, context_for, read_path, rows_of
 
@@ -72,7 +72,7 @@ PAYLOADS = [
 @pytest.mark.parametrize("payload", PAYLOADS)
 async def test_nothing_outside_the_roots_is_read(root: Path, payload: str) -> None:
     identifier = payload.format(root=root, outside=root.parent / "outside") if "{" in payload else payload
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await asyncio.wait_for(read_path(identifier, context_for(root)), 10)
     assert caught.value.reason in {"SOURCE_FORBIDDEN", "SOURCE_NOT_FOUND", "SOURCE_UNSUPPORTED"}
     assert caught.value.field == "sourceIdentifier"
@@ -99,7 +99,7 @@ async def test_nothing_outside_the_roots_is_read(root: Path, payload: str) -> No
     ],
 )
 async def test_a_refusal_says_why(root: Path, identifier: str, reason: str) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await read_path(identifier.format(root=root, outside=root.parent / "outside"), context_for(root))
     assert caught.value.reason == reason
 
@@ -143,7 +143,7 @@ def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> 
     (root / "inner").rename(root / "moved")
     (root / "inner").symlink_to(root.parent / "outside")
     (root.parent / "outside" / "deep.csv").write_bytes(SECRET)
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         files.open_file(paths[0], [root])
     assert caught.value.reason == "SOURCE_FORBIDDEN"
 
@@ -152,7 +152,7 @@ def test_a_file_that_becomes_a_pipe_does_not_block(root: Path) -> None:
     paths = files.find_paths("good.csv", [root], 10)
     (root / "good.csv").unlink()
     os.mkfifo(root / "good.csv")
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         files.open_file(paths[0], [root])
     assert caught.value.reason == "SOURCE_UNSUPPORTED"
 
@@ -179,7 +179,7 @@ async def test_the_current_folder_counts_only_inside_a_root(
     monkeypatch.chdir(root / "inner")
     assert (await read_path("deep.csv", context_for(root))).values == [("3", "4")]
     monkeypatch.chdir(tmp_path / "outside")
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await read_path("secret.csv", context_for(root))
     assert caught.value.reason == "SOURCE_NOT_FOUND"
 
@@ -229,19 +229,19 @@ async def test_every_batch_of_several_files_can_be_resumed_from(root: Path, fold
 
 async def test_files_with_other_columns_are_refused_together(root: Path, folder: Path) -> None:
     (folder / "3.csv").write_bytes(b"a,c\n5,6\n")
-    with pytest.raises(Invalid, match=r"3\.csv has other columns than 1\.CSV") as caught:
+    with pytest.raises(InvalidRequestError, match=r"3\.csv has other columns than 1\.CSV") as caught:
         await read_path("daily", context_for(root))
     assert caught.value.reason == "SOURCE_MALFORMED"
 
 
 async def test_too_many_files_are_refused(root: Path, folder: Path) -> None:
-    with pytest.raises(Invalid, match="names 3 files; at most 2"):
+    with pytest.raises(InvalidRequestError, match="names 3 files; at most 2"):
         await read_path("daily", context_for(root, csv_files_max=2))
 
 
 async def test_a_folder_with_a_link_that_leads_out_is_refused(root: Path, folder: Path) -> None:
     (folder / "5.csv").symlink_to(root.parent / "outside" / "secret.csv")
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         await read_path("daily", context_for(root))
     assert caught.value.reason == "SOURCE_FORBIDDEN"
 
@@ -261,7 +261,7 @@ class WritingClock(StillClock):
 
 async def test_a_file_that_is_still_being_written_is_not_read(root: Path, folder: Path) -> None:
     clock = WritingClock(root / "good.csv")
-    with pytest.raises(Retryable) as caught:
+    with pytest.raises(RetryableError) as caught:
         await read_path("good.csv", context_for(root, clock=clock, csv_settle_seconds=0.5))
     assert caught.value.reason == "SOURCE_CHANGED"
     assert clock.waited == [0.5]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.csv.column_names import match_column, match_columns, unique_names
 from tests.sources.csv.reading import read_bytes
 
@@ -22,7 +22,7 @@ def test_without_a_header_columns_are_numbered(tmp_path: Path) -> None:
 
 def test_an_empty_file_has_no_header(tmp_path: Path) -> None:
     for content in (b"", b"\n\r\n", b"\xef\xbb\xbf"):
-        with pytest.raises(Invalid, match="is empty") as caught:
+        with pytest.raises(InvalidRequestError, match="is empty") as caught:
             read_bytes(tmp_path, content)
         assert caught.value.reason == "SOURCE_MALFORMED"
 
@@ -43,7 +43,7 @@ def test_preamble_lines_are_left_out_whatever_they_hold(tmp_path: Path) -> None:
 
 
 def test_a_file_that_ends_in_its_preamble_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="header"):
+    with pytest.raises(InvalidRequestError, match="header"):
         read_bytes(tmp_path, b"one\ntwo", {"preambleLines": 5})
 
 
@@ -100,12 +100,12 @@ def test_a_stray_quote_in_the_header_stays_in_the_name(tmp_path: Path, header: b
 
 
 def test_too_many_columns_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid, match="5000 columns"):
+    with pytest.raises(InvalidRequestError, match="5000 columns"):
         read_bytes(tmp_path, b"," * 4999 + b"\n")
 
 
 def test_a_header_line_that_never_ends_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         read_bytes(tmp_path, b"x" * 100_000, csv_record_bytes_max=2048, csv_block_bytes=1024)
     assert caught.value.reason == "SOURCE_MALFORMED"
 
@@ -173,7 +173,7 @@ def test_names_are_found_without_regard_to_case_accents_and_spaces() -> None:
 
 def test_a_name_that_fits_two_columns_is_refused_unless_it_is_spelt_the_same() -> None:
     assert match_column("title", ("Title", "title")) == "title"
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         match_column("TITLE", ("Title", "title"))
     assert caught.value.reason == "INVALID_MAPPING"
 
@@ -187,5 +187,5 @@ def test_columns_are_matched_by_mapping_then_name_then_alias() -> None:
 
 
 def test_a_mapped_column_that_the_source_lacks_is_refused() -> None:
-    with pytest.raises(Invalid, match=r"columnMapping\.title.*'Song'"):
+    with pytest.raises(InvalidRequestError, match=r"columnMapping\.title.*'Song'"):
         match_columns(("title",), ("a",), {"title": "Song"}, {})

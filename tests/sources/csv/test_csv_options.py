@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.csv.options import CsvOptions, parse_options
 
 
@@ -91,7 +91,7 @@ def test_null_means_that_the_option_is_left_out() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_option_is_named(document: dict[str, Any], field: str) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_options(document)
     assert caught.value.reason == "INVALID_OPTION"
     assert caught.value.field == field
@@ -99,13 +99,13 @@ def test_a_wrong_option_is_named(document: dict[str, Any], field: str) -> None:
 
 
 def test_a_misspelt_option_gets_the_right_name() -> None:
-    with pytest.raises(Invalid, match=r"options\.delimitr.*did you mean delimiter\?"):
+    with pytest.raises(InvalidRequestError, match=r"options\.delimitr.*did you mean delimiter\?"):
         parse_options({"delimitr": ";"})
 
 
 @pytest.mark.parametrize("document", [[], "x", 3, None, {1: 2}, {None: ","}])
 def test_what_is_no_object_with_text_keys_is_refused(document: Any) -> None:
-    with pytest.raises(Invalid) as caught:
+    with pytest.raises(InvalidRequestError) as caught:
         parse_options(document)
     assert caught.value.field == "options"
 
@@ -122,7 +122,7 @@ option_names = st.sampled_from([info.alias or name for name, info in CsvOptions.
 def test_any_document_is_accepted_or_refused_by_name(document: dict[str, Any]) -> None:
     try:
         parse_options(document)
-    except Invalid as error:
+    except InvalidRequestError as error:
         assert error.reason == "INVALID_OPTION"
         assert error.field.startswith("options")
 

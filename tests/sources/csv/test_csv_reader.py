@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.csv.options import parse_options
 from server.sources.csv.reader import open_csv
 from tests.sources.csv.reading import Reading, context_for, read_bytes, read_path, rows_of
@@ -114,7 +114,7 @@ async def _read_until_changed(path: Path, change: object) -> tuple[list[int], Ba
             numbers.append(batch.batch_no)
             if len(numbers) == 2:
                 change()
-    except (Retryable, Fatal) as error:
+    except (RetryableError, FatalError) as error:
         return numbers, error
     finally:
         await reader.close()
@@ -142,7 +142,7 @@ async def test_a_file_that_changes_while_it_is_read_is_noticed(tmp_path: Path, h
             os.utime(path, (0, 0))
 
     numbers, error = await _read_until_changed(path, change)
-    assert isinstance(error, Retryable)
+    assert isinstance(error, RetryableError)
     assert error.reason == "SOURCE_CHANGED"
     assert numbers[:2] == [1, 2]
 
@@ -162,7 +162,7 @@ async def test_a_position_of_another_content_is_refused(tmp_path: Path) -> None:
     whole = await _write_and_read(tmp_path, CONTENT)
     position = whole.batches[0].position
     (tmp_path / "songs.csv").write_bytes(CONTENT + b"1,2\n")
-    with pytest.raises(Retryable) as caught:
+    with pytest.raises(RetryableError) as caught:
         await read_path("songs.csv", context_for(tmp_path), after=position)
     assert caught.value.reason == "SOURCE_CHANGED"
 
@@ -175,7 +175,7 @@ async def _write_and_read(folder: Path, content: bytes) -> Reading:
 @pytest.mark.parametrize("position", [{}, {"page": 3}, {"offset": "x"}])
 async def test_a_position_of_another_kind_of_source_is_refused(tmp_path: Path, position: dict[str, object]) -> None:
     (tmp_path / "songs.csv").write_bytes(CONTENT)
-    with pytest.raises(Fatal):
+    with pytest.raises(FatalError):
         await read_path("songs.csv", context_for(tmp_path), after=position)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from tests.sources.csv.reading import Reading, context_for, read_path
 
 # Characters that mean something to some dialect come up more often than chance would have it.
@@ -211,7 +211,7 @@ def test_where_blocks_end_never_changes_what_is_read(
     content = b"a,b\n" + body
     try:
         whole = read(content, options, csv_record_bytes_max=record_bytes_max)
-    except Invalid as refused:
+    except InvalidRequestError as refused:
         assert refused.reason in {"SOURCE_MALFORMED", "INVALID_OPTION"}
         return
     small = read(content, options, csv_record_bytes_max=record_bytes_max, csv_block_bytes=block_bytes)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import zstandard
 
-from server.core.errors import Invalid, SyncError
+from server.core.errors import InvalidRequestError, SyncError
 from tests.sources.csv.reading import context_for, read_bytes, read_path
 
 CONTENT = b"a,b\n" + b"".join(b"%d,value %d\n" % (number, number * 7919) for number in range(20_000))
@@ -101,14 +101,14 @@ def test_a_damaged_compressed_file_is_never_complete(
 @pytest.mark.parametrize("name", [name for name, _ in COMPRESSORS])
 def test_what_is_not_compressed_is_refused_under_such_a_name(tmp_path: Path, name: str) -> None:
     for content in (CONTENT, b"", b"\x1f\x8b", b"PK\x03\x04"):
-        with pytest.raises(Invalid) as caught:
+        with pytest.raises(InvalidRequestError) as caught:
             read_bytes(tmp_path, content, name=name)
         assert caught.value.reason == "SOURCE_MALFORMED"
 
 
 def test_a_zip_must_hold_exactly_one_file(tmp_path: Path) -> None:
     for names in ((), ("a.csv", "b.csv")):
-        with pytest.raises(Invalid, match=f"holds {len(names)} files"):
+        with pytest.raises(InvalidRequestError, match=f"holds {len(names)} files"):
             read_bytes(tmp_path, zipped(CONTENT, names=names), name="a.zip")
 
 
@@ -116,7 +116,7 @@ def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
     packed = bytearray(zipped(CONTENT))
     packed[6] |= 1
     packed[packed.rindex(b"PK\x01\x02") + 8] |= 1
-    with pytest.raises(Invalid, match="encrypted"):
+    with pytest.raises(InvalidRequestError, match="encrypted"):
         read_bytes(tmp_path, bytes(packed), name="a.zip")
 
 

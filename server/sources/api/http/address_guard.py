@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 import httpcore
 
 from server.core.config import Settings
-from server.core.errors import Fatal, Invalid
+from server.core.errors import FatalError, InvalidRequestError
 
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -82,7 +82,7 @@ class AddressGuard:
         """Check what can be checked without the network: the list of hosts, and hosts that are addresses.
 
         Raises:
-            Invalid: SOURCE_FORBIDDEN.
+            InvalidRequestError: SOURCE_FORBIDDEN.
         """
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
@@ -91,20 +91,20 @@ class AddressGuard:
         if not problem and literal is not None:
             problem = self._address_problem(host, port, literal)
         if problem:
-            raise Invalid("SOURCE_FORBIDDEN", problem, field=field)
+            raise InvalidRequestError("SOURCE_FORBIDDEN", problem, field=field)
 
     def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
         """The addresses of a host, all of them allowed.
 
         Raises:
-            Fatal: SOURCE_FORBIDDEN (validation), at least one is not allowed.
+            FatalError: SOURCE_FORBIDDEN (validation), at least one is not allowed.
         """
         found = [ip_address(address) for address in addresses]
         problem = self._host_problem(host, port)
         for address in found:
             problem = problem or self._address_problem(host, port, address)
         if problem:
-            raise Fatal("SOURCE_FORBIDDEN", problem, category="validation")
+            raise FatalError("SOURCE_FORBIDDEN", problem, category="validation")
         return found
 
     def _listed(self, host: str, port: int) -> bool:
@@ -145,7 +145,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens TCP connections for httpcore, to checked addresses only.
 
     Raises:
-        Fatal: SOURCE_FORBIDDEN, from `connect_tcp`.
+        FatalError: SOURCE_FORBIDDEN, from `connect_tcp`.
         httpcore.ConnectError: the name does not resolve, or no address answers.
     """
 
@@ -185,7 +185,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Refused: no source is on a socket file."""
-        raise Fatal("SOURCE_FORBIDDEN", "sources on socket files are not supported", category="validation")
+        raise FatalError("SOURCE_FORBIDDEN", "sources on socket files are not supported", category="validation")
 
     async def sleep(self, seconds: float) -> None:
         """Wait between httpcore's own connection tries, which are switched off."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from server.core.clock import Clock
-from server.core.errors import Retryable
+from server.core.errors import RetryableError
 from server.core.retry import Retries, RetryPolicy
 from server.sources.throttle.circuit import HostPausedError
 
@@ -22,13 +22,13 @@ class Backoff:
 
     def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
         self._retries = Retries(policy, clock)
-        self._fault: Retryable | None = None
+        self._fault: RetryableError | None = None
 
-    async def wait_or_raise(self, fault: Retryable) -> None:
+    async def wait_or_raise(self, fault: RetryableError) -> None:
         """Wait before the next try.
 
         Raises:
-            Retryable: no try is left, or the wait would be too long; the text tells how many tries there were.
+            RetryableError: no try is left, or the wait would be too long; the text tells how many tries there were.
             HostPausedError: as before, and the source was not asked once.
         """
         if not isinstance(fault, HostPausedError):
@@ -39,7 +39,7 @@ class Backoff:
             raise fault
         failures = self._retries.failures
         tries = "1 try" if failures == 1 else f"{failures} tries"
-        raise Retryable(
+        raise RetryableError(
             self._fault.reason,
             f"{self._fault.message} (after {tries})",
             category=self._fault.category,

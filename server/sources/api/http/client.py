@@ -22,7 +22,7 @@ from typing import Final
 
 import httpx
 
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.core.retry import RetryPolicy
 from server.sources.api import urls
 from server.sources.api.http.backoff import Backoff, retry_after_seconds
@@ -42,11 +42,11 @@ _RETRY_WAIT_BASE_SECONDS: Final = 0.5
 _USER_AGENT: Final = "techaura-sync/0.1"
 
 
-class PageMissingError(Fatal):
+class PageMissingError(FatalError):
     """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
 
 
-class _Unauthorized(Fatal):
+class _UnauthorizedError(FatalError):
     """The source answered 401."""
 
 
@@ -103,7 +103,7 @@ class ApiClient:
         requests_per_second: a budget of the source's own; 0 for none.
 
     Raises:
-        Fatal: SOURCE_FORBIDDEN, the file of authorities cannot be read.
+        FatalError: SOURCE_FORBIDDEN, the file of authorities cannot be read.
     """
 
     def __init__(
@@ -142,8 +142,8 @@ class ApiClient:
             label: what is fetched, for error texts, such as `page 7`.
 
         Raises:
-            Retryable: SOURCE_UNAVAILABLE, after the last try.
-            Fatal: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
+            RetryableError: SOURCE_UNAVAILABLE, after the last try.
+            FatalError: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
             PageMissingError: the source answered 404.
         """
         backoff = Backoff(self._retry_policy, self._clock)
@@ -156,9 +156,9 @@ class ApiClient:
                 await self._turn(label, request.url)
                 async with self._circuits.passing(self._host, self._clock):
                     return await self._once(request, label, token)
-            except Retryable as fault:
+            except RetryableError as fault:
                 await backoff.wait_or_raise(fault)
-            except _Unauthorized:
+            except _UnauthorizedError:
                 if token is None or refused is not None:
                     raise
                 refused = token
@@ -186,11 +186,11 @@ class ApiClient:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise self._timed_out(error, source) from error
         except httpx.RemoteProtocolError as error:
-            raise Retryable("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
+            raise RetryableError("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
         except httpx.TransportError as error:
-            raise Retryable("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
+            raise RetryableError("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
 
-    def _timed_out(self, error: Exception, source: str) -> Retryable:
+    def _timed_out(self, error: Exception, source: str) -> RetryableError:
         settings = self._settings
         what, setting, seconds = "was not whole", "TIMEOUT", settings.http_timeout_seconds
         if isinstance(error, httpx.ConnectTimeout):
@@ -201,7 +201,7 @@ class ApiClient:
             )
         elif isinstance(error, httpx.TimeoutException):
             what, setting, seconds = "sent nothing", "READ_TIMEOUT", settings.http_read_timeout_seconds
-        return Retryable(
+        return RetryableError(
             "SOURCE_UNAVAILABLE",
             f"{source} {what} within {min(seconds, settings.http_timeout_seconds):g} seconds "
             f"(TECHAURA_SYNC_HTTP_{setting}_SECONDS)",
@@ -224,7 +224,7 @@ class ApiClient:
             if response.status_code == 303:
                 method, content = "GET", None
             url = urls.followed(url, answered.get("location", ""), self._credentials.query)
-        raise Fatal("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
+        raise FatalError("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
 
     def _built(
         self, method: str, url: str, content: bytes | None, token: str | None, conditions: Mapping[str, str]
@@ -247,7 +247,7 @@ class ApiClient:
             name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
             decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
         if size_bytes > self._settings.http_header_bytes_max:
-            raise Fatal(
+            raise FatalError(
                 "SOURCE_MALFORMED",
                 f"{source} answered more than {self._settings.http_header_bytes_max} bytes of headers "
                 "(TECHAURA_SYNC_HTTP_HEADER_BYTES_MAX)",
@@ -261,14 +261,14 @@ class ApiClient:
         status = response.status_code
         self._note_pace(status, headers)
         if status in _RETRIED or status >= 500:
-            fault = RateLimitedError if status == 429 else Retryable
+            fault = RateLimitedError if status == 429 else RetryableError
             raise fault(
                 "SOURCE_UNAVAILABLE",
                 f"{source} answered {status}",
                 retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
             )
         if status in (401, 403):
-            kind = _Unauthorized if status == 401 else Fatal
+            kind = _UnauthorizedError if status == 401 else FatalError
             text = f"{source} answered {status}: {self._credentials.hint}"
             raise kind("AUTHENTICATION_FAILED", text, category="authentication", next_step=self._credentials.hint)
         if status == 404:
@@ -276,9 +276,11 @@ class ApiClient:
         if status == 304 and request.conditions:
             return Answer(status, headers, b"")
         if not 200 <= status < 300:
-            raise Fatal("SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters")
+            raise FatalError(
+                "SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters"
+            )
         if status == 206 and headers.get("content-range", "").strip().lower().startswith("bytes"):
-            raise Fatal("SOURCE_REFUSED", f"{source} answered a part of itself (206) that was not asked for")
+            raise FatalError("SOURCE_REFUSED", f"{source} answered a part of itself (206) that was not asked for")
         body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
         return Answer(status, headers, body)
 
@@ -303,8 +305,8 @@ def _merged(groups: list[Mapping[str, str]]) -> dict[str, tuple[str, str]]:
     return {name.lower(): (name, value) for group in groups for name, value in group.items()}
 
 
-def _elsewhere(origin: tuple[str, str, int], url: str) -> Fatal:
-    return Fatal(
+def _elsewhere(origin: tuple[str, str, int], url: str) -> FatalError:
+    return FatalError(
         "SOURCE_REFUSED",
         f"the source on {origin[1]} points to {urls.shown(url)}; only its own scheme, host and port are asked, "
         "because requests carry its secrets. Use the new address as the source if it is right",

@@ -74,7 +74,7 @@ class ConditionalPages:
         """A page, sent or kept.
 
         Raises:
-            Retryable, Fatal: see ApiClient.fetch.
+            RetryableError, FatalError: see ApiClient.fetch.
             DatabaseError: what is kept cannot be read.
         """
         if request.method != "GET":

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.core.secret_box import SecretValue
 from server.sources.api.http.oauth import OAuthGrant
 from server.sources.api.options import (
@@ -56,7 +56,7 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
     """Open the secrets of a run.
 
     Raises:
-        Fatal: SECRET_UNAVAILABLE (authentication), one cannot be opened or sent; the text names its place.
+        FatalError: SECRET_UNAVAILABLE (authentication), one cannot be opened or sent; the text names its place.
     """
     headers = {
         name: _sendable(reveal(secret), f"options.headers.{name}", secret) for name, secret in options.headers.items()
@@ -119,6 +119,6 @@ def _sendable(value: str, place: str, secret: SecretValue) -> str:
     return value
 
 
-def _not_sendable(place: str, secret: SecretValue, why: str) -> Fatal:
+def _not_sendable(place: str, secret: SecretValue, why: str) -> FatalError:
     where = f" ({secret.origin})" if secret.origin else ""
-    return Fatal("SECRET_UNAVAILABLE", f"{place}{where} cannot be sent: {why}", category="authentication")
+    return FatalError("SECRET_UNAVAILABLE", f"{place}{where} cannot be sent: {why}", category="authentication")

@@ -20,7 +20,7 @@ from urllib.parse import quote_plus, urlencode
 
 import httpx
 
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.api import urls
 from server.sources.api.http.response_body import read_body
 from server.sources.api.http.transport import request_to
@@ -116,8 +116,8 @@ class TokenSource:
             refused: one that the source has refused; another one is got.
 
         Raises:
-            Retryable: SOURCE_UNAVAILABLE, the endpoint does not answer.
-            Fatal: AUTHENTICATION_FAILED, it refuses; SOURCE_MALFORMED, its answer is none; SOURCE_FORBIDDEN.
+            RetryableError: SOURCE_UNAVAILABLE, the endpoint does not answer.
+            FatalError: AUTHENTICATION_FAILED, it refuses; SOURCE_MALFORMED, its answer is none; SOURCE_FORBIDDEN.
         """
         if self._is_good(self._tokens, refused):
             return self._tokens.access  # type: ignore[union-attr] # a good one is not None
@@ -140,7 +140,7 @@ class TokenSource:
         refresh = known.refresh if known and known.refresh else self._grant.refresh_token
         try:
             tokens = await self._ask(refresh)
-        except _GrantRefused as refusal:
+        except _GrantRefusedError as refusal:
             # Another replica may have rotated the token since it was recalled.
             text = await self._context.memory.recall(self._grant.key)
             newer = Tokens.from_text(text) if text else None
@@ -149,7 +149,7 @@ class TokenSource:
             try:
                 is_good = self._is_good(newer, known.access if known else None)
                 tokens = newer if is_good else await self._ask(newer.refresh)
-            except _GrantRefused as again:
+            except _GrantRefusedError as again:
                 raise again.error from None
         # Shielded: a run that is cancelled now must not lose the only refresh token that still works.
         await asyncio.shield(self._context.memory.keep(self._grant.key, tokens.to_text()))
@@ -173,7 +173,7 @@ class TokenSource:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TransportError) as error:
-            raise Retryable("SOURCE_UNAVAILABLE", f"{place} did not answer, or broke off") from error
+            raise RetryableError("SOURCE_UNAVAILABLE", f"{place} did not answer, or broke off") from error
         return self._read(response.status_code, body, refresh, place)
 
     def _request(self, refresh: str) -> httpx.Request:
@@ -202,24 +202,28 @@ class TokenSource:
 
     def _read(self, status: int, body: bytes, refresh: str, place: str) -> Tokens:
         if status == 429 or status >= 500:
-            raise Retryable("SOURCE_UNAVAILABLE", f"{place} answered {status}")
+            raise RetryableError("SOURCE_UNAVAILABLE", f"{place} answered {status}")
         answer = _object(body)
         code = str(answer.get("error", ""))
         if status != 200 or code:
             said = f" ({code})" if code in _ERROR_CODES else ""
-            error = Fatal(
+            error = FatalError(
                 "AUTHENTICATION_FAILED",
                 f"{place} answered {status}{said}: check options.auth: tokenUrl, clientId, clientSecret, "
                 "refreshToken and scope",
                 category="authentication",
                 next_step="check options.auth (tokenUrl, clientId, clientSecret, refreshToken, scope), then sync again",
             )
-            raise _GrantRefused(error) if refresh and code == "invalid_grant" else error
+            raise _GrantRefusedError(error) if refresh and code == "invalid_grant" else error
         access, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
         if not isinstance(access, str) or not access or not header_value_is_sendable(access):
-            raise Fatal("SOURCE_MALFORMED", f"{place} answered no access_token that can be sent", category="parsing")
+            raise FatalError(
+                "SOURCE_MALFORMED", f"{place} answered no access_token that can be sent", category="parsing"
+            )
         if not isinstance(kind, str) or kind.lower() != "bearer":
-            raise Fatal("SOURCE_MALFORMED", f"{place} answered a token that is no bearer token", category="parsing")
+            raise FatalError(
+                "SOURCE_MALFORMED", f"{place} answered a token that is no bearer token", category="parsing"
+            )
         given = answer.get("refresh_token")
         return Tokens(
             access,
@@ -237,10 +241,10 @@ class TokenSource:
         return self._context.clock.now() + timedelta(seconds=seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE))
 
 
-class _GrantRefused(Exception):
+class _GrantRefusedError(Exception):
     """The endpoint does not know the refresh token."""
 
-    def __init__(self, error: Fatal) -> None:
+    def __init__(self, error: FatalError) -> None:
         super().__init__(error.message)
         self.error = error
 

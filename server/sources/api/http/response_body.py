@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterable, Mapping
 from typing import Final
 
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.api.http.decompress import decompressor_for
 
 # JSON of a catalogue compresses 5 to 40 times; beyond this ratio, past the first megabyte, it is no such thing.
@@ -27,8 +27,8 @@ async def read_body(chunks: AsyncIterable[bytes], headers: Mapping[str, str], by
         source: the URL as it may be shown.
 
     Raises:
-        Fatal: SOURCE_MALFORMED (parsing), it is too large, too densely packed, damaged, or in an unknown encoding.
-        Retryable: SOURCE_UNAVAILABLE, it ended before its end.
+        FatalError: SOURCE_MALFORMED (parsing), it is too large, too densely packed, damaged, or in an unknown encoding.
+        RetryableError: SOURCE_UNAVAILABLE, it ended before its end.
         httpx.TransportError: the connection failed.
     """
     encoding = headers.get("content-encoding", "")
@@ -54,16 +54,16 @@ async def read_body(chunks: AsyncIterable[bytes], headers: Mapping[str, str], by
         except ValueError as error:
             raise _malformed(f"{source} answered a compressed body with {error}") from error
     if not decompressor.finished() or (encoding and not received):
-        raise Retryable("SOURCE_UNAVAILABLE", f"{source} ended its compressed answer before its end")
+        raise RetryableError("SOURCE_UNAVAILABLE", f"{source} ended its compressed answer before its end")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def _too_large(source: str, bytes_max: int) -> Fatal:
+def _too_large(source: str, bytes_max: int) -> FatalError:
     return _malformed(
         f"{source} answered more than {bytes_max} bytes for one page; ask for smaller pages, or raise "
         "TECHAURA_SYNC_HTTP_PAGE_BYTES_MAX"
     )
 
 
-def _malformed(message: str) -> Fatal:
-    return Fatal("SOURCE_MALFORMED", message, category="parsing")
+def _malformed(message: str) -> FatalError:
+    return FatalError("SOURCE_MALFORMED", message, category="parsing")

@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from server.core.config import Settings
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.api import urls
 from server.sources.api.http.address_guard import AddressGuard, GuardedBackend
 
@@ -42,7 +42,7 @@ def open_client(settings: Settings) -> httpx.AsyncClient:
     """A client for source APIs; redirects are the caller's own affair.
 
     Raises:
-        Fatal: SOURCE_FORBIDDEN, the file of authorities cannot be read.
+        FatalError: SOURCE_FORBIDDEN, the file of authorities cannot be read.
     """
     seconds = settings.http_timeout_seconds
     return httpx.AsyncClient(
@@ -80,7 +80,7 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.TransportError: the connection failed.
-            Fatal: SOURCE_FORBIDDEN, the address may not be connected to; SOURCE_REFUSED, its certificate proves nothing.
+            FatalError: SOURCE_FORBIDDEN, the address may not be connected to; SOURCE_REFUSED, its certificate proves nothing.
         """
         wire = httpcore.Request(
             request.method,
@@ -128,7 +128,7 @@ def _check_certificate(error: BaseException, url: httpcore.URL) -> None:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
-            raise Fatal(
+            raise FatalError(
                 "SOURCE_REFUSED",
                 f"the certificate of {url.host.decode('ascii', 'replace')} is not accepted: {cause.verify_message}. If it "
                 "is by an authority of your own, put that into the file of TECHAURA_SYNC_HTTP_CA_FILE",
@@ -149,5 +149,5 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=str(Path(ca_file)))
         except OSError as error:
-            raise Fatal("SOURCE_FORBIDDEN", "the file of TECHAURA_SYNC_HTTP_CA_FILE cannot be read") from error
+            raise FatalError("SOURCE_FORBIDDEN", "the file of TECHAURA_SYNC_HTTP_CA_FILE cannot be read") from error
     return context

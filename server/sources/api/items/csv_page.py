@@ -9,7 +9,7 @@ import json
 from typing import Any, Final
 
 from server.core.config import Settings
-from server.core.errors import Invalid
+from server.core.errors import InvalidRequestError
 from server.sources.api.items.json_page import JsonRefusedError, Page
 from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits, read_block
@@ -51,7 +51,7 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
     try:
         options = parse_options({"delimiter": delimiter, "encoding": charset or "utf-8"})
         beginning = read_beginning(source, "the answer", options, settings)
-    except Invalid as error:
+    except InvalidRequestError as error:
         raise JsonRefusedError("not_csv", f"it is no CSV: {error.message}") from None
     limits = Limits(settings.csv_block_bytes, settings.csv_record_bytes_max, settings.batch_rows_max)
     place = BlockStart(beginning.offset, beginning.line, 1)

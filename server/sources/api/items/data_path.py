@@ -64,14 +64,14 @@ def _by_steps(document: Any, data_path: str) -> list[Any]:
 
 
 def _by_json_path(document: Any, data_path: str) -> list[Any]:
-    from server.sources.api.items.json_path import TooManyNodes, json_path
+    from server.sources.api.items.json_path import TooManyNodesError, json_path
 
     path = json_path(data_path)
     try:
         nodes = path.nodes(document)
         if not nodes and not path.may_be_empty(document):
             raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
-    except TooManyNodes as error:
+    except TooManyNodesError as error:
         raise JsonRefusedError("too_large", f"options.dataPath {data_path!r} {error}; ask for smaller pages") from None
     if path.steps is not None:
         return _array(nodes[0], data_path)

@@ -28,7 +28,7 @@ NODES_MAX: Final = 200_000
 _BRANCHES_MAX: Final = 32
 
 
-class TooManyNodes(ValueError):
+class TooManyNodesError(ValueError):
     """A path finds more than NODES_MAX values."""
 
 
@@ -87,11 +87,11 @@ class JsonPath:
         """The values that the path finds, in the document's order.
 
         Raises:
-            TooManyNodes
+            TooManyNodesError
         """
         found = list(islice(_found(self._path, document), NODES_MAX + 1))
         if len(found) > NODES_MAX:
-            raise TooManyNodes(f"finds more than {NODES_MAX} values")
+            raise TooManyNodesError(f"finds more than {NODES_MAX} values")
         return found
 
     def first(self, document: Any) -> tuple[bool, Any]:

@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.api.paging.hints import PageHints
 
 PAGE_ITEMS: Final = 100
@@ -69,8 +69,8 @@ class Paging(Protocol):
         """Where the next page is; None when the source said that this was the last.
 
         Raises:
-            Fatal: the page does not say where the next one is.
-            Retryable: it contradicts itself (see `contradiction`).
+            FatalError: the page does not say where the next one is.
+            RetryableError: it contradicts itself (see `contradiction`).
         """
         ...
 
@@ -90,9 +90,9 @@ class Paging(Protocol):
         ...
 
 
-def contradiction(message: str) -> Retryable:
+def contradiction(message: str) -> RetryableError:
     """The pages don't fit together, most likely because the source changed between them; a new attempt may go well."""
-    return Retryable(
+    return RetryableError(
         "SOURCE_CHANGED",
         message,
         category="processing",
@@ -160,11 +160,11 @@ class NumberPaging:
         """Count on, until the source says that there is none.
 
         Raises:
-            Fatal: INVALID_OPTION, the first page is not the first.
+            FatalError: INVALID_OPTION, the first page is not the first.
         """
         number = int(place["page"])
         if number == self.first_page and page.signals.is_first is False:
-            raise Fatal(
+            raise FatalError(
                 "INVALID_OPTION",
                 f"the source says that page {number} is not its first one, so there are items before it: set "
                 "options.pagination.firstPage to 0",
@@ -230,7 +230,7 @@ def goes_on(page: PageFacts, page_items: int, number: int | None) -> bool:
         number: the page's number from 1, where there is one.
 
     Raises:
-        Retryable: the page contradicts itself.
+        RetryableError: the page contradicts itself.
     """
     signals = page.signals
     more = signals.more

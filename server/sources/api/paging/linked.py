@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from server.core.errors import Fatal
+from server.core.errors import FatalError
 from server.sources.api import urls
 from server.sources.api.items.paths import find
 from server.sources.api.paging.counted import PageFacts, PageToken
@@ -152,7 +152,7 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
         strict: whether an array or object in such a place is an error; else it is passed over.
 
     Raises:
-        Fatal: SOURCE_MALFORMED, a token is longer than TOKEN_CHARS_MAX, or is none.
+        FatalError: SOURCE_MALFORMED, a token is longer than TOKEN_CHARS_MAX, or is none.
     """
     stated = bool(header) and header.lower() in page.headers
     found = page.headers.get(header.lower(), "").strip() if header else ""
@@ -165,9 +165,9 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
         # An object is passed over where a path leads into it, such as links.next and links.next.href.
         is_way = isinstance(value, Mapping) and any(longer.startswith(f"{path}.") for longer in paths)
         if strict and isinstance(value, list | Mapping) and not is_way:
-            raise Fatal("SOURCE_MALFORMED", f"the next cursor at {path} is no text or number", category="parsing")
+            raise FatalError("SOURCE_MALFORMED", f"the next cursor at {path} is no text or number", category="parsing")
     if len(found) > TOKEN_CHARS_MAX:
-        raise Fatal(
+        raise FatalError(
             "SOURCE_MALFORMED", f"the next cursor is longer than {TOKEN_CHARS_MAX} characters", category="parsing"
         )
     return stated, found or None
@@ -177,7 +177,7 @@ def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: boo
     """Check a page without a next one: whether the source said that it is the last.
 
     Raises:
-        Fatal: SOURCE_MALFORMED, it says that there are more, or it is a full first page that says nothing.
+        FatalError: SOURCE_MALFORMED, it says that there are more, or it is a full first page that says nothing.
     """
     why = ""
     if page.signals.more:
@@ -186,7 +186,7 @@ def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: boo
         total = page.signals.total
         why = "is full" if total is None or page.items_after < total else ""
     if why:
-        raise Fatal(
+        raise FatalError(
             "SOURCE_MALFORMED",
             f"a page {why} but does not name the next one at {', '.join(where)}; choose the pagination that it has",
             category="parsing",

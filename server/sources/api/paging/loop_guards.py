@@ -11,7 +11,7 @@ from typing import Final
 
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.api.paging.counted import contradiction
 from server.sources.api.paging.position import PagingState
 
@@ -36,24 +36,24 @@ class LoopGuard:
         """Remember the name of a page that is about to be fetched.
 
         Raises:
-            Fatal: PAGINATION_LOOP, it was fetched before.
+            FatalError: PAGINATION_LOOP, it was fetched before.
         """
         if token is None:
             return
         digest = bytes.fromhex(digest_of(token))
         if digest in self._tokens:
-            raise Fatal("PAGINATION_LOOP", f"the next page after page {page_no - 1} is one that was read before")
+            raise FatalError("PAGINATION_LOOP", f"the next page after page {page_no - 1} is one that was read before")
         self._tokens.add(digest)
 
     def check_page(self, digest: str, page_no: int) -> None:
         """Remember the content of a page that has items.
 
         Raises:
-            Fatal: PAGINATION_LOOP, another page had exactly the same items.
+            FatalError: PAGINATION_LOOP, another page had exactly the same items.
         """
         key = bytes.fromhex(digest)
         if key in self._pages:
-            raise Fatal(
+            raise FatalError(
                 "PAGINATION_LOOP",
                 f"page {page_no} has the same items as page {self._pages[key]}: the source does not know the page "
                 "parameters. Set options.pagination to what it has, or enabled to false if it has no pages",
@@ -74,7 +74,7 @@ class LimitGuard:
         """Check before a page is fetched.
 
         Raises:
-            Retryable: SOURCE_LIMIT_REACHED (processing); the text names the setting.
+            RetryableError: SOURCE_LIMIT_REACHED (processing); the text names the setting.
         """
         settings = self._settings
         elapsed_seconds = self._clock.monotonic_seconds() - self._began_seconds
@@ -85,7 +85,7 @@ class LimitGuard:
             ("RUN_SECONDS", elapsed_seconds, settings.http_run_seconds_max),
         ):
             if value >= limit:
-                raise Retryable(
+                raise RetryableError(
                     "SOURCE_LIMIT_REACHED",
                     f"after page {position.pages} the limit TECHAURA_SYNC_HTTP_{name}_MAX ({limit:g}) was reached "
                     "before the source's last page; a retry goes on from there",
@@ -99,7 +99,7 @@ def check_total(position: PagingState) -> None:
     A total that was always just the size of its own page is a page's count, whatever it is called.
 
     Raises:
-        Retryable: SOURCE_CHANGED, they differ.
+        RetryableError: SOURCE_CHANGED, they differ.
     """
     if position.total is None or position.total == position.items or (position.total_is_count and position.pages > 1):
         return

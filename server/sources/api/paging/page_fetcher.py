@@ -43,7 +43,7 @@ class PageFetcher:
         """The request for the page at a position and its answer; None where there is no page, and that is the end.
 
         Raises:
-            Retryable, Fatal: see ConditionalPages.fetch.
+            RetryableError, FatalError: see ConditionalPages.fetch.
             PageMissingError: the source has no page there, and that is not how it ends.
         """
         request = self._requests.at(position)

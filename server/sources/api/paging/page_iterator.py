@@ -12,7 +12,7 @@ from collections.abc import AsyncGenerator
 from dataclasses import dataclass, replace
 from typing import Final
 
-from server.core.errors import Fatal, SyncError
+from server.core.errors import FatalError, SyncError
 from server.sources.api.http.conditional import ConditionalPages
 from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
@@ -91,7 +91,7 @@ class PageIterator:
         """Yield the pages after a position.
 
         Raises:
-            Retryable, Fatal: see http/client.py, counted.py, linked.py and loop_guards.py.
+            RetryableError, FatalError: see http/client.py, counted.py, linked.py and loop_guards.py.
         """
         position = start
         loops = LoopGuard(start)
@@ -184,7 +184,7 @@ class PageIterator:
         if self._options.pagination.enabled:
             check_total(after)
         elif has_more and (self._options.mode == "mirror" or self._options.incremental is not None):
-            raise Fatal(
+            raise FatalError(
                 "SOURCE_MALFORMED",
                 "the source says that it has more items than this page, which mode mirror would switch off and incremental "
                 "never look at again; set options.pagination to read them",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.core.config import Settings
-from server.core.errors import Fatal, Retryable
+from server.core.errors import FatalError, RetryableError
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
 from server.sources.api.items.json_page import JsonRefusedError, Page
@@ -50,8 +50,8 @@ class PageParser:
             label: names the page in errors, such as `page 7 of https://…`.
 
         Raises:
-            Retryable: SOURCE_UNAVAILABLE, the answer broke off; SOURCE_LIMIT_REACHED.
-            Fatal: SOURCE_MALFORMED; SOURCE_REFUSED, it says that there was an error.
+            RetryableError: SOURCE_UNAVAILABLE, the answer broke off; SOURCE_LIMIT_REACHED.
+            FatalError: SOURCE_MALFORMED; SOURCE_REFUSED, it says that there was an error.
         """
         page, read_as = Page(), ""
         if answer.status != 204:
@@ -64,20 +64,22 @@ class PageParser:
             page = await read_answer(answer, self._options, self._settings)
         except JsonRefusedError as error:
             if error.kind == "cut_off":
-                raise Retryable("SOURCE_UNAVAILABLE", f"the answer to {label} broke off: {error.message}") from error
-            raise Fatal(
+                raise RetryableError(
+                    "SOURCE_UNAVAILABLE", f"the answer to {label} broke off: {error.message}"
+                ) from error
+            raise FatalError(
                 "SOURCE_MALFORMED", f"the answer to {label} cannot be read: {error.message}", category="parsing"
             ) from error
         items_max = self._settings.http_page_items_max
         if len(page.values) > items_max:
-            raise Retryable(
+            raise RetryableError(
                 "SOURCE_LIMIT_REACHED",
                 f"{label} has {len(page.values)} items, more than TECHAURA_SYNC_HTTP_PAGE_ITEMS_MAX ({items_max}) allows; "
                 "ask for smaller pages, or raise the limit",
                 category="processing",
             )
         if not page.values and says_error(page.envelope):
-            raise Fatal("SOURCE_REFUSED", f"{label} has no items and says that there was an error")
+            raise FatalError("SOURCE_REFUSED", f"{label} has no items and says that there was an error")
         return page
 
 

@@ -30,7 +30,7 @@ class PagePrefetcher:
         """The answer to a request, whether it is under way or not.
 
         Raises:
-            Retryable, Fatal: see ConditionalPages.fetch.
+            RetryableError, FatalError: see ConditionalPages.fetch.
         """
         if self._task is not None and self._request != request:
             self._guesses = False

@@ -223,7 +223,7 @@ def overlong_layout(head: bytes, dialect: Dialect, breaks: int) -> RecordIndex:
     )
 
 
-class _Undecided(Exception):
+class _UndecidedError(Exception):
     """More bytes are needed to judge a record."""
 
 
@@ -288,7 +288,7 @@ class _LineWalk:
                 continue
             try:
                 following = self._judge(line)
-            except _Undecided:
+            except _UndecidedError:
                 return int(line)
         return self._count
 
@@ -301,7 +301,7 @@ class _LineWalk:
             return self._reject(RECORD_TOO_LONG, line, line + 1)
         found = self._scan(line)
         if found.problem == "incomplete":
-            raise _Undecided
+            raise _UndecidedError
         if found.problem is not None:
             return self._resume(line, found)
         next_line = self._line_at(found.next_start, line + 1)
@@ -327,7 +327,7 @@ class _LineWalk:
             return self._reject(fault, line, line + 1, found.fields)
         last = self._line_of(found.at if is_stray else len(self._window.data) - 1, line)
         if last >= self._count:
-            raise _Undecided
+            raise _UndecidedError
         candidate = self._right_again(line + 1, last + 1)
         if candidate is not None:
             return self._reject(UNCLOSED_QUOTE, line, candidate)
@@ -346,7 +346,7 @@ class _LineWalk:
                 continue
             found = self._scan(line)
             if found.problem == "incomplete":
-                raise _Undecided
+                raise _UndecidedError
             if found.problem is None and found.fields == self._width:
                 return line
         return None
