@@ -70,3 +70,12 @@ def test_the_arrows_are_drawn_in_the_architecture() -> None:
         (before, after): why for before, after, why in re.findall(r"^    (\w+) +-> (\w+) +(\S.*)$", text, re.MULTILINE)
     }
     assert drawn == dict(TRANSITIONS)
+
+
+def test_the_arrows_are_those_of_the_diagram() -> None:
+    text = (Path(__file__).parents[2] / "docs/diagrams.md").read_text()
+    drawn = {
+        (before, after): why for before, after, why in re.findall(r"^    (\w+) --> (\w+): (.+)$", text, re.MULTILINE)
+    }
+    # A semicolon would end the statement of the diagram.
+    assert drawn == {arrow: why.replace(";", ",") for arrow, why in TRANSITIONS.items()}

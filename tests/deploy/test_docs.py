@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from server.core.reasons import REASONS
+
 PROJECT = Path(__file__).parents[2]
 
 
@@ -29,6 +31,29 @@ def test_every_dependency_has_its_line_and_no_line_is_left_over() -> None:
 def test_the_reference_and_the_example_settings_are_fresh() -> None:
     command: list[Path | str] = [PROJECT / ".venv/bin/python", "-m", "scripts.reference", "--check"]
     assert subprocess.run(command, cwd=PROJECT, check=False).returncode == 0
+
+
+DOCUMENTS = [str(page.relative_to(PROJECT)) for page in sorted([*PROJECT.glob("*.md"), *PROJECT.glob("docs/**/*.md")])]
+
+
+def test_each_reason_has_its_section_and_no_section_is_left_over() -> None:
+    page = (PROJECT / "docs/troubleshooting.md").read_text()
+    assert sorted(re.findall(r"^### ([A-Z_]+)$", page, re.MULTILINE)) == sorted(REASONS)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_link_of_a_document_leads_to_a_file(name: str) -> None:
+    page = PROJECT / name
+    linked = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())
+    assert [link for link in linked if not (page.parent / link).exists()] == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_setting_that_a_document_names_exists(name: str) -> None:
+    named = set(re.findall(r"TECHAURA_SYNC_[A-Z0-9_]*[A-Z0-9]\b", (PROJECT / name).read_text()))
+    reference = (PROJECT / "docs/reference.md").read_text()
+    known = set(re.findall(r"^\| `(TECHAURA_SYNC_\w+)` \|", reference, re.MULTILINE)) | {"TECHAURA_SYNC_TARGET"}
+    assert named <= known | {"TECHAURA_SYNC_HTTP"}
 
 
 @pytest.mark.parametrize("name", ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"])

@@ -80,16 +80,17 @@ class Service:
         """kill -9."""
         self.process.kill()
         self.process.wait()
-        self._close()
+        self.close()
 
     def stop(self) -> int:
         """SIGTERM; answer the exit code."""
         self.process.send_signal(signal.SIGTERM)
         code = self.process.wait(timeout=30)
-        self._close()
+        self.close()
         return code
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """Read no more of what it says."""
         if self.process.stdout is not None:
             self.process.stdout.close()
 
@@ -190,3 +191,5 @@ def service_running(
     finally:
         if service.process.poll() is None:
             service.stop()
+        else:
+            service.close()
