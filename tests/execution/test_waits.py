@@ -102,7 +102,13 @@ async def test_a_failover_in_the_middle_of_a_run_is_waited_for_and_said(
     database_server: DatabaseServer, tmp_path: Path
 ) -> None:
     name = database_server.new_database()
-    settings = {"csv_block_bytes": 4096, "batch_retry_attempts_max": 100, "lease_ttl_seconds": 60.0}
+    # MySQL, while it becomes read-only, may hold a statement for as long as a transaction may take.
+    settings = {
+        "csv_block_bytes": 4096,
+        "batch_retry_attempts_max": 100,
+        "lease_ttl_seconds": 60.0,
+        "database_timeout_seconds": 10,
+    }
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
         story.titles = [f"Canción {number} que es algo más larga" for number in range(6000)]
         story.write_songs()
@@ -120,7 +126,6 @@ async def test_a_failover_in_the_middle_of_a_run_is_waited_for_and_said(
                 database_server.execute("SET GLOBAL read_only = 0")
             last = await ended(story, run_id)
         assert story.songs() == story.expected()
-    # MySQL, while it becomes read-only, may hold a statement for longer than a transaction may take.
     assert "the database is read-only" in told or "TimeoutError" in told
     assert refused.value.reason == "DATABASE_READ_ONLY"
     began, over = of_runs(logs, "waiting"), of_runs(logs, "wait_over")
