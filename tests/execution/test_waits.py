@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from techaura.sync.v1 import resources_pb2
 from techaura_sync import SyncServiceError
 
+from tests.db.test_databases_people_have import set_globally
 from tests.support.database_server import DatabaseServer
 from tests.support.story import ROWS, Story, assert_ledger, story_on
 
@@ -45,6 +46,17 @@ def table_locked(server: DatabaseServer, name: str) -> Callable[[], None]:
 async def begun(story: Story) -> int:
     (accepted,) = [each async for each in story.client.trigger("csv", "songs.csv", None, detach=True)]
     return int(accepted.accepted.sync_run_id)
+
+
+async def in_its_middle(story: Story) -> int:
+    """A run of many batches, some of which are written."""
+    story.titles = [f"Canción {number} que es algo más larga" for number in range(6000)]
+    story.write_songs()
+    run_id = await begun(story)
+    async for update in story.client.watch(run_id):
+        if update.run.ledger.rows_read:
+            return run_id
+    raise AssertionError("the run ended before it was looked at")
 
 
 async def ended(story: Story, run_id: int) -> list[str]:
@@ -110,20 +122,12 @@ async def test_a_failover_in_the_middle_of_a_run_is_waited_for_and_said(
         "database_timeout_seconds": 10,
     }
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
-        story.titles = [f"Canción {number} que es algo más larga" for number in range(6000)]
-        story.write_songs()
         with capture_logs() as logs:
-            run_id = await begun(story)
-            async for update in story.client.watch(run_id):
-                if update.run.ledger.rows_read:
-                    break
-            database_server.execute("SET GLOBAL read_only = 1")
-            try:
+            run_id = await in_its_middle(story)
+            with set_globally(database_server, {"read_only": 1}):
                 told = await waiting(story, run_id)
                 with pytest.raises(SyncServiceError) as refused:
                     await begun(story)
-            finally:
-                database_server.execute("SET GLOBAL read_only = 0")
             last = await ended(story, run_id)
         assert story.songs() == story.expected()
     assert "the database is read-only" in told or "TimeoutError" in told
@@ -143,22 +147,14 @@ async def test_a_wait_that_is_longer_than_the_lease_is_told_on_the_run_until_it_
     name = database_server.new_database()
     settings = {"csv_block_bytes": 4096, "lease_ttl_seconds": 2.0, "heartbeat_interval_seconds": 0.5}
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
-        story.titles = [f"Canción {number} que es algo más larga" for number in range(6000)]
-        story.write_songs()
         with capture_logs() as logs:
-            run_id = await begun(story)
-            async for update in story.client.watch(run_id):
-                if update.run.ledger.rows_read:
-                    break
-            database_server.execute("SET GLOBAL read_only = 1")
-            try:
+            run_id = await in_its_middle(story)
+            with set_globally(database_server, {"read_only": 1}):
                 async with asyncio.timeout(60):
                     # The lease runs out: the run is nobody's.
                     while not any(entry["event"] in ("run_ended", "run_ending_not_stored") for entry in logs):
                         await story.client.status(run_id)
                 told = await waiting(story, run_id)
-            finally:
-                database_server.execute("SET GLOBAL read_only = 0")
             last = await ended(story, run_id)
         assert story.songs() == story.expected()
     assert "the database is read-only" in told or "TimeoutError" in told
@@ -179,13 +175,10 @@ async def test_a_run_that_cannot_be_claimed_says_why(database_server: DatabaseSe
             )
             cursor.execute("SELECT LAST_INSERT_ID()")
             (run_id,) = cursor.fetchone()
-            database_server.execute("SET GLOBAL read_only = 1")
-            try:
+            with set_globally(database_server, {"read_only": 1}):
                 holder.commit()
                 told = await waiting(story, run_id)
-            finally:
-                database_server.execute("SET GLOBAL read_only = 0")
-                holder.close()
+        holder.close()
         last = await ended(story, run_id)
         assert story.songs() == story.expected()
     assert "the database is read-only" in told
