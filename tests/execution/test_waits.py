@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,21 @@ def table_locked(server: DatabaseServer, name: str) -> Callable[[], None]:
         holder.close()
 
     return let_go
+
+
+@asynccontextmanager
+async def read_only(server: DatabaseServer) -> AsyncIterator[None]:
+    """The server is read-only while the block runs, as in a failover.
+
+    It becomes so once every statement in hand has ended. The service of the story lives in this event loop, and one of
+    those statements may be a LOAD DATA that waits for its rows, so the loop must not wait for the server.
+    """
+    setting = set_globally(server, {"read_only": 1})
+    await asyncio.to_thread(setting.__enter__)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(setting.__exit__, None, None, None)
 
 
 async def begun(story: Story) -> int:
@@ -114,27 +130,21 @@ async def test_a_failover_in_the_middle_of_a_run_is_waited_for_and_said(
     database_server: DatabaseServer, tmp_path: Path
 ) -> None:
     name = database_server.new_database()
-    # MySQL, while it becomes read-only, may hold a statement for as long as a transaction may take.
-    settings = {
-        "csv_block_bytes": 4096,
-        "batch_retry_attempts_max": 100,
-        "lease_ttl_seconds": 60.0,
-        "database_timeout_seconds": 10,
-    }
+    settings = {"csv_block_bytes": 4096, "batch_retry_attempts_max": 100, "lease_ttl_seconds": 60.0}
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
         with capture_logs() as logs:
             run_id = await in_its_middle(story)
-            with set_globally(database_server, {"read_only": 1}):
+            async with read_only(database_server):
                 told = await waiting(story, run_id)
                 with pytest.raises(SyncServiceError) as refused:
                     await begun(story)
             last = await ended(story, run_id)
         assert story.songs() == story.expected()
-    assert "the database is read-only" in told or "TimeoutError" in told
+    assert "the database is read-only" in told
     assert refused.value.reason == "DATABASE_READ_ONLY"
     began, over = of_runs(logs, "waiting"), of_runs(logs, "wait_over")
     assert (len(began), len(over)) == (1, 1)
-    assert began[0]["reason"] in ("DATABASE_READ_ONLY", "DATABASE_UNAVAILABLE")
+    assert began[0]["reason"] == "DATABASE_READ_ONLY"
     assert not any(notice.startswith("waiting: ") for notice in last)
     # Whoever else needed the database meanwhile has said so once, and that it is over once, whatever the number of tries.
     said = [(entry["event"], entry["action"]) for entry in logs if entry["event"] in ("waiting", "wait_over")]
@@ -149,7 +159,7 @@ async def test_a_wait_that_is_longer_than_the_lease_is_told_on_the_run_until_it_
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
         with capture_logs() as logs:
             run_id = await in_its_middle(story)
-            with set_globally(database_server, {"read_only": 1}):
+            async with read_only(database_server):
                 async with asyncio.timeout(60):
                     # The lease runs out: the run is nobody's.
                     while not any(entry["event"] in ("run_ended", "run_ending_not_stored") for entry in logs):
@@ -157,7 +167,7 @@ async def test_a_wait_that_is_longer_than_the_lease_is_told_on_the_run_until_it_
                 told = await waiting(story, run_id)
             last = await ended(story, run_id)
         assert story.songs() == story.expected()
-    assert "the database is read-only" in told or "TimeoutError" in told
+    assert "the database is read-only" in told
     assert not any(notice.startswith("waiting: ") for notice in last)
 
 
@@ -175,7 +185,7 @@ async def test_a_run_that_cannot_be_claimed_says_why(database_server: DatabaseSe
             )
             cursor.execute("SELECT LAST_INSERT_ID()")
             (run_id,) = cursor.fetchone()
-            with set_globally(database_server, {"read_only": 1}):
+            async with read_only(database_server):
                 holder.commit()
                 told = await waiting(story, run_id)
         holder.close()
