@@ -36,6 +36,13 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         yield
 
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        try:
+            await super().serve(sockets)
+        finally:
+            # Whoever waits must not wait for a server that has ended.
+            self.listening.set()
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or ():
@@ -54,18 +61,17 @@ async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
     pool = ConnectionPool(settings.gateway_connections_max, settings.gateway_event_streams_max)
     app = create_app(settings, pool=pool)
     server = _Server(_config(app, settings, pool))
+    # No TaskGroup: when the block is cancelled, it would cut open requests, which get their time. `finally` waits for it.
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
-    listening = asyncio.create_task(server.listening.wait(), name="gateway-listening")
     try:
-        await asyncio.wait({serving, listening}, return_when=asyncio.FIRST_COMPLETED)
+        await server.listening.wait()
         if serving.done():
             serving.result()
             raise RuntimeError("the gateway ended before it listened")
         yield listener.getsockname()[1]
     finally:
-        listening.cancel()
         # Event streams have no end of their own, and the web server waits for them.
-        if server.listening.is_set():
+        if server.started:
             app.state.stopping.set()
         server.should_exit = True
         await serving

@@ -7,13 +7,13 @@ and their end (SHUTTING_DOWN), the port closes, then the database.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import math
 import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -27,12 +27,13 @@ from db.url import parse_url
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import FatalError
-from server.core.secret_box import SecretBox, SecretValue, load_or_create_key
+from server.core.secret_box import SecretBox, load_or_create_key
+from server.core.tasks import owned_tasks
 from server.core.waits import RunWaits
 from server.execution.context import RunContext
+from server.execution.local_runs import LocalRuns
 from server.execution.source_keys import SourceKeys
 from server.execution.source_state import SealedMemory
-from server.execution.stop_signal import StopReason
 from server.execution.worker import Worker
 from server.runs.service import Runs
 from server.runs.source_test import Previews
@@ -123,27 +124,9 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             if not root.is_dir():
                 log.warning("data_root_missing", action="serve", setting="TECHAURA_SYNC_DATA_ROOTS", folder=str(root))
 
-        def reveal(secret: SecretValue) -> str:
-            return box.reveal(secret, os.environ)
-
-        def kept_pages(run_id: int) -> PageCache:
-            # Comes with the first run: a start needs no zstd.
-            from server.execution.page_cache import StoredPages
-
-            return StoredPages(database, settings, run_id, box)
-
-        worker: Worker
-
-        def wake() -> None:
-            worker.wake()
-
-        def stop_here(run_id: int, reason: StopReason) -> None:
-            worker.stop_run(run_id, reason)
-
-        keys = SourceKeys(settings, box)
-        waits = RunWaits(clock)
-        runs = Runs(database, settings, clock, box, keys, wake, stop_here, waits)
-        memory, paces = SealedMemory(database, box), HostPaces()
+        local_runs, waits, keys = LocalRuns(), RunWaits(clock), SourceKeys(settings, box)
+        reveal, memory, paces = partial(box.reveal, environ=os.environ), SealedMemory(database, box), HostPaces()
+        runs = Runs(database, settings, clock, box, keys, local_runs, waits)
         context = RunContext(
             database,
             settings,
@@ -155,34 +138,48 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             circuits=Circuits.from_settings(settings),
             memory=memory,
             paces=paces,
-            kept_pages=kept_pages,
+            kept_pages=_page_caches(database, settings, box),
         )
-        worker = Worker(context, runs.load_source, runs.changed)
-        previews = Previews(settings, clock, reveal, memory, paces)
-        grpc_server = GrpcServer(settings, runs, Schedules(database, settings, clock, box, keys, runs), previews)
-        await grpc_server.start()
-        stack.push_async_callback(grpc_server.stop, 1.0)
-        stack.push_async_callback(runs.end_watches)
-        stack.push_async_callback(worker.stop)
-        stack.push_async_callback(grpc_server.drain)
+        worker = Worker(context, local_runs, runs.load_source)
+        schedules = Schedules(database, settings, clock, box, keys, runs)
+        grpc_server = GrpcServer(settings, runs, schedules, Previews(settings, clock, reveal, memory, paces))
         readiness = Readiness(database, settings, clock, grpc_server.health.ready)
-        stack.push_async_callback(_cancel, asyncio.create_task(readiness.run(), name="readiness"))
         loops = (
-            RetryScheduler(database, settings, clock, wake).run,
-            RecurringSyncs(database, settings, clock, keys, wake).run,
+            RetryScheduler(database, settings, clock, local_runs.wake).run,
+            RecurringSyncs(database, settings, clock, keys, local_runs.wake).run,
             Retention(database, settings, clock).run,
         )
 
+        await grpc_server.start()
+        stack.push_async_callback(grpc_server.stop, 1.0)
+        stack.push_async_callback(runs.end_watches)
+        start_worker = await stack.enter_async_context(worker.running())
+        stack.push_async_callback(grpc_server.drain)
+        tasks = await stack.enter_async_context(owned_tasks())
+        tasks.start(readiness.run(), name="readiness")
+        # The first run should not wait for its imports.
+        tasks.start(asyncio.to_thread(importlib.import_module, "server.execution.run_loop"), name="warming")
+
         def start_work() -> None:
-            worker.start()
+            start_worker()
             for loop in loops:
-                stack.push_async_callback(_cancel, asyncio.create_task(loop(), name=loop.__qualname__))
+                tasks.start(loop(), name=loop.__qualname__)
 
         log.info("serving", action="serve", grpc_port=grpc_server.port)
-        warming = asyncio.create_task(asyncio.to_thread(importlib.import_module, "server.execution.run_loop"))
-        stack.push_async_callback(asyncio.wait, {warming})
         yield RunningServer(grpc_server.port, runs, start_work)
         log.info("stopping", action="stop")
+
+
+def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Callable[[int], PageCache]:
+    """What makes the page cache of a run."""
+
+    def page_cache(run_id: int) -> PageCache:
+        # Comes with the first run: a start needs no zstd.
+        from server.execution.page_cache import StoredPages
+
+        return StoredPages(database, settings, run_id, box)
+
+    return page_cache
 
 
 async def migrate_only(settings: Settings) -> bool:
@@ -212,9 +209,3 @@ async def check_only(settings: Settings) -> list[Finding]:
         return await look_at(database)
     finally:
         await database.close()
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task

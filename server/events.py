@@ -97,6 +97,8 @@ class ProgressHub(Generic[T]):
         topic = self._topics.setdefault(subject, _Topic())
         topic.watchers += 1
         if topic.follower is None:
+            # The first watcher starts it, the last one to leave ends it: the topic owns it, and no watcher's block. Its
+            # faults reach all watchers (`_give_up`).
             topic.follower = asyncio.create_task(self._follow(subject, topic))
         seen = 0
         try:

@@ -30,7 +30,7 @@ class RunContext:
         keys: tells which runs are of one source.
         reveal: opens a secret.
         circuits: what this replica knows of the hosts of sources.
-        progressed: told the id of a run each time one of its batches is committed.
+        changed: told the id of a run whenever its state changes here or one of its batches is committed.
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host.
         kept_pages: the pages that are kept of the source of a run.
@@ -42,7 +42,7 @@ class RunContext:
     clock: Clock
     keys: SourceKeys
     reveal: Reveal
-    progressed: Callable[[int], None]
+    changed: Callable[[int], None]
     waits: RunWaits
     circuits: Circuits = field(default_factory=Circuits)
     memory: SourceMemory = field(default_factory=InMemorySourceState)

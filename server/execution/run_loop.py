@@ -29,6 +29,7 @@ from db.repositories.errors import count_errors
 from db.repositories.sources import row_identifier
 from server.core.errors import FatalError
 from server.core.retry import RetryPolicy
+from server.core.tasks import owned_tasks
 from server.execution import planning
 from server.execution.batch_jobs import make_job
 from server.execution.context import RunContext
@@ -170,9 +171,9 @@ class RunLoop:
     async def _keys(self, plan: MappingPlan, reader: SourceReader) -> KeyRule:
         if not reader.info.rereadable or plan.identity == "row_number":
             return StreamedKeys(plan)
-        # The content's digest is made beside the survey: it costs a second reading of what is in memory by then.
-        digest = asyncio.create_task(reader.content_digest(), name=f"digest-{self._run.id}")
-        try:
+        async with owned_tasks() as tasks:
+            # The content's digest is made beside the survey: it costs a second reading of what is in memory by then.
+            digest = tasks.start(reader.content_digest(), name=f"digest-{self._run.id}")
             with KeySurvey(self._context.settings.survey_rows_in_memory_max) as log:
                 async for batch in self._read(reader, None, 1):
                     log.add(await asyncio.to_thread(key_digests, batch, plan))
@@ -181,9 +182,6 @@ class RunLoop:
             content_digest = await self._signals.guard(_result(digest))
             async with self._context.database.write() as connection:
                 await runs.record_digest(connection, self._run.id, content_digest)
-        finally:
-            digest.cancel()
-            await asyncio.gather(digest, return_exceptions=True)
         if repeats.rows.height and plan.identity != "content":
             repeats = await self._without_refused(repeats, plan, reader)
         return SurveyedKeys(plan, repeats)
@@ -238,7 +236,7 @@ class RunLoop:
 
     def _written(self, batch: Batch) -> None:
         self._signals.wrote()
-        self._context.progressed(self._run.id)
+        self._context.changed(self._run.id)
         self._rejected_count += batch.ledger.rejected
         limit = self._context.settings.error_count_max
         if self._rejected_count > limit:

@@ -6,31 +6,27 @@ answer is asked again at the next look; the heartbeat finds out whether the leas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-
 from db.engine import Database
 from db.repositories.leases import stop_requests
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.waits import Wait
+from server.execution.local_runs import LocalRuns
 from server.execution.periodic import repeated
-from server.execution.stop_signal import RunSignals
 
 
 class ControlWatch:
     """Looks for orders every control interval.
 
     Args:
-        running: answers the signals of the runs that this replica executes, by id.
+        local_runs: the runs that this replica executes.
     """
 
-    def __init__(
-        self, database: Database, settings: Settings, clock: Clock, running: Callable[[], Mapping[int, RunSignals]]
-    ) -> None:
+    def __init__(self, database: Database, settings: Settings, clock: Clock, local_runs: LocalRuns) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
-        self._running = running
+        self._local_runs = local_runs
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -44,11 +40,11 @@ class ControlWatch:
         Raises:
             DatabaseError
         """
-        running = self._running()
-        if not running:
+        run_ids = self._local_runs.ids
+        if not run_ids:
             return
         async with self._database.read() as connection:
-            found = await stop_requests(connection, list(running))
+            found = await stop_requests(connection, run_ids)
         for run_id, (cancel, pause) in found.items():
             if cancel or pause:
-                running[run_id].stop("cancel" if cancel else "pause")
+                self._local_runs.stop([run_id], "cancel" if cancel else "pause")

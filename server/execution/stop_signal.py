@@ -96,6 +96,7 @@ class RunSignals:
         finally:
             stop.cancel()
             if not task.done():
+                # What it raises once it is cancelled is of no use: the run stops for the reason that it was given.
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
         self.check()

@@ -47,6 +47,7 @@ class BatchPipeline:
         while len(self._in_hand) >= self._loaders_max:
             await self._signals.guard(self._oldest())
         self._signals.check()
+        # No TaskGroup: it would cut good batches as soon as a later one fails. `__aexit__` waits for each task.
         task = asyncio.create_task(self._writer.write(job), name=f"write-batch-{job.batch_no}")
         self._in_hand.append(task)
 

@@ -2,14 +2,16 @@
 
 It looks for work when it is woken (a run was triggered here, a run ended) and every poll interval (a run was stored
 elsewhere, or a lease expired). A fault while looking is logged and the next look comes one interval later; it never ends
-the pool. A run whose ending cannot be stored keeps its lease until it expires; then any replica goes on.
+the pool. A run whose ending cannot be stored keeps its lease until it expires; then any replica continues it. A fault of
+one run's execution is logged with its traceback, and the other runs continue.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any, Final
 
 import structlog
@@ -19,13 +21,15 @@ from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLostError, RetryableError, SyncError
 from server.core.retry import Retries, RetryPolicy
+from server.core.tasks import OwnedTasks, owned_tasks
 from server.execution.context import RunContext
 from server.execution.leases import LeaseKeeper, LostOwners, apply_stop_requests, claim, owner_name
+from server.execution.local_runs import LocalRuns
 from server.execution.mirror import forget_ended
 from server.execution.outcome import store_ending
 from server.execution.periodic import repeated
 from server.execution.stop_requests import ControlWatch
-from server.execution.stop_signal import RunSignals, RunStoppedError, StopReason
+from server.execution.stop_signal import RunSignals, RunStoppedError
 from server.execution.verdict import Ending
 from server.sources.contract import WatermarkRule
 from server.sources.source_type import Source
@@ -41,113 +45,103 @@ class Worker:
 
     Args:
         context: what every run shares.
+        local_runs: the runs that this replica executes; the worker keeps it up to date.
         load_source: makes the source of a stored run, with its options checked and their secrets sealed.
-        changed: told the id of each run whose state changed here.
     """
 
     def __init__(
-        self,
-        context: RunContext,
-        load_source: Callable[[Run], Awaitable[Source]],
-        changed: Callable[[int], None],
+        self, context: RunContext, local_runs: LocalRuns, load_source: Callable[[Run], Awaitable[Source]]
     ) -> None:
         self._context = context
+        self._local_runs = local_runs
         self._load_source = load_source
-        self._changed = changed
         self._owner = owner_name(context.database)
         self._lost_owners = LostOwners(context.database, self._owner)
-        self._running: dict[int, tuple[asyncio.Task[None], RunSignals]] = {}
-        self._wake = asyncio.Event()
-        self._looking: list[asyncio.Task[None]] = []
-        self._control = ControlWatch(context.database, context.settings, context.clock, self._signals)
+        self._control = ControlWatch(context.database, context.settings, context.clock, local_runs)
+        self._executing: set[asyncio.Task[None]] = set()
 
-    def start(self) -> None:
-        """Begin to look for work."""
-        self._looking = [
-            asyncio.create_task(repeated(self._look, self._wait, self._context.waits.claiming), name="worker-poll"),
-            asyncio.create_task(self._control.run(), name="worker-control"),
-        ]
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[Callable[[], None]]:
+        """Gives what starts the looking for work, and drains at the end of the block.
 
-    def wake(self) -> None:
-        """Look for work now."""
-        self._wake.set()
+        To drain: claim nothing more, let batches in hand finish, give the runs back; by the deadline, cut what is left.
+        """
+        async with owned_tasks() as executing:
+            try:
+                async with owned_tasks() as looking:
+                    yield lambda: self._start(looking, executing)
+            finally:
+                await self._drain()
 
-    def stop_run(self, run_id: int, reason: StopReason) -> None:
-        """Stop a run, when this replica executes it."""
-        running = self._running.get(run_id)
-        if running is not None:
-            running[1].stop(reason)
+    def _start(self, looking: OwnedTasks, executing: OwnedTasks) -> None:
+        looking.start(
+            repeated(lambda: self._look(executing), self._wait, self._context.waits.claiming), name="worker-poll"
+        )
+        looking.start(self._control.run(), name="worker-control")
 
-    def _signals(self) -> dict[int, RunSignals]:
-        return {run_id: signals for run_id, (_task, signals) in self._running.items()}
-
-    async def stop(self) -> None:
-        """Claim nothing more, let batches in hand finish, give the runs back; by the deadline, cut what is left."""
-        for looking in self._looking:
-            looking.cancel()
-        await asyncio.gather(*self._looking, return_exceptions=True)
-        tasks = [task for task, _signals in self._running.values()]
-        for _task, signals in self._running.values():
-            signals.stop("release")
-        if not tasks:
+    async def _drain(self) -> None:
+        self._local_runs.stop(self._local_runs.ids, "release")
+        if not self._executing:
             return
-        _done, late = await asyncio.wait(tasks, timeout=self._context.settings.shutdown_timeout_seconds)
+        _done, late = await asyncio.wait(self._executing, timeout=self._context.settings.shutdown_timeout_seconds)
         for task in late:
             log.warning("run_cut_short", action="stop", task=task.get_name())
             task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
 
-    async def _look(self) -> None:
-        """Settle what nobody owns, and claim as many runs as there is room for."""
+    async def _look(self, executing: OwnedTasks) -> None:
+        """Apply the stop requests of runs that nobody owns, and claim as many runs as there is room for."""
         database, settings = self._context.database, self._context.settings
-        self._wake.clear()
+        self._local_runs.looking()
         await self._lost_owners.free()
         for run_id in await apply_stop_requests(database):
             log.info("run_settled", action="settle", run_id=run_id)
-            self._changed(run_id)
-        while len(self._running) < settings.runs_concurrent_max:
+            self._context.changed(run_id)
+        while len(self._local_runs.ids) < settings.runs_concurrent_max:
             lease = await claim(database, settings, self._owner, self._context.keys)
             if lease is None:
                 break
-            self._start(lease)
+            self._execute_beside(executing, lease)
         self._context.waits.claimed()
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._context.settings.poll_interval_seconds):
-                await self._wake.wait()
+                await self._local_runs.woken()
 
-    def _start(self, lease: Lease) -> None:
+    def _execute_beside(self, executing: OwnedTasks, lease: Lease) -> None:
         signals = RunSignals(self._context.settings.stall_timeout_seconds)
-        task = asyncio.create_task(self._execute(lease, signals), name=f"run-{lease.run_id}")
-        self._running[lease.run_id] = (task, signals)
-        task.add_done_callback(lambda _task: self._finished(lease.run_id))
-        self._changed(lease.run_id)
+        self._local_runs.begin(lease.run_id, signals)
+        task = executing.start(self._execute(lease, signals), name=f"run-{lease.run_id}")
+        self._executing.add(task)
+        task.add_done_callback(lambda _task: self._executed(task, lease.run_id))
+        self._context.changed(lease.run_id)
 
-    def _finished(self, run_id: int) -> None:
-        self._running.pop(run_id, None)
-        self._changed(run_id)
-        self._wake.set()
+    def _executed(self, task: asyncio.Task[None], run_id: int) -> None:
+        self._executing.discard(task)
+        self._local_runs.end(run_id)
+        self._context.changed(run_id)
 
     async def _execute(self, lease: Lease, signals: RunSignals) -> None:
         context = self._context
         logger = log.bind(run_id=lease.run_id, epoch=lease.epoch)
         logger.info("run_started", action="run")
         keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
-        renewing = asyncio.create_task(keeper.run(), name=f"lease-{lease.run_id}")
         ending = Ending.LOST
         try:
-            error, watermark = await self._outcome(lease, signals)
-            _log_fault(logger, error)
-            ending = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
-            _log_ending(logger, ending, error)
-            await forget_ended(context.database)
+            async with owned_tasks() as tasks:
+                tasks.start(keeper.run(), name=f"lease-{lease.run_id}")
+                error, watermark = await self._outcome(lease, signals)
+                _log_fault(logger, error)
+                ending = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
+                _log_ending(logger, ending, error)
+                await forget_ended(context.database)
         except DatabaseError as fault:
             logger.warning("run_ending_not_stored", action="run", **fault.facts)
+        except Exception:
+            # The lease expires, and whoever claims the run next continues it; the other runs of the pool are not touched.
+            logger.exception("run_fault", action="run")
         finally:
             context.waits.end(lease.run_id, lease_lost=ending is Ending.LOST)
-            renewing.cancel()
-            await asyncio.gather(renewing, return_exceptions=True)
 
     async def _outcome(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
         """Execute the run; answer what ended it, or None at the end of its source, and where its watermark is kept.
@@ -205,21 +199,22 @@ class Worker:
 
     async def _until_stopped(self, loop: Coroutine[Any, Any, None], signals: RunSignals) -> None:
         """Await a run's loop. One that is to be cancelled or paused soon gets its batch done, or rolled back whole."""
-        working = asyncio.create_task(loop, name="run-loop")
-        stop = asyncio.create_task(signals.stopped(), name="run-stop")
         cut = False
         try:
-            await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if signals.reason in ("cancel", "pause"):
-                await asyncio.wait({working}, timeout=self._context.settings.stop_batch_seconds)
-                cut = working.cancel()
-            await asyncio.wait({working})
-        finally:
-            stop.cancel()
-            working.cancel()
-            await asyncio.wait({working})
-        if cut and (working.cancelled() or working.exception() is not None):
+            async with owned_tasks() as tasks:
+                working = tasks.start(loop, name="run-loop")
+                stop = tasks.start(signals.stopped(), name="run-stop")
+                await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+                if signals.reason in ("cancel", "pause"):
+                    await asyncio.wait({working}, timeout=self._context.settings.stop_batch_seconds)
+                    cut = working.cancel()
+                await asyncio.wait({working})
+        except Exception:
             # Whatever the cut made of the batch in hand, the run stops because it was told to.
+            if cut:
+                signals.check()
+            raise
+        if cut and working.cancelled():
             signals.check()
         working.result()
 

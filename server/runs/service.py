@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -17,8 +17,8 @@ from server.core.errors import InvalidRequestError, NotFoundError, RetryableErro
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.events import ProgressHub
+from server.execution.local_runs import LocalRuns
 from server.execution.source_keys import SourceKeys
-from server.execution.stop_signal import StopReason
 from server.runs.triggers import RunRequest, Triggers
 from server.sources.registry import source_type
 from server.sources.source_type import Source
@@ -35,8 +35,7 @@ class Runs:
     Args:
         box: seals secrets before options are stored.
         keys: tells which runs are of one source.
-        wake: makes the worker look for pending runs.
-        stop_here: stops a run that this replica executes.
+        local_runs: the runs that this replica executes.
         waits: what the runs that this replica executes wait for.
     """
 
@@ -47,14 +46,12 @@ class Runs:
         clock: Clock,
         box: SecretBox,
         keys: SourceKeys,
-        wake: Callable[[], None],
-        stop_here: Callable[[int, StopReason], None],
+        local_runs: LocalRuns,
         waits: RunWaits,
     ) -> None:
         self._database = database
         self._box = box
-        self._wake = wake
-        self._stop_here = stop_here
+        self._local_runs = local_runs
         self._waits = waits
         self._triggers = Triggers(database, settings, clock, box, keys)
         intervals = {
@@ -81,7 +78,7 @@ class Runs:
         """
         run_id = await self._triggers.store(request)
         self.changed(run_id)
-        self._wake()
+        self._local_runs.wake()
         return run_id
 
     async def load_source(self, run: Run) -> Source:
@@ -173,7 +170,7 @@ class Runs:
         async with self._database.write() as connection:
             await runs.make_due(connection)
             ids = await runs.pending_ids(connection, PENDING_IDS_MAX)
-        self._wake()
+        self._local_runs.wake()
         return ids
 
     async def waiting_among(self, run_ids: list[int]) -> tuple[int, int]:
@@ -207,9 +204,9 @@ class Runs:
         if status is not None and status not in LIVE_STATUSES:
             raise _ended(run_id, status)
         if status != PENDING:
-            self._stop_here(run_id, "cancel")
+            self._local_runs.stop([run_id], "cancel")
         # A run that waited behind this one may be free now.
-        self._wake()
+        self._local_runs.wake()
         self.changed(run_id)
         return await self.get(run_id)
 
@@ -238,9 +235,9 @@ class Runs:
         if before is not None and before[0] not in LIVE_STATUSES:
             raise _ended(run_id, before[0])
         if paused:
-            self._stop_here(run_id, "pause")
+            self._local_runs.stop([run_id], "pause")
         else:
-            self._wake()
+            self._local_runs.wake()
         self.changed(run_id)
         return await self.get(run_id)
 

@@ -37,6 +37,7 @@ from server.core.errors import FatalError, LeaseLostError, RetryableError
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.execution.leases import apply_stop_requests, claim
+from server.execution.local_runs import LocalRuns
 from server.execution.outcome import store_ending
 from server.execution.source_keys import SourceKeys
 from server.execution.stop_signal import RunStoppedError, StopReason
@@ -90,8 +91,7 @@ class Replica:
             self.clock,
             box,
             self.keys,
-            lambda: None,
-            lambda _run, _reason: None,
+            LocalRuns(),
             RunWaits(self.clock),
         )
         self.schedules = Schedules(database, SETTINGS, self.clock, box, self.keys, service)

@@ -18,6 +18,7 @@ from server.core.config import Settings
 from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
+from server.execution.local_runs import LocalRuns
 from server.execution.source_keys import SourceKeys
 from server.runs.service import Runs
 from server.schedules.firing import RecurringSyncs
@@ -37,7 +38,7 @@ class Replica:
         box = SecretBox(TEST_KEY)
         keys = SourceKeys(values, box)
         self.clock, self.database = clock, database
-        runs = Runs(database, values, clock, box, keys, lambda: None, lambda _run, _reason: None, RunWaits(clock))
+        runs = Runs(database, values, clock, box, keys, LocalRuns(), RunWaits(clock))
         self.schedules = Schedules(database, values, clock, box, keys, runs)
         self.recurring = RecurringSyncs(database, values, clock, keys, lambda: None)
 

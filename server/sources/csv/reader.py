@@ -140,6 +140,8 @@ class CsvReader:
                 if block is None:
                     return
                 following = cursor.after(block)
+                # The reader owns the task beyond this generator: `_settle` or `close` waits for its thread, which a
+                # TaskGroup would only cancel.
                 self._pending = asyncio.create_task(asyncio.to_thread(self._blocks.read, following, limits))
                 for index in range(cursor.part, block.part_count):
                     is_last = index == block.part_count - 1

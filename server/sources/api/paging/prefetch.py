@@ -47,6 +47,7 @@ class PagePrefetcher:
         """Ask for a page, unless one is under way."""
         if self._task is None and (self._guesses or not is_guess):
             self._request = request
+            # It outlives this call, so no block can own it: this object does. `take` or `close` waits for it.
             self._task = asyncio.create_task(self._pages.fetch(request, label), name=f"fetch {label}")
 
     async def flush_to_socket(self) -> None:
