@@ -90,7 +90,9 @@ def _calls(run_count: int) -> dict[str, Call]:
     calls |= {
         "status": lambda connection: _status(connection, deep),
         "errors, page of 1,000": lambda connection: list_errors(connection, run_count, limit=1_000),
-        "claim": lambda connection: leases.claim_next(connection, owner="bench", ttl_ms=10_000, legacy_grace_minutes=5),
+        "claim": lambda connection: leases.claim_next(
+            connection, owner="bench", source_types=frozenset({"csv", "api"}), ttl_ms=10_000, legacy_grace_minutes=5
+        ),
         "idle polling": _poll,
     }
     return calls

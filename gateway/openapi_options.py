@@ -37,8 +37,6 @@ def by_source_type(further: dict[str, Schema], *required: str) -> Schema:
 def csv_options() -> Schema:
     """Options of source type csv."""
     return _options(
-        targetTable={"enum": ["content_index", "catalog_items"]},
-        contentType={"enum": list(CONTENT_TYPES)},
         delimiter=_text(1, 8),
         hasHeader=FLAG,
         encoding=_text(1, 40),
@@ -63,6 +61,8 @@ def csv_options() -> Schema:
 
 def _write_options() -> dict[str, Schema]:
     return {
+        "targetTable": {"enum": ["content_index", "catalog_items"]},
+        "contentType": {"enum": list(CONTENT_TYPES)},
         "mode": {"enum": ["upsert", "mirror"]},
         "conflictPolicy": {"enum": ["source_wins", "keep_local", "newest_wins", "report"]},
         "mirrorGoneRatioMax": {"type": "number", "minimum": 0, "maximum": 1},
@@ -109,7 +109,6 @@ def api_options() -> Schema:
         headers={"type": "object", "additionalProperties": secret},
         auth={"oneOf": auth},
         dataPath=TEXT,
-        contentType={"enum": list(CONTENT_TYPES)},
         fieldMapping=TEXT_MAP,
         pagination=pagination,
         body={"type": "object"},

@@ -1,29 +1,28 @@
-"""`options` of a request: JSON as callers write it -> the message of the source type, or a 400 that names the option."""
+"""What to sync, as callers write it in JSON -> a SyncSpec, or a 400 that names the option."""
 
 from __future__ import annotations
 
 from http import HTTPStatus
 from typing import Any
 
-from techaura_sync import Options
 from techaura_sync.json_form import JsonFormError
-from techaura_sync.requests import options_from_json
+from techaura_sync.spec import SyncSpec, sync_spec
 
 from gateway.errors import RequestFaultError
 
 
-def read_options(source_type: str, options: Any) -> Options | None:
-    """Turn the `options` of a request into the message of its source type.
+def read_spec(source_type: str, source_identifier: str, options: Any) -> SyncSpec:
+    """Turn the keys of a request that name a source into a SyncSpec.
 
     Args:
-        source_type: as requested; for one that is not known here the service gets none and refuses the type itself.
+        source_type: as requested; the service refuses one that it does not know.
         options: the parsed JSON, or None when there was none.
 
     Raises:
         RequestFaultError: 400 that names the option at fault.
     """
     try:
-        return options_from_json(source_type, options)
+        return sync_spec(source_type, source_identifier, options)
     except JsonFormError as error:
         raise RequestFaultError(
             HTTPStatus.BAD_REQUEST, error.text, reason="INVALID_OPTION", field=error.path

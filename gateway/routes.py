@@ -12,13 +12,13 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, SyncServiceError, views
+from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec, views
 from techaura_sync.errors import no_answer
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
 from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFaultError, http_answer
-from gateway.options import read_options
+from gateway.options import read_spec
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _INT64_MAX: Final = 2**63 - 1
@@ -49,9 +49,7 @@ class Trigger(HTTPEndpoint):
     async def post(self, request: Request) -> JSONResponse:
         """Start a run and answer as soon as it is stored."""
         body = await json_body(request)
-        source_type, source_identifier = _source(body)
-        options = read_options(source_type, body.get("options"))
-        async with aclosing(client(request).trigger(source_type, source_identifier, options, detach=True)) as responses:
+        async with aclosing(client(request).trigger(_spec(body), detach=True)) as responses:
             async for response in responses:
                 data = {"syncRunId": response.accepted.sync_run_id}
                 return success(request, data=data, message="Sync scheduled successfully")
@@ -64,9 +62,7 @@ class SourceTest(HTTPEndpoint):
     async def post(self, request: Request) -> JSONResponse:
         """Look at a source and answer what was found; nothing is written."""
         body = await json_body(request)
-        source_type, source_identifier = _source(body)
-        options = read_options(source_type, body.get("options"))
-        found = await client(request).test_source(source_type, source_identifier, options)
+        found = await client(request).test_source(_spec(body))
         return success(request, data=views.source_test_view(found))
 
 
@@ -239,7 +235,7 @@ def run_id(request: Request) -> int:
     return int(text)
 
 
-def _source(body: dict[str, Any]) -> tuple[str, str]:
+def _spec(body: dict[str, Any]) -> SyncSpec:
     for key in ("sourceType", "sourceIdentifier"):
         value = body.get(key)
         if value is None or value == "":
@@ -247,7 +243,7 @@ def _source(body: dict[str, Any]) -> tuple[str, str]:
         if not isinstance(value, str):
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
     _refuse_unknown(body, _SOURCE_KEYS, "the body")
-    return body["sourceType"], body["sourceIdentifier"]
+    return read_spec(body["sourceType"], body["sourceIdentifier"], body.get("options"))
 
 
 def page_size(given: Mapping[str, str]) -> int:

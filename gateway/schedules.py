@@ -12,25 +12,18 @@ from starlette.responses import JSONResponse
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 from techaura_sync.json_form import JsonFormError, from_json
+from techaura_sync.spec import source_type_of
 
 from gateway.errors import RequestFaultError
-from gateway.options import read_options
+from gateway.options import read_spec
 from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _INT32_MAX: Final = 2**31 - 1
 # What a caller may say of a schedule; the rest of its fields are the service's.
-FIELDS: Final = (
-    "sourceType",
-    "sourceIdentifier",
-    "cron",
-    "timeZone",
-    "overlapPolicy",
-    "catchUpSeconds",
-    "enabled",
-    "revision",
-)
-_KNOWN: Final = sorted((*FIELDS, "options"))
+FIELDS: Final = ("cron", "timeZone", "overlapPolicy", "catchUpSeconds", "enabled", "revision")
+_SPEC_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
+_KNOWN: Final = sorted((*FIELDS, *_SPEC_KEYS))
 _SETTABLE: Final = ", ".join(key for key in _KNOWN if key != "revision")
 
 
@@ -47,7 +40,7 @@ class Schedules(HTTPEndpoint):
     async def post(self, request: Request) -> JSONResponse:
         """Store a schedule."""
         body = await json_body(request)
-        schedule, _paths = read_schedule(body, str(body.get("sourceType", "")))
+        schedule, _paths = read_schedule(body)
         return success(request, data=views.schedule_view(await client(request).schedules.create(schedule)))
 
 
@@ -61,10 +54,10 @@ class Schedule(HTTPEndpoint):
     async def patch(self, request: Request) -> JSONResponse:
         """Change the fields that the body has."""
         schedule_id, body = _schedule_id(request), await json_body(request)
-        source_type = body.get("sourceType")
-        if body.get("options") is not None and source_type is None:
-            source_type = (await client(request).schedules.get(schedule_id)).source_type
-        schedule, paths = read_schedule(body, str(source_type or ""))
+        if (body.get("sourceType") is None) != (body.get("options") is None):
+            present = source_type_of((await client(request).schedules.get(schedule_id)).spec)
+            body = _with_both(body, present)
+        schedule, paths = read_schedule(body)
         if not paths:
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
@@ -87,11 +80,8 @@ class RunNow(HTTPEndpoint):
         return success(request, data={"syncRunId": sync_run_id})
 
 
-def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2.SyncSchedule, list[str]]:
+def read_schedule(body: dict[str, Any]) -> tuple[schedules_pb2.SyncSchedule, list[str]]:
     """A schedule from JSON, and the fields that the JSON has; null counts as not given.
-
-    Args:
-        source_type: decides what `options` may hold.
 
     Raises:
         RequestFaultError: 400 that names the field at fault.
@@ -100,19 +90,46 @@ def read_schedule(body: dict[str, Any], source_type: str) -> tuple[schedules_pb2
         raise _fault(key[:100], f"a schedule has no field {key[:100]!r}; it knows {', '.join(_KNOWN)}")
     schedule = schedules_pb2.SyncSchedule()
     try:
-        from_json(schedule, {key: value for key, value in body.items() if key != "options"}, keys=FIELDS)
+        from_json(schedule, {key: value for key, value in body.items() if key in FIELDS}, keys=FIELDS)
     except JsonFormError as error:
         raise _fault(error.path, error.text) from error
     for key in ("catchUpSeconds", "revision"):
         if not 0 <= (body.get(key) or 0) <= _INT32_MAX:
             raise _fault(key, f"{key} is out of range")
-    options = read_options(source_type, body.get("options"))
-    if options is not None:
-        message = getattr(schedule, source_type)
-        message.SetInParent()
-        message.MergeFrom(options)
-    names = {field.json_name: field.name for field in schedule.DESCRIPTOR.fields} | {"options": "options"}
-    return schedule, [names[key] for key, value in body.items() if value is not None and key != "revision"]
+    names = {field.json_name: field.name for field in schedule.DESCRIPTOR.fields}
+    paths = [names[key] for key in FIELDS if key != "revision" and body.get(key) is not None]
+    return schedule, [*paths, *_read_spec(body, schedule)]
+
+
+def _read_spec(body: dict[str, Any], schedule: schedules_pb2.SyncSchedule) -> list[str]:
+    """Put what the schedule syncs into it; answer the paths that the JSON has of it."""
+    given: dict[str, str] = {}
+    for key in ("sourceType", "sourceIdentifier"):
+        value = body.get(key)
+        if value is not None and not isinstance(value, str):
+            raise _fault(key, f"{key} must be a text")
+        given[key] = value or ""
+    paths = []
+    if given["sourceType"]:
+        schedule.spec.CopyFrom(read_spec(given["sourceType"], given["sourceIdentifier"], body.get("options")))
+        paths = [f"spec.{schedule.spec.WhichOneof('source')}"]
+    if body.get("sourceIdentifier") is not None:
+        schedule.spec.source_identifier = given["sourceIdentifier"]
+        paths.append("spec.source_identifier")
+    return paths
+
+
+def _with_both(body: dict[str, Any], present: str) -> dict[str, Any]:
+    """A change with source type and options both or neither; the schedule has the one that is not given.
+
+    Raises:
+        RequestFaultError: the type changes without options.
+    """
+    if body.get("sourceType") is None:
+        return body | {"sourceType": present}
+    if body["sourceType"] == present:
+        return {key: value for key, value in body.items() if key != "sourceType"}
+    raise _fault("options", "another sourceType needs options of its own")
 
 
 def _schedule_id(request: Request) -> int:

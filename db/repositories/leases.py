@@ -34,20 +34,23 @@ def _held(lease: Lease) -> ColumnElement[bool]:
 
 
 async def claim_next(
-    connection: AsyncConnection, *, owner: str, ttl_ms: int, legacy_grace_minutes: int
+    connection: AsyncConnection, *, owner: str, source_types: frozenset[str], ttl_ms: int, legacy_grace_minutes: int
 ) -> Lease | None:
     """Take the oldest run that is due and pending, or whose owner has been silent past its lease; None without one.
 
     A row of the old service that is in_progress has no lease: it counts as silent after the grace time. A run waits
     while another of its source is in progress, and while an older one of its source is pending, paused or not. That
     is looked at again under the lock of the source, so two claimants cannot take two runs of one source.
+
+    Args:
+        source_types: those that the claimant knows; other runs are left to a replica that does.
     """
     passed: list[int] = []
     while len(passed) < _CANDIDATES_MAX:
         row = (
             await connection.execute(
                 select(_R.id, _R.lease_epoch, _R.source_key, _R.status, _R.takeover_count, _R.takeover_batches)
-                .where(_claimable(legacy_grace_minutes), _R.id.not_in(passed))
+                .where(_claimable(source_types, legacy_grace_minutes), _R.id.not_in(passed))
                 .order_by(_R.id)
                 .limit(1)
                 .with_for_update(skip_locked=True)
@@ -56,7 +59,7 @@ async def claim_next(
         if row is None:
             return None
         await lock_source(connection, row.source_key)
-        still = select(_R.id).where(_R.id == row.id, _claimable(legacy_grace_minutes))
+        still = select(_R.id).where(_R.id == row.id, _claimable(source_types, legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
             takeovers = await _takeovers(connection, row) if row.status == IN_PROGRESS else {}
             return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms, takeovers)
@@ -65,7 +68,7 @@ async def claim_next(
 
 
 @cache
-def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
+def _claimable(source_types: frozenset[str], legacy_grace_minutes: int) -> ColumnElement[bool]:
     # Made once: an idle replica asks each second, and to make it takes longer than to ask.
     other = sync_runs.alias("other")
     others = select(other.c.id).where(other.c.source_key == _R.source_key, other.c.id != _R.id)
@@ -88,6 +91,7 @@ def _claimable(legacy_grace_minutes: int) -> ColumnElement[bool]:
     )
     return and_(
         _R.source_key.is_not(None),
+        _R.source_type.in_(sorted(source_types)),
         or_(due, and_(_R.status == IN_PROGRESS, silent, ~others.where(ahead).exists())),
     )
 

@@ -58,6 +58,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.execution.source_keys import SourceKeys
 from server.execution.stop_signal import RunSignals
+from server.sources.registry import source_types
 
 log = structlog.get_logger()
 
@@ -80,6 +81,7 @@ async def claim(database: Database, settings: Settings, owner: str, keys: Source
         return await leases.claim_next(
             connection,
             owner=owner,
+            source_types=frozenset(source_types()),
             ttl_ms=round(settings.lease_ttl_seconds * 1000),
             legacy_grace_minutes=max(1, round(settings.legacy_grace_seconds / 60)),
         )

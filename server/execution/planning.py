@@ -11,14 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.records import LoadSpec, Run
 from db.repositories.content import first_row_number
 from server.core.config import Settings
-from server.core.errors import InvalidRequestError
 from server.pipeline.hashing import mark_values
 from server.pipeline.mapping import plan_mapping
 from server.pipeline.plan import IdentityRule, MappingPlan
 from server.sources.source_type import MappingRequest
 from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
-from server.targets.base import Target
-from server.targets.registry import TARGETS
+from server.targets.registry import find_target
 
 ROW_NUMBER_NOTICE: Final = (
     "rows of this source already stand in the table as row_<n>: that numbering is kept, so a line inserted in the middle "
@@ -29,20 +27,6 @@ LOCAL_INFILE_NOTICE: Final = (
     "the database server does not allow LOAD DATA LOCAL (local_infile is off): rows that have to be compared with the "
     "table go in by plain INSERT statements, which is slower; switch local_infile on to load faster"
 )
-
-
-def find_target(name: str) -> Target:
-    """The target table of that name.
-
-    Raises:
-        InvalidRequestError: there is none.
-    """
-    found = TARGETS.get(name)
-    if found is None:
-        raise InvalidRequestError(
-            "INVALID_OPTION", f"targetTable must be one of {', '.join(sorted(TARGETS))}", field="options.targetTable"
-        )
-    return found
 
 
 def plan_for(

@@ -17,7 +17,7 @@ from db.engine import Database
 from db.repositories.sources import UnkeyedRun, key_of, set_keys, unkeyed_runs
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
-from server.sources.registry import SOURCE_TYPES, source_type
+from server.sources.registry import source_type, source_types
 
 log = structlog.get_logger()
 
@@ -40,7 +40,7 @@ class SourceKeys:
 
     def source_key(self, name: str, source_identifier: str) -> str:
         """The key of a source by the name of its type; one of an unknown type is its spelling. Looks at the disk."""
-        if name not in SOURCE_TYPES:
+        if name not in source_types():
             return key_of(name, source_identifier)
         return key_of(name, source_type(name).identity(source_identifier, self._settings))
 
@@ -55,9 +55,9 @@ class SourceKeys:
             DatabaseError
         """
         async with database.read() as connection:
-            unkeyed = await unkeyed_runs(connection, SOURCE_TYPES, _UNKEYED_AT_ONCE_MAX)
-        found = [run for run in unkeyed if run.source_type in SOURCE_TYPES]
-        self._say_foreign({run.source_type for run in unkeyed} - set(SOURCE_TYPES))
+            unkeyed = await unkeyed_runs(connection, source_types(), _UNKEYED_AT_ONCE_MAX)
+        found = [run for run in unkeyed if run.source_type in source_types()]
+        self._say_foreign({run.source_type for run in unkeyed} - source_types().keys())
         if found:
             keys = await asyncio.to_thread(lambda: [(run.id, *self._keys_of(run)) for run in found])
             async with database.write() as connection:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from server.core.errors import InvalidRequestError
-from server.execution.planning import find_target
 from server.sources.registry import source_type
 from server.sources.source_type import Source
+from server.targets.registry import find_target
 
 IDENTIFIER_CHARS_MAX: Final = 255
 

@@ -22,7 +22,7 @@ from server.core.config import Settings
 from server.core.cron import is_missed, last_fire
 from server.core.waits import Wait
 from server.execution.periodic import repeated
-from server.sources.registry import SOURCE_TYPES
+from server.sources.registry import source_types
 
 log = structlog.get_logger()
 
@@ -67,7 +67,7 @@ class RetryScheduler:
                 return None
             ids = await runs.requeue_failed(
                 connection,
-                source_types=SOURCE_TYPES,
+                source_types=source_types(),
                 retry_count_max=settings.retry_count_max,
                 age_days_max=settings.retry_age_days_max,
                 limit=_RUNS_PER_FIRE_MAX,

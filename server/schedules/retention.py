@@ -23,7 +23,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.waits import Wait
 from server.execution.periodic import repeated
-from server.sources.registry import SOURCE_TYPES
+from server.sources.registry import source_types
 
 log = structlog.get_logger()
 
@@ -85,7 +85,7 @@ class Retention:
             async with self._database.read() as connection:
                 ids = await old_runs(
                     connection,
-                    source_types=SOURCE_TYPES,
+                    source_types=source_types(),
                     age_days=settings.retention_days,
                     after_id=after_id,
                     limit=_RUNS_AT_ONCE,

@@ -16,11 +16,11 @@ from server.core.config import Settings
 from server.core.cron import cron_problem, next_fire, time_zone_problem
 from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.secret_box import SecretBox
-from server.execution.planning import find_target
 from server.execution.source_keys import SourceKeys
 from server.runs.service import Runs
 from server.runs.triggers import schedule_request
 from server.sources.registry import source_type
+from server.targets.registry import find_target
 
 OVERLAP_POLICIES: Final = ("skip", "queue")
 CATCH_UP_SECONDS_DEFAULT: Final = 3600

@@ -8,8 +8,10 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2 as pb
-from techaura.sync.v1 import schedules_pb2, sync_service_pb2
-from techaura_sync.json_form import JsonFormError, to_json
+from techaura.sync.v1 import sync_service_pb2
+from techaura.sync.v1.sync_spec_pb2 import SyncSpec
+from techaura_sync.json_form import JsonFormError
+from techaura_sync.spec import options_json
 
 from db import records
 from server.core.errors import InvalidRequestError
@@ -27,23 +29,14 @@ STATUS_TO_PROTO: Final = {
 STATUS_FROM_PROTO: Final = {value: name for name, value in STATUS_TO_PROTO.items()}
 
 
-def options_document(
-    request: sync_service_pb2.TriggerSyncRequest | sync_service_pb2.TestSourceRequest | schedules_pb2.SyncSchedule,
-) -> dict[str, Any]:
-    """The request's options in the contract's JSON form, the one form in which options are checked and stored.
+def options_document(spec: SyncSpec) -> dict[str, Any]:
+    """The options of a request in the contract's JSON form, the one form in which options are checked and stored.
 
     Raises:
-        InvalidRequestError: the options are those of another source type.
+        InvalidRequestError: JSON cannot hold one of them.
     """
-    which = request.WhichOneof("options")
-    if which is not None and which != request.source_type:
-        raise InvalidRequestError(
-            "INVALID_OPTION", f"options of source type {which} don't fit this sourceType", field="options"
-        )
-    if which is None:
-        return {}
     try:
-        return to_json(getattr(request, which), "options")
+        return options_json(spec)
     except JsonFormError as error:
         raise InvalidRequestError("INVALID_OPTION", error.text, field=error.path) from error
 

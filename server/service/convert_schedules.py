@@ -8,46 +8,60 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import schedules_pb2 as pb
+from techaura_sync.spec import SyncSpec, source_type_of, sync_spec
 
 from db.records import Schedule
+from server.core.errors import InvalidRequestError
 from server.schedules.service import ScheduleDraft
 from server.service.convert import options_document, timestamp
-from server.service.request_checks import SCHEDULE_FIELDS, member
+from server.service.request_checks import PLAIN_FIELDS, SPEC, SPEC_IDENTIFIER, member
 
 _POLICIES: Final = {"skip": pb.OVERLAP_POLICY_SKIP, "queue": pb.OVERLAP_POLICY_QUEUE}
 _POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()} | {pb.OVERLAP_POLICY_UNSPECIFIED: "skip"}
 SEALED: Final = "(sealed)"
 
 
-def draft_of(message: pb.SyncSchedule, paths: set[str], *, source_type: str = "") -> ScheduleDraft:
+def draft_of(message: pb.SyncSchedule, paths: set[str]) -> ScheduleDraft:
     """What a caller asks for.
 
     Args:
-        paths: fields that are meant, `options` for either kind.
-        source_type: that of the schedule which is changed, where the message names none.
+        paths: fields that are meant.
 
     Raises:
-        InvalidRequestError: the options are those of another source type, or a value is none that its enum has.
+        InvalidRequestError: JSON cannot hold one of the options, they come without their source type, or a value is none
+            that its enum has.
     """
-    given: dict[str, Any] = {name: getattr(message, name) for name in SCHEDULE_FIELDS if name in paths}
+    given: dict[str, Any] = {name: getattr(message, name) for name in PLAIN_FIELDS if name in paths}
     if "overlap_policy" in given:
         given["overlap_policy"] = member(message.overlap_policy, _POLICY_NAMES, "overlap_policy", "overlapPolicy")
     if given.get("time_zone") == "":
         del given["time_zone"]
-    if "options" in paths:
-        asked = pb.SyncSchedule()
-        asked.CopyFrom(message)
-        asked.source_type = message.source_type or source_type
-        given["options"] = options_document(asked)
-    return ScheduleDraft(**given)
+    return ScheduleDraft(**given, **_of_spec(message.spec, paths))
+
+
+def _of_spec(spec: SyncSpec, paths: set[str]) -> dict[str, Any]:
+    """The identifier on its own, or the source type with all that goes with it, as the paths say."""
+    is_whole = SPEC in paths
+    given: dict[str, Any] = {}
+    if SPEC_IDENTIFIER in paths or (is_whole and spec.source_identifier):
+        given["source_identifier"] = spec.source_identifier
+    source_type, options = source_type_of(spec), options_document(spec)
+    if (is_whole and source_type) or any(path.startswith(f"{SPEC}.") for path in paths - {SPEC_IDENTIFIER}):
+        given |= {"source_type": source_type, "options": options}
+    if options and not source_type:
+        raise InvalidRequestError(
+            "INVALID_REQUEST",
+            "the source type with its options, the target table and how rows are written change together: set them all",
+            field="options",
+        )
+    return given
 
 
 def schedule_message(schedule: Schedule, next_fire_at: datetime | None) -> pb.SyncSchedule:
     """A schedule for the wire."""
     message = pb.SyncSchedule(
         sync_schedule_id=schedule.id,
-        source_type=schedule.source_type,
-        source_identifier=schedule.source_identifier,
+        spec=_named(schedule),
         cron=schedule.cron,
         time_zone=schedule.time_zone,
         overlap_policy=_POLICIES[schedule.overlap_policy],
@@ -66,6 +80,11 @@ def schedule_message(schedule: Schedule, next_fire_at: datetime | None) -> pb.Sy
         stamp.FromDatetime(next_fire_at)
         message.next_fire_at.CopyFrom(stamp)
     return message
+
+
+def _named(schedule: Schedule) -> SyncSpec:
+    """The source of a schedule and its type."""
+    return sync_spec(schedule.source_type, schedule.source_identifier)
 
 
 def _without_secrets(value: Any) -> Any:

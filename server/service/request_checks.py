@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
-from techaura.sync.v1 import schedules_pb2
+from techaura.sync.v1 import schedules_pb2, sync_spec_pb2
 
 from server.core.errors import InvalidRequestError
 
 T = TypeVar("T")
 N = TypeVar("N", bound=int)
 
-# What a caller may set of a schedule; the rest of its fields are the service's.
-SCHEDULE_FIELDS = (
-    "source_type",
-    "source_identifier",
-    "cron",
-    "time_zone",
-    "overlap_policy",
-    "catch_up_seconds",
-    "enabled",
+# What a caller may set of a schedule beside what it syncs; the rest of its fields are the service's.
+PLAIN_FIELDS: Final = ("cron", "time_zone", "overlap_policy", "catch_up_seconds", "enabled")
+SPEC: Final = "spec"
+SPEC_IDENTIFIER: Final = f"{SPEC}.source_identifier"
+_SETTABLE: Final = frozenset(
+    {*PLAIN_FIELDS, SPEC, *(f"{SPEC}.{field.name}" for field in sync_spec_pb2.SyncSpec.DESCRIPTOR.fields)}
 )
 
 
@@ -62,15 +59,14 @@ def member(value: N, known: Mapping[N, T], name: str, field: str) -> T:
 
 
 def changed_fields(request: schedules_pb2.UpdateSyncScheduleRequest) -> set[str]:
-    """The fields of a schedule that a request changes, `options` for either kind.
+    """The fields of a schedule that a request changes.
 
     Raises:
         InvalidRequestError: it names none, or one that no caller sets.
     """
     if request.HasField("update_mask"):
         paths = set(request.update_mask.paths)
-        unknown = sorted(paths - {*SCHEDULE_FIELDS, "options", "csv", "api"})
-        if unknown:
+        if unknown := sorted(paths - _SETTABLE):
             raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field="updateMask")
     else:
         paths = given_fields(request.schedule)
@@ -78,24 +74,20 @@ def changed_fields(request: schedules_pb2.UpdateSyncScheduleRequest) -> set[str]
         raise InvalidRequestError(
             "INVALID_REQUEST", "nothing to change: the request names no field to set", field="updateMask"
         )
-    return _with_options(paths)
+    return paths
 
 
 def given_fields(schedule: schedules_pb2.SyncSchedule) -> set[str]:
-    """The fields that a schedule has set, `options` for either kind; id and revision are not among them.
+    """The fields that a schedule has set; id and revision are not among them.
 
     Raises:
         InvalidRequestError: one of them is no field that a caller sets.
     """
     names = {field.name: field.json_name for field, _value in schedule.ListFields()}
     paths = names.keys() - {"sync_schedule_id", "revision"}
-    if unknown := sorted(paths - {*SCHEDULE_FIELDS, "csv", "api"}):
+    if unknown := sorted(paths - _SETTABLE):
         raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field=names[unknown[0]])
-    return _with_options(paths)
-
-
-def _with_options(paths: set[str]) -> set[str]:
-    return {"options" if path in ("csv", "api") else path for path in paths}
+    return set(paths)
 
 
 def _not_settable(name: str) -> str:

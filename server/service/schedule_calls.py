@@ -52,8 +52,7 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
     ) -> pb.UpdateSyncScheduleResponse:
         """Change a schedule."""
         changed_id, paths = schedule_id(request.schedule), changed_fields(request)
-        present = await self._schedules.get(changed_id)
-        draft = draft_of(request.schedule, paths, source_type=present.source_type)
+        draft = draft_of(request.schedule, paths)
         changed = await self._schedules.update(changed_id, draft, request.schedule.revision or None)
         return pb.UpdateSyncScheduleResponse(schedule=self._message(changed))
 

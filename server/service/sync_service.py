@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
+from techaura_sync.spec import source_type_of
 
 from server.runs.service import Runs
 from server.runs.source_test import Previews
@@ -34,8 +35,9 @@ class SyncServicer(ScheduleCalls):
         self, request: pb.TriggerSyncRequest, context: Context
     ) -> AsyncIterator[pb.TriggerSyncResponse]:
         """Start a run and follow it."""
-        options = convert.options_document(request)
-        run_id = await self._runs.trigger(request.source_type, request.source_identifier, options)
+        spec = request.spec
+        options = convert.options_document(spec)
+        run_id = await self._runs.trigger(source_type_of(spec), spec.source_identifier, options)
         yield pb.TriggerSyncResponse(accepted=pb.SyncAccepted(sync_run_id=run_id))
         if request.detach:
             return
@@ -45,10 +47,9 @@ class SyncServicer(ScheduleCalls):
 
     async def TestSource(self, request: pb.TestSourceRequest, context: Context) -> pb.TestSourceResponse:
         """Look at a source; nothing is written."""
-        options = convert.options_document(request)
-        return convert.preview_message(
-            await self._previews.test(request.source_type, request.source_identifier, options)
-        )
+        spec = request.spec
+        options = convert.options_document(spec)
+        return convert.preview_message(await self._previews.test(source_type_of(spec), spec.source_identifier, options))
 
     async def ResumeSyncs(
         self, request: pb.ResumeSyncsRequest, context: Context

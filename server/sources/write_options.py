@@ -1,4 +1,4 @@
-"""Options that every source type has: what becomes of rows that the table has otherwise, or that the source has no more."""
+"""Options that every source type has: where rows go, and how they are written."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from server.targets.registry import TARGETS
+
 ConflictPolicy = Literal["source_wins", "keep_local", "newest_wins", "report"]
 SyncMode = Literal["upsert", "mirror"]
+
+ContentType = Literal["music", "video", "movie", "game", "other"]
 
 
 class WriteOptions(BaseModel):
@@ -15,6 +19,12 @@ class WriteOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    target_table: str = Field(
+        "content_index", min_length=1, max_length=64, description="Table that the rows go to; at most 64 characters."
+    )
+    content_type: ContentType = Field(
+        "music", description="Value of content_index.content_type for rows that bring none of their own."
+    )
     mode: SyncMode = Field(
         "upsert",
         description="`upsert` writes what the source has. `mirror` also switches off rows that the source has no more: "
@@ -37,6 +47,12 @@ class WriteOptions(BaseModel):
     mirror_allow_empty: bool = Field(
         False, description="With mirror: whether a source without any row may switch off everything."
     )
+
+    @property
+    def constants(self) -> dict[str, str]:
+        """Columns of the target table that the options fill in every row that brings no value of its own."""
+        target = TARGETS.get(self.target_table)
+        return {"content_type": self.content_type} if target is not None and "content_type" in target.by_name else {}
 
 
 DEFAULT_WRITE_OPTIONS: Final = WriteOptions.model_validate({})

@@ -18,6 +18,7 @@ from google.rpc import error_details_pb2, status_pb2
 from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2, sync_service_pb2_grpc
+from techaura_sync import sync_spec
 
 SERVICE_NAME = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name
 Context = grpc.aio.ServicerContext[Message, Message]
@@ -72,8 +73,7 @@ class Script:
     schedule: schedules_pb2.SyncSchedule = field(
         default_factory=lambda: schedules_pb2.SyncSchedule(
             sync_schedule_id=5,
-            source_type="csv",
-            source_identifier="a.csv",
+            spec=sync_spec("csv", "a.csv"),
             cron="0 3 * * *",
             time_zone="UTC",
             overlap_policy=schedules_pb2.OVERLAP_POLICY_SKIP,

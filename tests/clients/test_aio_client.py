@@ -7,8 +7,8 @@ from contextlib import AsyncExitStack, aclosing
 
 import grpc
 import pytest
-from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, CallLimits, SyncServiceError
+from techaura.sync.v1 import csv_source_pb2, resources_pb2, sync_service_pb2
+from techaura_sync import AsyncSyncClient, CallLimits, SyncServiceError, SyncSpec, sync_spec
 
 from tests.clients.scripted_service import CONNECTION_LOST, Refusal, Script, serving, snapshot
 
@@ -16,17 +16,14 @@ COMPLETED = resources_pb2.SYNC_STATUS_COMPLETED
 
 
 async def test_trigger_sends_the_options_of_its_source_type(script: Script, target: str) -> None:
-    options = sources_pb2.CsvOptions(delimiter=";", column_mapping={"title": "Song"})
+    options = csv_source_pb2.CsvOptions(delimiter=";", column_mapping={"title": "Song"})
+    spec = SyncSpec(source_identifier="/data/a.csv", csv=options)
 
     async with AsyncSyncClient(target) as client:
-        responses = [answer async for answer in client.trigger("csv", "/data/a.csv", options, detach=True)]
+        responses = [answer async for answer in client.trigger(spec, detach=True)]
 
     assert [answer.accepted.sync_run_id for answer in responses] == [script.accepted_run_id]
-    assert script.requests == [
-        sync_service_pb2.TriggerSyncRequest(
-            source_type="csv", source_identifier="/data/a.csv", csv=options, detach=True
-        )
-    ]
+    assert script.requests == [sync_service_pb2.TriggerSyncRequest(spec=spec, detach=True)]
 
 
 async def test_trigger_streams_progress_to_the_terminal_status(script: Script, target: str) -> None:
@@ -36,11 +33,12 @@ async def test_trigger_streams_progress_to_the_terminal_status(script: Script, t
     ]
 
     async with AsyncSyncClient(target) as client:
-        responses = [answer async for answer in client.trigger("api", "http://a", sources_pb2.ApiOptions())]
+        responses = [answer async for answer in client.trigger(sync_spec("api", "http://a"))]
 
     assert [answer.WhichOneof("event") for answer in responses] == ["accepted", "progress", "progress"]
     assert [answer.progress for answer in responses[1:]] == script.progress
-    assert script.requests[0].HasField("api")
+    (request,) = script.requests
+    assert isinstance(request, sync_service_pb2.TriggerSyncRequest) and request.spec.HasField("api")
 
 
 async def test_a_refusal_carries_reason_message_code_and_field(script: Script, target: str) -> None:
@@ -50,7 +48,7 @@ async def test_a_refusal_carries_reason_message_code_and_field(script: Script, t
 
     async with AsyncSyncClient(target) as client:
         with pytest.raises(SyncServiceError, match="delimiter must be one character") as caught:
-            await anext(client.trigger("csv", "/data/a.csv"))
+            await anext(client.trigger(sync_spec("csv", "/data/a.csv")))
 
     error = caught.value
     assert (error.reason, error.code, error.field) == (
@@ -90,9 +88,9 @@ async def test_the_plain_calls_answer_what_the_service_says(script: Script, targ
     script.source_test.item_count = 3
 
     async with AsyncSyncClient(target) as client:
-        assert await client.test_source("csv", "/a.csv", sources_pb2.CsvOptions(delimiter=";")) == script.source_test
+        assert await client.test_source(sync_spec("csv", "/a.csv", {"delimiter": ";"})) == script.source_test
         asked = script.requests[-1]
-        assert isinstance(asked, sync_service_pb2.TestSourceRequest) and asked.csv.delimiter == ";"
+        assert isinstance(asked, sync_service_pb2.TestSourceRequest) and asked.spec.csv.delimiter == ";"
         assert await client.stats() == script.stats
         assert await client.status(41) == script.snapshots[41][0]
         assert (await client.resume()).pending_count == 2

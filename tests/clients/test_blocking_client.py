@@ -13,7 +13,7 @@ import pytest
 from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import CallLimits, SyncClient, SyncServiceError
+from techaura_sync import CallLimits, SyncClient, SyncServiceError, sync_spec
 
 from tests.clients.scripted_service import snapshot
 
@@ -65,7 +65,7 @@ def refusal_metadata(reason: str) -> tuple[tuple[str, bytes], ...]:
 
 
 def test_trigger_hands_out_every_message_in_order(wire: Wire) -> None:
-    result = wire.start(lambda client: list(client.trigger("csv", "/data/a.csv")))
+    result = wire.start(lambda client: list(client.trigger(sync_spec("csv", "/data/a.csv"))))
     request, call = wire.take_stream("TriggerSync")
     accepted = sync_service_pb2.TriggerSyncResponse(accepted=sync_service_pb2.SyncAccepted(sync_run_id=7))
     progress = sync_service_pb2.TriggerSyncResponse(progress=resources_pb2.SyncProgress(sync_run_id=7, sequence=1))
@@ -74,11 +74,11 @@ def test_trigger_hands_out_every_message_in_order(wire: Wire) -> None:
     call.terminate((), grpc.StatusCode.OK, "")
 
     assert result.result(10) == [accepted, progress]
-    assert request == sync_service_pb2.TriggerSyncRequest(source_type="csv", source_identifier="/data/a.csv")
+    assert request == sync_service_pb2.TriggerSyncRequest(spec=sync_spec("csv", "/data/a.csv"))
 
 
 def test_a_refusal_carries_reason_and_field(wire: Wire) -> None:
-    result = wire.start(lambda client: list(client.trigger("xml", "/data/a.xml")))
+    result = wire.start(lambda client: list(client.trigger(sync_spec("xml", "/data/a.xml"))))
     _, call = wire.take_stream("TriggerSync")
     call.terminate(refusal_metadata("UNKNOWN_SOURCE_TYPE"), grpc.StatusCode.INVALID_ARGUMENT, "no such source type")
 
@@ -118,11 +118,11 @@ def test_calls_that_answer_once_carry_a_message_each(wire: Wire) -> None:
     assert request == sync_service_pb2.CancelSyncRequest(sync_run_id=7)
 
     found = sync_service_pb2.TestSourceResponse(item_count=3)
-    looking = wire.start(lambda client: client.test_source("csv", "/a.csv"))
+    looking = wire.start(lambda client: client.test_source(sync_spec("csv", "/a.csv")))
     request, call = wire.take_unary("TestSource")
     call.terminate(found, (), grpc.StatusCode.OK, "")
     assert looking.result(10) == found
-    assert request == sync_service_pb2.TestSourceRequest(source_type="csv", source_identifier="/a.csv")
+    assert request == sync_service_pb2.TestSourceRequest(spec=sync_spec("csv", "/a.csv"))
 
 
 def test_a_broken_watch_waits_longer_each_time_and_goes_on_where_it_was(wire: Wire) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 import pytest
-from techaura.sync.v1 import resources_pb2, sources_pb2, sync_service_pb2
+from techaura.sync.v1 import api_source_pb2, csv_source_pb2, resources_pb2, sync_service_pb2, sync_spec_pb2
 from techaura_sync.cli.app import app
 from techaura_sync.json_form import to_json
 from typer.testing import CliRunner, Result
@@ -48,9 +48,7 @@ async def test_trigger_csv_sends_its_options_and_prints_the_id(run: Run, script:
     )
 
     assert (result.exit_code, result.stdout) == (0, "run 41 is scheduled\n")
-    options = sources_pb2.CsvOptions(
-        target_table="catalog_items",
-        content_type=sources_pb2.CONTENT_TYPE_MOVIE,
+    options = csv_source_pb2.CsvOptions(
         delimiter=";",
         has_header=False,
         encoding="cp1252",
@@ -58,7 +56,13 @@ async def test_trigger_csv_sends_its_options_and_prints_the_id(run: Run, script:
     )
     assert script.requests == [
         sync_service_pb2.TriggerSyncRequest(
-            source_type="csv", source_identifier="/data/a.csv", csv=options, detach=True
+            spec=sync_spec_pb2.SyncSpec(
+                source_identifier="/data/a.csv",
+                csv=options,
+                target_table="catalog_items",
+                write=sync_spec_pb2.WriteOptions(content_type=sync_spec_pb2.CONTENT_TYPE_MOVIE),
+            ),
+            detach=True,
         )
     ]
 
@@ -68,7 +72,7 @@ async def test_options_that_are_not_given_are_left_to_the_service(run: Run, scri
 
     assert script.requests == [
         sync_service_pb2.TriggerSyncRequest(
-            source_type="csv", source_identifier="/data/a.csv", csv=sources_pb2.CsvOptions(), detach=True
+            spec=sync_spec_pb2.SyncSpec(source_identifier="/data/a.csv", csv=csv_source_pb2.CsvOptions()), detach=True
         )
     ]
 
@@ -81,21 +85,23 @@ async def test_trigger_api_names_secrets_by_their_variable(run: Run, script: Scr
     )
 
     assert result.exit_code == 0
-    pagination = sources_pb2.ApiPagination(enabled=True, type=sources_pb2.PAGINATION_TYPE_CURSOR, max_pages=3)
-    options = sources_pb2.ApiOptions(
-        method=sources_pb2.HTTP_METHOD_POST,
+    pagination = api_source_pb2.ApiPagination(enabled=True, type=api_source_pb2.PAGINATION_TYPE_CURSOR, max_pages=3)
+    options = api_source_pb2.ApiOptions(
+        method=api_source_pb2.HTTP_METHOD_POST,
         headers={
-            "Accept": sources_pb2.SecretText(value="application/json"),
-            "X-Tenant": sources_pb2.SecretText(env="SOURCE_TENANT"),
+            "Accept": api_source_pb2.SecretText(value="application/json"),
+            "X-Tenant": api_source_pb2.SecretText(env="SOURCE_TENANT"),
         },
-        auth=sources_pb2.ApiAuth(bearer=sources_pb2.BearerAuth(token=sources_pb2.SecretText(env="SOURCE_TOKEN"))),
+        auth=api_source_pb2.ApiAuth(
+            bearer=api_source_pb2.BearerAuth(token=api_source_pb2.SecretText(env="SOURCE_TOKEN"))
+        ),
         data_path="result.rows",
         field_mapping={"title": "name"},
         pagination=pagination,
     )
     assert script.requests == [
         sync_service_pb2.TriggerSyncRequest(
-            source_type="api", source_identifier="https://a.example/items", api=options, detach=True
+            spec=sync_spec_pb2.SyncSpec(source_identifier="https://a.example/items", api=options), detach=True
         )
     ]
 
@@ -105,26 +111,26 @@ async def test_trigger_api_names_secrets_by_their_variable(run: Run, script: Scr
     [
         (
             ["--basic-env", "ana:SOURCE_PW"],
-            sources_pb2.ApiAuth(
-                basic=sources_pb2.BasicAuth(username="ana", password=sources_pb2.SecretText(env="SOURCE_PW"))
+            api_source_pb2.ApiAuth(
+                basic=api_source_pb2.BasicAuth(username="ana", password=api_source_pb2.SecretText(env="SOURCE_PW"))
             ),
         ),
         (
             ["--api-key-env", "X-Key:SOURCE_KEY"],
-            sources_pb2.ApiAuth(
-                api_key=sources_pb2.ApiKeyAuth(header="X-Key", value=sources_pb2.SecretText(env="SOURCE_KEY"))
+            api_source_pb2.ApiAuth(
+                api_key=api_source_pb2.ApiKeyAuth(header="X-Key", value=api_source_pb2.SecretText(env="SOURCE_KEY"))
             ),
         ),
     ],
 )
 async def test_trigger_api_sends_each_kind_of_auth(
-    run: Run, script: Script, arguments: list[str], auth: sources_pb2.ApiAuth
+    run: Run, script: Script, arguments: list[str], auth: api_source_pb2.ApiAuth
 ) -> None:
     await run("trigger", "api", "https://a.example", *arguments)
 
     (request,) = script.requests
     assert isinstance(request, sync_service_pb2.TriggerSyncRequest)
-    assert request.api.auth == auth
+    assert request.spec.api.auth == auth
 
 
 @pytest.mark.parametrize(
@@ -286,8 +292,8 @@ async def test_options_as_json_are_those_of_the_contract_for_runs_and_schedules(
     assert (triggered.exit_code, stored.exit_code) == (0, 0), triggered.output + stored.output
     requests: list[Any] = script.requests
     trigger, create = requests
-    assert trigger.api == create.schedule.api
-    assert to_json(trigger.api) == options
+    assert trigger.spec.api == create.schedule.spec.api
+    assert to_json(trigger.spec.api) == options
     refused = await run("schedules", "create", "api", "a", "--cron", "0 3 * * *", "--options", '{"pageSize": "5"}')
     assert refused.exit_code == 2
     assert len(script.requests) == 2

@@ -20,7 +20,9 @@ Attempt = Callable[[AsyncConnection, Lease], Awaitable[object]]
 
 
 async def _claim(connection: AsyncConnection, _lease: Lease) -> object:
-    return await leases.claim_next(connection, owner="next", ttl_ms=60_000, legacy_grace_minutes=15)
+    return await leases.claim_next(
+        connection, owner="next", source_types=frozenset({"csv", "api"}), ttl_ms=60_000, legacy_grace_minutes=15
+    )
 
 
 async def _retry(connection: AsyncConnection, _lease: Lease) -> object:

@@ -28,6 +28,7 @@ import brotli
 import grpc
 import zstandard
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
+from techaura_sync import sync_spec
 
 from bench.memory import PeakMemory
 from tests.support.service import Service, environment, service_running
@@ -162,11 +163,11 @@ def try_message(service: Service, which: str) -> tuple[float, float, str]:
     def send() -> str:
         with grpc.insecure_channel(service.grpc_target, options=options) as channel:
             stub = sync_service_pb2_grpc.SyncServiceStub(channel)
-            request = sync_service_pb2.TriggerSyncRequest(source_type="api", source_identifier="x")
+            request = sync_service_pb2.TriggerSyncRequest(spec=sync_spec("api", "x"))
             if which == "header":
-                request.api.headers["X"].value = text
+                request.spec.api.headers["X"].value = text
             else:
-                request.source_identifier = text
+                request.spec.source_identifier = text
             try:
                 list(stub.TriggerSync(request, timeout=20))
             except grpc.RpcError as error:

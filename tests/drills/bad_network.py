@@ -12,7 +12,6 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
-from techaura.sync.v1 import sources_pb2
 from techaura_sync import SyncClient
 
 from tests.drills.catalogue import Catalogue
@@ -29,11 +28,11 @@ _POOL_SIZE_MAX: Final = 6
 _DEADLINE_SECONDS: Final = 90.0
 _RESETS: Final = 15
 _CALLS: Final = 24
-_SOURCE_OPTIONS: Final = sources_pb2.ApiOptions(
-    auth=sources_pb2.ApiAuth(bearer=sources_pb2.BearerAuth(token=sources_pb2.SecretText(value="t0ken"))),
-    field_mapping={"title": "name", "artist": "by.name"},
-    pagination=sources_pb2.ApiPagination(enabled=True, type=sources_pb2.PAGINATION_TYPE_PAGE),
-)
+_SOURCE_OPTIONS: Final = {
+    "auth": {"type": "bearer", "token": "t0ken"},
+    "fieldMapping": {"title": "name", "artist": "by.name"},
+    "pagination": {"enabled": True, "type": "page"},
+}
 
 
 def worsen(weather: Weather, fault: str) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pymysql
-from techaura_sync import SyncClient
+from techaura_sync import SyncClient, sync_spec
 
 from tests.drills.catalogue import Catalogue
 from tests.drills.exactness import ViolationError, check_completed, query
@@ -46,7 +46,7 @@ class Play:
         (self._folder / catalogue.name).write_bytes(catalogue.content())
         logged = len(self._service.log().splitlines())
         with SyncClient(self._service.grpc_target) as client:
-            (answer,) = client.trigger("csv", catalogue.name, detach=True)
+            (answer,) = client.trigger(sync_spec("csv", catalogue.name), detach=True)
         run_id = int(answer.accepted.sync_run_id)
         used = self._used_node()
         self._look_from(next(node for node in self._nodes if node is not used))

@@ -6,15 +6,14 @@ import contextlib
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pymysql
-from techaura.sync.v1 import sources_pb2
-from techaura_sync import SyncClient, SyncServiceError
+from techaura_sync import SyncClient, SyncServiceError, sync_spec
 
 from tests.drills.catalogue import Catalogue
 from tests.drills.exactness import ViolationError, query
@@ -158,14 +157,14 @@ class Stage:
         part.write_bytes(catalogue.content())
         part.replace(self.data_root / catalogue.name)
 
-    def trigger(self, name: str, source_type: str = "csv", options: sources_pb2.ApiOptions | None = None) -> int:
+    def trigger(self, name: str, source_type: str = "csv", options: Mapping[str, Any] | None = None) -> int:
         """Trigger a source on some replica; one that dies meanwhile is no fault of the drill."""
         ((before,),) = self.query("SELECT COALESCE(MAX(id), 0) FROM sync_runs")
         deadline = time.monotonic() + _END_SECONDS_MAX
         while time.monotonic() < deadline:
             for service in self.alive():
                 with contextlib.suppress(SyncServiceError), SyncClient(service.grpc_target) as client:
-                    (answer,) = client.trigger(source_type, name, options, detach=True)
+                    (answer,) = client.trigger(sync_spec(source_type, name, options), detach=True)
                     return int(answer.accepted.sync_run_id)
                 found = self.query("SELECT id FROM sync_runs WHERE id > %s ORDER BY id LIMIT 1", before)
                 if found:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
+from techaura_sync import sync_spec
 
 from tests.support.service import Service
 
@@ -83,11 +84,11 @@ def test_a_body_over_the_limit_is_refused(service: Service) -> None:
 def test_the_same_faults_over_grpc_carry_a_reason_and_a_field(service: Service) -> None:
     with grpc.insecure_channel(service.grpc_target) as channel:
         stub = sync_service_pb2_grpc.SyncServiceStub(channel)
-        request = sync_service_pb2.TriggerSyncRequest(source_type="ftp", source_identifier="x")
+        request = sync_service_pb2.TriggerSyncRequest(spec=sync_spec("ftp", "x"))
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.TriggerSync(request, timeout=10))
         assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         found: Any = caught.value.trailing_metadata()
         trailers = dict(found)
         assert b"UNKNOWN_SOURCE_TYPE" in trailers["grpc-status-details-bin"]
-        assert b"source_type" in trailers["grpc-status-details-bin"]
+        assert b"spec.custom.type" in trailers["grpc-status-details-bin"]

@@ -7,12 +7,14 @@ from typing import Any
 
 import grpc
 import pytest
-from google.protobuf import descriptor_pb2, field_mask_pb2
+from google.protobuf import descriptor_pb2, field_mask_pb2, struct_pb2
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
-from techaura.sync.v1 import schedules_pb2, sources_pb2, sync_service_pb2, sync_service_pb2_grpc
+from techaura.sync.v1 import api_source_pb2, csv_source_pb2, schedules_pb2, sync_service_pb2, sync_service_pb2_grpc
+from techaura.sync.v1.sync_spec_pb2 import CustomSource, SyncSpec, WriteOptions
+from techaura_sync import sync_spec
 
 from tests.support.service import Service
 
@@ -88,14 +90,13 @@ def test_a_stream_of_messages_ends_at_the_one_that_cannot_be_decoded(channel: gr
 
 
 def test_a_number_that_json_does_not_have_is_the_callers_error(stub: Any) -> None:
-    options = sources_pb2.ApiOptions()
+    options = api_source_pb2.ApiOptions()
     options.body["depth"] = float("inf")
-    request = sync_service_pb2.TriggerSyncRequest(
-        source_type="api", source_identifier="https://example.com/items", api=options
-    )
+    spec = SyncSpec(source_identifier="https://example.com/items", api=options)
+    request = sync_service_pb2.TriggerSyncRequest(spec=spec)
     with pytest.raises(grpc.RpcError) as caught:
         list(stub.TriggerSync(request, timeout=10))
-    assert refused(caught.value) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION", "api.body")
+    assert refused(caught.value) == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_OPTION", "spec.api.body")
 
 
 def test_none_of_this_left_a_traceback(live_server: Service) -> None:
@@ -139,7 +140,7 @@ def test_an_id_that_a_row_could_have_is_looked_up(stub: Any, name: str) -> None:
 
 @pytest.fixture(scope="module")
 def schedule(channel: grpc.Channel) -> schedules_pb2.SyncSchedule:
-    asked = schedules_pb2.SyncSchedule(source_type="csv", source_identifier="later.csv", cron="0 3 * * *")
+    asked = schedules_pb2.SyncSchedule(spec=sync_spec("csv", "later.csv"), cron="0 3 * * *")
     stub = sync_service_pb2_grpc.SyncServiceStub(channel)
     request = schedules_pb2.CreateSyncScheduleRequest(schedule=asked)
     return stub.CreateSyncSchedule(request, timeout=10).schedule
@@ -154,6 +155,9 @@ def schedule(channel: grpc.Channel) -> schedules_pb2.SyncSchedule:
         ["revision"],
         ["cron", "created_at"],
         ["schedule.cron"],
+        ["options"],
+        ["spec.nothing"],
+        ["spec.csv.delimiter"],
         [""],
         ["*"],
     ],
@@ -187,37 +191,67 @@ def test_an_update_that_can_never_be_right_is_refused_before_the_schedule_is_loo
 
 
 def trigger(source_type: str, **options: Message) -> sync_service_pb2.TriggerSyncRequest:
-    where = "https://example.com/items" if source_type == "api" else "songs.csv"
-    return sync_service_pb2.TriggerSyncRequest(source_type=source_type, source_identifier=where, **options)  # type: ignore[arg-type]
+    spec = sync_spec(source_type, "https://example.com/items" if source_type == "api" else "songs.csv")
+    spec.MergeFrom(SyncSpec(**options))  # type: ignore[arg-type]
+    return sync_service_pb2.TriggerSyncRequest(spec=spec)
 
 
-AUTH = sources_pb2.ApiAuth(api_key=sources_pb2.ApiKeyAuth(header="a b", value=sources_pb2.SecretText(value="k")))
+AUTH = api_source_pb2.ApiAuth(
+    api_key=api_source_pb2.ApiKeyAuth(header="a b", value=api_source_pb2.SecretText(value="k"))
+)
+SPEC_ELSEWHERE = sync_service_pb2.TriggerSyncRequest(spec=sync_spec("csv", "songs.csv", {"targetTable": "nowhere"}))
+CUSTOM = CustomSource(
+    type="lines", options=struct_pb2.Struct(fields={"targetTable": struct_pb2.Value(string_value="t")})
+)
 NAMED: dict[str, tuple[str, Message, str]] = {
     "page size": ("ListSyncRuns", sync_service_pb2.ListSyncRunsRequest(page_size=-1), "page_size"),
     "token": ("ListSyncSchedules", schedules_pb2.ListSyncSchedulesRequest(page_token="9" * 19), "page_token"),
     "enum": ("ListSyncRuns", sync_service_pb2.ListSyncRunsRequest(status=99), "status"),  # type: ignore[arg-type]
-    "source type": ("TriggerSync", trigger("ftp"), "source_type"),
-    "csv option": ("TriggerSync", trigger("csv", csv=sources_pb2.CsvOptions(stray_quotes=7)), "csv.stray_quotes"),  # type: ignore[arg-type]
+    "source type": ("TriggerSync", trigger("ftp"), "spec.custom.type"),
+    "no source": (
+        "TriggerSync",
+        sync_service_pb2.TriggerSyncRequest(spec=SyncSpec(source_identifier="a.csv")),
+        "spec.source",
+    ),
+    "no source identifier": ("TestSource", sync_service_pb2.TriggerSyncRequest(), "spec.source"),
+    "write option": (
+        "TriggerSync",
+        trigger("csv", write=WriteOptions(mirror_gone_ratio_max=2)),
+        "spec.write.mirror_gone_ratio_max",
+    ),
+    "target table": ("TestSource", SPEC_ELSEWHERE, "spec.target_table"),
+    "custom option": (
+        "TestSource",
+        trigger("csv", custom=CUSTOM),
+        "spec.custom.options.targetTable",
+    ),
+    "csv option": (
+        "TriggerSync",
+        trigger("csv", csv=csv_source_pb2.CsvOptions(stray_quotes=7)),  # type: ignore[arg-type]
+        "spec.csv.stray_quotes",
+    ),
     "key of a map": (
         "TestSource",
-        trigger("api", api=sources_pb2.ApiOptions(field_mapping={"id": "["})),
-        "api.field_mapping.id",
+        trigger("api", api=api_source_pb2.ApiOptions(field_mapping={"id": "["})),
+        "spec.api.field_mapping.id",
     ),
     "nested option": (
         "TestSource",
-        trigger("api", api=sources_pb2.ApiOptions(pagination=sources_pb2.ApiPagination(enabled=True, max_pages=0))),
-        "api.pagination.max_pages",
+        trigger(
+            "api", api=api_source_pb2.ApiOptions(pagination=api_source_pb2.ApiPagination(enabled=True, max_pages=0))
+        ),
+        "spec.api.pagination.max_pages",
     ),
     "member of a oneof": (
         "TestSource",
-        trigger("api", api=sources_pb2.ApiOptions(auth=AUTH)),
-        "api.auth.api_key.header",
+        trigger("api", api=api_source_pb2.ApiOptions(auth=AUTH)),
+        "spec.api.auth.api_key.header",
     ),
     "resource": (
         "CreateSyncSchedule",
         schedules_pb2.CreateSyncScheduleRequest(
             schedule=schedules_pb2.SyncSchedule(
-                source_type="csv", source_identifier="a.csv", cron="0 3 * * *", time_zone="Mars/Olympus"
+                spec=sync_spec("csv", "a.csv"), cron="0 3 * * *", time_zone="Mars/Olympus"
             )
         ),
         "schedule.time_zone",
@@ -226,8 +260,7 @@ NAMED: dict[str, tuple[str, Message, str]] = {
         "CreateSyncSchedule",
         schedules_pb2.CreateSyncScheduleRequest(
             schedule=schedules_pb2.SyncSchedule(
-                source_type="csv",
-                source_identifier="a.csv",
+                spec=sync_spec("csv", "a.csv"),
                 cron="0 3 * * *",
                 overlap_policy=7,  # type: ignore[arg-type]
             )

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from techaura.sync.v1 import sync_service_pb2
 
-from gateway.options import read_options
+from gateway.options import read_spec
 from server.service.convert import options_document
 from server.sources.api import options as api
 from server.sources.api import watermark
@@ -23,7 +22,7 @@ CSV: dict[str, Any] = {
     "columnAliases": {"title": ["Título", "song"]}, "stripText": False, **WRITE,
 }  # fmt: skip
 API: dict[str, Any] = {
-    "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
+    "targetTable": "content_index", "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",
     "auth": {"type": "apikey", "apiKeyParam": "key", "apiKeyValue": {"file": "token"}}, "fieldMapping": {"title": "t.u"},
     "format": "ndjson", "csvDelimiter": ";",
     "incremental": {
@@ -42,9 +41,7 @@ API: dict[str, Any] = {
 
 @pytest.mark.parametrize(("source_type", "options"), [("csv", CSV), ("api", API)])
 def test_options_arrive_as_they_were_written(source_type: str, options: dict[str, Any]) -> None:
-    request = sync_service_pb2.TriggerSyncRequest(source_type=source_type)
-    getattr(request, source_type).CopyFrom(read_options(source_type, options))
-    assert options_document(request) == options
+    assert options_document(read_spec(source_type, "x", options)) == options
 
 
 @pytest.mark.parametrize("auth", [
@@ -55,10 +52,7 @@ def test_options_arrive_as_they_were_written(source_type: str, options: dict[str
      "clientSecret": "s", "refreshToken": {"env": "SOURCE_R"}, "scope": "a b", "clientAuth": "body"},
 ], ids=lambda auth: auth["type"])  # fmt: skip
 def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
-    request = sync_service_pb2.TriggerSyncRequest(source_type="api")
-    made: Any = read_options("api", {"auth": auth})
-    request.api.CopyFrom(made)
-    assert options_document(request) == {"auth": auth}
+    assert options_document(read_spec("api", "x", {"auth": auth})) == {"auth": auth}
 
 
 def test_no_option_of_a_source_is_out_of_reach() -> None:

@@ -11,7 +11,7 @@ import grpc
 import pytest
 from sqlalchemy import create_engine, text
 from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_grpc
-from techaura_sync import SyncClient
+from techaura_sync import SyncClient, sync_spec
 
 from tests.e2e.test_api_to_table import options
 from tests.support.database_server import DatabaseServer
@@ -25,7 +25,7 @@ def test_a_trigger_says_accepted_first_and_ends_with_a_terminal_snapshot(service
     (service.data_root / "watched.csv").write_text("title\n" + "".join(f"t{n}\n" for n in range(500)))
     with grpc.insecure_channel(service.grpc_target) as channel:
         stub = sync_service_pb2_grpc.SyncServiceStub(channel)
-        request = sync_service_pb2.TriggerSyncRequest(source_type="csv", source_identifier="watched.csv")
+        request = sync_service_pb2.TriggerSyncRequest(spec=sync_spec("csv", "watched.csv"))
         events = list(stub.TriggerSync(request, timeout=30))
     assert events[0].WhichOneof("event") == "accepted"
     progress = [event.progress for event in events[1:]]

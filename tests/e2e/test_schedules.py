@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import create_engine, text
 from techaura.sync.v1 import schedules_pb2
-from techaura_sync import AsyncSyncClient, SyncClient, SyncServiceError
+from techaura_sync import AsyncSyncClient, SyncClient, SyncServiceError, sync_spec
 
 from tests.support.programs import run
 from tests.support.service import Service
@@ -48,7 +48,7 @@ def test_a_schedule_that_is_due_every_minute_is_fired_by_the_service(live_server
     (live_server.data_root / "minute.csv").write_text("title\na\nb\n")
     with SyncClient(live_server.grpc_target) as client:
         made = client.schedules.create(
-            schedules_pb2.SyncSchedule(source_type="csv", source_identifier="minute.csv", cron="* * * * *")
+            schedules_pb2.SyncSchedule(spec=sync_spec("csv", "minute.csv"), cron="* * * * *")
         )
         engine = create_engine(live_server.environ["TECHAURA_SYNC_DATABASE_URL"].replace("+aiosqlite", ""))
         with engine.begin() as connection:
@@ -64,7 +64,7 @@ def test_a_schedule_that_is_due_every_minute_is_fired_by_the_service(live_server
 
 
 async def test_the_asyncio_client_has_the_same_calls(live_server: Service) -> None:
-    schedule = schedules_pb2.SyncSchedule(source_type="csv", source_identifier="x.csv", cron="0 3 * * *")
+    schedule = schedules_pb2.SyncSchedule(spec=sync_spec("csv", "x.csv"), cron="0 3 * * *")
     async with AsyncSyncClient(live_server.grpc_target) as client:
         made = await client.schedules.create(schedule)
         changed = await client.schedules.update(

@@ -27,7 +27,9 @@ async def pending(database: Database, name: str = "songs.csv") -> int:
 
 async def claim(database: Database, owner: str, ttl_ms: int = 60_000) -> Lease | None:
     async with database.write() as connection:
-        return await leases.claim_next(connection, owner=owner, ttl_ms=ttl_ms, legacy_grace_minutes=15)
+        return await leases.claim_next(
+            connection, owner=owner, source_types=frozenset({"csv", "api"}), ttl_ms=ttl_ms, legacy_grace_minutes=15
+        )
 
 
 def writer(database: Database, lease: Lease, spec: LoadSpec = CONTENT) -> BatchWriter:

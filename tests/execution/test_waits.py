@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 from techaura.sync.v1 import resources_pb2
-from techaura_sync import SyncServiceError
+from techaura_sync import SyncServiceError, sync_spec
 
 from tests.db.test_databases_people_have import set_globally
 from tests.support.database_server import DatabaseServer
@@ -60,7 +60,7 @@ async def read_only(server: DatabaseServer) -> AsyncIterator[None]:
 
 
 async def begun(story: Story) -> int:
-    (accepted,) = [each async for each in story.client.trigger("csv", "songs.csv", None, detach=True)]
+    (accepted,) = [each async for each in story.client.trigger(sync_spec("csv", "songs.csv"), detach=True)]
     return int(accepted.accepted.sync_run_id)
 
 

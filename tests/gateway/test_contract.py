@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
+from techaura_sync import sync_spec
 
 from tests.clients.scripted_service import Script, snapshot
 
@@ -108,7 +109,7 @@ async def test_trigger_answers_the_id_of_the_stored_run_at_once(http: httpx.Asyn
         "message": "Sync scheduled successfully",
     }
     assert script.requests == [
-        sync_service_pb2.TriggerSyncRequest(source_type="csv", source_identifier="/data/songs.csv", detach=True)
+        sync_service_pb2.TriggerSyncRequest(spec=sync_spec("csv", "/data/songs.csv"), detach=True)
     ]
 
 

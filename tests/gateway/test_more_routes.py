@@ -13,7 +13,7 @@ from gateway.app import ROUTES
 from gateway.errors import RequestFaultError
 from gateway.openapi import document
 from gateway.openapi_options import api_options, csv_options
-from gateway.options import read_options
+from gateway.options import read_spec
 from tests.clients.scripted_service import Script, snapshot
 
 
@@ -130,7 +130,7 @@ def test_the_document_has_every_route_and_verb_and_no_other() -> None:
 @pytest.mark.parametrize(("source_type", "schema"), [("csv", csv_options()), ("api", api_options())])
 def test_the_document_has_every_option_that_the_gateway_reads(source_type: str, schema: dict[str, Any]) -> None:
     with pytest.raises(RequestFaultError) as caught:
-        read_options(source_type, {"": ""})
+        read_spec(source_type, "x", {"": ""})
 
     known = caught.value.text.partition("it knows ")[2].split(", ")
     assert sorted(schema["properties"]) == known

@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from techaura.sync.v1 import sources_pb2
+from techaura.sync.v1 import api_source_pb2, csv_source_pb2, sync_spec_pb2
+from techaura_sync.spec import options_json
 
 from gateway.errors import RequestFaultError
 from gateway.openapi_options import api_options, csv_options
-from gateway.options import read_options
+from gateway.options import read_spec
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
@@ -36,13 +37,13 @@ def test_every_csv_option_of_the_contract_is_handed_on() -> None:
         "columnMapping": {"title": "Título", "artist": "Artista"},
     }
 
-    assert read_options("csv", options) == sources_pb2.CsvOptions(
+    assert read_spec("csv", "a.csv", options) == sync_spec_pb2.SyncSpec(
+        source_identifier="a.csv",
+        csv=csv_source_pb2.CsvOptions(
+            delimiter=";", has_header=False, encoding="cp1252", column_mapping={"title": "Título", "artist": "Artista"}
+        ),
         target_table="catalog_items",
-        content_type=sources_pb2.CONTENT_TYPE_MOVIE,
-        delimiter=";",
-        has_header=False,
-        encoding="cp1252",
-        column_mapping={"title": "Título", "artist": "Artista"},
+        write=sync_spec_pb2.WriteOptions(content_type=sync_spec_pb2.CONTENT_TYPE_MOVIE),
     )
 
 
@@ -65,19 +66,21 @@ def test_every_api_option_of_the_contract_is_handed_on() -> None:
         },
     }
 
-    assert read_options("api", options) == sources_pb2.ApiOptions(
-        method=sources_pb2.HTTP_METHOD_POST,
+    spec = read_spec("api", "http://a", options)
+
+    assert spec.write == sync_spec_pb2.WriteOptions(content_type=sync_spec_pb2.CONTENT_TYPE_VIDEO)
+    assert spec.api == api_source_pb2.ApiOptions(
+        method=api_source_pb2.HTTP_METHOD_POST,
         headers={
-            "Accept": sources_pb2.SecretText(value="application/json"),
-            "X-Tenant": sources_pb2.SecretText(env="SOURCE_TENANT"),
+            "Accept": api_source_pb2.SecretText(value="application/json"),
+            "X-Tenant": api_source_pb2.SecretText(env="SOURCE_TENANT"),
         },
-        auth=sources_pb2.ApiAuth(bearer=sources_pb2.BearerAuth(token=sources_pb2.SecretText(value="t0k3n"))),
+        auth=api_source_pb2.ApiAuth(bearer=api_source_pb2.BearerAuth(token=api_source_pb2.SecretText(value="t0k3n"))),
         data_path="result.items",
-        content_type=sources_pb2.CONTENT_TYPE_VIDEO,
         field_mapping={"title": "attributes.name"},
-        pagination=sources_pb2.ApiPagination(
+        pagination=api_source_pb2.ApiPagination(
             enabled=True,
-            type=sources_pb2.PAGINATION_TYPE_CURSOR,
+            type=api_source_pb2.PAGINATION_TYPE_CURSOR,
             limit_param="n",
             offset_param="skip",
             page_param="p",
@@ -92,41 +95,40 @@ def test_every_api_option_of_the_contract_is_handed_on() -> None:
     [
         (
             {"type": "basic", "username": "ana", "password": {"env": "SOURCE_PASSWORD"}},
-            sources_pb2.ApiAuth(
-                basic=sources_pb2.BasicAuth(username="ana", password=sources_pb2.SecretText(env="SOURCE_PASSWORD"))
+            api_source_pb2.ApiAuth(
+                basic=api_source_pb2.BasicAuth(
+                    username="ana", password=api_source_pb2.SecretText(env="SOURCE_PASSWORD")
+                )
             ),
         ),
         (
             {"type": "apikey", "apiKeyHeader": "X-Key", "apiKeyValue": "k"},
-            sources_pb2.ApiAuth(
-                api_key=sources_pb2.ApiKeyAuth(header="X-Key", value=sources_pb2.SecretText(value="k"))
+            api_source_pb2.ApiAuth(
+                api_key=api_source_pb2.ApiKeyAuth(header="X-Key", value=api_source_pb2.SecretText(value="k"))
             ),
         ),
     ],
 )
-def test_each_kind_of_auth_has_its_message(auth: dict[str, Any], message: sources_pb2.ApiAuth) -> None:
-    options = read_options("api", {"auth": auth})
-
-    assert isinstance(options, sources_pb2.ApiOptions)
-    assert options.auth == message
+def test_each_kind_of_auth_has_its_message(auth: dict[str, Any], message: api_source_pb2.ApiAuth) -> None:
+    assert read_spec("api", "http://a", {"auth": auth}).api.auth == message
 
 
 def test_an_option_that_is_null_or_missing_is_left_to_the_service() -> None:
     options = {"delimiter": None, "columnMapping": None, "hasHeader": None}
 
-    assert read_options("csv", options) == sources_pb2.CsvOptions()
-    assert read_options("csv", None) is None
+    defaults = sync_spec_pb2.SyncSpec(source_identifier="a.csv", csv=csv_source_pb2.CsvOptions())
+    assert read_spec("csv", "a.csv", options) == defaults
+    assert read_spec("csv", "a.csv", None) == defaults
 
 
 def test_a_false_flag_is_not_the_same_as_none() -> None:
-    options = read_options("csv", {"hasHeader": False})
-
-    assert isinstance(options, sources_pb2.CsvOptions)
-    assert options.HasField("has_header")
+    assert read_spec("csv", "a.csv", {"hasHeader": False}).csv.HasField("has_header")
 
 
 def test_the_options_of_an_unknown_source_type_are_left_to_the_service_to_refuse() -> None:
-    assert read_options("xml", {"anything": [1, 2]}) is None
+    spec = read_spec("xml", "a.xml", {"anything": [1, 2], "mode": "mirror"})
+
+    assert (spec.custom.type, options_json(spec)) == ("xml", {"anything": [1, 2], "mode": "mirror"})
 
 
 @pytest.mark.parametrize(
@@ -170,7 +172,7 @@ def test_the_options_of_an_unknown_source_type_are_left_to_the_service_to_refuse
 )
 def test_a_malformed_option_is_refused_by_its_name(source_type: str, options: object, field: str) -> None:
     with pytest.raises(RequestFaultError, match=r"^options") as caught:
-        read_options(source_type, options)
+        read_spec(source_type, "x", options)
 
     assert (caught.value.status, caught.value.field) == (HTTPStatus.BAD_REQUEST, field)
     assert caught.value.text.startswith(field)
@@ -180,7 +182,7 @@ def test_a_refusal_does_not_repeat_a_secret() -> None:
     options = {"auth": {"type": "basic", "username": "ana", "password": ["hunter2"]}}
 
     with pytest.raises(RequestFaultError) as caught:
-        read_options("api", options)
+        read_spec("api", "x", options)
 
     assert "hunter2" not in caught.value.text
 
@@ -195,7 +197,7 @@ def test_any_json_gives_options_or_a_refusal(source_type: str, options: dict[str
     refused: RequestFaultError | None = None
     message = None
     try:
-        message = read_options(source_type, json.loads(json.dumps(options)))
+        message = read_spec(source_type, "x", json.loads(json.dumps(options)))
     except RequestFaultError as fault:
         refused = fault
 
@@ -206,4 +208,4 @@ def test_any_json_gives_options_or_a_refusal(source_type: str, options: dict[str
 
 @pytest.mark.parametrize("written", [2, 2.0])
 def test_a_whole_number_may_be_written_as_json_allows(written: float) -> None:
-    assert read_options("csv", {"headerLines": written}) == sources_pb2.CsvOptions(header_lines=2)
+    assert read_spec("csv", "x", {"headerLines": written}).csv == csv_source_pb2.CsvOptions(header_lines=2)

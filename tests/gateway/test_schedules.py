@@ -5,7 +5,8 @@ from __future__ import annotations
 import httpx
 import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
-from techaura.sync.v1 import schedules_pb2, sources_pb2
+from techaura.sync.v1 import csv_source_pb2, schedules_pb2, sync_spec_pb2
+from techaura_sync import sync_spec
 
 from tests.clients.scripted_service import Script
 
@@ -27,9 +28,11 @@ async def test_a_schedule_is_stored_as_it_was_written(http: httpx.AsyncClient, s
     assert answer.status_code == 200
     assert answer.json()["data"]["scheduleId"] == 5
     schedule = schedules_pb2.SyncSchedule(
-        source_type="csv",
-        source_identifier="a.csv",
-        csv=sources_pb2.CsvOptions(content_type=sources_pb2.CONTENT_TYPE_VIDEO),
+        spec=sync_spec_pb2.SyncSpec(
+            source_identifier="a.csv",
+            csv=csv_source_pb2.CsvOptions(),
+            write=sync_spec_pb2.WriteOptions(content_type=sync_spec_pb2.CONTENT_TYPE_VIDEO),
+        ),
         cron="0 3 * * *",
         time_zone="Europe/Helsinki",
         overlap_policy=schedules_pb2.OVERLAP_POLICY_QUEUE,
@@ -45,10 +48,12 @@ async def test_a_patch_changes_the_fields_that_it_has_and_no_other(http: httpx.A
     )
 
     assert answer.status_code == 200
-    schedule = schedules_pb2.SyncSchedule(sync_schedule_id=5, enabled=False, revision=3, csv=sources_pb2.CsvOptions())
+    schedule = schedules_pb2.SyncSchedule(sync_schedule_id=5, enabled=False, revision=3, spec=sync_spec("csv", ""))
     assert script.requests == [
         schedules_pb2.GetSyncScheduleRequest(sync_schedule_id=5),
-        schedules_pb2.UpdateSyncScheduleRequest(schedule=schedule, update_mask=FieldMask(paths=["enabled", "options"])),
+        schedules_pb2.UpdateSyncScheduleRequest(
+            schedule=schedule, update_mask=FieldMask(paths=["enabled", "spec.csv"])
+        ),
     ]
 
 

@@ -131,11 +131,18 @@ async def test_retried_runs_start_at_moments_of_their_own(database: Database) ->
     assert len({moment // 1000 for moment in due}) > 30
     assert max(due) - min(due) > 200_000
     async with database.write() as connection:
-        lease = await claim_next(connection, owner="w", ttl_ms=1000, legacy_grace_minutes=15)
+        lease = await claim_next(
+            connection, owner="w", source_types=frozenset({"csv", "api"}), ttl_ms=1000, legacy_grace_minutes=15
+        )
         assert lease is None or min(due) <= after + 1000
         # «Resume» is for people who want them now.
         await make_due(connection)
-        assert await claim_next(connection, owner="w", ttl_ms=1000, legacy_grace_minutes=15) is not None
+        assert (
+            await claim_next(
+                connection, owner="w", source_types=frozenset({"csv", "api"}), ttl_ms=1000, legacy_grace_minutes=15
+            )
+            is not None
+        )
 
 
 async def test_a_run_superseded_under_another_spelling_is_not_retried(database: Database) -> None:
@@ -151,7 +158,9 @@ async def test_a_run_that_fails_after_its_last_retry_says_that_it_is_given_up(
 ) -> None:
     run_id = await failed_run(database, status="pending", retry_count=retries, source_key="k")
     async with database.write() as connection:
-        lease = await claim_next(connection, owner="w", ttl_ms=60_000, legacy_grace_minutes=15)
+        lease = await claim_next(
+            connection, owner="w", source_types=frozenset({"csv", "api"}), ttl_ms=60_000, legacy_grace_minutes=15
+        )
     assert lease is not None
     error = RetryableError("SOURCE_UNAVAILABLE", "page 7 answered 503")
     assert await store_ending(database, Settings(), FakeClock(), lease, error) == "failed"

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import json_format
+from techaura_sync import sync_spec
 from techaura_sync.aio import AsyncSyncClient
-from techaura_sync.json_form import from_json
 
 from server.app import server_running
 from server.core.config import Settings
@@ -40,12 +40,8 @@ class Story:
 
     async def run(self, file: str, **options: Any) -> dict[str, Any]:
         """Sync a file with options as JSON has them; return the run as the service tells it."""
-        made = None
-        if options:
-            from techaura.sync.v1 import sources_pb2
-
-            made = from_json(sources_pb2.CsvOptions(), options)
-        (accepted,) = [each async for each in self.client.trigger("csv", file, made, detach=True)]
+        spec = sync_spec("csv", file, options)
+        (accepted,) = [each async for each in self.client.trigger(spec, detach=True)]
         last = None
         async for update in self.client.watch(accepted.accepted.sync_run_id):
             last = update

@@ -3,18 +3,15 @@
 // Calls that answer once have a deadline; streams that follow a run have none. Leaving a stream early (break, or an
 // aborted signal) ends the call and never the run. Every failure is a SyncServiceError.
 
-import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, createClient, type Client } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { answered, noAnswer, SyncServiceError, toSyncServiceError } from "./errors.js";
 import { SyncStatus, type SyncRun, type SyncStats } from "./gen/techaura/sync/v1/resources_pb.js";
-import { ApiOptionsSchema, CsvOptionsSchema } from "./gen/techaura/sync/v1/sources_pb.js";
 import {
   ListSyncErrorsRequestSchema,
   ListSyncRunsRequestSchema,
   SyncService,
-  TestSourceRequestSchema,
-  TriggerSyncRequestSchema,
   type GetSyncStatusResponse,
   type ListSyncErrorsResponse,
   type ListSyncRunsResponse,
@@ -22,10 +19,11 @@ import {
   type TestSourceResponse,
   type TriggerSyncResponse,
 } from "./gen/techaura/sync/v1/sync_service_pb.js";
+import type { SyncSpecSchema } from "./gen/techaura/sync/v1/sync_spec_pb.js";
 import { SyncSchedules } from "./schedules.js";
 
-export type CsvOptionsInit = MessageInitShape<typeof CsvOptionsSchema>;
-export type ApiOptionsInit = MessageInitShape<typeof ApiOptionsSchema>;
+/** What to sync: `{ sourceIdentifier: "/data/songs.csv", source: { case: "csv", value: { delimiter: ";" } } }`. */
+export type SyncSpecInit = MessageInitShape<typeof SyncSpecSchema>;
 
 export interface ClientOptions {
   /** Deadline of every call that answers once. Default: 10000. */
@@ -35,11 +33,6 @@ export interface ClientOptions {
   /** Longest wait between two of them; the first is 100 ms and each further one twice as long. Default: 5000. */
   retryWaitMaxMs?: number;
 }
-
-/** What a trigger reads; the options must fit the source type. */
-export type Source =
-  | { sourceType: "csv"; sourceIdentifier: string; options?: CsvOptionsInit }
-  | { sourceType: "api"; sourceIdentifier: string; options?: ApiOptionsInit };
 
 /** Whether a run with this status has ended. */
 export function isTerminal(status: SyncStatus): boolean {
@@ -74,23 +67,20 @@ export class SyncClient {
   }
 
   /** Starts a run: first `accepted`, then progress up to a terminal status. */
-  trigger(source: Source, signal?: AbortSignal): AsyncGenerator<TriggerSyncResponse> {
-    return translated(this.client.triggerSync(triggerRequest(source, false), calling(signal)));
+  trigger(spec: SyncSpecInit, signal?: AbortSignal): AsyncGenerator<TriggerSyncResponse> {
+    return translated(this.client.triggerSync({ spec }, calling(signal)));
   }
 
   /** Starts a run and answers its id as soon as it is stored. */
-  async triggerDetached(source: Source): Promise<bigint> {
-    const response = await only(this.client.triggerSync(triggerRequest(source, true), this.once));
+  async triggerDetached(spec: SyncSpecInit): Promise<bigint> {
+    const response = await only(this.client.triggerSync({ spec, detach: true }, this.once));
     if (response.event.case !== "accepted") throw noAnswer();
     return response.event.value.syncRunId;
   }
 
   /** Looks at a source without a run; nothing is written. */
-  testSource(source: Source): Promise<TestSourceResponse> {
-    const { sourceType, sourceIdentifier } = source;
-    const { options } = triggerRequest(source, false);
-    const request = create(TestSourceRequestSchema, { sourceType, sourceIdentifier, options });
-    return answered(this.client.testSource(request, this.once));
+  testSource(spec: SyncSpecInit): Promise<TestSourceResponse> {
+    return answered(this.client.testSource({ spec }, this.once));
   }
 
   /** Where a run stands now. */
@@ -162,17 +152,6 @@ export class SyncClient {
     if (run === undefined) throw noAnswer();
     return run;
   }
-}
-
-function triggerRequest(source: Source, detach: boolean) {
-  const { sourceType, sourceIdentifier } = source;
-  const request = create(TriggerSyncRequestSchema, { sourceType, sourceIdentifier, detach });
-  if (source.options === undefined) return request;
-  request.options =
-    source.sourceType === "csv"
-      ? { case: "csv", value: create(CsvOptionsSchema, source.options) }
-      : { case: "api", value: create(ApiOptionsSchema, source.options) };
-  return request;
 }
 
 function calling(signal: AbortSignal | undefined): { signal?: AbortSignal } {

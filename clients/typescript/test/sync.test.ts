@@ -11,7 +11,7 @@ const missing = target === undefined || csv === undefined;
 const skip = missing && "set TECHAURA_SYNC_TARGET and TECHAURA_SYNC_TEST_CSV to run against a real service";
 
 describe("SyncClient", { skip, timeout: 60_000 }, () => {
-  const source = { sourceType: "csv", sourceIdentifier: csv ?? "" } as const;
+  const source = { sourceIdentifier: csv ?? "", source: { case: "csv", value: {} } } as const;
   let client: SyncClient;
 
   before(() => {
@@ -48,7 +48,7 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
   });
 
   test("a detached run is watched to its end, counted and listed", async () => {
-    const runId = await client.triggerDetached({ ...source, options: { contentType: ContentType.MUSIC } });
+    const runId = await client.triggerDetached({ ...source, write: { contentType: ContentType.MUSIC } });
     let last = SyncStatus.UNSPECIFIED;
     for await (const { run } of client.watch(runId)) last = run?.status ?? last;
 
@@ -71,7 +71,7 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
   });
 
   test("a schedule is made, run, changed and removed", async () => {
-    const made = await client.schedules.create({ ...source, cron: "0 3 * * *" });
+    const made = await client.schedules.create({ spec: source, cron: "0 3 * * *" });
     assert.equal(made.enabled, true);
     assert.ok(made.nextFireAt);
     const runId = await client.schedules.runNow(made.syncScheduleId);
@@ -99,7 +99,7 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
     assert.deepEqual(found.fields, ["title", "artist", "genre"]);
     assert.equal(found.rows[0]?.values["artist"], "Mercedes Sosa");
     assert.equal((await client.stats()).total, before);
-    const wrong = { ...source, options: { columnMapping: { title: "nowhere" } } };
+    const wrong = { ...source, source: { case: "csv", value: { columnMapping: { title: "nowhere" } } } } as const;
     await assert.rejects(client.testSource(wrong), { name: "SyncServiceError", reason: "INVALID_MAPPING" });
   });
 

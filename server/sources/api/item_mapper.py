@@ -2,41 +2,45 @@
 
 A field that the request maps is taken whatever its type (objects and arrays as compact JSON); a field that is only
 called like a column is taken when it is a text, a number or a boolean, for `artist: {...}` is no artist's name.
-Numbers keep the digits of the source. `content_type` is the request's own option and is never taken by name alone.
+Numbers keep the digits of the source. A column that the options fill (content_type) is never taken by name alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from server.core.errors import FatalError
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.json_values import text_of, type_name
 from server.sources.api.items.paths import extract_of
-from server.sources.api.options import FIELD_TARGETS
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
+from server.targets.base import Target
 
 IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
-_BY_NAME: Final = ("title", "artist", "genre", "is_available")
 
 # Texts of one column from the items' values and their JSON.
 Extract = Callable[[Sequence[Any], Sequence[str]], list[str | None]]
 
 
 class ItemMapper:
-    """Maps items by a field mapping: target column to a path or a template (see paths.py)."""
+    """Maps items to the columns of a table.
 
-    def __init__(self, field_mapping: Mapping[str, str]) -> None:
+    Args:
+        field_mapping: target column to a path or a template (see paths.py).
+        constants: columns that the options fill; no field is taken for them by name.
+    """
+
+    def __init__(self, target: Target, field_mapping: Mapping[str, str], constants: Collection[str] = ()) -> None:
         extracts: dict[str, Extract] = {}
-        for column in FIELD_TARGETS:
+        for column in target.by_name:
             if column in field_mapping:
-                extracts[column] = _by_field(column, field_mapping[column])
-            elif column == "external_id":
+                extracts[column] = _by_field(column, field_mapping[column], as_json=column == target.extras_column)
+            elif column == target.identity_column:
                 extracts[column] = _identifiers
-            elif column == "metadata":
+            elif column == target.extras_column:
                 extracts[column] = _whole
-            elif column in _BY_NAME:
+            elif column not in constants:
                 extracts[column] = _by_name(column)
         self._extracts = extracts
 
@@ -82,8 +86,8 @@ def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
     return rejects
 
 
-def _by_field(column: str, text: str) -> Extract:
-    find = extract_of(text, as_json=column == "metadata")
+def _by_field(column: str, text: str, *, as_json: bool) -> Extract:
+    find = extract_of(text, as_json=as_json)
 
     def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
         try:

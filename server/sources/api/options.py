@@ -29,9 +29,7 @@ from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
 from server.sources.secret_names import secret_name
 from server.sources.write_options import WriteOptions
-
-# What a mapping may fill; the table itself is server/targets/content_index.py, and a test keeps the two alike.
-FIELD_TARGETS: Final = ("content_type", "title", "artist", "genre", "external_id", "metadata", "is_available")
+from server.targets.registry import find_target
 
 PUBLIC_HEADERS: Final = frozenset(
     [
@@ -274,9 +272,6 @@ class ApiOptions(OptionModel, WriteOptions):
         description="Path to the items of a JSON answer: keys and list indexes (`result[0].songs`) to the array, or "
         "JSONPath (`$.albums[*].songs`). Unset: the answer itself, else `data`, else `items`.",
     )
-    content_type: Literal["music", "video", "movie", "game", "other"] = Field(
-        "music", description="Value of content_index.content_type for items without a mapped one."
-    )
     field_mapping: Annotated[dict[str, FieldPath], Field(max_length=64)] = Field(
         default_factory=dict,
         description="Target column to where its value stands in an item: a path (`artist.name`, `tracks[0].name`), "
@@ -347,13 +342,7 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
         options = ApiOptions.model_validate(_without_nulls(document))
     except ValidationError as error:
         raise _invalid(error.errors(include_input=False, include_url=False)[0]) from None
-    for column in options.field_mapping:
-        if column not in FIELD_TARGETS:
-            raise InvalidRequestError(
-                "INVALID_MAPPING",
-                f"options.fieldMapping: content_index has no column {column!r}; there are {', '.join(FIELD_TARGETS)}",
-                field=f"options.fieldMapping.{column}",
-            )
+    _check_columns(options)
     if from_caller:
         for place, secret in _secrets(options, "options"):
             if secret.kind == "encrypted":
@@ -361,6 +350,17 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
                     "INVALID_OPTION", f"{place} is encrypted; send the secret itself", field=place
                 )
     return options
+
+
+def _check_columns(options: ApiOptions) -> None:
+    target = find_target(options.target_table)
+    for column in options.field_mapping:
+        if column not in target.by_name:
+            raise InvalidRequestError(
+                "INVALID_MAPPING",
+                f"options.fieldMapping: {target.name} has no column {column!r}; there are {', '.join(target.by_name)}",
+                field=f"options.fieldMapping.{column}",
+            )
 
 
 def _secrets(model: BaseModel, prefix: str) -> list[tuple[str, SecretValue]]:

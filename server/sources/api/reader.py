@@ -27,6 +27,7 @@ from server.sources.api.paging.page_iterator import PageIterator
 from server.sources.api.paging.position import PagingState
 from server.sources.contract import SourceBatch, SourceContext, SourceInfo
 from server.sources.page_cache import NoPages
+from server.targets.registry import find_target
 
 _BATCH_BYTES: Final = 8 * 1024 * 1024
 _BATCH_SECONDS: Final = 5.0
@@ -67,7 +68,8 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
         client, kept, opened.shown, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
     )
     walk = PageIterator(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
-    return ApiReader(walk, ItemMapper(options.field_mapping), client, context)
+    mapper = ItemMapper(find_target(options.target_table), options.field_mapping, options.constants)
+    return ApiReader(walk, mapper, client, context)
 
 
 class ApiReader:

@@ -34,15 +34,12 @@ class ApiSource:
 
     @property
     def mapping(self) -> MappingRequest:
-        """The frame's columns are the target's; only the content type comes from the options."""
+        """The frame's columns are the target's."""
+        options = self.options
         # The whole item, kept in metadata, is JSON that the reader has parsed.
-        checked = frozenset() if "metadata" in self.options.field_mapping else frozenset({"metadata"})
+        checked = frozenset() if "metadata" in options.field_mapping else frozenset({"metadata"})
         return MappingRequest(
-            target="content_index",
-            columns={},
-            constants={"content_type": self.options.content_type},
-            write=self.options,
-            checked_json=checked,
+            target=options.target_table, columns={}, constants=options.constants, write=options, checked_json=checked
         )
 
     @property

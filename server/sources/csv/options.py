@@ -37,12 +37,6 @@ class CsvOptions(WriteOptions):
         validate_by_alias=True,
     )
 
-    target_table: str = Field(
-        "content_index", min_length=1, max_length=64, description="Table that the rows go to; at most 64 characters."
-    )
-    content_type: Literal["music", "video", "movie", "game", "other"] = Field(
-        "music", description="Value of content_index.content_type for rows that bring none of their own."
-    )
     delimiter: str = Field(
         ",",
         min_length=1,

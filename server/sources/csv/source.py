@@ -35,11 +35,10 @@ class CsvSource:
     def mapping(self) -> MappingRequest:
         """What the options say about the target."""
         options = self.options
-        is_content = options.target_table == "content_index"
         return MappingRequest(
             target=options.target_table,
             columns=options.column_mapping,
-            constants={"content_type": options.content_type} if is_content else {},
+            constants=options.constants,
             aliases=options.column_aliases,
             decimal_comma=options.decimal_comma,
             null_tokens=frozenset(options.null_tokens),

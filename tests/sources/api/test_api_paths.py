@@ -17,6 +17,7 @@ from server.sources.api.items.data_path import read_json
 from server.sources.api.items.json_page import JsonRefusedError
 from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import parse_options
+from server.targets.content_index import CONTENT_INDEX
 
 ITEM = (
     '{"id": 7, "name": "Ojalá", "artist": {"name": "Silvio"}, "price": 1.10, "big": 12345678901234567890.5, '
@@ -28,7 +29,7 @@ ITEM = (
 def value(path: str, item: str = ITEM, column: str = "title") -> Any:
     parse_options({"fieldMapping": {column: path}})
     page = read_json(f"[{item}]".encode(), None, None)
-    return ItemMapper({column: path}).texts(page.values, page.texts)[column][0]
+    return ItemMapper(CONTENT_INDEX, {column: path}).texts(page.values, page.texts)[column][0]
 
 
 @pytest.mark.parametrize(

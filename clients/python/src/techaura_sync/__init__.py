@@ -6,6 +6,7 @@ Messages are the generated ones of `techaura.sync.v1`; failures are `SyncService
 from techaura_sync.aio import AsyncSyncClient
 from techaura_sync.client import SyncClient
 from techaura_sync.errors import SyncServiceError
-from techaura_sync.requests import CallLimits, Options
+from techaura_sync.requests import CallLimits
+from techaura_sync.spec import SyncSpec, sync_spec
 
-__all__ = ["AsyncSyncClient", "CallLimits", "Options", "SyncClient", "SyncServiceError"]
+__all__ = ["AsyncSyncClient", "CallLimits", "SyncClient", "SyncServiceError", "SyncSpec", "sync_spec"]

@@ -13,10 +13,11 @@ from typing import Protocol, Self, TypeVar
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_grpc
+from techaura.sync.v1.sync_spec_pb2 import SyncSpec
 
 from techaura_sync import requests
 from techaura_sync.errors import SyncServiceError, no_answer, not_ready, translated
-from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits, Options
+from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits
 from techaura_sync.schedules import SyncSchedules
 from techaura_sync.watch import WatchState
 
@@ -61,28 +62,24 @@ class SyncClient:
         if self._own_channel is not None:
             self._own_channel.close()
 
-    def trigger(
-        self, source_type: str, source_identifier: str, options: Options | None = None, *, detach: bool = False
-    ) -> Iterator[sync_service_pb2.TriggerSyncResponse]:
+    def trigger(self, spec: SyncSpec, *, detach: bool = False) -> Iterator[sync_service_pb2.TriggerSyncResponse]:
         """Start a run: first `accepted`, then, unless `detach`, progress up to a terminal status.
 
         Raises:
             SyncServiceError: the request is wrong (nothing is stored), or the stream broke (the run goes on).
         """
-        request = requests.trigger(source_type, source_identifier, options, detach)
+        request = sync_service_pb2.TriggerSyncRequest(spec=spec, detach=detach)
         timeout = self._timeout if detach else None
         return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout))
 
-    def test_source(
-        self, source_type: str, source_identifier: str, options: Options | None = None
-    ) -> sync_service_pb2.TestSourceResponse:
+    def test_source(self, spec: SyncSpec) -> sync_service_pb2.TestSourceResponse:
         """Look at a source without a run; nothing is written.
 
         Raises:
             SyncServiceError: the request is wrong, or the source cannot be read.
         """
         with translated():
-            request = requests.test_source(source_type, source_identifier, options)
+            request = sync_service_pb2.TestSourceRequest(spec=spec)
             return self._stub.TestSource(request, timeout=self._timeout)
 
     def resume(self) -> sync_service_pb2.ResumeSyncsResponse:

@@ -18,7 +18,7 @@ from google.protobuf import struct_pb2
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, OneofDescriptor
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
-from techaura.sync.v1 import json_pb2, sources_pb2
+from techaura.sync.v1 import api_source_pb2, csv_source_pb2, json_pb2
 
 M = TypeVar("M", bound=Message)
 
@@ -259,7 +259,7 @@ def _map_entry(field: FieldDescriptor) -> FieldDescriptor | None:
 
 
 def _read_secret(message: Message, value: Any, path: str) -> None:
-    secret = cast("sources_pb2.SecretText", message)
+    secret = cast("api_source_pb2.SecretText", message)
     if isinstance(value, str):
         secret.value = value
         return
@@ -267,11 +267,11 @@ def _read_secret(message: Message, value: Any, path: str) -> None:
     _require(
         refers and value.keys() <= {"env", "file"}, path, 'must be a text, {"env": "SOURCE_NAME"} or {"file": "name"}'
     )
-    secret.MergeFrom(sources_pb2.SecretText(**value))
+    secret.MergeFrom(api_source_pb2.SecretText(**value))
 
 
 def _write_secret(message: Message, _path: str) -> Any:
-    secret = cast("sources_pb2.SecretText", message)
+    secret = cast("api_source_pb2.SecretText", message)
     kind = secret.WhichOneof("source")
     return secret.value if kind in (None, "value") else {kind: getattr(secret, kind)}
 
@@ -281,15 +281,28 @@ def _read_names(message: Message, value: Any, path: str) -> None:
 
 
 def _write_names(message: Message, _path: str) -> Any:
-    return list(cast("sources_pb2.ColumnNames", message).names)
+    return list(cast("csv_source_pb2.ColumnNames", message).names)
 
 
-def _read_struct(message: Message, value: Any, path: str) -> None:
+def put_struct(message: Message, value: Any, path: str) -> None:
+    """Put free JSON into a Struct.
+
+    Raises:
+        JsonFormError: it is no object, or holds a number beyond what a Struct can hold.
+    """
     _require(isinstance(value, dict), path, "must be an object")
-    cast("struct_pb2.Struct", message).update(value)
+    try:
+        cast("struct_pb2.Struct", message).update(value)
+    except OverflowError as error:
+        raise JsonFormError(path, f"{path} holds a number that is out of range") from error
 
 
-def _write_struct(message: Message, path: str) -> Any:
+def struct_json(message: Message, path: str) -> Any:
+    """The free JSON of a Struct.
+
+    Raises:
+        JsonFormError: it holds a number that JSON does not have.
+    """
     try:
         return whole_numbers(MessageToDict(message))
     except ValueError as error:
@@ -310,9 +323,9 @@ def _require(holds: bool, path: str, what: str) -> None:
         raise JsonFormError(path, f"{path} {what}")
 
 
-_COLUMN_NAMES: Final = sources_pb2.ColumnNames.DESCRIPTOR.full_name
+_COLUMN_NAMES: Final = csv_source_pb2.ColumnNames.DESCRIPTOR.full_name
 _FORMS: Final[Mapping[str, tuple[Callable[[Message, Any, str], None], Callable[[Message, str], Any]]]] = {
-    sources_pb2.SecretText.DESCRIPTOR.full_name: (_read_secret, _write_secret),
+    api_source_pb2.SecretText.DESCRIPTOR.full_name: (_read_secret, _write_secret),
     _COLUMN_NAMES: (_read_names, _write_names),
-    struct_pb2.Struct.DESCRIPTOR.full_name: (_read_struct, _write_struct),
+    struct_pb2.Struct.DESCRIPTOR.full_name: (put_struct, struct_json),
 }

@@ -1,4 +1,4 @@
-"""Request messages and call limits, shared by the blocking and the asyncio client.
+"""The health check and call limits, shared by the blocking and the asyncio client.
 
 Pure: nothing here talks to the service.
 """
@@ -6,14 +6,9 @@ Pure: nothing here talks to the service.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from grpc_health.v1 import health_pb2
-from techaura.sync.v1 import resources_pb2, schedules_pb2, sources_pb2, sync_service_pb2
-
-from techaura_sync.json_form import JsonFormError, from_json
-
-Options = sources_pb2.CsvOptions | sources_pb2.ApiOptions
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 # A service that restarts is found again within seconds; gRPC itself would wait up to two minutes between two tries.
 CHANNEL_OPTIONS = (
@@ -55,47 +50,6 @@ DEFAULT_LIMITS = CallLimits()
 def readiness() -> health_pb2.HealthCheckRequest:
     """Build the health check that asks whether calls can be served; the empty name asks whether the process lives."""
     return health_pb2.HealthCheckRequest(service=sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].full_name)
-
-
-def trigger(
-    source_type: str, source_identifier: str, options: Options | None, detach: bool
-) -> sync_service_pb2.TriggerSyncRequest:
-    """Build the request that starts one run; without options the source type's defaults hold."""
-    request = sync_service_pb2.TriggerSyncRequest(
-        source_type=source_type, source_identifier=source_identifier, detach=detach
-    )
-    if isinstance(options, sources_pb2.CsvOptions):
-        request.csv.CopyFrom(options)
-    elif options is not None:
-        request.api.CopyFrom(options)
-    return request
-
-
-def test_source(
-    source_type: str, source_identifier: str, options: Options | None
-) -> sync_service_pb2.TestSourceRequest:
-    """Build the request that looks at a source; without options the source type's defaults hold."""
-    request = sync_service_pb2.TestSourceRequest(source_type=source_type, source_identifier=source_identifier)
-    if isinstance(options, sources_pb2.CsvOptions):
-        request.csv.CopyFrom(options)
-    elif options is not None:
-        request.api.CopyFrom(options)
-    return request
-
-
-def options_from_json(source_type: str, options: Any) -> Options | None:
-    """The options of a source type from JSON as the REST contract has it; None for none, or for a type that is not known.
-
-    Raises:
-        JsonFormError: its path begins with `options`.
-    """
-    member = schedules_pb2.SyncSchedule.DESCRIPTOR.fields_by_name.get(source_type)
-    if options is not None and not isinstance(options, dict):
-        raise JsonFormError("options", "options must be an object")
-    if options is None or member is None or member.containing_oneof is None:
-        return None
-    message: Options = getattr(schedules_pb2.SyncSchedule(), source_type)
-    return from_json(message, options, "options")
 
 
 def is_terminal(status: resources_pb2.SyncStatus.ValueType) -> bool:

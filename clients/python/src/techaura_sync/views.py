@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2
 
 from techaura_sync.json_form import whole_numbers
+from techaura_sync.spec import source_type_of
 
 Json = dict[str, Any]
 
@@ -166,8 +167,8 @@ def schedule_view(schedule: schedules_pb2.SyncSchedule) -> Json:
     """One schedule; its secrets are not shown."""
     return {
         "scheduleId": schedule.sync_schedule_id,
-        "sourceType": schedule.source_type,
-        "sourceIdentifier": schedule.source_identifier,
+        "sourceType": source_type_of(schedule.spec),
+        "sourceIdentifier": schedule.spec.source_identifier,
         "options": whole_numbers(MessageToDict(schedule.stored_options)),
         "cron": schedule.cron,
         "timeZone": schedule.time_zone,

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import typer
 
 from techaura_sync.json_form import JsonFormError
-from techaura_sync.requests import Options, options_from_json
+from techaura_sync.spec import SyncSpec, sync_spec
 
 
 def pairs(values: list[str], separator: str, option: str) -> dict[str, str]:
@@ -56,11 +56,12 @@ def auth(bearer_env: str | None, basic: str | None, api_key: str | None) -> dict
     return None
 
 
-def options_of(source_type: str, text: str | None, flags: dict[str, Any] | None = None) -> Options | None:
-    """The options of a source: those of `--options`, with what other arguments say in their place.
+def spec_of(
+    source_type: str, source_identifier: str, text: str | None, flags: dict[str, Any] | None = None
+) -> SyncSpec:
+    """What to sync: the options of `--options`, with what other arguments say in their place.
 
     Args:
-        source_type: whose options.
         text: JSON as the REST contract has it, or None.
         flags: the same as values; one that is None or empty says nothing.
 
@@ -72,7 +73,7 @@ def options_of(source_type: str, text: str | None, flags: dict[str, Any] | None 
         options = {} if text is None else json.loads(text, parse_constant=_no_json)
         if isinstance(options, dict):
             options |= given
-        return options_from_json(source_type, options)
+        return sync_spec(source_type, source_identifier, options)
     except JsonFormError as error:
         raise typer.BadParameter(error.text, param_hint="--options" if text is not None else None) from error
     except ValueError as error:

@@ -8,9 +8,10 @@ import typer
 from techaura.sync.v1 import schedules_pb2
 
 from techaura_sync import views
-from techaura_sync.cli.options import options_of
+from techaura_sync.cli.options import spec_of
 from techaura_sync.cli.session import session_of
 from techaura_sync.json_form import JsonFormError, from_json
+from techaura_sync.spec import source_type_of
 
 commands = typer.Typer(help="Recurring syncs.", no_args_is_help=True)
 
@@ -33,7 +34,7 @@ Enabled = Annotated[bool | None, typer.Option("--enable/--disable", help="Whethe
 @commands.command()
 def create(
     context: typer.Context,
-    source_type: Annotated[str, typer.Argument(help="csv or api.")],
+    source_type: Annotated[str, typer.Argument(help="csv, api, or a custom source type.")],
     source_identifier: Annotated[str, typer.Argument(help="A file in the data roots, or a URL.")],
     cron: Annotated[str, typer.Option(help="Five fields, such as '0 3 * * *'.")],
     time_zone: TimeZone = None,
@@ -84,7 +85,7 @@ def update(
     """Change a schedule; what is not given stays."""
     session = session_of(context)
     with session.client() as client:
-        kind = client.schedules.get(schedule_id).source_type if options is not None else ""
+        kind = source_type_of(client.schedules.get(schedule_id).spec) if options is not None else ""
         schedule = _schedule(kind, source_identifier, cron, time_zone, overlap, catch_up, options, enabled)
         schedule.sync_schedule_id = schedule_id
         changed = client.schedules.update(schedule)
@@ -120,20 +121,14 @@ def _schedule(
     enabled: bool | None,
 ) -> schedules_pb2.SyncSchedule:
     schedule = schedules_pb2.SyncSchedule(
-        source_type=source_type,
-        source_identifier=source_identifier or "",
-        cron=cron or "",
-        time_zone=time_zone or "",
-        catch_up_seconds=catch_up,
-        enabled=enabled,
+        cron=cron or "", time_zone=time_zone or "", catch_up_seconds=catch_up, enabled=enabled
     )
     try:
         from_json(schedule, {"overlapPolicy": overlap}, keys=("overlapPolicy",))
     except JsonFormError as error:
         raise typer.BadParameter(error.text, param_hint="--overlap") from error
-    found = options_of(source_type, options) if options is not None else None
-    if found is not None:
-        message = getattr(schedule, source_type)
-        message.SetInParent()
-        message.MergeFrom(found)
+    if source_type:
+        schedule.spec.CopyFrom(spec_of(source_type, source_identifier or "", options))
+    elif source_identifier:
+        schedule.spec.source_identifier = source_identifier
     return schedule

@@ -1,4 +1,4 @@
-"""techaura-sync trigger csv PATH, techaura-sync trigger api URL; and `test` in place of `trigger`, which only looks.
+"""techaura-sync trigger csv PATH, trigger api URL, trigger custom TYPE SOURCE; and `test` in place of `trigger`, which only looks.
 
 Both groups hold the very same commands, so what was tested is what a run gets.
 """
@@ -12,7 +12,7 @@ import typer
 from techaura_sync import views
 from techaura_sync.cli import exits
 from techaura_sync.cli.follow import accepted_run_id, follow_trigger
-from techaura_sync.cli.options import auth, options_of, pairs
+from techaura_sync.cli.options import auth, pairs, spec_of
 from techaura_sync.cli.output import source_test_text
 from techaura_sync.cli.session import session_of
 
@@ -20,6 +20,7 @@ commands = typer.Typer(help="Start a run.", no_args_is_help=True)
 tests = typer.Typer(help="Look at a source without a run; nothing is written.", no_args_is_help=True)
 
 Watch = Annotated[bool, typer.Option("--watch", help="Follow the run to its end.")]
+Table = Annotated[str | None, typer.Option(help="content_index or catalog_items.")]
 ContentType = Annotated[str | None, typer.Option(help="music, video, movie, game or other.")]
 Mapping = Annotated[list[str], typer.Option("--map", metavar="TARGET=SOURCE", help="A target column and its source.")]
 More = Annotated[str | None, typer.Option("--options", metavar="JSON", help="Further options, as over REST.")]
@@ -30,7 +31,7 @@ More = Annotated[str | None, typer.Option("--options", metavar="JSON", help="Fur
 def csv(
     context: typer.Context,
     path: Annotated[str, typer.Argument(help="A file in the data roots of the service.")],
-    table: Annotated[str | None, typer.Option(help="content_index or catalog_items.")] = None,
+    table: Table = None,
     content_type: ContentType = None,
     delimiter: Annotated[str | None, typer.Option(help="One character.")] = None,
     header: Annotated[bool, typer.Option(help="Whether the first record names the columns.")] = True,
@@ -67,6 +68,7 @@ def api(
     data_path: Annotated[
         str | None, typer.Option(help="Path to the items, such as result.items or $.albums[*].songs.")
     ] = None,
+    table: Table = None,
     content_type: ContentType = None,
     mapping: Mapping = [],  # noqa: B006
     answer_format: Annotated[str | None, typer.Option("--format", help="json, ndjson, csv or auto.")] = None,
@@ -82,6 +84,7 @@ def api(
     headers |= {name: {"env": env} for name, env in pairs(header_env, ":", "--header-env").items()}
     pages = {"enabled": True, "type": pagination, "maxPages": max_pages}
     flags = {
+        "targetTable": table,
         "method": method.upper() if method is not None else None,
         "headers": headers,
         "auth": auth(bearer_env, basic_env, api_key_env),
@@ -94,6 +97,21 @@ def api(
     _start(context, "api", url, more, flags, watch)
 
 
+@tests.command()
+@commands.command()
+def custom(
+    context: typer.Context,
+    source_type: Annotated[str, typer.Argument(metavar="TYPE", help="The name that it was installed with.")],
+    source_identifier: Annotated[str, typer.Argument(metavar="SOURCE", help="As the source type wants it.")],
+    table: Table = None,
+    content_type: ContentType = None,
+    more: More = None,
+    watch: Watch = False,
+) -> None:
+    """Load a source of a type that was installed beside the service's own."""
+    _start(context, source_type, source_identifier, more, {"targetTable": table, "contentType": content_type}, watch)
+
+
 def _start(
     context: typer.Context,
     source_type: str,
@@ -102,17 +120,17 @@ def _start(
     flags: dict[str, Any],
     watch: bool,
 ) -> None:
-    options = options_of(source_type, more, flags)
+    spec = spec_of(source_type, source_identifier, more, flags)
     session = session_of(context)
     if context.parent is not None and context.parent.info_name == "test":
         if watch:
             raise typer.BadParameter("a test starts no run that could be followed", param_hint="--watch")
         with session.client() as client:
-            found = client.test_source(source_type, source_identifier, options)
+            found = client.test_source(spec)
         session.output.value(views.source_test_view(found), source_test_text(found))
         return
     with session.client() as client:
-        responses = client.trigger(source_type, source_identifier, options, detach=not watch)
+        responses = client.trigger(spec, detach=not watch)
         if watch:
             status = follow_trigger(client, responses, source_identifier, session.output)
             raise typer.Exit(exits.code_of_status(status))

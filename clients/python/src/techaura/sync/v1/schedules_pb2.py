@@ -22,45 +22,48 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
-from techaura.sync.v1 import sources_pb2 as techaura_dot_sync_dot_v1_dot_sources__pb2
+from techaura.sync.v1 import sync_spec_pb2 as techaura_dot_sync_dot_v1_dot_sync__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n techaura/sync/v1/schedules.proto\x12\x10techaura.sync.v1\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1etechaura/sync/v1/sources.proto\"\x8e\x05\n\x0cSyncSchedule\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12\x13\n\x0bsource_type\x18\x02 \x01(\t\x12\x19\n\x11source_identifier\x18\x03 \x01(\t\x12+\n\x03\x63sv\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.CsvOptionsH\x00\x12+\n\x03\x61pi\x18\x05 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiOptionsH\x00\x12\x0c\n\x04\x63ron\x18\x06 \x01(\t\x12\x11\n\ttime_zone\x18\x07 \x01(\t\x12\x37\n\x0eoverlap_policy\x18\x08 \x01(\x0e\x32\x1f.techaura.sync.v1.OverlapPolicy\x12\x1d\n\x10\x63\x61tch_up_seconds\x18\t \x01(\x05H\x01\x88\x01\x01\x12\x14\n\x07\x65nabled\x18\n \x01(\x08H\x02\x88\x01\x01\x12/\n\x0estored_options\x18\x0b \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\x0c \x01(\x03\x12\x30\n\x0cnext_fire_at\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_fire_at_local\x18\x0e \x01(\t\x12\x14\n\x0clast_outcome\x18\x0f \x01(\t\x12\x18\n\x10last_sync_run_id\x18\x10 \x01(\x03\x12.\n\ncreated_at\x18\x11 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\t\n\x07optionsB\x13\n\x11_catch_up_secondsB\n\n\x08_enabled\"M\n\x19\x43reateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"N\n\x1a\x43reateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"2\n\x16GetSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"K\n\x17GetSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"A\n\x18ListSyncSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x19ListSyncSchedulesResponse\x12\x31\n\tschedules\x18\x01 \x03(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x19UpdateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x1aUpdateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"5\n\x19\x44\x65leteSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"\x1c\n\x1a\x44\x65leteSyncScheduleResponse\"2\n\x16RunSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\".\n\x17RunSyncScheduleResponse\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03*b\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x18\n\x14OVERLAP_POLICY_QUEUE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n techaura/sync/v1/schedules.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a techaura/sync/v1/sync_spec.proto\"\xa9\x04\n\x0cSyncSchedule\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12.\n\x04spec\x18\x02 \x01(\x0b\x32\x1a.techaura.sync.v1.SyncSpecB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x63ron\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\x37\n\x0eoverlap_policy\x18\x05 \x01(\x0e\x32\x1f.techaura.sync.v1.OverlapPolicy\x12\x1d\n\x10\x63\x61tch_up_seconds\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x65nabled\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12/\n\x0estored_options\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x30\n\x0cnext_fire_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_fire_at_local\x18\x0b \x01(\t\x12\x14\n\x0clast_outcome\x18\x0c \x01(\t\x12\x18\n\x10last_sync_run_id\x18\r \x01(\x03\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_catch_up_secondsB\n\n\x08_enabled\"M\n\x19\x43reateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"N\n\x1a\x43reateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"2\n\x16GetSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"K\n\x17GetSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"A\n\x18ListSyncSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x19ListSyncSchedulesResponse\x12\x31\n\tschedules\x18\x01 \x03(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x19UpdateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x1aUpdateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"5\n\x19\x44\x65leteSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"\x1c\n\x1a\x44\x65leteSyncScheduleResponse\"2\n\x16RunSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\".\n\x17RunSyncScheduleResponse\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03*b\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x18\n\x14OVERLAP_POLICY_QUEUE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'techaura.sync.v1.schedules_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OVERLAPPOLICY']._serialized_start=1693
-  _globals['_OVERLAPPOLICY']._serialized_end=1791
-  _globals['_SYNCSCHEDULE']._serialized_start=184
-  _globals['_SYNCSCHEDULE']._serialized_end=838
-  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_start=840
-  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_end=917
-  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_start=919
-  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_end=997
-  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_start=999
-  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_end=1049
-  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_start=1051
-  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_end=1126
-  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_start=1128
-  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_end=1193
-  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_start=1195
-  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_end=1298
-  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_start=1300
-  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_end=1426
-  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_start=1428
-  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_end=1506
-  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_start=1508
-  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_end=1561
-  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_start=1563
-  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_end=1591
-  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_start=1593
-  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_end=1643
-  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_start=1645
-  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_end=1691
+  _globals['_SYNCSCHEDULE'].fields_by_name['spec']._loaded_options = None
+  _globals['_SYNCSCHEDULE'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
+  _globals['_OVERLAPPOLICY']._serialized_start=1627
+  _globals['_OVERLAPPOLICY']._serialized_end=1725
+  _globals['_SYNCSCHEDULE']._serialized_start=219
+  _globals['_SYNCSCHEDULE']._serialized_end=772
+  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_start=774
+  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_end=851
+  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_start=853
+  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_end=931
+  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_start=933
+  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_end=983
+  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_start=985
+  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_end=1060
+  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_start=1062
+  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_end=1127
+  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_start=1129
+  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_end=1232
+  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_start=1234
+  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_end=1360
+  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_start=1362
+  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_end=1440
+  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_start=1442
+  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_end=1495
+  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_start=1497
+  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_end=1525
+  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_start=1527
+  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_end=1577
+  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_start=1579
+  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_end=1625
 # @@protoc_insertion_point(module_scope)

@@ -11,7 +11,7 @@ from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
-from techaura.sync.v1 import sources_pb2 as _sources_pb2
+from techaura.sync.v1 import sync_spec_pb2 as _sync_spec_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -65,10 +65,7 @@ class SyncSchedule(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SYNC_SCHEDULE_ID_FIELD_NUMBER: _builtins.int
-    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
-    SOURCE_IDENTIFIER_FIELD_NUMBER: _builtins.int
-    CSV_FIELD_NUMBER: _builtins.int
-    API_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
     CRON_FIELD_NUMBER: _builtins.int
     TIME_ZONE_FIELD_NUMBER: _builtins.int
     OVERLAP_POLICY_FIELD_NUMBER: _builtins.int
@@ -84,12 +81,6 @@ class SyncSchedule(_message.Message):
     UPDATED_AT_FIELD_NUMBER: _builtins.int
     sync_schedule_id: _builtins.int
     """Output only. The schedule's id."""
-    source_type: _builtins.str
-    """Required. `csv` or `api`."""
-    source_identifier: _builtins.str
-    """Required. As in TriggerSyncRequest. The source need not be there yet. A change to
-    another scheme, host or port needs the options again where they hold secrets.
-    """
     cron: _builtins.str
     """Required. Five fields, such as `0 3 * * *`: numbers, names of months and days, `*`,
     `,`, `-`, `/`, `?`, `#` and `L`.
@@ -115,12 +106,12 @@ class SyncSchedule(_message.Message):
     last_sync_run_id: _builtins.int
     """Output only. The run of the last fire; 0 when it started none."""
     @_builtins.property
-    def csv(self) -> _sources_pb2.CsvOptions:
-        """Options of source type csv."""
-
-    @_builtins.property
-    def api(self) -> _sources_pb2.ApiOptions:
-        """Options of source type api."""
+    def spec(self) -> _sync_spec_pb2.SyncSpec:
+        """Required. What it syncs. The source need not be there yet. A change to another
+        scheme, host or port needs the options again where they hold secrets. Answers name
+        the source and its type only: secrets are sealed, and `stored_options` shows the
+        rest.
+        """
 
     @_builtins.property
     def stored_options(self) -> _struct_pb2.Struct:
@@ -144,10 +135,7 @@ class SyncSchedule(_message.Message):
         self,
         *,
         sync_schedule_id: _builtins.int = ...,
-        source_type: _builtins.str = ...,
-        source_identifier: _builtins.str = ...,
-        csv: _sources_pb2.CsvOptions | None = ...,
-        api: _sources_pb2.ApiOptions | None = ...,
+        spec: _sync_spec_pb2.SyncSpec | None = ...,
         cron: _builtins.str = ...,
         time_zone: _builtins.str = ...,
         overlap_policy: Global___OverlapPolicy.ValueType = ...,
@@ -162,22 +150,18 @@ class SyncSchedule(_message.Message):
         created_at: _timestamp_pb2.Timestamp | None = ...,
         updated_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_catch_up_seconds", b"_catch_up_seconds", "_enabled", b"_enabled", "api", b"api", "catch_up_seconds", b"catch_up_seconds", "created_at", b"created_at", "csv", b"csv", "enabled", b"enabled", "next_fire_at", b"next_fire_at", "options", b"options", "stored_options", b"stored_options", "updated_at", b"updated_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_catch_up_seconds", b"_catch_up_seconds", "_enabled", b"_enabled", "catch_up_seconds", b"catch_up_seconds", "created_at", b"created_at", "enabled", b"enabled", "next_fire_at", b"next_fire_at", "spec", b"spec", "stored_options", b"stored_options", "updated_at", b"updated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_catch_up_seconds", b"_catch_up_seconds", "_enabled", b"_enabled", "api", b"api", "catch_up_seconds", b"catch_up_seconds", "created_at", b"created_at", "cron", b"cron", "csv", b"csv", "enabled", b"enabled", "last_fire_at_local", b"last_fire_at_local", "last_outcome", b"last_outcome", "last_sync_run_id", b"last_sync_run_id", "next_fire_at", b"next_fire_at", "options", b"options", "overlap_policy", b"overlap_policy", "revision", b"revision", "source_identifier", b"source_identifier", "source_type", b"source_type", "stored_options", b"stored_options", "sync_schedule_id", b"sync_schedule_id", "time_zone", b"time_zone", "updated_at", b"updated_at"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_catch_up_seconds", b"_catch_up_seconds", "_enabled", b"_enabled", "catch_up_seconds", b"catch_up_seconds", "created_at", b"created_at", "cron", b"cron", "enabled", b"enabled", "last_fire_at_local", b"last_fire_at_local", "last_outcome", b"last_outcome", "last_sync_run_id", b"last_sync_run_id", "next_fire_at", b"next_fire_at", "overlap_policy", b"overlap_policy", "revision", b"revision", "spec", b"spec", "stored_options", b"stored_options", "sync_schedule_id", b"sync_schedule_id", "time_zone", b"time_zone", "updated_at", b"updated_at"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__catch_up_seconds: _TypeAlias = _typing.Literal["catch_up_seconds"]  # noqa: Y015
     _WhichOneofArgType__catch_up_seconds: _TypeAlias = _typing.Literal["_catch_up_seconds", b"_catch_up_seconds"]  # noqa: Y015
     _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
     _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
-    _WhichOneofReturnType_options: _TypeAlias = _typing.Literal["csv", "api"]  # noqa: Y015
-    _WhichOneofArgType_options: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__catch_up_seconds) -> _WhichOneofReturnType__catch_up_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_options) -> _WhichOneofReturnType_options | None: ...
 
 Global___SyncSchedule: _TypeAlias = SyncSchedule  # noqa: Y015
 
@@ -343,8 +327,10 @@ class UpdateSyncScheduleRequest(_message.Message):
 
     @_builtins.property
     def update_mask(self) -> _field_mask_pb2.FieldMask:
-        """Optional. Which fields change; `options` stands for either kind of them.
-        Default: those that are set. One that names nothing is refused.
+        """Optional. Which fields change. Default: those that are set; a mask that names
+        nothing is refused. Of `spec`, `source_identifier` and the rest can change apart:
+        the rest is the source type with all its options, the target table and how rows are
+        written, and is replaced as a whole.
         """
 
     def __init__(

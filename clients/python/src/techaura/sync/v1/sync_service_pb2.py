@@ -23,18 +23,23 @@ _sym_db = _symbol_database.Default()
 
 
 from google.api import annotations_pb2 as google_dot_api_dot_annotations__pb2
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from techaura.sync.v1 import resources_pb2 as techaura_dot_sync_dot_v1_dot_resources__pb2
 from techaura.sync.v1 import schedules_pb2 as techaura_dot_sync_dot_v1_dot_schedules__pb2
-from techaura.sync.v1 import sources_pb2 as techaura_dot_sync_dot_v1_dot_sources__pb2
+from techaura.sync.v1 import sync_spec_pb2 as techaura_dot_sync_dot_v1_dot_sync__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#techaura/sync/v1/sync_service.proto\x12\x10techaura.sync.v1\x1a\x1cgoogle/api/annotations.proto\x1a techaura/sync/v1/resources.proto\x1a techaura/sync/v1/schedules.proto\x1a\x1etechaura/sync/v1/sources.proto\"\xb9\x01\n\x12TriggerSyncRequest\x12\x13\n\x0bsource_type\x18\x01 \x01(\t\x12\x19\n\x11source_identifier\x18\x02 \x01(\t\x12+\n\x03\x63sv\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.CsvOptionsH\x00\x12+\n\x03\x61pi\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiOptionsH\x00\x12\x0e\n\x06\x64\x65tach\x18\x05 \x01(\x08\x42\t\n\x07options\"\xa8\x01\n\x11TestSourceRequest\x12\x13\n\x0bsource_type\x18\x01 \x01(\t\x12\x19\n\x11source_identifier\x18\x02 \x01(\t\x12+\n\x03\x63sv\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.CsvOptionsH\x00\x12+\n\x03\x61pi\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiOptionsH\x00\x42\t\n\x07options\"\xba\x02\n\x12TestSourceResponse\x12\x12\n\nitem_count\x18\x01 \x01(\x03\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x0f\n\x07samples\x18\x04 \x03(\t\x12\x44\n\x08\x64\x65tected\x18\x05 \x03(\x0b\x32\x32.techaura.sync.v1.TestSourceResponse.DetectedEntry\x12)\n\x04rows\x18\x06 \x03(\x0b\x32\x1b.techaura.sync.v1.MappedRow\x12-\n\x08rejected\x18\x07 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x0f\n\x07notices\x18\x08 \x03(\t\x1a/\n\rDetectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"s\n\tMappedRow\x12\x37\n\x06values\x18\x01 \x03(\x0b\x32\'.techaura.sync.v1.MappedRow.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x13TriggerSyncResponse\x12\x32\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncAcceptedH\x00\x12\x32\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncProgressH\x00\x42\x07\n\x05\x65vent\"#\n\x0cSyncAccepted\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\"#\n\x12ResumeSyncsRequest\x12\r\n\x05watch\x18\x01 \x01(\x08\"G\n\x13ResumeSyncsResponse\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x19\n\x11in_progress_count\x18\x02 \x01(\x03\"R\n\x14GetSyncStatusRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\x12\r\n\x05watch\x18\x02 \x01(\x08\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\"\x85\x01\n\x15GetSyncStatusResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\x12\x32\n\rrecent_errors\x18\x02 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"$\n\x13GetSyncStatsRequest\x12\r\n\x05watch\x18\x01 \x01(\x08\"B\n\x14GetSyncStatsResponse\x12*\n\x05stats\x18\x01 \x01(\x0b\x32\x1b.techaura.sync.v1.SyncStats\"\x7f\n\x13ListSyncRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.techaura.sync.v1.SyncStatus\x12\x13\n\x0bsource_type\x18\x04 \x01(\t\"X\n\x14ListSyncRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.techaura.sync.v1.SyncRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x15ListSyncErrorsRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x16ListSyncErrorsResponse\x12+\n\x06\x65rrors\x18\x01 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x11\x43\x61ncelSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\"<\n\x12\x43\x61ncelSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\"\'\n\x10PauseSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\";\n\x11PauseSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\"*\n\x13\x43ontinueSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\">\n\x14\x43ontinueSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun2\xb4\x11\n\x0bSyncService\x12y\n\x0bTriggerSync\x12$.techaura.sync.v1.TriggerSyncRequest\x1a%.techaura.sync.v1.TriggerSyncResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/sync/trigger:\x01*0\x01\x12q\n\nTestSource\x12#.techaura.sync.v1.TestSourceRequest\x1a$.techaura.sync.v1.TestSourceResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/v1/sync/test:\x01*\x12x\n\x0bResumeSyncs\x12$.techaura.sync.v1.ResumeSyncsRequest\x1a%.techaura.sync.v1.ResumeSyncsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/sync/resume:\x01*0\x01\x12\x82\x01\n\rGetSyncStatus\x12&.techaura.sync.v1.GetSyncStatusRequest\x1a\'.techaura.sync.v1.GetSyncStatusResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/sync/{sync_run_id}0\x01\x12w\n\x0cGetSyncStats\x12%.techaura.sync.v1.GetSyncStatsRequest\x1a&.techaura.sync.v1.GetSyncStatsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/sync/stats0\x01\x12t\n\x0cListSyncRuns\x12%.techaura.sync.v1.ListSyncRunsRequest\x1a&.techaura.sync.v1.ListSyncRunsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/sync/runs\x12\x8a\x01\n\x0eListSyncErrors\x12\'.techaura.sync.v1.ListSyncErrorsRequest\x1a(.techaura.sync.v1.ListSyncErrorsResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/sync/{sync_run_id}/errors\x12\x81\x01\n\nCancelSync\x12#.techaura.sync.v1.CancelSyncRequest\x1a$.techaura.sync.v1.CancelSyncResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/sync/{sync_run_id}/cancel:\x01*\x12}\n\tPauseSync\x12\".techaura.sync.v1.PauseSyncRequest\x1a#.techaura.sync.v1.PauseSyncResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/sync/{sync_run_id}/pause:\x01*\x12\x89\x01\n\x0c\x43ontinueSync\x12%.techaura.sync.v1.ContinueSyncRequest\x1a&.techaura.sync.v1.ContinueSyncResponse\"*\x82\xd3\xe4\x93\x02$\"\x1f/v1/sync/{sync_run_id}/continue:\x01*\x12\x95\x01\n\x12\x43reateSyncSchedule\x12+.techaura.sync.v1.CreateSyncScheduleRequest\x1a,.techaura.sync.v1.CreateSyncScheduleResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x12/v1/sync/schedules:\x08schedule\x12\x95\x01\n\x0fGetSyncSchedule\x12(.techaura.sync.v1.GetSyncScheduleRequest\x1a).techaura.sync.v1.GetSyncScheduleResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/sync/schedules/{sync_schedule_id}\x12\x88\x01\n\x11ListSyncSchedules\x12*.techaura.sync.v1.ListSyncSchedulesRequest\x1a+.techaura.sync.v1.ListSyncSchedulesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/sync/schedules\x12\xb1\x01\n\x12UpdateSyncSchedule\x12+.techaura.sync.v1.UpdateSyncScheduleRequest\x1a,.techaura.sync.v1.UpdateSyncScheduleResponse\"@\x82\xd3\xe4\x93\x02:2./v1/sync/schedules/{schedule.sync_schedule_id}:\x08schedule\x12\x9e\x01\n\x12\x44\x65leteSyncSchedule\x12+.techaura.sync.v1.DeleteSyncScheduleRequest\x1a,.techaura.sync.v1.DeleteSyncScheduleResponse\"-\x82\xd3\xe4\x93\x02\'*%/v1/sync/schedules/{sync_schedule_id}\x12\x9c\x01\n\x0fRunSyncSchedule\x12(.techaura.sync.v1.RunSyncScheduleRequest\x1a).techaura.sync.v1.RunSyncScheduleResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/sync/schedules/{sync_schedule_id}/run:\x01*b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#techaura/sync/v1/sync_service.proto\x12\x10techaura.sync.v1\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a techaura/sync/v1/resources.proto\x1a techaura/sync/v1/schedules.proto\x1a techaura/sync/v1/sync_spec.proto\"T\n\x12TriggerSyncRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.techaura.sync.v1.SyncSpecB\x04\xe2\x41\x01\x02\x12\x0e\n\x06\x64\x65tach\x18\x02 \x01(\x08\"C\n\x11TestSourceRequest\x12.\n\x04spec\x18\x01 \x01(\x0b\x32\x1a.techaura.sync.v1.SyncSpecB\x04\xe2\x41\x01\x02\"\xba\x02\n\x12TestSourceResponse\x12\x12\n\nitem_count\x18\x01 \x01(\x03\x12\r\n\x05whole\x18\x02 \x01(\x08\x12\x0e\n\x06\x66ields\x18\x03 \x03(\t\x12\x0f\n\x07samples\x18\x04 \x03(\t\x12\x44\n\x08\x64\x65tected\x18\x05 \x03(\x0b\x32\x32.techaura.sync.v1.TestSourceResponse.DetectedEntry\x12)\n\x04rows\x18\x06 \x03(\x0b\x32\x1b.techaura.sync.v1.MappedRow\x12-\n\x08rejected\x18\x07 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x0f\n\x07notices\x18\x08 \x03(\t\x1a/\n\rDetectedEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"s\n\tMappedRow\x12\x37\n\x06values\x18\x01 \x03(\x0b\x32\'.techaura.sync.v1.MappedRow.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x13TriggerSyncResponse\x12\x32\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncAcceptedH\x00\x12\x32\n\x08progress\x18\x02 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncProgressH\x00\x42\x07\n\x05\x65vent\"#\n\x0cSyncAccepted\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\"#\n\x12ResumeSyncsRequest\x12\r\n\x05watch\x18\x01 \x01(\x08\"G\n\x13ResumeSyncsResponse\x12\x15\n\rpending_count\x18\x01 \x01(\x03\x12\x19\n\x11in_progress_count\x18\x02 \x01(\x03\"R\n\x14GetSyncStatusRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\x12\r\n\x05watch\x18\x02 \x01(\x08\x12\x16\n\x0e\x61\x66ter_sequence\x18\x03 \x01(\x04\"\x85\x01\n\x15GetSyncStatusResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\x12\x32\n\rrecent_errors\x18\x02 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x10\n\x08sequence\x18\x03 \x01(\x04\"$\n\x13GetSyncStatsRequest\x12\r\n\x05watch\x18\x01 \x01(\x08\"B\n\x14GetSyncStatsResponse\x12*\n\x05stats\x18\x01 \x01(\x0b\x32\x1b.techaura.sync.v1.SyncStats\"\x7f\n\x13ListSyncRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12,\n\x06status\x18\x03 \x01(\x0e\x32\x1c.techaura.sync.v1.SyncStatus\x12\x13\n\x0bsource_type\x18\x04 \x01(\t\"X\n\x14ListSyncRunsResponse\x12\'\n\x04runs\x18\x01 \x03(\x0b\x32\x19.techaura.sync.v1.SyncRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"S\n\x15ListSyncErrorsRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x16ListSyncErrorsResponse\x12+\n\x06\x65rrors\x18\x01 \x03(\x0b\x32\x1b.techaura.sync.v1.SyncError\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"(\n\x11\x43\x61ncelSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\"<\n\x12\x43\x61ncelSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\"\'\n\x10PauseSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\";\n\x11PauseSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun\"*\n\x13\x43ontinueSyncRequest\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03\">\n\x14\x43ontinueSyncResponse\x12&\n\x03run\x18\x01 \x01(\x0b\x32\x19.techaura.sync.v1.SyncRun2\xb4\x11\n\x0bSyncService\x12y\n\x0bTriggerSync\x12$.techaura.sync.v1.TriggerSyncRequest\x1a%.techaura.sync.v1.TriggerSyncResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\"\x10/v1/sync/trigger:\x01*0\x01\x12q\n\nTestSource\x12#.techaura.sync.v1.TestSourceRequest\x1a$.techaura.sync.v1.TestSourceResponse\"\x18\x82\xd3\xe4\x93\x02\x12\"\r/v1/sync/test:\x01*\x12x\n\x0bResumeSyncs\x12$.techaura.sync.v1.ResumeSyncsRequest\x1a%.techaura.sync.v1.ResumeSyncsResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\"\x0f/v1/sync/resume:\x01*0\x01\x12\x82\x01\n\rGetSyncStatus\x12&.techaura.sync.v1.GetSyncStatusRequest\x1a\'.techaura.sync.v1.GetSyncStatusResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/sync/{sync_run_id}0\x01\x12w\n\x0cGetSyncStats\x12%.techaura.sync.v1.GetSyncStatsRequest\x1a&.techaura.sync.v1.GetSyncStatsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/sync/stats0\x01\x12t\n\x0cListSyncRuns\x12%.techaura.sync.v1.ListSyncRunsRequest\x1a&.techaura.sync.v1.ListSyncRunsResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/sync/runs\x12\x8a\x01\n\x0eListSyncErrors\x12\'.techaura.sync.v1.ListSyncErrorsRequest\x1a(.techaura.sync.v1.ListSyncErrorsResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/sync/{sync_run_id}/errors\x12\x81\x01\n\nCancelSync\x12#.techaura.sync.v1.CancelSyncRequest\x1a$.techaura.sync.v1.CancelSyncResponse\"(\x82\xd3\xe4\x93\x02\"\"\x1d/v1/sync/{sync_run_id}/cancel:\x01*\x12}\n\tPauseSync\x12\".techaura.sync.v1.PauseSyncRequest\x1a#.techaura.sync.v1.PauseSyncResponse\"\'\x82\xd3\xe4\x93\x02!\"\x1c/v1/sync/{sync_run_id}/pause:\x01*\x12\x89\x01\n\x0c\x43ontinueSync\x12%.techaura.sync.v1.ContinueSyncRequest\x1a&.techaura.sync.v1.ContinueSyncResponse\"*\x82\xd3\xe4\x93\x02$\"\x1f/v1/sync/{sync_run_id}/continue:\x01*\x12\x95\x01\n\x12\x43reateSyncSchedule\x12+.techaura.sync.v1.CreateSyncScheduleRequest\x1a,.techaura.sync.v1.CreateSyncScheduleResponse\"$\x82\xd3\xe4\x93\x02\x1e\"\x12/v1/sync/schedules:\x08schedule\x12\x95\x01\n\x0fGetSyncSchedule\x12(.techaura.sync.v1.GetSyncScheduleRequest\x1a).techaura.sync.v1.GetSyncScheduleResponse\"-\x82\xd3\xe4\x93\x02\'\x12%/v1/sync/schedules/{sync_schedule_id}\x12\x88\x01\n\x11ListSyncSchedules\x12*.techaura.sync.v1.ListSyncSchedulesRequest\x1a+.techaura.sync.v1.ListSyncSchedulesResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/sync/schedules\x12\xb1\x01\n\x12UpdateSyncSchedule\x12+.techaura.sync.v1.UpdateSyncScheduleRequest\x1a,.techaura.sync.v1.UpdateSyncScheduleResponse\"@\x82\xd3\xe4\x93\x02:2./v1/sync/schedules/{schedule.sync_schedule_id}:\x08schedule\x12\x9e\x01\n\x12\x44\x65leteSyncSchedule\x12+.techaura.sync.v1.DeleteSyncScheduleRequest\x1a,.techaura.sync.v1.DeleteSyncScheduleResponse\"-\x82\xd3\xe4\x93\x02\'*%/v1/sync/schedules/{sync_schedule_id}\x12\x9c\x01\n\x0fRunSyncSchedule\x12(.techaura.sync.v1.RunSyncScheduleRequest\x1a).techaura.sync.v1.RunSyncScheduleResponse\"4\x82\xd3\xe4\x93\x02.\")/v1/sync/schedules/{sync_schedule_id}/run:\x01*b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'techaura.sync.v1.sync_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_TRIGGERSYNCREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_TRIGGERSYNCREQUEST'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
+  _globals['_TESTSOURCEREQUEST'].fields_by_name['spec']._loaded_options = None
+  _globals['_TESTSOURCEREQUEST'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
   _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._loaded_options = None
   _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._serialized_options = b'8\001'
   _globals['_MAPPEDROW_VALUESENTRY']._loaded_options = None
@@ -71,54 +76,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SYNCSERVICE'].methods_by_name['DeleteSyncSchedule']._serialized_options = b'\202\323\344\223\002\'*%/v1/sync/schedules/{sync_schedule_id}'
   _globals['_SYNCSERVICE'].methods_by_name['RunSyncSchedule']._loaded_options = None
   _globals['_SYNCSERVICE'].methods_by_name['RunSyncSchedule']._serialized_options = b'\202\323\344\223\002.\")/v1/sync/schedules/{sync_schedule_id}/run:\001*'
-  _globals['_TRIGGERSYNCREQUEST']._serialized_start=188
-  _globals['_TRIGGERSYNCREQUEST']._serialized_end=373
-  _globals['_TESTSOURCEREQUEST']._serialized_start=376
-  _globals['_TESTSOURCEREQUEST']._serialized_end=544
-  _globals['_TESTSOURCERESPONSE']._serialized_start=547
-  _globals['_TESTSOURCERESPONSE']._serialized_end=861
-  _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._serialized_start=814
-  _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._serialized_end=861
-  _globals['_MAPPEDROW']._serialized_start=863
-  _globals['_MAPPEDROW']._serialized_end=978
-  _globals['_MAPPEDROW_VALUESENTRY']._serialized_start=933
-  _globals['_MAPPEDROW_VALUESENTRY']._serialized_end=978
-  _globals['_TRIGGERSYNCRESPONSE']._serialized_start=981
-  _globals['_TRIGGERSYNCRESPONSE']._serialized_end=1115
-  _globals['_SYNCACCEPTED']._serialized_start=1117
-  _globals['_SYNCACCEPTED']._serialized_end=1152
-  _globals['_RESUMESYNCSREQUEST']._serialized_start=1154
-  _globals['_RESUMESYNCSREQUEST']._serialized_end=1189
-  _globals['_RESUMESYNCSRESPONSE']._serialized_start=1191
-  _globals['_RESUMESYNCSRESPONSE']._serialized_end=1262
-  _globals['_GETSYNCSTATUSREQUEST']._serialized_start=1264
-  _globals['_GETSYNCSTATUSREQUEST']._serialized_end=1346
-  _globals['_GETSYNCSTATUSRESPONSE']._serialized_start=1349
-  _globals['_GETSYNCSTATUSRESPONSE']._serialized_end=1482
-  _globals['_GETSYNCSTATSREQUEST']._serialized_start=1484
-  _globals['_GETSYNCSTATSREQUEST']._serialized_end=1520
-  _globals['_GETSYNCSTATSRESPONSE']._serialized_start=1522
-  _globals['_GETSYNCSTATSRESPONSE']._serialized_end=1588
-  _globals['_LISTSYNCRUNSREQUEST']._serialized_start=1590
-  _globals['_LISTSYNCRUNSREQUEST']._serialized_end=1717
-  _globals['_LISTSYNCRUNSRESPONSE']._serialized_start=1719
-  _globals['_LISTSYNCRUNSRESPONSE']._serialized_end=1807
-  _globals['_LISTSYNCERRORSREQUEST']._serialized_start=1809
-  _globals['_LISTSYNCERRORSREQUEST']._serialized_end=1892
-  _globals['_LISTSYNCERRORSRESPONSE']._serialized_start=1894
-  _globals['_LISTSYNCERRORSRESPONSE']._serialized_end=1988
-  _globals['_CANCELSYNCREQUEST']._serialized_start=1990
-  _globals['_CANCELSYNCREQUEST']._serialized_end=2030
-  _globals['_CANCELSYNCRESPONSE']._serialized_start=2032
-  _globals['_CANCELSYNCRESPONSE']._serialized_end=2092
-  _globals['_PAUSESYNCREQUEST']._serialized_start=2094
-  _globals['_PAUSESYNCREQUEST']._serialized_end=2133
-  _globals['_PAUSESYNCRESPONSE']._serialized_start=2135
-  _globals['_PAUSESYNCRESPONSE']._serialized_end=2194
-  _globals['_CONTINUESYNCREQUEST']._serialized_start=2196
-  _globals['_CONTINUESYNCREQUEST']._serialized_end=2238
-  _globals['_CONTINUESYNCRESPONSE']._serialized_start=2240
-  _globals['_CONTINUESYNCRESPONSE']._serialized_end=2302
-  _globals['_SYNCSERVICE']._serialized_start=2305
-  _globals['_SYNCSERVICE']._serialized_end=4533
+  _globals['_TRIGGERSYNCREQUEST']._serialized_start=222
+  _globals['_TRIGGERSYNCREQUEST']._serialized_end=306
+  _globals['_TESTSOURCEREQUEST']._serialized_start=308
+  _globals['_TESTSOURCEREQUEST']._serialized_end=375
+  _globals['_TESTSOURCERESPONSE']._serialized_start=378
+  _globals['_TESTSOURCERESPONSE']._serialized_end=692
+  _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._serialized_start=645
+  _globals['_TESTSOURCERESPONSE_DETECTEDENTRY']._serialized_end=692
+  _globals['_MAPPEDROW']._serialized_start=694
+  _globals['_MAPPEDROW']._serialized_end=809
+  _globals['_MAPPEDROW_VALUESENTRY']._serialized_start=764
+  _globals['_MAPPEDROW_VALUESENTRY']._serialized_end=809
+  _globals['_TRIGGERSYNCRESPONSE']._serialized_start=812
+  _globals['_TRIGGERSYNCRESPONSE']._serialized_end=946
+  _globals['_SYNCACCEPTED']._serialized_start=948
+  _globals['_SYNCACCEPTED']._serialized_end=983
+  _globals['_RESUMESYNCSREQUEST']._serialized_start=985
+  _globals['_RESUMESYNCSREQUEST']._serialized_end=1020
+  _globals['_RESUMESYNCSRESPONSE']._serialized_start=1022
+  _globals['_RESUMESYNCSRESPONSE']._serialized_end=1093
+  _globals['_GETSYNCSTATUSREQUEST']._serialized_start=1095
+  _globals['_GETSYNCSTATUSREQUEST']._serialized_end=1177
+  _globals['_GETSYNCSTATUSRESPONSE']._serialized_start=1180
+  _globals['_GETSYNCSTATUSRESPONSE']._serialized_end=1313
+  _globals['_GETSYNCSTATSREQUEST']._serialized_start=1315
+  _globals['_GETSYNCSTATSREQUEST']._serialized_end=1351
+  _globals['_GETSYNCSTATSRESPONSE']._serialized_start=1353
+  _globals['_GETSYNCSTATSRESPONSE']._serialized_end=1419
+  _globals['_LISTSYNCRUNSREQUEST']._serialized_start=1421
+  _globals['_LISTSYNCRUNSREQUEST']._serialized_end=1548
+  _globals['_LISTSYNCRUNSRESPONSE']._serialized_start=1550
+  _globals['_LISTSYNCRUNSRESPONSE']._serialized_end=1638
+  _globals['_LISTSYNCERRORSREQUEST']._serialized_start=1640
+  _globals['_LISTSYNCERRORSREQUEST']._serialized_end=1723
+  _globals['_LISTSYNCERRORSRESPONSE']._serialized_start=1725
+  _globals['_LISTSYNCERRORSRESPONSE']._serialized_end=1819
+  _globals['_CANCELSYNCREQUEST']._serialized_start=1821
+  _globals['_CANCELSYNCREQUEST']._serialized_end=1861
+  _globals['_CANCELSYNCRESPONSE']._serialized_start=1863
+  _globals['_CANCELSYNCRESPONSE']._serialized_end=1923
+  _globals['_PAUSESYNCREQUEST']._serialized_start=1925
+  _globals['_PAUSESYNCREQUEST']._serialized_end=1964
+  _globals['_PAUSESYNCRESPONSE']._serialized_start=1966
+  _globals['_PAUSESYNCRESPONSE']._serialized_end=2025
+  _globals['_CONTINUESYNCREQUEST']._serialized_start=2027
+  _globals['_CONTINUESYNCREQUEST']._serialized_end=2069
+  _globals['_CONTINUESYNCRESPONSE']._serialized_start=2071
+  _globals['_CONTINUESYNCRESPONSE']._serialized_end=2133
+  _globals['_SYNCSERVICE']._serialized_start=2136
+  _globals['_SYNCSERVICE']._serialized_end=4364
 # @@protoc_insertion_point(module_scope)

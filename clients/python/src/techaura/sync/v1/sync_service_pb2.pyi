@@ -8,7 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from techaura.sync.v1 import resources_pb2 as _resources_pb2
-from techaura.sync.v1 import sources_pb2 as _sources_pb2
+from techaura.sync.v1 import sync_spec_pb2 as _sync_spec_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,87 +22,53 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class TriggerSyncRequest(_message.Message):
-    """What to sync, and how."""
+    """What to sync."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
-    SOURCE_IDENTIFIER_FIELD_NUMBER: _builtins.int
-    CSV_FIELD_NUMBER: _builtins.int
-    API_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
     DETACH_FIELD_NUMBER: _builtins.int
-    source_type: _builtins.str
-    """Required. `csv` or `api`."""
-    source_identifier: _builtins.str
-    """Required. csv: a file path inside the data roots. api: an http(s) URL.
-    At most 255 characters.
-    """
     detach: _builtins.bool
     """Optional. When true the stream ends after `accepted`. Default: false."""
     @_builtins.property
-    def csv(self) -> _sources_pb2.CsvOptions:
-        """Options of source type csv."""
-
-    @_builtins.property
-    def api(self) -> _sources_pb2.ApiOptions:
-        """Options of source type api."""
+    def spec(self) -> _sync_spec_pb2.SyncSpec:
+        """Required. The source, the target table and how rows are written."""
 
     def __init__(
         self,
         *,
-        source_type: _builtins.str = ...,
-        source_identifier: _builtins.str = ...,
-        csv: _sources_pb2.CsvOptions | None = ...,
-        api: _sources_pb2.ApiOptions | None = ...,
+        spec: _sync_spec_pb2.SyncSpec | None = ...,
         detach: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "detach", b"detach", "options", b"options", "source_identifier", b"source_identifier", "source_type", b"source_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detach", b"detach", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_options: _TypeAlias = _typing.Literal["csv", "api"]  # noqa: Y015
-    _WhichOneofArgType_options: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_options) -> _WhichOneofReturnType_options | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TriggerSyncRequest: _TypeAlias = TriggerSyncRequest  # noqa: Y015
 
 @_typing.final
 class TestSourceRequest(_message.Message):
-    """Which source to look at, and how."""
+    """Which source to look at."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    SOURCE_TYPE_FIELD_NUMBER: _builtins.int
-    SOURCE_IDENTIFIER_FIELD_NUMBER: _builtins.int
-    CSV_FIELD_NUMBER: _builtins.int
-    API_FIELD_NUMBER: _builtins.int
-    source_type: _builtins.str
-    """Required. `csv` or `api`."""
-    source_identifier: _builtins.str
-    """Required. As for TriggerSync."""
+    SPEC_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def csv(self) -> _sources_pb2.CsvOptions:
-        """Options of source type csv."""
-
-    @_builtins.property
-    def api(self) -> _sources_pb2.ApiOptions:
-        """Options of source type api."""
+    def spec(self) -> _sync_spec_pb2.SyncSpec:
+        """Required. As for TriggerSync."""
 
     def __init__(
         self,
         *,
-        source_type: _builtins.str = ...,
-        source_identifier: _builtins.str = ...,
-        csv: _sources_pb2.CsvOptions | None = ...,
-        api: _sources_pb2.ApiOptions | None = ...,
+        spec: _sync_spec_pb2.SyncSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "options", b"options"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["api", b"api", "csv", b"csv", "options", b"options", "source_identifier", b"source_identifier", "source_type", b"source_type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_options: _TypeAlias = _typing.Literal["csv", "api"]  # noqa: Y015
-    _WhichOneofArgType_options: _TypeAlias = _typing.Literal["options", b"options"]  # noqa: Y015
-    def WhichOneof(self, oneof_group: _WhichOneofArgType_options) -> _WhichOneofReturnType_options | None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TestSourceRequest: _TypeAlias = TestSourceRequest  # noqa: Y015
 

@@ -4,17 +4,18 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_google_api_field_behavior } from "../../../google/api/field_behavior_pb.js";
 import type { FieldMask, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
-import type { ApiOptions, CsvOptions } from "./sources_pb.js";
-import { file_techaura_sync_v1_sources } from "./sources_pb.js";
+import type { SyncSpec } from "./sync_spec_pb.js";
+import { file_techaura_sync_v1_sync_spec } from "./sync_spec_pb.js";
 import type { JsonObject, Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file techaura/sync/v1/schedules.proto.
  */
 export const file_techaura_sync_v1_schedules: GenFile = /*@__PURE__*/
-  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3NjaGVkdWxlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKOBQoMU3luY1NjaGVkdWxlEhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMSEwoLc291cmNlX3R5cGUYAiABKAkSGQoRc291cmNlX2lkZW50aWZpZXIYAyABKAkSKwoDY3N2GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zSAASKwoDYXBpGAUgASgLMhwudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zSAASDAoEY3JvbhgGIAEoCRIRCgl0aW1lX3pvbmUYByABKAkSNwoOb3ZlcmxhcF9wb2xpY3kYCCABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk92ZXJsYXBQb2xpY3kSHQoQY2F0Y2hfdXBfc2Vjb25kcxgJIAEoBUgBiAEBEhQKB2VuYWJsZWQYCiABKAhIAogBARIvCg5zdG9yZWRfb3B0aW9ucxgLIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIcmV2aXNpb24YDCABKAMSMAoMbmV4dF9maXJlX2F0GA0gASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJsYXN0X2ZpcmVfYXRfbG9jYWwYDiABKAkSFAoMbGFzdF9vdXRjb21lGA8gASgJEhgKEGxhc3Rfc3luY19ydW5faWQYECABKAMSLgoKY3JlYXRlZF9hdBgRIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgSIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCCQoHb3B0aW9uc0ITChFfY2F0Y2hfdXBfc2Vjb25kc0IKCghfZW5hYmxlZCJNChlDcmVhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0EjAKCHNjaGVkdWxlGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUiTgoaQ3JlYXRlU3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSIyChZHZXRTeW5jU2NoZWR1bGVSZXF1ZXN0EhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMiSwoXR2V0U3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSJBChhMaXN0U3luY1NjaGVkdWxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZwoZTGlzdFN5bmNTY2hlZHVsZXNSZXNwb25zZRIxCglzY2hlZHVsZXMYASADKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkifgoZVXBkYXRlU3luY1NjaGVkdWxlUmVxdWVzdBIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlEi8KC3VwZGF0ZV9tYXNrGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLkZpZWxkTWFzayJOChpVcGRhdGVTeW5jU2NoZWR1bGVSZXNwb25zZRIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlIjUKGURlbGV0ZVN5bmNTY2hlZHVsZVJlcXVlc3QSGAoQc3luY19zY2hlZHVsZV9pZBgBIAEoAyIcChpEZWxldGVTeW5jU2NoZWR1bGVSZXNwb25zZSIyChZSdW5TeW5jU2NoZWR1bGVSZXF1ZXN0EhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMiLgoXUnVuU3luY1NjaGVkdWxlUmVzcG9uc2USEwoLc3luY19ydW5faWQYASABKAMqYgoNT3ZlcmxhcFBvbGljeRIeChpPVkVSTEFQX1BPTElDWV9VTlNQRUNJRklFRBAAEhcKE09WRVJMQVBfUE9MSUNZX1NLSVAQARIYChRPVkVSTEFQX1BPTElDWV9RVUVVRRACYgZwcm90bzM", [file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp, file_techaura_sync_v1_sources]);
+  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3NjaGVkdWxlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKpBAoMU3luY1NjaGVkdWxlEhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMSLgoEc3BlYxgCIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDAoEY3JvbhgDIAEoCRIRCgl0aW1lX3pvbmUYBCABKAkSNwoOb3ZlcmxhcF9wb2xpY3kYBSABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk92ZXJsYXBQb2xpY3kSHQoQY2F0Y2hfdXBfc2Vjb25kcxgGIAEoBUgAiAEBEhQKB2VuYWJsZWQYByABKAhIAYgBARIvCg5zdG9yZWRfb3B0aW9ucxgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIcmV2aXNpb24YCSABKAMSMAoMbmV4dF9maXJlX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJsYXN0X2ZpcmVfYXRfbG9jYWwYCyABKAkSFAoMbGFzdF9vdXRjb21lGAwgASgJEhgKEGxhc3Rfc3luY19ydW5faWQYDSABKAMSLgoKY3JlYXRlZF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEwoRX2NhdGNoX3VwX3NlY29uZHNCCgoIX2VuYWJsZWQiTQoZQ3JlYXRlU3luY1NjaGVkdWxlUmVxdWVzdBIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlIk4KGkNyZWF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlEjAKCHNjaGVkdWxlGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUiMgoWR2V0U3luY1NjaGVkdWxlUmVxdWVzdBIYChBzeW5jX3NjaGVkdWxlX2lkGAEgASgDIksKF0dldFN5bmNTY2hlZHVsZVJlc3BvbnNlEjAKCHNjaGVkdWxlGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUiQQoYTGlzdFN5bmNTY2hlZHVsZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImcKGUxpc3RTeW5jU2NoZWR1bGVzUmVzcG9uc2USMQoJc2NoZWR1bGVzGAEgAygLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIn4KGVVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QSMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siTgoaVXBkYXRlU3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSI1ChlEZWxldGVTeW5jU2NoZWR1bGVSZXF1ZXN0EhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMiHAoaRGVsZXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiMgoWUnVuU3luY1NjaGVkdWxlUmVxdWVzdBIYChBzeW5jX3NjaGVkdWxlX2lkGAEgASgDIi4KF1J1blN5bmNTY2hlZHVsZVJlc3BvbnNlEhMKC3N5bmNfcnVuX2lkGAEgASgDKmIKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAESGAoUT1ZFUkxBUF9QT0xJQ1lfUVVFVUUQAmIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp, file_techaura_sync_v1_sync_spec]);
 
 /**
  * A sync that recurs.
@@ -34,63 +35,34 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
   syncScheduleId: bigint;
 
   /**
-   * Required. `csv` or `api`.
+   * Required. What it syncs. The source need not be there yet. A change to another
+   * scheme, host or port needs the options again where they hold secrets. Answers name
+   * the source and its type only: secrets are sealed, and `stored_options` shows the
+   * rest.
    *
-   * @generated from field: string source_type = 2;
+   * @generated from field: techaura.sync.v1.SyncSpec spec = 2;
    */
-  sourceType: string;
-
-  /**
-   * Required. As in TriggerSyncRequest. The source need not be there yet. A change to
-   * another scheme, host or port needs the options again where they hold secrets.
-   *
-   * @generated from field: string source_identifier = 3;
-   */
-  sourceIdentifier: string;
-
-  /**
-   * Optional. Options of the source type; default: that source type's defaults.
-   * Input only: secrets are sealed, and `stored_options` shows the rest.
-   *
-   * @generated from oneof techaura.sync.v1.SyncSchedule.options
-   */
-  options: {
-    /**
-     * Options of source type csv.
-     *
-     * @generated from field: techaura.sync.v1.CsvOptions csv = 4;
-     */
-    value: CsvOptions;
-    case: "csv";
-  } | {
-    /**
-     * Options of source type api.
-     *
-     * @generated from field: techaura.sync.v1.ApiOptions api = 5;
-     */
-    value: ApiOptions;
-    case: "api";
-  } | { case: undefined; value?: undefined };
+  spec?: SyncSpec | undefined;
 
   /**
    * Required. Five fields, such as `0 3 * * *`: numbers, names of months and days, `*`,
    * `,`, `-`, `/`, `?`, `#` and `L`.
    *
-   * @generated from field: string cron = 6;
+   * @generated from field: string cron = 3;
    */
   cron: string;
 
   /**
    * Optional. IANA name. Default: TECHAURA_SYNC_TIME_ZONE.
    *
-   * @generated from field: string time_zone = 7;
+   * @generated from field: string time_zone = 4;
    */
   timeZone: string;
 
   /**
    * Optional. Default: SKIP.
    *
-   * @generated from field: techaura.sync.v1.OverlapPolicy overlap_policy = 8;
+   * @generated from field: techaura.sync.v1.OverlapPolicy overlap_policy = 5;
    */
   overlapPolicy: OverlapPolicy;
 
@@ -98,21 +70,21 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
    * Optional. A fire that was missed while no replica ran happens late, once, but
    * not later than this; within its own minute it is on time. 0 to 604800. Default: 3600.
    *
-   * @generated from field: optional int32 catch_up_seconds = 9;
+   * @generated from field: optional int32 catch_up_seconds = 6;
    */
   catchUpSeconds?: number | undefined;
 
   /**
    * Optional. Whether it fires. Default: true.
    *
-   * @generated from field: optional bool enabled = 10;
+   * @generated from field: optional bool enabled = 7;
    */
   enabled?: boolean | undefined;
 
   /**
    * Output only. The options as they are stored, without secrets.
    *
-   * @generated from field: google.protobuf.Struct stored_options = 11;
+   * @generated from field: google.protobuf.Struct stored_options = 8;
    */
   storedOptions?: JsonObject | undefined;
 
@@ -120,7 +92,7 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
    * Output only. Grows with every change by a caller. In an update: the revision that
    * the change is made from; 0 changes whatever stands there.
    *
-   * @generated from field: int64 revision = 12;
+   * @generated from field: int64 revision = 9;
    */
   revision: bigint;
 
@@ -128,42 +100,42 @@ export type SyncSchedule = Message<"techaura.sync.v1.SyncSchedule"> & {
    * Output only. When it fires next; unset while it is not enabled, or its time zone is
    * not known to the replica that answers.
    *
-   * @generated from field: google.protobuf.Timestamp next_fire_at = 13;
+   * @generated from field: google.protobuf.Timestamp next_fire_at = 10;
    */
   nextFireAt?: Timestamp | undefined;
 
   /**
    * Output only. Local wall time of the last fire, such as `2026-11-01 03:00`.
    *
-   * @generated from field: string last_fire_at_local = 14;
+   * @generated from field: string last_fire_at_local = 11;
    */
   lastFireAtLocal: string;
 
   /**
    * Output only. What the last fire did: started, queued or skipped.
    *
-   * @generated from field: string last_outcome = 15;
+   * @generated from field: string last_outcome = 12;
    */
   lastOutcome: string;
 
   /**
    * Output only. The run of the last fire; 0 when it started none.
    *
-   * @generated from field: int64 last_sync_run_id = 16;
+   * @generated from field: int64 last_sync_run_id = 13;
    */
   lastSyncRunId: bigint;
 
   /**
    * Output only. When it was made.
    *
-   * @generated from field: google.protobuf.Timestamp created_at = 17;
+   * @generated from field: google.protobuf.Timestamp created_at = 14;
    */
   createdAt?: Timestamp | undefined;
 
   /**
    * Output only. When a caller last changed it.
    *
-   * @generated from field: google.protobuf.Timestamp updated_at = 18;
+   * @generated from field: google.protobuf.Timestamp updated_at = 15;
    */
   updatedAt?: Timestamp | undefined;
 };
@@ -329,8 +301,10 @@ export type UpdateSyncScheduleRequest = Message<"techaura.sync.v1.UpdateSyncSche
   schedule?: SyncSchedule | undefined;
 
   /**
-   * Optional. Which fields change; `options` stands for either kind of them.
-   * Default: those that are set. One that names nothing is refused.
+   * Optional. Which fields change. Default: those that are set; a mask that names
+   * nothing is refused. Of `spec`, `source_identifier` and the rest can change apart:
+   * the rest is the source type with all its options, the target table and how rows are
+   * written, and is replaced as a whole.
    *
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */

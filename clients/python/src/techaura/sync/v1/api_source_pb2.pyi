@@ -20,122 +20,6 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
-class _ContentType:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ContentTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ContentType.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CONTENT_TYPE_UNSPECIFIED: _ContentType.ValueType  # 0
-    """Not set: music."""
-    CONTENT_TYPE_MUSIC: _ContentType.ValueType  # 1
-    """Music."""
-    CONTENT_TYPE_VIDEO: _ContentType.ValueType  # 2
-    """Videos."""
-    CONTENT_TYPE_MOVIE: _ContentType.ValueType  # 3
-    """Movies."""
-    CONTENT_TYPE_GAME: _ContentType.ValueType  # 4
-    """Games."""
-    CONTENT_TYPE_OTHER: _ContentType.ValueType  # 5
-    """Anything else."""
-
-class ContentType(_ContentType, metaclass=_ContentTypeEnumTypeWrapper):
-    """What the media of a row are: content_index.content_type."""
-
-CONTENT_TYPE_UNSPECIFIED: ContentType.ValueType  # 0
-"""Not set: music."""
-CONTENT_TYPE_MUSIC: ContentType.ValueType  # 1
-"""Music."""
-CONTENT_TYPE_VIDEO: ContentType.ValueType  # 2
-"""Videos."""
-CONTENT_TYPE_MOVIE: ContentType.ValueType  # 3
-"""Movies."""
-CONTENT_TYPE_GAME: ContentType.ValueType  # 4
-"""Games."""
-CONTENT_TYPE_OTHER: ContentType.ValueType  # 5
-"""Anything else."""
-Global___ContentType: _TypeAlias = ContentType  # noqa: Y015
-
-class _SyncMode:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _SyncModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncMode.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    SYNC_MODE_UNSPECIFIED: _SyncMode.ValueType  # 0
-    """Not set: upsert."""
-    SYNC_MODE_UPSERT: _SyncMode.ValueType  # 1
-    """They stay as they are."""
-    SYNC_MODE_MIRROR: _SyncMode.ValueType  # 2
-    """They are switched off."""
-
-class SyncMode(_SyncMode, metaclass=_SyncModeEnumTypeWrapper):
-    """What becomes of rows that the source has no more."""
-
-SYNC_MODE_UNSPECIFIED: SyncMode.ValueType  # 0
-"""Not set: upsert."""
-SYNC_MODE_UPSERT: SyncMode.ValueType  # 1
-"""They stay as they are."""
-SYNC_MODE_MIRROR: SyncMode.ValueType  # 2
-"""They are switched off."""
-Global___SyncMode: _TypeAlias = SyncMode  # noqa: Y015
-
-class _ConflictPolicy:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _ConflictPolicyEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ConflictPolicy.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    CONFLICT_POLICY_UNSPECIFIED: _ConflictPolicy.ValueType  # 0
-    """Not set: source_wins."""
-    CONFLICT_POLICY_SOURCE_WINS: _ConflictPolicy.ValueType  # 1
-    """The source."""
-    CONFLICT_POLICY_KEEP_LOCAL: _ConflictPolicy.ValueType  # 2
-    """The edit."""
-    CONFLICT_POLICY_NEWEST_WINS: _ConflictPolicy.ValueType  # 3
-    """Whichever is later."""
-    CONFLICT_POLICY_REPORT: _ConflictPolicy.ValueType  # 4
-    """The edit; it is listed among the run's errors."""
-
-class ConflictPolicy(_ConflictPolicy, metaclass=_ConflictPolicyEnumTypeWrapper):
-    """Who wins where a column was edited in the table since the last sync."""
-
-CONFLICT_POLICY_UNSPECIFIED: ConflictPolicy.ValueType  # 0
-"""Not set: source_wins."""
-CONFLICT_POLICY_SOURCE_WINS: ConflictPolicy.ValueType  # 1
-"""The source."""
-CONFLICT_POLICY_KEEP_LOCAL: ConflictPolicy.ValueType  # 2
-"""The edit."""
-CONFLICT_POLICY_NEWEST_WINS: ConflictPolicy.ValueType  # 3
-"""Whichever is later."""
-CONFLICT_POLICY_REPORT: ConflictPolicy.ValueType  # 4
-"""The edit; it is listed among the run's errors."""
-Global___ConflictPolicy: _TypeAlias = ConflictPolicy  # noqa: Y015
-
-class _StrayQuotes:
-    ValueType = _typing.NewType("ValueType", _builtins.int)
-    V: _TypeAlias = ValueType  # noqa: Y015
-
-class _StrayQuotesEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_StrayQuotes.ValueType], _builtins.type):
-    DESCRIPTOR: _descriptor.EnumDescriptor
-    STRAY_QUOTES_UNSPECIFIED: _StrayQuotes.ValueType  # 0
-    """Not set: reject."""
-    STRAY_QUOTES_REJECT: _StrayQuotes.ValueType  # 1
-    """The record is rejected."""
-    STRAY_QUOTES_KEEP: _StrayQuotes.ValueType  # 2
-    """It is part of the value."""
-
-class StrayQuotes(_StrayQuotes, metaclass=_StrayQuotesEnumTypeWrapper):
-    """A quote where none may stand."""
-
-STRAY_QUOTES_UNSPECIFIED: StrayQuotes.ValueType  # 0
-"""Not set: reject."""
-STRAY_QUOTES_REJECT: StrayQuotes.ValueType  # 1
-"""The record is rejected."""
-STRAY_QUOTES_KEEP: StrayQuotes.ValueType  # 2
-"""It is part of the value."""
-Global___StrayQuotes: _TypeAlias = StrayQuotes  # noqa: Y015
-
 class _HttpMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -337,270 +221,8 @@ WATERMARK_FORMAT_NUMBER: WatermarkFormat.ValueType  # 5
 Global___WatermarkFormat: _TypeAlias = WatermarkFormat  # noqa: Y015
 
 @_typing.final
-class CsvOptions(_message.Message):
-    """Options of source type csv."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    @_typing.final
-    class ColumnMappingEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    @_typing.final
-    class ColumnAliasesEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        @_builtins.property
-        def value(self) -> Global___ColumnNames: ...
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: Global___ColumnNames | None = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-    TARGET_TABLE_FIELD_NUMBER: _builtins.int
-    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
-    DELIMITER_FIELD_NUMBER: _builtins.int
-    HAS_HEADER_FIELD_NUMBER: _builtins.int
-    HEADER_LINES_FIELD_NUMBER: _builtins.int
-    ENCODING_FIELD_NUMBER: _builtins.int
-    QUOTE_FIELD_NUMBER: _builtins.int
-    ESCAPE_FIELD_NUMBER: _builtins.int
-    STRAY_QUOTES_FIELD_NUMBER: _builtins.int
-    PREAMBLE_LINES_FIELD_NUMBER: _builtins.int
-    COMMENT_PREFIX_FIELD_NUMBER: _builtins.int
-    DECIMAL_COMMA_FIELD_NUMBER: _builtins.int
-    STRIP_TEXT_FIELD_NUMBER: _builtins.int
-    NULL_TOKENS_FIELD_NUMBER: _builtins.int
-    COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
-    COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
-    MODE_FIELD_NUMBER: _builtins.int
-    CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
-    MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
-    MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
-    target_table: _builtins.str
-    """Optional. Table that the rows go to: `content_index` or `catalog_items`. Default:
-    `content_index`.
-    """
-    content_type: Global___ContentType.ValueType
-    """Optional. Value of content_index.content_type for rows that bring none of their
-    own. Default: `music`.
-    """
-    delimiter: _builtins.str
-    """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
-    out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
-    record. Default: `,`.
-    """
-    has_header: _builtins.bool
-    """Optional. Whether the first record names the columns. Without a header the
-    columns are called column_1, column_2 and so on. Default: true.
-    """
-    header_lines: _builtins.int
-    """Optional. Records that make up the header, 1 to 10; their names are joined by a
-    space. Default: 1.
-    """
-    encoding: _builtins.str
-    """Optional. Character encoding by a name that Python's codecs know, or `auto` to find
-    it out. A byte order mark in the file wins over it. Default: `utf-8`.
-    """
-    quote: _builtins.str
-    """Optional. Character around a field that holds delimiters or line breaks; empty
-    for none. Default: `"`.
-    """
-    escape: _builtins.str
-    """Optional. Character that takes away the meaning of a quote, a delimiter, a line
-    break or itself behind it; before anything else it is text. Empty: there is no way
-    to write a quote, and one that no delimiter follows belongs to the value. Default: a
-    quote is written twice.
-    """
-    stray_quotes: Global___StrayQuotes.ValueType
-    """Optional. A quote where none may stand: `reject` the record or `keep` it as part
-    of the value. Default: `reject`.
-    """
-    preamble_lines: _builtins.int
-    """Optional. Lines before the header that are left out, 0 to 10000. Default: 0."""
-    comment_prefix: _builtins.str
-    """Optional. Lines that begin with this are left out; 1 to 8 characters. Default: none."""
-    decimal_comma: _builtins.bool
-    """Optional. Whether numbers are written 1.234,50 and not 1,234.50. Default: false."""
-    strip_text: _builtins.bool
-    """Optional. Whether text loses the white space around it. Numbers, dates and booleans
-    always do. Default: true.
-    """
-    mode: Global___SyncMode.ValueType
-    """Optional. `upsert` writes what the source has. `mirror` also switches off rows that
-    the source has no more: is_available = false, or is_active = false for catalog
-    items; they are switched on again when they come back. Default: `upsert`.
-    """
-    conflict_policy: Global___ConflictPolicy.ValueType
-    """Optional. Who wins where someone edited a column in the table since the last sync:
-    `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
-    row's updated_at is later than the file's time of change (an API's items count as
-    new), or when the edit left updated_at as it was (then it is listed too); `report`
-    keeps it and lists it among the run's errors. Each is counted as a conflict.
-    Default: `source_wins`.
-    """
-    mirror_gone_ratio_max: _builtins.float
-    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-    gone; with more, nothing is switched off and the run fails. Default: 0.2.
-    """
-    mirror_allow_empty: _builtins.bool
-    """Optional. With mirror: whether a source without any row may switch off everything.
-    Default: false.
-    """
-    @_builtins.property
-    def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Optional. Values that mean "no value" beside the empty one; at most 100 of 100
-        characters.
-        """
-
-    @_builtins.property
-    def column_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Optional. Target column to source column, matched without regard to case and
-        accents; at most 1000. Default: source columns that are called like a target column.
-        """
-
-    @_builtins.property
-    def column_aliases(self) -> _containers.MessageMap[_builtins.str, Global___ColumnNames]:
-        """Optional. Target column to other names that its source column may have; at most
-        1000 lists of 100.
-        """
-
-    def __init__(
-        self,
-        *,
-        target_table: _builtins.str | None = ...,
-        content_type: Global___ContentType.ValueType = ...,
-        delimiter: _builtins.str | None = ...,
-        has_header: _builtins.bool | None = ...,
-        header_lines: _builtins.int | None = ...,
-        encoding: _builtins.str | None = ...,
-        quote: _builtins.str | None = ...,
-        escape: _builtins.str | None = ...,
-        stray_quotes: Global___StrayQuotes.ValueType = ...,
-        preamble_lines: _builtins.int | None = ...,
-        comment_prefix: _builtins.str | None = ...,
-        decimal_comma: _builtins.bool | None = ...,
-        strip_text: _builtins.bool | None = ...,
-        null_tokens: _abc.Iterable[_builtins.str] | None = ...,
-        column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
-        column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
-        mode: Global___SyncMode.ValueType = ...,
-        conflict_policy: Global___ConflictPolicy.ValueType = ...,
-        mirror_gone_ratio_max: _builtins.float | None = ...,
-        mirror_allow_empty: _builtins.bool | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "preamble_lines", b"preamble_lines", "quote", b"quote", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "_target_table", b"_target_table", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text", "target_table", b"target_table"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
-    _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
-    _WhichOneofReturnType__decimal_comma: _TypeAlias = _typing.Literal["decimal_comma"]  # noqa: Y015
-    _WhichOneofArgType__decimal_comma: _TypeAlias = _typing.Literal["_decimal_comma", b"_decimal_comma"]  # noqa: Y015
-    _WhichOneofReturnType__delimiter: _TypeAlias = _typing.Literal["delimiter"]  # noqa: Y015
-    _WhichOneofArgType__delimiter: _TypeAlias = _typing.Literal["_delimiter", b"_delimiter"]  # noqa: Y015
-    _WhichOneofReturnType__encoding: _TypeAlias = _typing.Literal["encoding"]  # noqa: Y015
-    _WhichOneofArgType__encoding: _TypeAlias = _typing.Literal["_encoding", b"_encoding"]  # noqa: Y015
-    _WhichOneofReturnType__escape: _TypeAlias = _typing.Literal["escape"]  # noqa: Y015
-    _WhichOneofArgType__escape: _TypeAlias = _typing.Literal["_escape", b"_escape"]  # noqa: Y015
-    _WhichOneofReturnType__has_header: _TypeAlias = _typing.Literal["has_header"]  # noqa: Y015
-    _WhichOneofArgType__has_header: _TypeAlias = _typing.Literal["_has_header", b"_has_header"]  # noqa: Y015
-    _WhichOneofReturnType__header_lines: _TypeAlias = _typing.Literal["header_lines"]  # noqa: Y015
-    _WhichOneofArgType__header_lines: _TypeAlias = _typing.Literal["_header_lines", b"_header_lines"]  # noqa: Y015
-    _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
-    _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
-    _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
-    _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
-    _WhichOneofReturnType__preamble_lines: _TypeAlias = _typing.Literal["preamble_lines"]  # noqa: Y015
-    _WhichOneofArgType__preamble_lines: _TypeAlias = _typing.Literal["_preamble_lines", b"_preamble_lines"]  # noqa: Y015
-    _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
-    _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
-    _WhichOneofReturnType__strip_text: _TypeAlias = _typing.Literal["strip_text"]  # noqa: Y015
-    _WhichOneofArgType__strip_text: _TypeAlias = _typing.Literal["_strip_text", b"_strip_text"]  # noqa: Y015
-    _WhichOneofReturnType__target_table: _TypeAlias = _typing.Literal["target_table"]  # noqa: Y015
-    _WhichOneofArgType__target_table: _TypeAlias = _typing.Literal["_target_table", b"_target_table"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__comment_prefix) -> _WhichOneofReturnType__comment_prefix | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__decimal_comma) -> _WhichOneofReturnType__decimal_comma | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__delimiter) -> _WhichOneofReturnType__delimiter | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__encoding) -> _WhichOneofReturnType__encoding | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__escape) -> _WhichOneofReturnType__escape | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__has_header) -> _WhichOneofReturnType__has_header | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__header_lines) -> _WhichOneofReturnType__header_lines | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__preamble_lines) -> _WhichOneofReturnType__preamble_lines | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__strip_text) -> _WhichOneofReturnType__strip_text | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_table) -> _WhichOneofReturnType__target_table | None: ...
-
-Global___CsvOptions: _TypeAlias = CsvOptions  # noqa: Y015
-
-@_typing.final
-class ColumnNames(_message.Message):
-    """Names of columns."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    NAMES_FIELD_NUMBER: _builtins.int
-    @_builtins.property
-    def names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Required. At most 100."""
-
-    def __init__(
-        self,
-        *,
-        names: _abc.Iterable[_builtins.str] | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["names", b"names"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___ColumnNames: _TypeAlias = ColumnNames  # noqa: Y015
-
-@_typing.final
 class ApiOptions(_message.Message):
-    """Options of source type api."""
+    """Options of source type api: how a REST API is asked, and how its items become rows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -652,16 +274,11 @@ class ApiOptions(_message.Message):
     FORMAT_FIELD_NUMBER: _builtins.int
     CSV_DELIMITER_FIELD_NUMBER: _builtins.int
     DATA_PATH_FIELD_NUMBER: _builtins.int
-    CONTENT_TYPE_FIELD_NUMBER: _builtins.int
     FIELD_MAPPING_FIELD_NUMBER: _builtins.int
     PAGINATION_FIELD_NUMBER: _builtins.int
     INCREMENTAL_FIELD_NUMBER: _builtins.int
     REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CONDITIONAL_FIELD_NUMBER: _builtins.int
-    MODE_FIELD_NUMBER: _builtins.int
-    CONFLICT_POLICY_FIELD_NUMBER: _builtins.int
-    MIRROR_GONE_RATIO_MAX_FIELD_NUMBER: _builtins.int
-    MIRROR_ALLOW_EMPTY_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. `GET` or `POST`. Default: `GET`."""
     format: Global___AnswerFormat.ValueType
@@ -676,10 +293,6 @@ class ApiOptions(_message.Message):
     (`result[0].songs`) to the array, or JSONPath (`$.albums[*].songs`). Default: the
     answer itself when it is an array, else `data`, else `items`.
     """
-    content_type: Global___ContentType.ValueType
-    """Optional. Value of content_index.content_type for items without a mapped one.
-    Default: `music`.
-    """
     requests_per_second: _builtins.float
     """Optional. Requests a second to the source's host at the most, 0.01 to 1000;
     those of other runs count too, and are not held up by it. Default: the service's own
@@ -689,27 +302,6 @@ class ApiOptions(_message.Message):
     """Optional. Whether pages that a run was sent before are asked for only if they have
     changed (ETag, Last-Modified). What has not changed is read from what the service
     kept of it. Default: true.
-    """
-    mode: Global___SyncMode.ValueType
-    """Optional. `upsert` writes what the source has. `mirror` also switches off rows that
-    the source has no more: is_available = false, or is_active = false for catalog
-    items; they are switched on again when they come back. Default: `upsert`.
-    """
-    conflict_policy: Global___ConflictPolicy.ValueType
-    """Optional. Who wins where someone edited a column in the table since the last sync:
-    `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the
-    row's updated_at is later than the file's time of change (an API's items count as
-    new), or when the edit left updated_at as it was (then it is listed too); `report`
-    keeps it and lists it among the run's errors. Each is counted as a conflict.
-    Default: `source_wins`.
-    """
-    mirror_gone_ratio_max: _builtins.float
-    """Optional. With mirror: the share of the source's active rows, 0 to 1, that may be
-    gone; with more, nothing is switched off and the run fails. Default: 0.2.
-    """
-    mirror_allow_empty: _builtins.bool
-    """Optional. With mirror: whether a source without any row may switch off everything.
-    Default: false.
     """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
@@ -754,20 +346,15 @@ class ApiOptions(_message.Message):
         format: Global___AnswerFormat.ValueType = ...,
         csv_delimiter: _builtins.str | None = ...,
         data_path: _builtins.str | None = ...,
-        content_type: Global___ContentType.ValueType = ...,
         field_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         pagination: Global___ApiPagination | None = ...,
         incremental: Global___ApiIncremental | None = ...,
         requests_per_second: _builtins.float | None = ...,
         conditional: _builtins.bool | None = ...,
-        mode: Global___SyncMode.ValueType = ...,
-        conflict_policy: Global___ConflictPolicy.ValueType = ...,
-        mirror_gone_ratio_max: _builtins.float | None = ...,
-        mirror_allow_empty: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_mirror_allow_empty", b"_mirror_allow_empty", "_mirror_gone_ratio_max", b"_mirror_gone_ratio_max", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "conflict_policy", b"conflict_policy", "content_type", b"content_type", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "mirror_allow_empty", b"mirror_allow_empty", "mirror_gone_ratio_max", b"mirror_gone_ratio_max", "mode", b"mode", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
     _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015
@@ -775,10 +362,6 @@ class ApiOptions(_message.Message):
     _WhichOneofArgType__csv_delimiter: _TypeAlias = _typing.Literal["_csv_delimiter", b"_csv_delimiter"]  # noqa: Y015
     _WhichOneofReturnType__data_path: _TypeAlias = _typing.Literal["data_path"]  # noqa: Y015
     _WhichOneofArgType__data_path: _TypeAlias = _typing.Literal["_data_path", b"_data_path"]  # noqa: Y015
-    _WhichOneofReturnType__mirror_allow_empty: _TypeAlias = _typing.Literal["mirror_allow_empty"]  # noqa: Y015
-    _WhichOneofArgType__mirror_allow_empty: _TypeAlias = _typing.Literal["_mirror_allow_empty", b"_mirror_allow_empty"]  # noqa: Y015
-    _WhichOneofReturnType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["mirror_gone_ratio_max"]  # noqa: Y015
-    _WhichOneofArgType__mirror_gone_ratio_max: _TypeAlias = _typing.Literal["_mirror_gone_ratio_max", b"_mirror_gone_ratio_max"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_second: _TypeAlias = _typing.Literal["requests_per_second"]  # noqa: Y015
     _WhichOneofArgType__requests_per_second: _TypeAlias = _typing.Literal["_requests_per_second", b"_requests_per_second"]  # noqa: Y015
     @_typing.overload
@@ -787,10 +370,6 @@ class ApiOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__csv_delimiter) -> _WhichOneofReturnType__csv_delimiter | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data_path) -> _WhichOneofReturnType__data_path | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_allow_empty) -> _WhichOneofReturnType__mirror_allow_empty | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__mirror_gone_ratio_max) -> _WhichOneofReturnType__mirror_gone_ratio_max | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_second) -> _WhichOneofReturnType__requests_per_second | None: ...
 
