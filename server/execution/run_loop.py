@@ -265,7 +265,7 @@ class RunLoop:
     ) -> AsyncIterator[SourceBatch]:
         """The reader's batches, cut short as soon as the run is to stop."""
         batches = reader.batches(after, first_batch_no)
-        async with aclosing(batches):  # type: ignore[type-var] # an async generator; the protocol promises less
+        async with aclosing(batches):
             while True:
                 batch = await self._signals.guard(_next(batches), is_source=True)
                 if batch is None:

@@ -11,7 +11,7 @@ A reader is opened for one run, read once from the start or from a checkpoint, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 # Raw text of a reject is cut at this many characters; the whole record stands in the source.
 REJECT_RAW_CHARS_MAX = 64 * 1024
+# What a run keeps of a source's fingerprint and of its digest.
+DIGEST_CHARS_MAX: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ class SourceInfo:
 
     Args:
         columns: source column names, in order; for an API the target columns that its mapping fills.
-        fingerprint: changes when the content changes; empty when the source has none.
+        fingerprint: changes when the content changes, at most DIGEST_CHARS_MAX characters; empty when the source has none.
         bytes_total: size, or 0 when unknown.
         rereadable: whether `batches` may be called again from the start for the same content.
         modified_at: when the source was last changed, UTC without a time zone; None when it does not say.
@@ -189,7 +191,7 @@ class SourceReader(Protocol):
         """What is known before the first record."""
         ...
 
-    def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+    def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncGenerator[SourceBatch, None]:
         """Yield the batches after a position (None: from the start), the first one numbered `first_batch_no`.
 
         Raises:
@@ -199,7 +201,9 @@ class SourceReader(Protocol):
         ...
 
     async def content_digest(self) -> str:
-        """A digest of the whole content; empty when the source has none. Two readings with one digest find the same.
+        """A digest of the whole content, at most DIGEST_CHARS_MAX characters; empty when the source has none.
+
+        Two readings with one digest find the same.
 
         Raises:
             RetryableError: a passing fault; the source changed since it was opened.

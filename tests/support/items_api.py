@@ -32,6 +32,10 @@ class ItemsApi:
     pause_seconds: float = 0.0
     url: str = ""
     extra: dict[str, object] = field(default_factory=dict)
+    # Whole items, by their number.
+    replaced: dict[int, object] = field(default_factory=dict)
+    # What `?table=` asks for, all of it on the first page.
+    tables: dict[str, list[dict[str, str]]] = field(default_factory=dict)
     # Fields of single items, by their number.
     changed: dict[int, dict[str, object]] = field(default_factory=dict)
     # Headers of every answer; `ETag: *` stands for the digest of its body.
@@ -72,11 +76,14 @@ class ItemsApi:
             self.hold.wait(30)
         if page in self.failing_pages:
             return 503, {}
+        if "table" in query:
+            return 200, {"data": self.tables[query["table"][0]] if page == 1 else []}
         first = (page - 1) * limit
         numbers = range(first, min(first + limit, self.count))
         return 200, {
             "data": [
-                {"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10}
+                self.replaced.get(n)
+                or {"id": n, "name": f"song {n}", "by": {"name": "x"}, "price": 1.10}
                 | self.extra
                 | self.changed.get(n, {})
                 for n in numbers

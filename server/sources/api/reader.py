@@ -9,7 +9,7 @@ first, then the error. Closing ends the task and the connections; nothing is lef
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class ApiReader:
         """The columns; an API has no fingerprint before it is read."""
         return SourceInfo(columns=self._mapper.columns, fingerprint="")
 
-    async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+    async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncGenerator[SourceBatch, None]:
         """Yield the batches after a position.
 
         Raises:

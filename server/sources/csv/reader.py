@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -127,7 +127,7 @@ class CsvReader:
             ]
         )
 
-    async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncIterator[SourceBatch]:
+    async def batches(self, after: Mapping[str, Any] | None, first_batch_no: int) -> AsyncGenerator[SourceBatch, None]:
         """Yield the batches after a position; one block ahead of them is read meanwhile."""
         cursor, limits = Cursor.at_file(self._files, 0, 0), self._limits
         if after is not None:

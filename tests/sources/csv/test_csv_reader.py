@@ -79,7 +79,7 @@ async def test_reading_may_be_abandoned_at_any_batch(tmp_path: Path) -> None:
     reader = await open_csv("songs.csv", parse_options({}), context_for(tmp_path, csv_block_bytes=256))
     batches = reader.batches(None, 1)
     assert (await anext(batches)).batch_no == 1
-    await batches.aclose()  # type: ignore[attr-defined]
+    await batches.aclose()
     await reader.close()
     await reader.close()
     assert _open_descriptors() <= before
