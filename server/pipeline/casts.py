@@ -22,10 +22,11 @@ _FALSE_WORDS: Final = ("false", "f", "0", "no", "n", "falso")
 _BOOLEANS: Final = {**dict.fromkeys(_TRUE_WORDS, "1"), **dict.fromkeys(_FALSE_WORDS, "0")}
 
 
-def cast_column(column: TargetColumn, *, decimal_comma: bool, is_checked: bool = False) -> Cast:
+def cast_column(column: TargetColumn, *, decimal_comma: bool | None, is_checked: bool = False) -> Cast:
     """The cast of one column, over a frame whose column of that name holds cleaned text.
 
     Args:
+        decimal_comma: see MappingPlan.
         is_checked: see MappingPlan.checked_json.
 
     Raises:

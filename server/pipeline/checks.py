@@ -5,6 +5,7 @@ Casts are expressions over a frame with one cleaned String column per target col
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import polars as pl
@@ -19,12 +20,15 @@ class Check:
         column: the target column at fault.
         message: what is wrong, in a sentence, without the value.
         mask: true for a faulty row; null counts as false.
+        explain: the sentence for a faulty value in place of `message`; it sees the cleaned text of `column`, and tells
+            what of it is at fault without repeating it.
     """
 
     kind: str
     column: str
     message: str
     mask: pl.Expr
+    explain: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ def plan_mapping(
     *,
     identity: IdentityRule | None = None,
     row_number_base: int = 1,
-    decimal_comma: bool = False,
+    decimal_comma: bool | None = False,
     null_tokens: frozenset[str] = frozenset(),
     aliases: Mapping[str, Sequence[str]] | None = None,
     strip_text: bool = True,

@@ -4,44 +4,58 @@ A number is digits with an optional sign, nothing else: no exponent, no currency
 unless the source uses the decimal comma (then 1.234.567,50). Arithmetic is done in 128-bit integers, so that 2^63 or a
 number of forty digits is out of range and never wraps; a decimal with more digits than its column is refused, not
 rounded.
+
+One to three digits, the decimal mark and exactly three digits are never a fraction: 69.900 is 69900 to most who write it
+so. Only a column that holds three decimals takes them. `number_texts` says of a refused text what would be read.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import partial
 from typing import Final
 
 import polars as pl
 
+from server.pipeline import number_texts
 from server.pipeline.checks import Cast, Check
 from server.targets.base import TargetColumn
 
 # 128-bit integers hold any number of this many digits.
 DIGITS_MAX: Final = 38
 
-_INTEGER: Final = r"^[+-]?[0-9]+$"
-_INTEGER_GROUPED: Final = r"^[+-]?(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)$"
-_DECIMAL: Final = r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)$"
-_DECIMAL_COMMA: Final = r"^[+-]?(?:(?:[0-9]+|[0-9]{1,3}(?:\.[0-9]{3})+)(?:,[0-9]*)?|,[0-9]+)$"
+# The decimals of a column in which three of them are no thousands.
+_DECIMALS_OF_THOUSANDS: Final = 3
 
 
-def cast_integer(column: TargetColumn, *, decimal_comma: bool) -> Cast:
-    """Whole numbers within the column's bounds; without bounds, within 64 signed bits. `+007` becomes `7`."""
+def cast_integer(column: TargetColumn, *, decimal_comma: bool | None) -> Cast:
+    """Whole numbers within the column's bounds; without bounds, within 64 signed bits. `+007` and `7.0` become `7`."""
     name = column.name
     text, number = pl.col(name), pl.col(f"{name}:number")
-    form = _INTEGER_GROUPED if decimal_comma else _INTEGER
-    plain = text.str.replace_all(".", "", literal=True) if decimal_comma else text
     low = int(column.minimum) if column.minimum is not None else -(2**63)
     high = int(column.maximum) if column.maximum is not None else 2**63 - 1
+    form = number_texts.whole_form(decimal_comma=bool(decimal_comma))
+    thousands = number_texts.thousands_form(decimal_comma=bool(decimal_comma))
+    explain = partial(number_texts.integer_fault, name, decimal_comma=decimal_comma)
     checks = (
-        Check("bad_cast", name, f"{name} is not a whole number", ~text.str.contains(form)),
+        Check(
+            "bad_cast",
+            name,
+            f"{name} is not a whole number",
+            ~text.str.contains(form) | text.str.contains(thousands),
+            explain,
+        ),
         Check("out_of_range", name, f"{name} is outside {low} to {high}", _outside(text, number, low, high)),
     )
-    steps = (plain.cast(pl.Int128, strict=False).alias(f"{name}:number"),)
+    # Zeros behind the decimal mark say nothing; where something else stands there, the first check refuses it.
+    plain = _with_point(text, decimal_comma=bool(decimal_comma)).str.replace(r"\.0*$", "")
+    steps = (
+        pl.when(plain == "").then(pl.lit("0")).otherwise(plain).cast(pl.Int128, strict=False).alias(f"{name}:number"),
+    )
     return Cast(number.cast(pl.String), checks, steps, number)
 
 
-def cast_decimal(column: TargetColumn, *, decimal_comma: bool) -> Cast:
+def cast_decimal(column: TargetColumn, *, decimal_comma: bool | None) -> Cast:
     """Decimals within the column's precision, scale and bounds, written with exactly `scale` digits after the point.
 
     Raises:
@@ -52,8 +66,7 @@ def cast_decimal(column: TargetColumn, *, decimal_comma: bool) -> Cast:
         raise ValueError(f"{name} needs a precision of at most {DIGITS_MAX} and a scale within it")
     text, number = pl.col(name), pl.col(f"{name}:number")
     whole, fraction = pl.col(f"{name}:whole"), pl.col(f"{name}:fraction")
-    form = _DECIMAL_COMMA if decimal_comma else _DECIMAL
-    plain = text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True) if decimal_comma else text
+    plain = _with_point(text, decimal_comma=bool(decimal_comma))
     padded = fraction.str.head(scale).str.pad_end(scale, "0")
     sign = pl.when(text.str.starts_with("-")).then(pl.lit("-")).otherwise(pl.lit(""))
     steps = (
@@ -64,8 +77,15 @@ def cast_decimal(column: TargetColumn, *, decimal_comma: bool) -> Cast:
     )
     low, high = _decimal_bounds(column, precision, scale)
     range_text = f"{_plain_decimal(low, scale)} to {_plain_decimal(high, scale)}"
+    form = number_texts.decimal_form(decimal_comma=bool(decimal_comma))
+    explain = partial(number_texts.decimal_fault, name, decimal_comma=decimal_comma)
+    thousands: tuple[Check, ...] = ()
+    if scale < _DECIMALS_OF_THOUSANDS:
+        mask = text.str.contains(number_texts.thousands_form(decimal_comma=bool(decimal_comma)))
+        thousands = (Check("out_of_range", name, f"{name} may mean thousands", mask, explain),)
     checks = (
-        Check("bad_cast", name, f"{name} is not a decimal number", ~text.str.contains(form)),
+        Check("bad_cast", name, f"{name} is not a decimal number", ~text.str.contains(form), explain),
+        *thousands,
         Check("out_of_range", name, f"{name} has more than {scale} decimals", fraction.str.len_bytes() > scale),
         Check("out_of_range", name, f"{name} is outside {range_text}", _outside(text, number, low, high)),
     )
@@ -74,6 +94,12 @@ def cast_decimal(column: TargetColumn, *, decimal_comma: bool) -> Cast:
     shown_whole = pl.when(whole == "").then(pl.lit("0")).otherwise(whole)
     point = [pl.lit("."), padded] if scale else []
     return Cast(pl.concat_str([shown_sign, shown_whole, *point]), checks, steps, number, scale)
+
+
+def _with_point(text: pl.Expr, *, decimal_comma: bool) -> pl.Expr:
+    if not decimal_comma:
+        return text
+    return text.str.replace_all(".", "", literal=True).str.replace(",", ".", literal=True)
 
 
 def _outside(text: pl.Expr, number: pl.Expr, low: int, high: int) -> pl.Expr:

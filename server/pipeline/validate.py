@@ -58,16 +58,20 @@ def rejects_of(
         plan: how their columns are called in the source.
     """
     first = pl.coalesce([pl.when(check.mask).then(pl.lit(index)) for index, check in enumerate(checks)])
-    refused = frame.filter(faulty).select(first.alias("check"), pl.col(LINE))
+    explained = {check.column for check in checks if check.explain is not None}
+    refused = frame.filter(faulty).select(first.alias("check"), pl.col(LINE), *map(pl.col, explained))
     has_offsets = not batch.byte_offsets.is_empty()
-    rejects = []
+    rejects: list[Reject] = []
     for row, index, line in zip(faulty.arg_true(), refused["check"], refused[LINE], strict=True):
         check = checks[index]
+        message = check.message
+        if check.explain is not None:
+            message = check.explain(refused[check.column][len(rejects)])
         rejects.append(
             Reject(
                 kind=check.kind,
                 category="validation",
-                message=check.message,
+                message=message,
                 line=line,
                 byte_offset=batch.byte_offsets[row] if has_offsets else None,
                 column=plan.source_columns.get(check.column, check.column),

@@ -57,7 +57,7 @@ class MappingRequest:
     columns: Mapping[str, str]
     constants: Mapping[str, str]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    decimal_comma: bool = False
+    decimal_comma: bool | None = None
     null_tokens: frozenset[str] = frozenset()
     strip_text: bool = True
     checked_json: frozenset[str] = frozenset()

@@ -113,8 +113,9 @@ def test_the_first_pass_finds_the_digests_that_rows_get(
 def test_whole_numbers_agree_with_python(texts: list[str]) -> None:
     cast = cast_all(TargetColumn("v", "integer", minimum="-1000000", maximum="1000000"), texts)
     for text, found in zip(texts, cast, strict=True):
-        is_number = re.fullmatch(r"[+-]?[0-9]+", text.strip()) is not None
-        expected = str(int(text)) if is_number and abs(int(text)) <= 1_000_000 else None
+        is_number = re.fullmatch(r"[+-]?([0-9]+\.?0*|\.0+)", text.strip()) is not None
+        is_number &= re.fullmatch(r"[+-]?[0-9]{1,3}\.000", text.strip()) is None
+        expected = str(int(Decimal(text))) if is_number and abs(Decimal(text)) <= 1_000_000 else None
         assert found == expected
 
 

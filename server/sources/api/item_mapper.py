@@ -2,7 +2,8 @@
 
 A field that the request maps is taken whatever its type (objects and arrays as compact JSON); a field that is only
 called like a column is taken when it is a text, a number or a boolean, for `artist: {...}` is no artist's name.
-Numbers keep the digits of the source. A column that the options fill (content_type) is never taken by name alone.
+Numbers keep the digits of the source; in a column of numbers three decimals get a zero behind them, since 69.900 is a
+fraction in JSON and may mean thousands anywhere else (pipeline/numeric.py). A column that the options fill (content_type) is never taken by name alone.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, Final
 
 from server.core.errors import FatalError
 from server.sources.api.items.json_page import Page
-from server.sources.api.items.json_values import text_of, type_name
+from server.sources.api.items.json_values import digits_of, text_of, type_name
 from server.sources.api.items.paths import extract_of
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.targets.base import Target
@@ -33,15 +34,17 @@ class ItemMapper:
 
     def __init__(self, target: Target, field_mapping: Mapping[str, str], constants: Collection[str] = ()) -> None:
         extracts: dict[str, Extract] = {}
-        for column in target.by_name:
+        for column, described in target.by_name.items():
+            is_number = described.kind in ("integer", "decimal")
             if column in field_mapping:
-                extracts[column] = _by_field(column, field_mapping[column], as_json=column == target.extras_column)
+                as_json = column == target.extras_column
+                extracts[column] = _by_field(column, field_mapping[column], as_json=as_json, as_number=is_number)
             elif column == target.identity_column:
                 extracts[column] = _identifiers
             elif column == target.extras_column:
                 extracts[column] = _whole
             elif column not in constants:
-                extracts[column] = _by_name(column)
+                extracts[column] = _by_name(column, digits_of if is_number else text_of)
         self._extracts = extracts
 
     @property
@@ -86,8 +89,8 @@ def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
     return rejects
 
 
-def _by_field(column: str, text: str, *, as_json: bool) -> Extract:
-    find = extract_of(text, as_json=as_json)
+def _by_field(column: str, text: str, *, as_json: bool, as_number: bool) -> Extract:
+    find = extract_of(text, as_json=as_json, as_number=as_number)
 
     def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
         try:
@@ -100,11 +103,11 @@ def _by_field(column: str, text: str, *, as_json: bool) -> Extract:
     return extract
 
 
-def _by_name(column: str) -> Extract:
+def _by_name(column: str, shown: Callable[[Any], str | None]) -> Extract:
     def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
         found = [value.get(column) for value in values]
         return [
-            item if type(item) is str or item is None else None if isinstance(item, dict | list) else text_of(item)
+            item if type(item) is str or item is None else None if isinstance(item, dict | list) else shown(item)
             for item in found
         ]
 

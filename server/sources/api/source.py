@@ -39,7 +39,12 @@ class ApiSource:
         # The whole item, kept in metadata, is JSON that the reader has parsed.
         checked = frozenset() if "metadata" in options.field_mapping else frozenset({"metadata"})
         return MappingRequest(
-            target=options.target_table, columns={}, constants=options.constants, write=options, checked_json=checked
+            target=options.target_table,
+            columns={},
+            constants=options.constants,
+            decimal_comma=None,
+            write=options,
+            checked_json=checked,
         )
 
     @property

@@ -76,7 +76,12 @@ class CsvOptions(WriteOptions):
     comment_prefix: str | None = Field(
         None, min_length=1, max_length=8, description="Lines that begin with this are left out; 1 to 8 characters."
     )
-    decimal_comma: bool = Field(False, description="Whether numbers are written 1.234,50 and not 1,234.50.")
+    decimal_comma: bool = Field(
+        False,
+        description="Whether numbers are written 69.900,50 and not 69900.50. Points then group digits by three; without it"
+        " nothing groups digits. 1,234.50 is read in no case, and one to three digits, the decimal mark and exactly three"
+        " digits are never a fraction: 69.900 is 69900 with it and refused without.",
+    )
     strip_text: bool = Field(
         True, description="Whether text loses the white space around it. Numbers, dates and booleans always do."
     )

@@ -15,6 +15,7 @@ from server.sources.api.item_mapper import ItemMapper, rejects_of
 from server.sources.api.items.data_path import read_json
 from server.sources.api.items.json_page import JsonRefusedError
 from server.sources.api.items.json_values import NumberText, to_text
+from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
 
 
@@ -254,3 +255,17 @@ async def test_a_body_that_cannot_be_read_fails_the_run_as_parsing(serve, api, r
 def test_number_texts_are_strings_with_their_literal():
     page = read_json(b'[{"a": 1.10}]', None, None)
     assert isinstance(page.values[0]["a"], NumberText)
+
+
+@pytest.mark.parametrize("mapping", [{}, {"price": "price"}, {"price": "$.price"}, {"price": "in.price"}])
+def test_three_decimals_of_a_json_number_are_a_fraction_and_those_of_a_text_stay_as_they_are(mapping: dict[str, str]):
+    def prices(number: str) -> Any:
+        page = read_json(
+            f'[{{"price": {number}, "in": {{"price": {number}}}, "capacity": {number}}}]'.encode(), None, None
+        )
+        made = ItemMapper(CATALOG_ITEMS, mapping).texts(page.values, page.texts)
+        return made["price"][0], made["capacity"][0]
+
+    assert prices("69.900") == ("69.9000", "69.900")
+    assert prices("3.0005") == ("3.0005", "3.0005")
+    assert prices('"69.900"') == ("69.900", "69.900")

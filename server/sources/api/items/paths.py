@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from server.sources.api.items.json_values import text_of, to_text
+from server.sources.api.items.json_values import digits_of, text_of, to_text
 
 PATH_CHARS_MAX: Final = 512
 _SEGMENT: Final = re.compile(r"(?P<name>[^\[\]]*)(?P<indexes>(?:\[[0-9]{1,9}\])*)")
@@ -101,7 +101,7 @@ def find(value: Any, path: str) -> tuple[bool, Any]:
     return found is not None, found
 
 
-def extract_of(text: str, *, as_json: bool = False) -> Extract:
+def extract_of(text: str, *, as_json: bool = False, as_number: bool = False) -> Extract:
     """How the text of a field is taken from an item.
 
     Several values that a JSONPath finds are joined by a comma and a space where each is a text, number or boolean,
@@ -110,23 +110,25 @@ def extract_of(text: str, *, as_json: bool = False) -> Extract:
     Args:
         text: a checked path or template.
         as_json: several values are always a JSON array, for a column that holds JSON.
+        as_number: see `digits_of`; not for templates.
     """
+    shown = digits_of if as_number else text_of
     if is_template(text):
         return _template(text)
     if text.startswith("$"):
-        return _by_json_path(text, as_json=as_json)
+        return _by_json_path(text, shown, as_json=as_json)
     steps = _steps(text)
     if steps == (text,):
-        return lambda item: text_of(item.get(text))
+        return lambda item: shown(item.get(text))
 
     def by_steps(item: Any) -> str | None:
         whole = item.get(text)
-        return text_of(value_at(item, steps) if whole is None else whole)
+        return shown(value_at(item, steps) if whole is None else whole)
 
     return by_steps
 
 
-def _by_json_path(text: str, *, as_json: bool) -> Extract:
+def _by_json_path(text: str, shown: Extract, *, as_json: bool) -> Extract:
     from server.sources.api.items.json_path import json_path
 
     path = json_path(text)
@@ -135,7 +137,7 @@ def _by_json_path(text: str, *, as_json: bool) -> Extract:
     def extract(item: Any) -> str | None:
         nodes = path.nodes(item)
         if is_single or not nodes:
-            return text_of(nodes[0]) if nodes else None
+            return shown(nodes[0]) if nodes else None
         if as_json or any(isinstance(node, dict | list) for node in nodes):
             return to_text(nodes)
         texts = [text_of(node) for node in nodes]

@@ -140,7 +140,11 @@ class CsvOptions(_message.Message):
     comment_prefix: _builtins.str
     """Optional. Lines that begin with this are left out; 1 to 8 characters. Default: none."""
     decimal_comma: _builtins.bool
-    """Optional. Whether numbers are written 1.234,50 and not 1,234.50. Default: false."""
+    """Optional. Whether numbers are written 69.900,50 and not 69900.50. Points then group
+    digits by three; without it nothing groups digits. 1,234.50 is read in no case, and
+    one to three digits, the decimal mark and exactly three digits are never a fraction:
+    69.900 is 69900 with it and refused without. Default: false.
+    """
     strip_text: _builtins.bool
     """Optional. Whether text loses the white space around it. Numbers, dates and booleans
     always do. Default: true.

@@ -92,7 +92,10 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   commentPrefix?: string | undefined;
 
   /**
-   * Optional. Whether numbers are written 1.234,50 and not 1,234.50. Default: false.
+   * Optional. Whether numbers are written 69.900,50 and not 69900.50. Points then group
+   * digits by three; without it nothing groups digits. 1,234.50 is read in no case, and
+   * one to three digits, the decimal mark and exactly three digits are never a fraction:
+   * 69.900 is 69900 with it and refused without. Default: false.
    *
    * @generated from field: optional bool decimal_comma = 10;
    */
