@@ -8,17 +8,18 @@ place. The work is done again only when the recorded revision is not the newest;
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from io import StringIO
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from db.engine import Database
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 
 VERSION_TABLE: Final = "techaura_sync_version"
 # The newest file in migrations/versions; a test keeps the two alike. Written here, a start needs no Alembic.
-HEAD_REVISION: Final = "0007"
+HEAD_REVISION: Final = "0008"
 _TRIES_MAX: Final = 5
 _SECONDS_MAX: Final = 600
 _LOCK_NAME: Final = "techaura_sync_migrate"
@@ -91,15 +92,6 @@ class _NotUpgradedError(Exception):
 
 
 def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
-    # Imported here: Alembic costs half a second that a start with nothing to do should not pay.
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-    config.attributes["connection"] = connection
-    config.attributes["say"] = say
     is_mysql = connection.dialect.name != "sqlite"
     if is_mysql:
         # Politeness only (it is per node): correctness rests on each step taking «exists already».
@@ -107,10 +99,59 @@ def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
         table_wait = connection.execute(text("SELECT @@lock_wait_timeout")).scalar_one()
         connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": _TABLE_WAIT_SECONDS})
     try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise _NotUpgradedError(str(error)) from error
+        _run_revisions(connection, "head", say=say)
     finally:
         if is_mysql:
             connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": table_wait})
             connection.execute(text("SELECT RELEASE_LOCK(:name)"), {"name": _LOCK_NAME})
+
+
+async def planned_statements(database: Database) -> list[str]:
+    """What `migrate` would send to this database as it is now, in order. Nothing is changed.
+
+    Raises:
+        DatabaseError: the server cannot be asked; or the database records a revision that this build does not know.
+    """
+    revision = await current_revision(database)
+    if revision == HEAD_REVISION:
+        return []
+    try:
+        async with database.read() as connection:
+            return await connection.run_sync(_plan, revision)
+    except _NotUpgradedError as error:
+        raise RefusedDatabaseError(f"the database cannot be migrated: {error}") from error
+
+
+def _plan(connection: Connection, revision: str | None) -> list[str]:
+    output = StringIO()
+    _run_revisions(connection, f"{revision}:head" if revision else "head", output=output)
+    # Alembic ends each with «;» and an empty line, and heads each revision with a comment.
+    statements = [statement.rstrip(";") for statement in output.getvalue().strip().split("\n\n")]
+    is_made = inspect(connection).has_table(VERSION_TABLE)
+    return [statement for statement in statements if not (is_made and f"CREATE TABLE {VERSION_TABLE} " in statement)]
+
+
+def _run_revisions(
+    connection: Connection,
+    revisions: str,
+    *,
+    say: Callable[[str], None] = _unsaid,
+    output: TextIO | None = None,
+) -> None:
+    """Run revisions, or with `output` write what they would do.
+
+    Raises:
+        _NotUpgradedError
+    """
+    # Imported here: Alembic costs half a second that a start with nothing to do should not pay.
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes.update(connection=connection, say=say, output=output)
+    try:
+        command.upgrade(config, revisions, sql=output is not None)
+    except CommandError as error:
+        raise _NotUpgradedError(str(error)) from error

@@ -150,11 +150,15 @@ sync_runs = Table(
     Column("takeover_batches", Integer, nullable=False, server_default=text("0")),
     Column("error_next_step", String(500)),
     Column("sync_schedule_id", Integer),
+    # The status under which sync_run_counts has the run; 0 while it has not. See db/repositories/run_counts.py.
+    Column("counted_as", Integer, nullable=False, server_default=text("0")),
     Index("idx_sync_runs_source_type", "source_type"),
     Index("idx_sync_runs_status", "status"),
     Index("idx_sync_runs_created_at", "created_at"),
     Index("idx_sync_runs_source_type_status", "source_type", "status"),
     Index("idx_sync_runs_source_key_status", "source_key", "status"),
+    Index("idx_sync_runs_source_key_completed_at", "source_key", "completed_at"),
+    Index("idx_sync_runs_counted_as_status", "counted_as", "status"),
     **_TABLE_OPTIONS,
 )
 
@@ -304,6 +308,19 @@ sync_sources = Table(
     Column("source_key", _digest(), primary_key=True),
     Column("locked_count", _BIG, nullable=False, server_default=text("0")),
     Column("locked_at", _TIME, nullable=False, server_default=_NOW),
+    # The spelling of the source under which its rows stand in content_index, once a run has found it out.
+    Column("row_identifier", _key_text(255)),
+    **_TABLE_OPTIONS,
+)
+
+# How many runs have ended in each way, by blocks of ids; see db/repositories/run_counts.py.
+sync_run_counts = Table(
+    "sync_run_counts",
+    metadata,
+    Column("block_no", Integer, primary_key=True, autoincrement=False),
+    Column("counted_as", Integer, primary_key=True, autoincrement=False),
+    Column("run_count", _BIG, nullable=False),
+    Column("revision", _BIG, nullable=False, server_default=text("0")),
     **_TABLE_OPTIONS,
 )
 

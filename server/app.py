@@ -15,14 +15,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import structlog
+from pydantic import SecretStr
 
 from db.engine import Database
 from db.inspection.findings import Finding
 from db.inspection.look import look_at
-from db.migrate import HEAD_REVISION
+from db.migrate import HEAD_REVISION, planned_statements
 from db.url import parse_url
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
@@ -37,6 +39,7 @@ from server.execution.source_state import SealedMemory
 from server.execution.worker import Worker
 from server.runs.service import Runs
 from server.runs.source_test import Previews
+from server.schedules.counting import RunCounting
 from server.schedules.firing import RecurringSyncs
 from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.retention import Retention
@@ -148,6 +151,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
             RetryScheduler(database, settings, clock, local_runs.wake).run,
             RecurringSyncs(database, settings, clock, keys, local_runs.wake).run,
             Retention(database, settings, clock).run,
+            RunCounting(database, clock).run,
         )
 
         await grpc_server.start()
@@ -209,3 +213,25 @@ async def check_only(settings: Settings) -> list[Finding]:
         return await look_at(database)
     finally:
         await database.close()
+
+
+async def plan_only(settings: Settings) -> list[str]:
+    """The statements with which `migrate_only` would begin and end; nothing is changed, and no file is made.
+
+    Raises:
+        DatabaseUrlError, DatabaseError
+    """
+    with TemporaryDirectory() as folder:
+        if _is_file_to_be_made(settings):
+            # What an empty database would get; to open this one would make its file.
+            settings = settings.model_copy(update={"database_url": SecretStr(f"sqlite+aiosqlite:///{folder}/sync.db")})
+        database = open_database(settings)
+        try:
+            return await planned_statements(database)
+        finally:
+            await database.close()
+
+
+def _is_file_to_be_made(settings: Settings) -> bool:
+    url = parse_url(settings.database_url.get_secret_value())
+    return url.is_sqlite and not Path(url.database).exists()

@@ -89,13 +89,18 @@ def migrate(
     check: Annotated[
         bool, typer.Option("--check", help="change nothing: say in a table what will not work, and what mends it")
     ] = False,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="change nothing: print the statements that would be sent to this database")
+    ] = False,
 ) -> None:
     """Create or adopt the tables, then exit. Safe to run at any time, by several replicas at once.
 
     With --check it exits with 2 where the service could not work.
     """
-    from server.app import check_only, migrate_only
+    from server.app import check_only, migrate_only, plan_only
 
+    if check and sql:
+        _exit(2, "--check and --sql are two questions; ask one at a time")
     settings = _settings(Settings)
     configure_logging(settings.log_level)
 
@@ -104,10 +109,20 @@ def migrate(
         if check:
             _print_findings(await check_only(settings))
             return
+        if sql:
+            _print_statements(await plan_only(settings))
+            return
         done = await migrate_only(settings)
         print("the database was brought to the newest revision" if done else "the database is at the newest revision")
 
     _run(work())
+
+
+def _print_statements(statements: list[str]) -> None:
+    for statement in statements:
+        print(statement if statement.startswith("--") else f"{statement};", end="\n\n")
+    if not statements:
+        print("-- the database is at the newest revision")
 
 
 def _print_findings(findings: list[Finding]) -> None:
