@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import statistics
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -17,8 +18,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.migrate import migrate
-from db.repositories import leases, runs, sources
+from db.repositories import leases, run_counts, runs, sources
 from db.repositories.errors import list_errors
+from server.core.clock import SystemClock
+from server.schedules.counting import RUNS_AT_ONCE, RunCounting
 from tests.support.database_server import CHOSEN, DatabaseServer, server_running
 
 _GOAL_MS: Final = 10.0
@@ -26,6 +29,8 @@ _ERRORS_PER_RUN: Final = 2
 # One of these is in progress and the rest pending; of the others one in ten failed and one in a hundred was cancelled.
 _LIVE_RUNS: Final = 20
 _RUNS_PER_SOURCE: Final = 100
+# One run in so many is of one source, which therefore has 50,000 in a million.
+_BUSY_SOURCE: Final = 20
 
 Call = Callable[[AsyncConnection], Awaitable[object]]
 
@@ -46,6 +51,12 @@ async def _measure(server: DatabaseServer, run_count: int, count: int) -> None:
     try:
         await migrate(database)
         _fill(server, name, run_count)
+        began = time.perf_counter()
+        counting = RunCounting(database, SystemClock())
+        while await counting.count():
+            pass
+        counted_seconds = time.perf_counter() - began
+        print(f"ended runs of a history that comes with a database are counted once, in {counted_seconds:.1f} s")
         print(f"{server.version()}: {run_count:,} runs, {run_count * _ERRORS_PER_RUN:,} errors; {count} times each")
         slow = 0
         for what, call in _calls(run_count).items():
@@ -69,7 +80,7 @@ def _calls(run_count: int) -> dict[str, Call]:
         )
 
     calls: dict[str, Call] = {
-        "stats, and a tick of its watch": runs.count_by_status,
+        "stats, and a tick of its watch": run_counts.count_by_status,
         "runs": page(),
         "runs, deep page": page(deep),
         "runs, page of 1,000": page(limit=1_000),
@@ -94,8 +105,17 @@ def _calls(run_count: int) -> dict[str, Call]:
             connection, owner="bench", source_types=frozenset({"csv", "api"}), ttl_ms=10_000, legacy_grace_minutes=5
         ),
         "idle polling": _poll,
+        "the last run of a source with 50,000": lambda connection: _last_reading(connection, deep),
+        "its spelling, once remembered": lambda connection: sources.row_identifier(connection, deep),
     }
     return calls
+
+
+async def _last_reading(connection: AsyncConnection, run_id: int) -> None:
+    run = await runs.get_run(connection, run_id)
+    if run is None:
+        raise RuntimeError(f"run {run_id} is not there")
+    await runs.last_reading(connection, run, minutes=60)
 
 
 async def _status(connection: AsyncConnection, run_id: int) -> None:
@@ -108,6 +128,8 @@ async def _poll(connection: AsyncConnection) -> None:
     await leases.lost_owners(connection, 100)
     await leases.has_orphans(connection)
     await sources.unkeyed_runs(connection, ("csv", "api"), 100)
+    await run_counts.uncounted_ids(connection, RUNS_AT_ONCE)
+    await run_counts.wrong_numbers(connection, await run_counts.next_block(connection, 0) or 0)
 
 
 async def _database_ms(database: Database, call: Call) -> float:
@@ -137,8 +159,10 @@ def _fill(server: DatabaseServer, name: str, run_count: int) -> None:
         "INSERT INTO sync_runs (id, source_type, source_identifier, status, sync_metadata, source_key, lease_epoch, "
         "lease_expires_at_ms, rows_read, rows_inserted, completed_at) "
         f"SELECT n, IF(n % 3, 'csv', 'api'), CONCAT('file_', n DIV {_RUNS_PER_SOURCE}, '.csv'), {status}, '{{}}', "
-        f"SHA2(IF(n > {run_count - _LIVE_RUNS}, n, -(n DIV {_RUNS_PER_SOURCE})), 256), 1, 32503680000000, 10, 10, "
+        f"SHA2(CASE WHEN n > {run_count - _LIVE_RUNS} THEN n WHEN n % {_BUSY_SOURCE} = 0 THEN 'busy' "
+        f"ELSE -(n DIV {_RUNS_PER_SOURCE}) END, 256), 1, 32503680000000, 10, 10, "
         f"IF(n > {run_count - _LIVE_RUNS}, NULL, NOW()) FROM {numbers}",
+        "INSERT INTO sync_sources (source_key, row_identifier) VALUES (SHA2('busy', 256), 'file_0.csv')",
         "INSERT INTO sync_errors (sync_run_id, error_type, error_message, line_no) "
         "SELECT r.id, 'validation', 'a value that the column does not take', e.n "
         "FROM sync_runs r, (SELECT 1 AS n UNION ALL SELECT 2) e",

@@ -40,12 +40,16 @@ async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_
     """
     run = sync_runs.alias("run")
     last = (
-        select(func.max(sync_runs.c.completed_at))
+        select(sync_runs.c.completed_at)
         .where(
             sync_runs.c.source_key == run.c.source_key,
             sync_runs.c.status == COMPLETED,
+            sync_runs.c.completed_at.is_not(None),
             sync_runs.c.id != run.c.id,
         )
+        # The end of an index; max() would read every run of the source.
+        .order_by(sync_runs.c.completed_at.desc())
+        .limit(1)
         .correlate(run)
         .scalar_subquery()
     )

@@ -55,12 +55,6 @@ async def remove_batches(connection: AsyncConnection, run_ids: Sequence[int], li
     return await _remove_some(connection, sync_batches, run_ids, limit)
 
 
-async def remove_runs(connection: AsyncConnection, run_ids: Sequence[int]) -> int:
-    """Remove runs whose errors and checkpoints are gone; answer how many. One that a retry took up meanwhile stays."""
-    result = await connection.execute(delete(sync_runs).where(_R.id.in_(run_ids), _R.status.in_(TERMINAL_STATUSES)))
-    return result.rowcount
-
-
 async def _remove_some(connection: AsyncConnection, table: Table, run_ids: Sequence[int], limit: int) -> int:
     # Looked up first: DELETE ... LIMIT is not known to every SQLite, and a subquery on its own table not to MySQL.
     columns: Any = table.c

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import minutes_before_now, now, now_ms
@@ -19,7 +19,6 @@ from db.records import (
     IN_PROGRESS,
     LIVE_STATUSES,
     PENDING,
-    STATUSES,
     Run,
 )
 from db.repositories.run_rows import matches, read_runs
@@ -94,13 +93,6 @@ async def list_runs(
     return await read_runs(connection, query)
 
 
-async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
-    """Runs by status; every known status has an entry."""
-    rows = await connection.execute(select(_R.status, func.count()).group_by(_R.status))
-    found = {str(status): int(count) for status, count in rows}
-    return {status: found.get(status, 0) for status in STATUSES}
-
-
 async def count_among(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[str, int]:
     """Runs by status, among those ids."""
     rows = await connection.execute(select(_R.status, func.count()).where(_R.id.in_(run_ids)).group_by(_R.status))
@@ -154,13 +146,22 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     own = sync_runs.alias("own")
     of_source = _R.source_key == select(own.c.source_key).where(own.c.id == run.id).scalar_subquery()
     # A run that nobody ever claimed has written nothing; of the others the last one counts, however it ended.
-    last = (
-        await connection.execute(
-            select(_R.id, _R.same_as_run_id)
-            .where(of_source, _R.id != run.id, _R.lease_epoch > 0)
-            .order_by(func.coalesce(_R.completed_at, _R.updated_at).desc(), _R.id.desc())
-            .limit(1)
+    others = select(_R.id, _R.same_as_run_id).where(of_source, _R.id != run.id, _R.lease_epoch > 0)
+    # Each is the end of an index; those that have not ended are few.
+    last_of = [
+        others.add_columns(moment.label("moment"))
+        .where(state)
+        .order_by(moment.desc(), _R.id.desc())
+        .limit(1)
+        .subquery()
+        for moment, state in (
+            (_R.completed_at, _R.completed_at.is_not(None)),
+            (_R.updated_at, _R.completed_at.is_(None)),
         )
+    ]
+    both = union_all(*(select(found) for found in last_of)).subquery()
+    last = (
+        await connection.execute(select(both).order_by(both.c.moment.desc(), both.c.id.desc()).limit(1))
     ).one_or_none()
     if last is None:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import and_, case, delete, func, or_, select, update
+from sqlalchemy import and_, case, delete, func, select, update
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -70,34 +70,49 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
     return [(int(row.id), str(row.status)) for row in rows]
 
 
-async def row_identifier(connection: AsyncConnection, run_id: int) -> str:
+async def row_identifier(connection: AsyncConnection, run_id: int) -> tuple[str, bool]:
     """The spelling of the run's source under which its rows stand in content_index, else the run's own.
 
-    One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each. The
-    spellings are read first and then looked for as values: columns of two tables may have two collations, which the
-    database does not compare.
+    One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each. The one
+    that the last run wrote under is remembered; only where none is are all that runs of the source ever had looked at.
+    They are looked for as values: columns of two tables may have two collations, which the database does not compare.
+
+    Returns:
+        The spelling, and whether it is the remembered one; if not, `remember_row_identifier` is to be called.
     """
-    own = sync_runs.alias("own")
-    same_source = or_(_R.id == own.c.id, _R.source_key == own.c.source_key)
-    found = await connection.execute(
-        select(_R.source_type, _R.source_identifier, _R.id == own.c.id)
-        .select_from(sync_runs.join(own, same_source))
-        .where(own.c.id == run_id)
-        .order_by(_R.id)
-    )
-    spellings: dict[tuple[str, str], None] = {}
-    is_own = ("", "")
-    for source_type, source_identifier, is_this in found:
-        spelling = as_text(source_type), as_text(source_identifier)
-        spellings[spelling] = None
-        is_own = spelling if is_this else is_own
-    for source_type, source_identifier in spellings:
+    own = (
+        await connection.execute(
+            select(_R.source_key, _R.source_type, _R.source_identifier, _S.row_identifier)
+            .select_from(sync_runs.outerjoin(sync_sources, _S.source_key == _R.source_key))
+            .where(_R.id == run_id)
+        )
+    ).one()
+    is_own = as_text(own.source_type), as_text(own.source_identifier)
+    if own.row_identifier is None:
+        spellings = await _spellings(connection, own.source_key)
+    else:
+        spellings = [(is_own[0], as_text(own.row_identifier))]
+    for source_type, source_identifier in dict.fromkeys([*spellings, is_own]):
         stored = select(content_index.c.id).where(
             content_index.c.source_type == source_type, content_index.c.source_identifier == source_identifier
         )
         if (await connection.execute(stored.limit(1))).one_or_none() is not None:
-            return source_identifier
-    return is_own[1]
+            return source_identifier, source_identifier == own.row_identifier
+    return is_own[1], is_own[1] == own.row_identifier
+
+
+async def _spellings(connection: AsyncConnection, source_key: str | None) -> list[tuple[str, str]]:
+    """Type and identifier of each run of a source, oldest first."""
+    rows = await connection.execute(
+        select(_R.source_type, _R.source_identifier).where(_R.source_key == source_key).order_by(_R.id)
+    )
+    return [(as_text(row.source_type), as_text(row.source_identifier)) for row in rows]
+
+
+async def remember_row_identifier(connection: AsyncConnection, run_id: int, identifier: str) -> None:
+    """Let later runs of the source write under this spelling too."""
+    key = select(_R.source_key).where(_R.id == run_id).scalar_subquery()
+    await connection.execute(update(sync_sources).where(_S.source_key == key).values(row_identifier=identifier))
 
 
 async def is_busy(connection: AsyncConnection, source_key: str) -> bool:

@@ -26,7 +26,7 @@ from db.repositories import runs, watermarks
 from db.repositories.batches import last_batch, read_totals
 from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
-from db.repositories.sources import row_identifier
+from db.repositories.sources import remember_row_identifier, row_identifier
 from server.core.errors import FatalError
 from server.core.retry import RetryPolicy
 from server.core.tasks import owned_tasks
@@ -130,10 +130,13 @@ class RunLoop:
     async def _plan(self, reader: SourceReader) -> MappingPlan:
         request = self._source.mapping
         async with self._context.database.read() as connection:
-            identifier = await row_identifier(connection, self._run.id)
+            identifier, is_remembered = await row_identifier(connection, self._run.id)
             if identifier != self._run.source_identifier:
                 self._run = replace(self._run, source_identifier=identifier)
             base = await planning.row_number_base(connection, request, self._run)
+        if not is_remembered:
+            async with self._context.database.write() as connection:
+                await remember_row_identifier(connection, self._run.id, identifier)
         plan = planning.plan_for(
             request,
             reader.info.columns,

@@ -11,6 +11,7 @@ from db.engine import Database
 from db.records import LIVE_STATUSES, PENDING, TERMINAL_STATUSES, ErrorRow, Run
 from db.repositories import runs
 from db.repositories.errors import list_errors
+from db.repositories.run_counts import count_by_status
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, NotFoundError, RetryableError, StateConflictError
@@ -256,7 +257,7 @@ class Runs:
 
     async def _count(self, _subject: int) -> dict[str, int]:
         async with self._database.read() as connection:
-            return await runs.count_by_status(connection)
+            return await count_by_status(connection)
 
 
 def _ended(run_id: int, status: str) -> StateConflictError:

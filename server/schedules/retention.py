@@ -17,7 +17,8 @@ import structlog
 from db.engine import Database
 from db.repositories import kept_pages
 from db.repositories.fires import forget_before, try_fire
-from db.repositories.retention import old_runs, remove_batches, remove_errors, remove_runs
+from db.repositories.retention import old_runs, remove_batches, remove_errors
+from db.repositories.run_counts import remove_runs
 from db.repositories.sources import forget_sources
 from server.core.clock import Clock
 from server.core.config import Settings

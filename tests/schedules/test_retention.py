@@ -10,8 +10,10 @@ from sqlalchemy import func, insert, select
 
 from db.dialect import minutes_before_now
 from db.engine import Database
+from db.repositories.run_counts import count_by_status
 from db.schema import sync_batches, sync_errors, sync_kept_pages, sync_runs, sync_schedule_fires, sync_sources
 from server.core.config import Settings
+from server.schedules.counting import RunCounting
 from server.schedules.retention import Removed, Retention
 from tests.support.clock import FakeClock
 
@@ -137,3 +139,17 @@ async def test_old_fires_go_a_few_at_a_time(database: Database, days: int, stays
             await connection.execute(insert(sync_schedule_fires).values(values))
     await retention(database, retention_rows_per_transaction=2).clean()
     assert await count(database, sync_schedule_fires) == stays
+
+
+async def test_runs_that_go_are_out_of_the_numbers_in_the_same_transaction(database: Database) -> None:
+    for status in ("completed", "failed", "cancelled"):
+        await ended(database, status, 31)
+        await ended(database, status, 1)
+    counting = RunCounting(database, FakeClock(datetime(2026, 3, 1, 12, tzinfo=UTC)))
+    assert await counting.count() == 6
+    await ended(database, "failed", 31)
+    assert (await retention(database).clean()).runs == 4
+    async with database.read() as connection:
+        counts = await count_by_status(connection)
+    assert {status: count for status, count in counts.items() if count} == {"completed": 1, "failed": 1, "cancelled": 1}
+    assert await counting.check() == 0
