@@ -71,7 +71,10 @@ def text_table(name: str, width: int) -> tuple[Table, Target]:
         Column("id", Integer, primary_key=True, autoincrement=True),
         Column(_KEY, String(64), unique=True, nullable=False),
         *(Column(column, long_text) for column in columns),
-        *(Column(own, metadata.tables["content_index"].c[own].type) for own in ("row_hash", "column_marks", "deactivated_by_run")),
+        *(
+            Column(own, metadata.tables["content_index"].c[own].type)
+            for own in ("row_hash", "column_marks", "deactivated_by_run")
+        ),
         Column("created_at", DateTime),
         Column("updated_at", DateTime),
         Column("is_available", Boolean),

@@ -33,7 +33,7 @@ from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 from server.sources.csv.reader import CsvReader, open_csv
 from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
-from server.sources.csv.structure.record_index import layout_of
+from server.sources.csv.structure.records import find_records
 from server.sources.source_type import MappingRequest
 from server.sources.storage.streams import Caps, open_stream
 
@@ -70,7 +70,7 @@ def steps_of(path: Path, settings: Settings, encoding: str) -> dict[str, float]:
         if not raw:
             break
         with watch.timing("structure"):
-            layout = layout_of(raw, dialect, width, at_end=at_end, record_bytes_max=limits.record_bytes_max)
+            layout = find_records(raw, dialect, width, at_end=at_end, record_bytes_max=limits.record_bytes_max)
         with watch.timing("decode"):
             mark_undecodable(layout, dialect, beginning.encoding)
         with watch.timing("polars"):

@@ -45,6 +45,7 @@ def csv_options() -> Schema:
         quote=_text(0, 1),
         escape=_text(0, 1),
         strayQuotes={"enum": ["reject", "keep"]},
+        missingFields={"enum": ["reject", "empty"]},
         preambleLines=_whole_number(0, 10_000),
         commentPrefix=_text(1, 8),
         decimalComma=FLAG,

@@ -17,7 +17,7 @@ WRITE: dict[str, Any] = {
 }  # fmt: skip
 CSV: dict[str, Any] = {
     "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
-    "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep",
+    "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep", "missingFields": "empty",
     "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
     "columnAliases": {"title": ["Título", "song"]}, "stripText": False, **WRITE,
 }  # fmt: skip

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -18,21 +17,21 @@ import polars as pl
 from server.core.errors import FatalError
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.file_beginning import Beginning
+from server.sources.csv.findings import NOTHING_FOUND, Findings
+from server.sources.csv.reject_texts import LOOKED_AT_BYTES, reject_text
+from server.sources.csv.structure.arrays import Positions
 from server.sources.csv.structure.delimiter_detection import line_end
-from server.sources.csv.structure.line_facts import Positions
+from server.sources.csv.structure.escape_sequences import escape_sequences
+from server.sources.csv.structure.merged_records import merged_records
 from server.sources.csv.structure.record_frame import frame_of, mark_undecodable
-from server.sources.csv.structure.record_index import REPEATED_HEADER, RecordIndex, layout_of, overlong_layout
+from server.sources.csv.structure.record_index import REPEATED_HEADER, RecordIndex
+from server.sources.csv.structure.records import find_records, overlong_layout
 from server.sources.storage.streams import ByteSource
 
-_MESSAGES: Final = {
-    "missing_columns": "the record has {fields} fields, {width} are expected",
-    "too_many_columns": "the record has {fields} fields, {width} are expected",
-    "stray_quote": "a quote stands where none may; double it inside a quoted field, or set options.strayQuotes to keep",
-    "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
-    "bad_encoding": "a byte does not decode as {encoding}",
-    "repeated_header": "the record repeats the header",
-    "record_too_long": "the record is longer than csv_record_bytes_max allows",
-}
+# What old programs and a power cut leave behind the last line: Ctrl-Z and zero bytes.
+PADDING: Final = b"\x1a\0"
+# An offset behind the end of any file.
+_PAST_ALL: Final = 1 << 62
 _SKIP_BYTES: Final = 1024 * 1024
 # A character takes four bytes at the most.
 _RAW_BYTES_MAX: Final = 4 * REJECT_RAW_CHARS_MAX
@@ -93,7 +92,13 @@ class Block:
     """The records of a block, in parts."""
 
     def __init__(
-        self, place: BlockStart, layout: RecordIndex, beginning: Beginning, limits: Limits, end_offset: int
+        self,
+        place: BlockStart,
+        layout: RecordIndex,
+        beginning: Beginning,
+        limits: Limits,
+        end_offset: int,
+        left_over: Findings = NOTHING_FOUND,
     ) -> None:
         self._place = place
         self._layout = layout
@@ -107,6 +112,7 @@ class Block:
         count = len(layout.starts)
         self.part_count = max(1, -(-count // limits.batch_rows_max)) if count else 0
         self._part_records = -(-count // self.part_count) if count else 0
+        self.findings = _findings(layout, beginning, place.line).plus(left_over, 0)
         self._rows_before = np.concatenate((np.zeros(1, np.int64), np.cumsum(layout.good)))
         self.next_place = BlockStart(end_offset, place.line + layout.lines_consumed, place.record_no + count)
 
@@ -138,7 +144,7 @@ class Block:
     def _rejects(self, first: int, last: int) -> tuple[Reject, ...]:
         """The bad records among those from `first` to `last`. Arrays become lists first: there may be very many."""
         layout, beginning = self._layout, self._beginning
-        columns, encoding = beginning.columns, beginning.encoding.name
+        columns = beginning.columns
         header = beginning.header_reject
         rejects = [header] if header is not None and first == 0 and self._place.record_no == 1 else []
         bad = first + np.flatnonzero(~layout.good[first:last])
@@ -156,7 +162,14 @@ class Block:
                 Reject(
                     kind=kind,
                     category="parsing",
-                    message=_message(kind, fields, len(columns), encoding),
+                    message=reject_text(
+                        kind,
+                        layout.window.data[start : min(end, start + LOOKED_AT_BYTES)],
+                        fields,
+                        len(columns),
+                        beginning.dialect,
+                        beginning.encoding,
+                    ),
                     line=line,
                     byte_offset=offset,
                     column=columns[column] if 0 <= column < len(columns) else None,
@@ -164,11 +177,6 @@ class Block:
                 )
             )
         return tuple(rejects)
-
-
-@lru_cache(maxsize=1024)
-def _message(kind: str, fields: int, width: int, encoding: str) -> str:
-    return _MESSAGES[kind].format(fields=fields, width=width, encoding=encoding)
 
 
 def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning) -> pl.DataFrame:
@@ -186,6 +194,28 @@ def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginn
     kept = np.ones(frame.height, np.bool_)
     kept[repeated] = False
     return frame.filter(pl.Series(kept))
+
+
+def _findings(layout: RecordIndex, beginning: Beginning, first_line: int) -> Findings:
+    """What the block holds beside rows and rejects."""
+    merged = list(merged_records(layout, len(beginning.columns)))
+    escapes = escape_sequences(layout, beginning.dialect)
+    comments = (layout.comments + first_line).tolist()
+    return Findings.of(
+        {
+            "blank": (layout.blanks + first_line).tolist(),
+            "comment": comments,
+            "comment_behind_header": comments,
+            "mark": (layout.marked_lines(beginning.dialect.mark) + first_line).tolist(),
+            "several_lines": [one.line + first_line for one in merged],
+            "escape": [line + first_line for line, _text in escapes],
+            "filled": (layout.filled_lines + first_line).tolist(),
+        },
+        examples={
+            "several_lines": str(merged[0].right_lines) if merged else "",
+            "escape": escapes[0][1] if escapes else "",
+        },
+    )
 
 
 def _numbers(name: str, values: Positions) -> pl.Series:
@@ -206,17 +236,23 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         if not at_end and working.endswith(b"\r"):
             # Whether it is a line break of one byte or two is not known yet.
             working = working[:-1]
+        padding = _padding(working) if at_end else 0
+        working = working[: len(working) - padding]
         if not working and at_end:
-            return None
+            return _end(place, beginning, limits, padding) if padding else None
+        if not at_end and not working.strip(PADDING):
+            rest = _padding_to_the_end(source, beginning, place)
+            if rest:
+                return _end(place, beginning, limits, rest)
         if not at_end and b"\n" not in working and b"\r" not in working:
             # Not even a line yet: no need to look closer, and no memory to spend on it.
-            if len(working) >= limits.record_bytes_max:
+            if len(_behind_marks(working, beginning.dialect.mark)) >= limits.record_bytes_max:
                 del raw, working
                 return _overlong(source, beginning, place, limits)
             del raw, working
             wanted *= 2
             continue
-        layout = layout_of(
+        layout = find_records(
             working,
             beginning.dialect,
             len(beginning.columns),
@@ -230,6 +266,39 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
             raise FatalError("INTERNAL", "a record could not be delimited; please report the file's structure")
         wanted *= 2
+
+
+def _behind_marks(working: bytes, mark: bytes) -> bytes:
+    while mark and working.startswith(mark):
+        working = working.removeprefix(mark)
+    return working
+
+
+def _padding(working: bytes) -> int:
+    """How many bytes behind the last line break of a file say nothing but that it ends there."""
+    tail = working[max(working.rfind(b"\n"), working.rfind(b"\r")) + 1 :]
+    return 0 if tail.strip(PADDING) else len(tail)
+
+
+def _padding_to_the_end(source: ByteSource, beginning: Beginning, place: BlockStart) -> int:
+    """How many bytes of padding there are from a place to the end of the file; 0 when there is anything else."""
+    count, offset = 0, place.offset
+    while True:
+        raw = source.read(offset, _SKIP_BYTES)
+        working = beginning.encoding.to_working(raw, at_end=len(raw) < _SKIP_BYTES)
+        if working.strip(PADDING):
+            return 0
+        count += len(working)
+        offset += len(raw)
+        if len(raw) < _SKIP_BYTES:
+            return count
+
+
+def _end(place: BlockStart, beginning: Beginning, limits: Limits, padding: int) -> Block:
+    """The block of what is behind the last line: no records, and nothing after it."""
+    layout = find_records(b"", beginning.dialect, len(beginning.columns), at_end=True, record_bytes_max=1)
+    found = Findings.of({"padding": [place.line] * padding})
+    return Block(place, layout, beginning, limits, _PAST_ALL, found)
 
 
 def _overlong(source: ByteSource, beginning: Beginning, place: BlockStart, limits: Limits) -> Block:

@@ -12,6 +12,7 @@ from typing import Any
 
 from server.core.errors import FatalError
 from server.sources.csv.blocks import Block, BlockStart, Limits
+from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.inspection import CsvFile
 from server.sources.storage import files
 
@@ -25,25 +26,30 @@ class Cursor:
         place: where its block begins.
         part: index of the batch in the block.
         records_before_file: how many records the files before it have.
+        findings: what was met before it that is neither a row nor a reject.
     """
 
     file: int
     place: BlockStart
     part: int
     records_before_file: int
+    findings: Findings = NOTHING_FOUND
 
     @classmethod
-    def at_file(cls, inspected: Sequence[CsvFile], index: int, records_before: int) -> Cursor:
+    def at_file(
+        cls, inspected: Sequence[CsvFile], index: int, records_before: int, findings: Findings = NOTHING_FOUND
+    ) -> Cursor:
         """The first record of a file."""
         place = BlockStart(0, 1, 1)
         if index < len(inspected):
             beginning = inspected[index].beginning
             place = BlockStart(beginning.offset, beginning.line, 1)
-        return cls(index, place, 0, records_before)
+            findings = findings.plus(beginning.findings, index)
+        return cls(index, place, 0, records_before, findings)
 
     def after(self, block: Block) -> Cursor:
         """Behind a block that begins here."""
-        return replace(self, place=block.next_place, part=0)
+        return replace(self, place=block.next_place, part=0, findings=self.findings.plus(block.findings, self.file))
 
     def at_part(self, index: int) -> Cursor:
         """A part of the block that begins here."""
@@ -51,7 +57,8 @@ class Cursor:
 
     def next_file(self, inspected: Sequence[CsvFile]) -> Cursor:
         """The first record of the next file, seen from the end of this one."""
-        return Cursor.at_file(inspected, self.file + 1, self.records_before_file + self.place.record_no - 1)
+        records_before = self.records_before_file + self.place.record_no - 1
+        return Cursor.at_file(inspected, self.file + 1, records_before, self.findings)
 
 
 def position_of(cursor: Cursor, limits: Limits, inspected: Sequence[CsvFile]) -> dict[str, Any]:
@@ -64,6 +71,7 @@ def position_of(cursor: Cursor, limits: Limits, inspected: Sequence[CsvFile]) ->
         "record_no": cursor.place.record_no,
         "records_before_file": cursor.records_before_file,
         "part": cursor.part,
+        "findings": cursor.findings.to_json(),
         "block_bytes": limits.block_bytes,
         "record_bytes_max": limits.record_bytes_max,
         "batch_rows_max": limits.batch_rows_max,
@@ -86,6 +94,7 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         fingerprint = str(position["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
         raise FatalError("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
+    cursor = replace(cursor, findings=Findings.from_json(position.get("findings")))
     if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
         raise files.changed(inspected[cursor.file].path.name)
     return cursor, limits

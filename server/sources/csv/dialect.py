@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
 
 from server.core.errors import InvalidRequestError
 from server.sources.csv.encodings import Encoding, may_be_trail_byte
@@ -14,6 +20,11 @@ from server.sources.csv.options import CsvOptions
 LF: Final = 10
 CR: Final = 13
 NO_BYTE: Final = -1
+_ASCII_BLANKS: Final = (b" ", b"\t", b"\v", b"\f")
+# No-break spaces, and the space of East Asian scripts.
+_WIDE_BLANKS: Final = "\u00a0\u2007\u202f\u3000"
+
+_Flags = npt.NDArray[np.bool_]
 
 # How a quote stands inside a quoted field:
 #   double   written twice
@@ -33,6 +44,10 @@ class Dialect:
         rule: how a quote stands inside a quoted field.
         comment: working bytes that begin a line to leave out; empty for none.
         keep_stray: whether quotes in wrong places are part of the value.
+        fills_missing: whether the fields that a record lacks at its end are empty.
+        wide_blanks: white space outside ASCII, such as the no-break space.
+        mark: the byte order mark, which is no text at a record's start; empty where the encoding has none.
+        cr_ends_lines: whether a CR without LF ends a line whatever is on its sides, as in a file that has no other breaks.
     """
 
     delimiter: bytes = b","
@@ -41,6 +56,52 @@ class Dialect:
     rule: EscapeRule = "double"
     comment: bytes = b""
     keep_stray: bool = False
+    fills_missing: bool = False
+    wide_blanks: tuple[bytes, ...] = ()
+    mark: bytes = b""
+    cr_ends_lines: bool = True
+
+    def blank_record(self, width: int) -> re.Pattern[bytes]:
+        """A record whose fields are all empty or white space.
+
+        Args:
+            width: of a good record. In a file of one column an empty value in quotes is meant: there is no other way to
+                write it.
+        """
+        return self._blank_record if width > 1 else self._blank_line
+
+    @cached_property
+    def _blank_line(self) -> re.Pattern[bytes]:
+        return self._of_blank_fields(quote=NO_BYTE)
+
+    @cached_property
+    def _blank_record(self) -> re.Pattern[bytes]:
+        return self._of_blank_fields(self.quote)
+
+    def _of_blank_fields(self, quote: int) -> re.Pattern[bytes]:
+        delimiter = re.escape(self.delimiter)
+        spaces = b"|".join(re.escape(blank) for blank in self._blanks)
+        field = outside = b"(?:(?!" + delimiter + b")(?:" + spaces + b"))*+"
+        if quote != NO_BYTE:
+            mark = re.escape(bytes([quote]))
+            field += b"(?:" + mark + b"(?:" + spaces + b"|\\r|\\n)*+" + mark + b")?+" + outside
+        return re.compile(field + b"(?:" + delimiter + field + b")*+")
+
+    @cached_property
+    def blank_opens(self) -> _Flags:
+        """Which bytes a piece of such a record may begin with; only its first two are looked up."""
+        return _lookup(
+            *(blank[0] for blank in self._blanks), *self.delimiter, self.quote, CR, LF, continued=self._blanks
+        )
+
+    @cached_property
+    def blank_closes(self) -> _Flags:
+        """Which bytes such a record may end with."""
+        return _lookup(*(blank[-1] for blank in self._blanks), self.delimiter[-1], self.quote)
+
+    @property
+    def _blanks(self) -> tuple[bytes, ...]:
+        return (*_ASCII_BLANKS, *self.wide_blanks)
 
     @cached_property
     def marks(self) -> re.Pattern[bytes]:
@@ -113,7 +174,26 @@ def dialect_of(options: CsvOptions, delimiter: str, encoding: Encoding) -> Diale
         rule=rule,
         comment=_encoded("commentPrefix", options.comment_prefix or "", encoding),
         keep_stray=options.stray_quotes == "keep",
+        fills_missing=options.missing_fields == "empty",
+        wide_blanks=tuple(_encodable(_WIDE_BLANKS, encoding)),
+        mark=codecs.BOM_UTF8 if encoding.working_name == "utf-8" else b"",
     )
+
+
+def _encodable(characters: str, encoding: Encoding) -> Iterator[bytes]:
+    """The characters that the encoding can write, in working bytes."""
+    for character in characters:
+        with contextlib.suppress(UnicodeEncodeError):
+            yield encoding.encode(character)
+
+
+def _lookup(*numbers: int, continued: Iterable[bytes] = ()) -> _Flags:
+    """A table of the bytes with these numbers, and of those that continue a character."""
+    table = np.zeros(256, np.bool_)
+    table[[number for number in numbers if number != NO_BYTE]] = True
+    for text in continued:
+        table[list(text)] = True
+    return table
 
 
 def _encoded(name: str, text: str, encoding: Encoding) -> bytes:

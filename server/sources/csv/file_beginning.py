@@ -20,9 +20,10 @@ from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names, encodings
 from server.sources.csv.dialect import Dialect, dialect_of
 from server.sources.csv.encodings import Encoding
+from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.csv.structure import delimiter_detection
-from server.sources.csv.structure.line_facts import window_of
+from server.sources.csv.structure.line_facts import Window, window_of
 from server.sources.csv.structure.record_scanner import lenient_fields, record_fields, scan_record
 from server.sources.storage.streams import ByteSource
 
@@ -53,6 +54,7 @@ class Beginning:
         header_reject: the header line, when it cannot be trusted: it counts as a record that is not loaded.
         detected: what was found out, JSON-able.
         notices: what a person should know.
+        findings: what was left out above the header.
     """
 
     encoding: Encoding
@@ -64,6 +66,7 @@ class Beginning:
     header_reject: Reject | None
     detected: dict[str, Any]
     notices: tuple[str, ...]
+    findings: Findings = NOTHING_FOUND
 
 
 def read_beginning(source: ByteSource, name: str, options: CsvOptions, settings: Settings) -> Beginning:
@@ -129,6 +132,8 @@ class _Head:
         self._settings = settings
         self._encoding = encoding
         self._notices: list[str] = []
+        # Kind of finding -> where the lines begin that were left out above the header.
+        self._left_out: dict[str, list[int]] = {}
 
     def beginning(self) -> Beginning | None:
         """What the beginning says; None when more bytes are needed."""
@@ -147,6 +152,7 @@ class _Head:
             delimiter, confidence = self._detected_delimiter(start)
             how = "detected"
         dialect = dialect_of(self._options, delimiter, self._encoding)
+        dialect = replace(dialect, cr_ends_lines=delimiter_detection.cr_ends_lines(self._data[:_SAMPLE_BYTES], dialect))
         found: _HeaderRows | None = None
         if self._options.has_header:
             found = self._header_rows(start, dialect)
@@ -200,7 +206,11 @@ class _Head:
             header_reject=header_reject,
             detected=detected,
             notices=tuple(self._notices),
+            findings=Findings.of({kind: self._lines_of(window, at) for kind, at in self._left_out.items() if kind}),
         )
+
+    def _lines_of(self, window: Window, offsets: list[int]) -> list[int]:
+        return (np.searchsorted(window.breaks, offsets) + 1).tolist() if offsets else []
 
     def _after_preamble(self) -> int | None:
         """Where the first line after the preamble begins."""
@@ -245,7 +255,9 @@ class _Head:
             if found.problem == "incomplete":
                 return None
             line_end = delimiter_detection.line_end(self._data, start)
-            if line_end == start or (dialect.comment and self._data.startswith(dialect.comment, start)):
+            kind = self._nothing_to_read(start, line_end, dialect)
+            if kind is not None:
+                self._left_out.setdefault(kind, []).append(start)
                 start = delimiter_detection.next_line(self._data, start)
                 continue
             first = first if rows else start
@@ -262,6 +274,15 @@ class _Head:
         padded = [row + [""] * (width - len(row)) for row in rows]
         joined = [" ".join(part for part in parts if part) for parts in zip(*padded, strict=True)]
         return _HeaderRows(joined, first, start)
+
+    def _nothing_to_read(self, start: int, end: int, dialect: Dialect) -> str | None:
+        """Whether a line above the header is empty, blank or a comment: the kind of finding, empty for an empty line."""
+        if dialect.comment and self._data.startswith(dialect.comment, start):
+            return "comment"
+        if start == end:
+            return ""
+        # How many columns there are is not known yet; a lone pair of quotes would be a column without a name.
+        return "blank" if dialect.blank_record(1).fullmatch(self._data, start, end) else None
 
     def _texts(self, fields: list[bytes]) -> list[str]:
         texts = [self._encoding.show(field) for field in fields]

@@ -70,6 +70,11 @@ class CsvOptions(WriteOptions):
         "reject",
         description="A quote where none may stand: `reject` the record, or `keep` it as part of the value.",
     )
+    missing_fields: Literal["reject", "empty"] = Field(
+        "reject",
+        description="A record with fewer fields than there are columns: `reject` it, or take the fields that it lacks at its"
+        " end as `empty`.",
+    )
     preamble_lines: int = Field(
         0, ge=0, le=10_000, description="Lines before the header that are left out, 0 to 10000."
     )

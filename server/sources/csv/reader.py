@@ -20,6 +20,7 @@ from server.sources.contract import Reject, SourceBatch, SourceContext, SourceIn
 from server.sources.csv.block_reader import BlockReader
 from server.sources.csv.blocks import Block, Limits, Part
 from server.sources.csv.cursor import Cursor, cursor_of, position_of
+from server.sources.csv.findings import NOTHING_FOUND
 from server.sources.csv.format_summary import FileFacts, describe, few_notices
 from server.sources.csv.inspection import CsvFile, OpenStream, inspect_all, settled, unreadable
 from server.sources.csv.options import CsvOptions
@@ -63,6 +64,7 @@ class CsvReader:
         self._notices = few_notices([*notices, *(notice for file in inspected for notice in file.beginning.notices)])
         self._blocks = BlockReader(inspected, held, settings)
         self._pending: asyncio.Task[tuple[Cursor, Block | None]] | None = None
+        self._findings = NOTHING_FOUND
         self._closed = False
         # The size of what is compressed is not known beforehand; then that of the whole is not either.
         is_known = all(file.bytes_total or file.compression == "none" for file in inspected)
@@ -81,8 +83,8 @@ class CsvReader:
         return self._info
 
     def notices(self) -> tuple[str, ...]:
-        """Files that were left out, and headers that were repaired or not trusted."""
-        return self._notices
+        """Files that were left out, headers that were repaired or not trusted, and what was met in the records so far."""
+        return few_notices([*self._notices, *self._findings.notices([file.path.name for file in self._files])])
 
     async def content_digest(self) -> str:
         """A digest of the bytes of all files, in order; their names and times don't count.
@@ -136,10 +138,13 @@ class CsvReader:
         try:
             while True:
                 start = cursor
+                self._findings = start.findings
                 cursor, block = await self._next(start, limits)
                 if block is None:
+                    self._findings = cursor.findings
                     return
                 following = cursor.after(block)
+                self._findings = following.findings
                 # The reader owns the task beyond this generator: `_settle` or `close` waits for its thread, which a
                 # TaskGroup would only cancel.
                 self._pending = asyncio.create_task(asyncio.to_thread(self._blocks.read, following, limits))

@@ -101,7 +101,7 @@ def test_a_stray_quote_in_the_header_stays_in_the_name(tmp_path: Path, header: b
 
 def test_too_many_columns_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="5000 columns"):
-        read_bytes(tmp_path, b"," * 4999 + b"\n")
+        read_bytes(tmp_path, b"a," * 4999 + b"\n")
 
 
 def test_a_header_line_that_never_ends_is_refused(tmp_path: Path) -> None:

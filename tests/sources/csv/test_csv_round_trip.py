@@ -60,17 +60,29 @@ def test_any_table_comes_back_the_same(
     names = [f"c{number}" for number in range(len(table[0]))]
     if dialect["quoting"] == csv.QUOTE_MINIMAL:
         # The standard library's writer leaves the line breaks that are not its own unquoted.
-        table = [[value.translate({10: "LF", 13: "CR"}) for value in row] for row in table]
+        # A mark that begins a line without a quote is no text.
+        table = [[value.translate({10: "LF", 13: "CR", 0xFEFF: "mark"}) for value in row] for row in table]
     content = written([names, *table], dialect).encode(encoding)
     options = {"delimiter": dialect["delimiter"], "quote": dialect["quotechar"], "encoding": encoding}
     reading = read(content, options, csv_block_bytes=block_bytes)
-    assert reading.values == [tuple(row) for row in table]
+    # The standard library's writer puts a single empty value into quotes in any case.
+    if dialect["quoting"] == csv.QUOTE_MINIMAL:
+        table = [row for row in table if row == [""] or loaded([row], quoted=False)]
+    assert reading.values == loaded(table)
     assert reading.rejects == ()
     assert reading.info.columns == tuple(names)
 
 
 line_breaks = st.sampled_from(["\n", "\r\n", "\r"])
 long_delimiters = st.sampled_from([",", ", ", "||", "§", "\t", "aa", "::,::", "😀"])
+
+
+BLANKS = set(" \t\v\f\r\n\u00a0\u2007\u202f\u3000")
+
+
+def loaded(table: list[list[str]], *, quoted: bool = True) -> list[tuple[str, ...]]:
+    """The rows that are records: one that says nothing is a blank line, but for a single value in quotes."""
+    return [tuple(row) for row in table if not BLANKS.issuperset("".join(row)) or (quoted and len(row) == 1)]
 
 
 def header_of(table: list[list[str]]) -> list[str]:
@@ -89,7 +101,7 @@ def test_any_table_with_any_delimiter_comes_back_the_same(
     content = line_break.join(lines).encode(encoding)
     options = {"delimiter": delimiter, "quote": quote, "encoding": encoding}
     reading = read(content, options, csv_block_bytes=block_bytes)
-    assert reading.values == [tuple(row) for row in table]
+    assert reading.values == loaded(table)
     assert reading.rejects == ()
 
 
@@ -105,7 +117,7 @@ def test_any_table_with_escapes_comes_back_the_same(
     content = line_break.join(lines).encode(encoding)
     options = {"delimiter": delimiter, "escape": escape, "encoding": encoding}
     reading = read(content, options, csv_block_bytes=block_bytes)
-    assert reading.values == [tuple(row) for row in table]
+    assert reading.values == loaded(table)
     assert reading.rejects == ()
 
 
@@ -115,17 +127,18 @@ def test_any_table_without_quotes_comes_back_the_same_or_as_rejects(
     table: list[list[str]], delimiter: str, line_break: str, encoding: str, block_bytes: int
 ) -> None:
     """Without a quote character no value can hold a line break; one that holds a delimiter makes its row a bad one."""
-    # A byte order mark at the start of a line is text, and so are quotes; a row without any character is a blank line.
-    plain = [[value.translate({10: "LF", 13: "CR"}) for value in row] for row in table]
+    # A byte order mark at the start of a line is no text; quotes are.
+    plain = [[value.translate({10: "LF", 13: "CR", 0xFEFF: "mark"}) for value in row] for row in table]
     plain = [row if len(row) > 1 else [row[0] + "."] for row in plain]
     content = line_break.join([delimiter.join(row) for row in [header_of(plain), *plain]]).encode(encoding)
     options = {"delimiter": delimiter, "quote": "", "encoding": encoding}
     reading = read(content, options, csv_block_bytes=block_bytes)
     if all(delimiter.join(row).split(delimiter) == row for row in plain):
-        assert reading.values == [tuple(row) for row in plain]
+        assert reading.values == loaded(plain, quoted=False)
     # A header that most rows disagree with is a reject of its own.
     bad = [reject for reject in reading.rejects if reject.kind != "header_mismatch"]
-    assert len(reading.values) + len(bad) == len(plain)
+    blank = [row for row in plain if BLANKS.issuperset("".join(delimiter.join(row).split(delimiter)))]
+    assert len(reading.values) + len(bad) == len(plain) - len(blank)
 
 
 @settings(max_examples=100, deadline=None)
@@ -143,7 +156,7 @@ def test_any_table_in_an_older_encoding_comes_back_the_same(encoding: str, data:
     dialect = {"delimiter": delimiter, "quoting": csv.QUOTE_ALL, "lineterminator": data.draw(line_breaks)}
     content = written([header_of(table), *table], dialect).encode(encoding)
     reading = read(content, {"delimiter": delimiter, "encoding": encoding}, csv_block_bytes=block_bytes)
-    assert reading.values == [tuple(row) for row in table]
+    assert reading.values == loaded(table)
     assert reading.rejects == ()
 
 
@@ -164,7 +177,9 @@ def test_a_damaged_byte_never_loses_a_record_beside_it(table: list[list[str]], d
     values = set(reading.values)
     for number, row in enumerate(plain):
         if number != at:
-            assert tuple(row) in values or all(value.replace('"', '""') in raw for value in row)
+            assert tuple(row) in {*values, *set(map(tuple, plain)) - set(loaded(plain))} or all(
+                value.replace('"', '""') in raw for value in row
+            )
 
 
 noise = st.lists(

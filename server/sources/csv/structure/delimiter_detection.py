@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from server.sources.csv.dialect import Dialect
+from server.sources.csv.dialect import NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.structure.record_scanner import after_break, scan_record
 
@@ -33,7 +33,8 @@ def field_counts(
             start = next_line(data, start)
             continue
         is_comment = dialect.comment and data.startswith(dialect.comment, start)
-        if found.content_end > start and not is_comment:
+        is_blank = dialect.blank_record(1).fullmatch(data, start, found.content_end) is not None
+        if not is_blank and not is_comment:
             counts.append(found.fields)
         start = found.next_start
     return counts
@@ -97,3 +98,18 @@ def line_break_kind(data: bytes) -> str:
     kinds = {"crlf": crlf, "lf": data.count(b"\n") - crlf, "cr": data.count(b"\r") - crlf}
     present = [name for name, count in kinds.items() if count]
     return present[0] if len(present) == 1 else "mixed" if present else "none"
+
+
+def cr_ends_lines(data: bytes, dialect: Dialect) -> bool:
+    """Whether a CR without LF is how most lines end, so that it ends a line whatever is on its sides.
+
+    Args:
+        data: working bytes from the file's beginning.
+    """
+    if b"\r" not in data:
+        return False
+    quote = bytes([dialect.quote]) if dialect.quote != NO_BYTE else b""
+    # What stands between quotes is a value, and its line breaks are text.
+    outside = b"".join(data.split(quote)[::2]) if quote else data
+    feeds = outside.count(b"\n")
+    return outside.count(b"\r") - outside.count(b"\r\n") > feeds or not feeds

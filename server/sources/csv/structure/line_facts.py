@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
-
-Positions = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
+from server.sources.csv.structure.arrays import Flags, Positions
+from server.sources.csv.structure.blank_records import blank_records
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +25,14 @@ class Window:
         array: the same bytes.
         at_end: whether the file ends where the data ends.
         breaks: last byte of each line break.
-        line_starts: where each complete line begins; at the end of the file a line needs no break.
+        line_starts: where each complete line begins, behind the byte order marks of files that were put together; at the
+            end of the file a line needs no break.
         line_ends: where its content ends.
         quotes: every quote byte.
         delimiters: first byte of each delimiter, in quotes or not.
         overlapping: whether delimiters overlap, so that only the scanner can tell which ones count.
         has_lone_cr: whether a CR without LF is among the breaks.
+        has_marks: whether a line begins with a byte order mark.
     """
 
     data: bytes
@@ -44,6 +45,7 @@ class Window:
     delimiters: Positions
     overlapping: bool
     has_lone_cr: bool
+    has_marks: bool = False
 
 
 def window_of(data: bytes, dialect: Dialect, *, at_end: bool) -> Window:
@@ -55,11 +57,32 @@ def window_of(data: bytes, dialect: Dialect, *, at_end: bool) -> Window:
         line_ends = np.append(line_ends, len(data))
     else:
         line_starts = line_starts[:-1]
+    behind = _behind_marks(data, array, dialect.mark, line_starts, line_ends)
+    has_marks = behind is not line_starts
+    line_starts = behind
     quotes = _positions(array, dialect.quote) if dialect.quote != NO_BYTE else np.zeros(0, np.int64)
     delimiters = _delimiters(array, dialect.delimiter)
     width = len(dialect.delimiter)
     overlapping = width > 1 and bool((np.diff(delimiters) < width).any())
-    return Window(data, array, at_end, breaks, line_starts, line_ends, quotes, delimiters, overlapping, has_lone_cr)
+    return Window(
+        data, array, at_end, breaks, line_starts, line_ends, quotes, delimiters, overlapping, has_lone_cr, has_marks
+    )
+
+
+def _behind_marks(
+    data: bytes, array: npt.NDArray[np.uint8], mark: bytes, starts: Positions, ends: Positions
+) -> Positions:
+    """Where the text of each line begins: files that were put together have a mark at the beginning of each."""
+    if not mark or mark not in data:
+        return starts
+    padded = np.append(array, np.zeros(len(mark), np.uint8))
+    while True:
+        marked = starts + len(mark) <= ends
+        for distance, byte in enumerate(mark):
+            marked &= padded[np.minimum(starts + distance, len(array))] == byte
+        if not marked.any():
+            return starts
+        starts = starts + len(mark) * marked
 
 
 def _positions(array: npt.NDArray[np.uint8], byte: int) -> Positions:
@@ -105,6 +128,8 @@ def misplaced_quotes(window: Window, dialect: Dialect, opening: Flags) -> Flags:
         after_delimiter = starts[np.maximum(quotes - width, 0)] & (quotes >= width)
         before_delimiter = starts[quotes + 1]
     opens_well = after_delimiter | (before == LF) | (before == CR) | (quotes == 0)
+    if window.has_marks:
+        opens_well |= np.isin(quotes, window.line_starts)
     closes_well = before_delimiter | (after == LF) | (after == CR) | (quotes == len(array) - 1)
     if dialect.rule == "double":
         # `quotes == 0` has itself as its neighbour above; it opens well anyway, and the last one closes well.
@@ -116,17 +141,17 @@ def misplaced_quotes(window: Window, dialect: Dialect, opening: Flags) -> Flags:
 
 @dataclass(frozen=True, slots=True)
 class LineFacts:
-    """Per line of a window: whether it is empty, whether only the scanner can read it, else its fields."""
+    """Per line of a window: whether it says nothing, whether only the scanner can read it, else its fields."""
 
     blank: Flags
     hard: Flags
     fields: Positions
 
 
-def line_facts(window: Window, dialect: Dialect, record_bytes_max: int) -> LineFacts:
+def line_facts(window: Window, dialect: Dialect, width: int, record_bytes_max: int) -> LineFacts:
     """Classify every line as if it began outside quotes."""
     starts, ends, count = window.line_starts, window.line_ends, len(window.line_starts)
-    blank = starts == ends
+    blank = blank_records(window.data, window.array, dialect, width, starts, ends)
     hard = (ends - starts) >= record_bytes_max
     delimiter_lines = np.searchsorted(window.breaks, window.delimiters)
     outside = np.ones(len(window.delimiters), np.bool_)

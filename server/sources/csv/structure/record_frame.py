@@ -18,9 +18,10 @@ import polars as pl
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
-from server.sources.csv.structure.line_facts import Flags, Positions, Window
+from server.sources.csv.structure.arrays import Flags, Positions
+from server.sources.csv.structure.line_facts import Window
 from server.sources.csv.structure.record_index import BAD_ENCODING, RecordIndex, column_at
-from server.sources.csv.structure.record_scanner import record_fields
+from server.sources.csv.structure.record_scanner import lenient_fields, record_fields
 
 _PLAIN: Final = Dialect()
 # Undecodable bytes are looked for in pieces of this size.
@@ -103,6 +104,7 @@ def _plain_text(layout: RecordIndex, dialect: Dialect, rows: Positions) -> tuple
         starts=layout.starts[rows],
         ends=layout.ends[rows],
         odd=layout.odd[rows],
+        width=layout.width,
         has_lone_cr=layout.window.has_lone_cr,
     )
     if dialect.quote == NO_BYTE and bool(pieces.odd.any()):
@@ -126,6 +128,7 @@ class _Pieces:
     starts: Positions
     ends: Positions
     odd: Flags
+    width: int
     has_lone_cr: bool
 
 
@@ -135,7 +138,23 @@ def _rewritten(pieces: _Pieces, dialect: Dialect) -> bytes:
 
 
 def _fields(pieces: _Pieces, index: int, dialect: Dialect) -> list[bytes]:
-    return record_fields(pieces.data, int(pieces.starts[index]), int(pieces.ends[index]), dialect)
+    start, end = int(pieces.starts[index]), int(pieces.ends[index])
+    found = _exact_fields(pieces.data, start, end, dialect)
+    if dialect.keeps_inner_quotes and len(found) != pieces.width:
+        # The line is a right record when the quote that a field begins with is text, too (`line_walk.py`).
+        lenient = lenient_fields(pieces.data[start:end], dialect)
+        found = lenient if len(lenient) == pieces.width or not found else found
+    return found + [b""] * (pieces.width - len(found))
+
+
+def _exact_fields(data: bytes, start: int, end: int, dialect: Dialect) -> list[bytes]:
+    """The fields of a record; none where a quote that is kept closes only behind it."""
+    try:
+        return record_fields(data, start, end, dialect)
+    except ValueError:
+        if not dialect.keeps_inner_quotes:
+            raise
+        return []
 
 
 def _written(fields: list[bytes], dialect: Dialect) -> bytes:

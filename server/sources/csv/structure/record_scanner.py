@@ -28,6 +28,8 @@ class Scan(NamedTuple):
         fields: fields counted; with a problem, the fields before the one at fault.
         at: offset of the fault.
         odd: the record needs `record_fields` to be read: it holds escapes or quotes that stay in the value.
+        kept: offset of the first quote that was kept inside a quoted field, where a line break may have been taken for part
+            of the value; -1 for none.
     """
 
     problem: Problem | None
@@ -36,6 +38,7 @@ class Scan(NamedTuple):
     fields: int
     at: int
     odd: bool
+    kept: int = -1
 
 
 def after_break(data: bytes, at: int) -> int:
@@ -68,12 +71,16 @@ class _Bytes(NamedTuple):
 
 
 class _Quoted(NamedTuple):
-    """A quoted field: where it ends (behind its quote), what is wrong and where, whether it holds quotes or escapes."""
+    """A quoted field: where it ends (behind its quote), what is wrong and where, whether it holds quotes or escapes.
+
+    `kept` is the offset of the first quote in it that is kept though it is not doubled, or -1.
+    """
 
     end: int
     problem: Problem | None
     at: int
     odd: bool
+    kept: int = -1
 
 
 def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, record_bytes_max: int) -> Scan:
@@ -90,49 +97,50 @@ def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, reco
     stop = start + record_bytes_max if too_long else len(data)
     source = _Bytes(data, stop, too_long, at_end)
     delimiter, quote = dialect.delimiter, dialect.quote
-    fields, position, odd = 0, start, False
+    fields, position, odd, kept = 0, start, False, -1
     inside_field = False
     while True:
         if not inside_field and position < stop and data[position] == quote:
-            end, problem, at, is_odd = _quoted(source, position, dialect)
+            end, problem, at, is_odd, kept_at = _quoted(source, position, dialect)
             odd = odd or is_odd
+            kept = kept_at if kept < 0 else kept
             if problem is not None:
-                return Scan(problem, end, end, fields, at, odd)
+                return Scan(problem, end, end, fields, at, odd, kept)
             if end < stop and data.startswith(delimiter, end):
                 fields += 1
                 position = end + len(delimiter)
                 continue
-            return _ended(source, end, fields + 1, odd=odd)
+            return _ended(source, end, fields + 1, odd=odd, kept=kept)
         # One or several unquoted fields, up to a line break, a quote or an escape.
         match = dialect.marks.search(data, position, stop)
         end = match.start() if match is not None else stop
         fields += data.count(delimiter, position, end)
         if match is None or data[end] == LF or data[end] == CR:
-            return _ended(source, end, fields + 1, odd=odd)
+            return _ended(source, end, fields + 1, odd=odd, kept=kept)
         if data[end] == quote:
             if _ends_with_delimiter(data, position, end, delimiter):
                 position, inside_field = end, False
                 continue
             if not dialect.keep_stray:
-                return Scan("stray_quote", end, end, fields, end, odd)
+                return Scan("stray_quote", end, end, fields, end, odd, kept)
             odd, position = True, end + 1
         else:
             if end + 1 >= stop:
                 # An escape that is the last byte of the file stands for itself.
-                return _ended(source, stop, fields + 1, odd=odd)
+                return _ended(source, stop, fields + 1, odd=odd, kept=kept)
             acts = dialect.escaped.match(data, end) is not None
             odd, position = odd or acts, end + 1 + acts
         inside_field = True
 
 
-def _ended(source: _Bytes, end: int, fields: int, *, odd: bool) -> Scan:
+def _ended(source: _Bytes, end: int, fields: int, *, odd: bool, kept: int) -> Scan:
     """The scan of a record whose last field ends at `end`."""
     data, stop = source.data, source.stop
     if end >= stop:
-        return Scan(source.out_of_bytes(in_quotes=False), stop, stop, fields, stop, odd)
+        return Scan(source.out_of_bytes(in_quotes=False), stop, stop, fields, stop, odd, kept)
     if data[end] == CR and end + 1 >= len(data) and not source.at_end:
-        return Scan("incomplete", end, end, fields, end, odd)
-    return Scan(None, end, after_break(data, end), fields, end, odd)
+        return Scan("incomplete", end, end, fields, end, odd, kept)
+    return Scan(None, end, after_break(data, end), fields, end, odd, kept)
 
 
 def _ends_with_delimiter(data: bytes, start: int, end: int, delimiter: bytes) -> bool:
@@ -151,23 +159,24 @@ def _ends_with_delimiter(data: bytes, start: int, end: int, delimiter: bytes) ->
 def _quoted(source: _Bytes, start: int, dialect: Dialect) -> _Quoted:
     """Read the quoted field at `start`."""
     data, stop = source.data, source.stop
-    position, odd = start + 1, False
+    position, odd, kept = start + 1, False, -1
     while True:
         match = dialect.quoted_rest.match(data, position, stop)
         if match is None:
-            return _Quoted(stop, source.out_of_bytes(in_quotes=True), start, odd)
+            return _Quoted(stop, source.out_of_bytes(in_quotes=True), start, odd, kept)
         after = match.end()
         if dialect.escape != NO_BYTE and not odd:
             odd = dialect.escaped.search(data, position, after - 1) is not None
         if after >= stop:
-            return _Quoted(after, source.out_of_bytes(in_quotes=False), after - 1, odd)
+            return _Quoted(after, source.out_of_bytes(in_quotes=False), after - 1, odd, kept)
         if data[after] == LF or data[after] == CR or data.startswith(dialect.delimiter, after):
-            return _Quoted(after, None, after - 1, odd)
+            return _Quoted(after, None, after - 1, odd, kept)
         is_cut_off = stop - after < len(dialect.delimiter) and dialect.delimiter.startswith(data[after:stop])
         if is_cut_off and not source.is_end:
-            return _Quoted(stop, source.out_of_bytes(in_quotes=False), start, odd)
+            return _Quoted(stop, source.out_of_bytes(in_quotes=False), start, odd, kept)
         if not dialect.keeps_inner_quotes:
-            return _Quoted(after, "stray_quote", after - 1, odd)
+            return _Quoted(after, "stray_quote", after - 1, odd, kept)
+        kept = after - 1 if kept < 0 else kept
         position, odd = after, True
 
 
@@ -189,7 +198,7 @@ def record_fields(data: bytes, start: int, content_end: int, dialect: Dialect) -
     while True:
         is_quoted = record.startswith(bytes([dialect.quote]), position) if dialect.quote != NO_BYTE else False
         if is_quoted:
-            end, problem, _, _ = _quoted(source, position, dialect)
+            end, problem, *_ = _quoted(source, position, dialect)
             if problem is not None:
                 raise ValueError(f"no well-formed record: {problem}")
         else:
@@ -242,7 +251,7 @@ def lenient_fields(line: bytes, dialect: Dialect) -> list[bytes]:
     while position <= len(line):
         if dialect.quote != NO_BYTE and line.startswith(bytes([dialect.quote]), position):
             source = _Bytes(line, len(line), too_long=False, at_end=True)
-            end, problem, _, is_odd = _quoted(source, position, keeping)
+            end, problem, _, is_odd, _ = _quoted(source, position, keeping)
             value = _value(line[position:end], True, dialect)
             # A quote that is closed only behind other fields was never meant to open one.
             if problem is None and (not is_odd or dialect.delimiter not in value):

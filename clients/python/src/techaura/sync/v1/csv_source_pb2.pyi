@@ -19,6 +19,30 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MissingFields:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MissingFieldsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MissingFields.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MISSING_FIELDS_UNSPECIFIED: _MissingFields.ValueType  # 0
+    """Not set: reject."""
+    MISSING_FIELDS_REJECT: _MissingFields.ValueType  # 1
+    """The record is rejected."""
+    MISSING_FIELDS_EMPTY: _MissingFields.ValueType  # 2
+    """The fields that it lacks at its end are empty."""
+
+class MissingFields(_MissingFields, metaclass=_MissingFieldsEnumTypeWrapper):
+    """A record with fewer fields than there are columns."""
+
+MISSING_FIELDS_UNSPECIFIED: MissingFields.ValueType  # 0
+"""Not set: reject."""
+MISSING_FIELDS_REJECT: MissingFields.ValueType  # 1
+"""The record is rejected."""
+MISSING_FIELDS_EMPTY: MissingFields.ValueType  # 2
+"""The fields that it lacks at its end are empty."""
+Global___MissingFields: _TypeAlias = MissingFields  # noqa: Y015
+
 class _StrayQuotes:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -104,6 +128,7 @@ class CsvOptions(_message.Message):
     NULL_TOKENS_FIELD_NUMBER: _builtins.int
     COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
     COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
+    MISSING_FIELDS_FIELD_NUMBER: _builtins.int
     delimiter: _builtins.str
     """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
     out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
@@ -149,6 +174,10 @@ class CsvOptions(_message.Message):
     """Optional. Whether text loses the white space around it. Numbers, dates and booleans
     always do. Default: true.
     """
+    missing_fields: Global___MissingFields.ValueType
+    """Optional. A record with fewer fields than there are columns: `reject` it, or take the
+    fields that it lacks at its end as `empty`. Default: `reject`.
+    """
     @_builtins.property
     def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Values that mean "no value" beside the empty one; at most 100 of 100
@@ -184,10 +213,11 @@ class CsvOptions(_message.Message):
         null_tokens: _abc.Iterable[_builtins.str] | None = ...,
         column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
+        missing_fields: Global___MissingFields.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "strip_text", b"strip_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "missing_fields", b"missing_fields", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015

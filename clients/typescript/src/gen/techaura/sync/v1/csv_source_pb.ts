@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/csv_source.proto.
  */
 export const file_techaura_sync_v1_csv_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEihQYKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dCIcCgtDb2x1bW5OYW1lcxINCgVuYW1lcxgBIAMoCSpbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAmIGcHJvdG8z");
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEivgYKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSNwoObWlzc2luZ19maWVsZHMYDyABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk1pc3NpbmdGaWVsZHMaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dCIcCgtDb2x1bW5OYW1lcxINCgVuYW1lcxgBIAMoCSpkCg1NaXNzaW5nRmllbGRzEh4KGk1JU1NJTkdfRklFTERTX1VOU1BFQ0lGSUVEEAASGQoVTUlTU0lOR19GSUVMRFNfUkVKRUNUEAESGAoUTUlTU0lOR19GSUVMRFNfRU1QVFkQAipbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAmIGcHJvdG8z");
 
 /**
  * Options of source type csv: how the bytes of a file become records.
@@ -132,6 +132,14 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * @generated from field: map<string, techaura.sync.v1.ColumnNames> column_aliases = 14;
    */
   columnAliases: { [key: string]: ColumnNames };
+
+  /**
+   * Optional. A record with fewer fields than there are columns: `reject` it, or take the
+   * fields that it lacks at its end as `empty`. Default: `reject`.
+   *
+   * @generated from field: techaura.sync.v1.MissingFields missing_fields = 15;
+   */
+  missingFields: MissingFields;
 };
 
 /**
@@ -161,6 +169,40 @@ export type ColumnNames = Message<"techaura.sync.v1.ColumnNames"> & {
  */
 export const ColumnNamesSchema: GenMessage<ColumnNames> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_csv_source, 1);
+
+/**
+ * A record with fewer fields than there are columns.
+ *
+ * @generated from enum techaura.sync.v1.MissingFields
+ */
+export enum MissingFields {
+  /**
+   * Not set: reject.
+   *
+   * @generated from enum value: MISSING_FIELDS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * The record is rejected.
+   *
+   * @generated from enum value: MISSING_FIELDS_REJECT = 1;
+   */
+  REJECT = 1,
+
+  /**
+   * The fields that it lacks at its end are empty.
+   *
+   * @generated from enum value: MISSING_FIELDS_EMPTY = 2;
+   */
+  EMPTY = 2,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.MissingFields.
+ */
+export const MissingFieldsSchema: GenEnum<MissingFields> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_csv_source, 0);
 
 /**
  * A quote where none may stand.
@@ -194,5 +236,5 @@ export enum StrayQuotes {
  * Describes the enum techaura.sync.v1.StrayQuotes.
  */
 export const StrayQuotesSchema: GenEnum<StrayQuotes> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_csv_source, 0);
+  enumDesc(file_techaura_sync_v1_csv_source, 1);
 

@@ -1,0 +1,83 @@
+"""What is told of a record that cannot be read: what is wrong with it, and the option that would read it."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+from server.sources.csv.dialect import NO_BYTE, Dialect
+from server.sources.csv.encodings import Encoding
+
+_TEXTS: Final = {
+    "missing_columns": (
+        "the record has {fields} fields, {width} are expected; to take those that it lacks at its end as empty, set "
+        "options.missingFields to empty"
+    ),
+    "too_many_columns": "the record has {fields} fields, {width} are expected",
+    "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
+    "bad_encoding": "a byte does not decode as {encoding}; set options.encoding to the file's own, such as cp1252, or to auto",
+    "repeated_header": "the record repeats the header",
+    "stray_line_break": "a carriage return inside the line cuts the record; a value may hold one in quotes only",
+    "record_too_long": "the record is longer than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows",
+}
+_STRAY_QUOTE: Final = "a quote stands where none may: double it inside a quoted field, or set options.strayQuotes to keep, which takes it as text"
+_BACKSLASH: Final = "a backslash stands before a quote: set options.escape to \\ (a backslash)"
+_FORMULA: Final = 'a value is a spreadsheet\'s formula for text (="..."): export the column as plain text'
+_BLANKS: Final = "blanks stand between the delimiter and a quote: set options.delimiter to {delimiter}"
+# Bytes of a record that are looked at for what to advise.
+LOOKED_AT_BYTES: Final = 4096
+# As long as a delimiter may be.
+_DELIMITER_CHARS_MAX: Final = 8
+
+
+def reject_text(kind: str, record: bytes, fields: int, width: int, dialect: Dialect, encoding: Encoding) -> str:
+    """A sentence for a person, without a value of the record.
+
+    Args:
+        kind: as in `Reject`.
+        record: working bytes, at most LOOKED_AT_BYTES of them.
+        fields, width: how many there are, and should be.
+    """
+    if kind == "stray_quote":
+        return _of_stray_quote(record, dialect, encoding)
+    text = _counted(kind, fields, width, encoding.name)
+    if kind == "unclosed_quote" and _has_backslash_quote(record, dialect):
+        return f"{text}; {_BACKSLASH}"
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _counted(kind: str, fields: int, width: int, encoding: str) -> str:
+    return _TEXTS[kind].format(fields=fields, width=width, encoding=encoding)
+
+
+def _of_stray_quote(record: bytes, dialect: Dialect, encoding: Encoding) -> str:
+    if _has_backslash_quote(record, dialect):
+        return _BACKSLASH
+    formula, *blanks = _patterns(dialect.delimiter, dialect.quote)
+    if formula.search(record):
+        return _FORMULA
+    for pattern in blanks:
+        found = pattern.search(record)
+        delimiter = encoding.show(found[1]) if found is not None else ""
+        if len(encoding.show(dialect.delimiter)) < len(delimiter) <= _DELIMITER_CHARS_MAX:
+            return _BLANKS.format(delimiter=f'"{delimiter}"'.replace("\t", "\\t"))
+    return _STRAY_QUOTE
+
+
+def _has_backslash_quote(record: bytes, dialect: Dialect) -> bool:
+    return dialect.rule == "double" and dialect.quote != NO_BYTE and b"\\" + bytes([dialect.quote]) in record
+
+
+@lru_cache(maxsize=64)
+def _patterns(delimiter: bytes, quote_byte: int) -> tuple[re.Pattern[bytes], ...]:
+    """A formula; then a delimiter with blanks, between two quotes, before one, behind one."""
+    mark, quote = re.escape(delimiter), re.escape(bytes([quote_byte]))
+    blanks = rb"[ \t]*"
+    return (
+        re.compile(rb"(?:\A|" + mark + rb")=" + quote),
+        re.compile(quote + rb"(" + blanks + mark + blanks + rb")" + quote),
+        re.compile(rb"(" + mark + blanks + rb")" + quote),
+        re.compile(quote + rb"(" + blanks + mark + rb")"),
+    )
