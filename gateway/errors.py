@@ -19,6 +19,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from techaura_sync import SyncServiceError
 
+from gateway.answers import Failure
+
 _log = structlog.get_logger(__name__)
 
 
@@ -124,13 +126,14 @@ TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
 _NO_ANSWER_TEXT = "The sync service is unavailable"
 
 
-def failure_body(text: str, *, reason: str, next_step: str, field: str = "") -> dict[str, object]:
+def failure_body(text: str, *, reason: str, next_step: str, field: str = "") -> Failure:
     """The body of every failure; without a field at fault there is no key for it."""
-    at = {"field": field} if field else {}
-    return {"success": False, "error": text, "reason": reason} | at | {"nextStep": next_step}
+    if not field:
+        return {"success": False, "error": text, "reason": reason, "nextStep": next_step}
+    return {"success": False, "error": text, "reason": reason, "field": field, "nextStep": next_step}
 
 
-def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, dict[str, object]]:
+def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, Failure]:
     """HTTP status and body of a failure of the service."""
     answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
     own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT

@@ -6,19 +6,22 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec, views
 from techaura_sync.errors import no_answer
+from techaura_sync.view_types import RunErrorView, RunStatusView, RunView, SourceTestView, StatsView
 
+from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, RunId, ServiceState
 from gateway.body import read_object
 from gateway.config import GatewaySettings
 from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFaultError, http_answer
 from gateway.options import read_spec
+
+T = TypeVar("T")
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
 _INT64_MAX: Final = 2**63 - 1
@@ -30,56 +33,69 @@ PAGE_KEYS: Final = ("pageSize", "pageToken")
 class Stats(HTTPEndpoint):
     """GET /v1/sync/stats."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Answer[StatsView]]:
         """Count runs by status."""
-        return success(request, data=views.stats_view(await client(request).stats()))
+        return answer(request, views.stats_view(await client(request).stats()))
 
 
 class Status(HTTPEndpoint):
     """GET /v1/sync/{syncRunId}."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Answer[RunStatusView]]:
         """Tell where one run stands."""
-        return success(request, data=views.status_view(await client(request).status(run_id(request))))
+        return answer(request, views.status_view(await client(request).status(run_id(request))))
 
 
 class Trigger(HTTPEndpoint):
     """POST /v1/sync/trigger."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[MessageAnswer[RunId]]:
         """Start a run and answer as soon as it is stored."""
         body = await json_body(request)
         async with aclosing(client(request).trigger(_spec(body), detach=True)) as responses:
             async for response in responses:
-                data = {"syncRunId": response.accepted.sync_run_id}
-                return success(request, data=data, message="Sync scheduled successfully")
+                return Reply(
+                    {
+                        "success": True,
+                        "data": {"syncRunId": response.accepted.sync_run_id},
+                        "message": "Sync scheduled successfully",
+                        "timestamp": time_text(request),
+                    }
+                )
         raise no_answer()
 
 
 class SourceTest(HTTPEndpoint):
     """POST /v1/sync/test."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[SourceTestView]]:
         """Look at a source and answer what was found; nothing is written."""
         body = await json_body(request)
         found = await client(request).test_source(_spec(body))
-        return success(request, data=views.source_test_view(found))
+        return answer(request, views.source_test_view(found))
 
 
 class Resume(HTTPEndpoint):
     """POST /v1/sync/resume."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[MessageAnswer[PendingCount]]:
         """Wake the workers for the pending runs."""
         await no_body(request)
-        answer = await client(request).resume()
-        return success(request, message="Pending syncs resumed", data={"pendingCount": answer.pending_count})
+        resumed = await client(request).resume()
+        return Reply(
+            {
+                "success": True,
+                "message": "Pending syncs resumed",
+                "data": {"pendingCount": resumed.pending_count},
+                "timestamp": time_text(request),
+            }
+        )
 
 
 class Runs(HTTPEndpoint):
     """GET /v1/sync/runs."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Page[RunView]]:
         """List runs, newest first."""
         given = query(request, *PAGE_KEYS, "status", "sourceType")
         page = await client(request).list_runs(
@@ -90,13 +106,13 @@ class Runs(HTTPEndpoint):
                 source_type=given.get("sourceType", ""),
             )
         )
-        return success(request, data=[views.run_view(run) for run in page.runs], nextPageToken=page.next_page_token)
+        return page_answer(request, [views.run_view(run) for run in page.runs], page.next_page_token)
 
 
 class Errors(HTTPEndpoint):
     """GET /v1/sync/{syncRunId}/errors."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Page[RunErrorView]]:
         """List the errors of one run, newest first."""
         sync_run_id, given = run_id(request), query(request, *PAGE_KEYS)
         page = await client(request).list_errors(
@@ -104,49 +120,48 @@ class Errors(HTTPEndpoint):
                 sync_run_id=sync_run_id, page_size=page_size(given), page_token=given.get("pageToken", "")
             )
         )
-        data = [views.error_view(error) for error in page.errors]
-        return success(request, data=data, nextPageToken=page.next_page_token)
+        return page_answer(request, [views.error_view(error) for error in page.errors], page.next_page_token)
 
 
 class Cancel(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/cancel."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[RunView]]:
         """Cancel a run that has not ended."""
         await no_body(request)
-        return success(request, data=views.run_view(await client(request).cancel(run_id(request))))
+        return answer(request, views.run_view(await client(request).cancel(run_id(request))))
 
 
 class Pause(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/pause."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[RunView]]:
         """Hold a run until it is continued."""
         await no_body(request)
-        return success(request, data=views.run_view(await client(request).pause(run_id(request))))
+        return answer(request, views.run_view(await client(request).pause(run_id(request))))
 
 
 class Continue(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/continue."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[RunView]]:
         """Let a paused run go on."""
         await no_body(request)
-        return success(request, data=views.run_view(await client(request).go_on(run_id(request))))
+        return answer(request, views.run_view(await client(request).go_on(run_id(request))))
 
 
 class Health(HTTPEndpoint):
     """GET /healthz."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[ServiceState]:
         """Tell that this process lives; nobody else is asked."""
-        return success(request, status="serving")
+        return Reply(ServiceState(success=True, status="serving", timestamp=time_text(request)))
 
 
 class Ready(HTTPEndpoint):
     """GET /readyz."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[ServiceState] | Reply[Failure]:
         """Tell whether calls can be served: the gateway, the gRPC server and its database."""
         if request.app.state.stopping.is_set():
             raise RequestFaultError(
@@ -156,8 +171,8 @@ class Ready(HTTPEndpoint):
             await client(request).check_ready(settings(request).gateway_ready_timeout_seconds)
         except SyncServiceError as error:
             _, body = http_answer(error)
-            return JSONResponse(body, HTTPStatus.SERVICE_UNAVAILABLE)
-        return success(request, status="ready")
+            return Reply(body, HTTPStatus.SERVICE_UNAVAILABLE)
+        return Reply(ServiceState(success=True, status="ready", timestamp=time_text(request)))
 
 
 def client(request: Request) -> AsyncSyncClient:
@@ -172,9 +187,19 @@ def settings(request: Request) -> GatewaySettings:
     return result
 
 
-def success(request: Request, **fields: Any) -> JSONResponse:
-    """A success body with the given fields and the time."""
-    return JSONResponse({"success": True, **fields, "timestamp": views.time_text(request.app.state.now())})
+def answer(request: Request, data: T) -> Reply[Answer[T]]:
+    """A success body with its data and the time."""
+    return Reply({"success": True, "data": data, "timestamp": time_text(request)})
+
+
+def page_answer(request: Request, items: list[T], next_page_token: str) -> Reply[Page[T]]:
+    """A page of a list."""
+    return Reply({"success": True, "data": items, "nextPageToken": next_page_token, "timestamp": time_text(request)})
+
+
+def time_text(request: Request) -> str:
+    """The time of an answer."""
+    return views.time_text(request.app.state.now())
 
 
 async def json_body(request: Request) -> dict[str, Any]:

@@ -8,15 +8,16 @@ from typing import Any, Final
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
-from starlette.responses import JSONResponse
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 from techaura_sync.json_form import JsonFormError, from_json
 from techaura_sync.spec import source_type_of
+from techaura_sync.view_types import ScheduleView
 
+from gateway.answers import Answer, Page, Reply, RunId, ScheduleId
 from gateway.errors import RequestFaultError
 from gateway.options import read_spec
-from gateway.routes import PAGE_KEYS, client, json_body, no_body, page_size, query, success
+from gateway.routes import PAGE_KEYS, answer, client, json_body, no_body, page_answer, page_size, query
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _INT32_MAX: Final = 2**31 - 1
@@ -30,28 +31,27 @@ _SETTABLE: Final = ", ".join(key for key in _KNOWN if key != "revision")
 class Schedules(HTTPEndpoint):
     """GET and POST /v1/sync/schedules."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Page[ScheduleView]]:
         """List schedules, newest first."""
         given = query(request, *PAGE_KEYS)
         page = await client(request).schedules.page(page_size(given), given.get("pageToken", ""))
-        data = [views.schedule_view(schedule) for schedule in page.schedules]
-        return success(request, data=data, nextPageToken=page.next_page_token)
+        return page_answer(request, [views.schedule_view(one) for one in page.schedules], page.next_page_token)
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Store a schedule."""
         body = await json_body(request)
         schedule, _paths = read_schedule(body)
-        return success(request, data=views.schedule_view(await client(request).schedules.create(schedule)))
+        return answer(request, views.schedule_view(await client(request).schedules.create(schedule)))
 
 
 class Schedule(HTTPEndpoint):
     """GET, PATCH and DELETE /v1/sync/schedules/{scheduleId}."""
 
-    async def get(self, request: Request) -> JSONResponse:
+    async def get(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Tell what one schedule is."""
-        return success(request, data=views.schedule_view(await client(request).schedules.get(_schedule_id(request))))
+        return answer(request, views.schedule_view(await client(request).schedules.get(_schedule_id(request))))
 
-    async def patch(self, request: Request) -> JSONResponse:
+    async def patch(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Change the fields that the body has."""
         schedule_id, body = _schedule_id(request), await json_body(request)
         if (body.get("sourceType") is None) != (body.get("options") is None):
@@ -61,23 +61,23 @@ class Schedule(HTTPEndpoint):
         if not paths:
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
-        return success(request, data=views.schedule_view(await client(request).schedules.update(schedule, paths)))
+        return answer(request, views.schedule_view(await client(request).schedules.update(schedule, paths)))
 
-    async def delete(self, request: Request) -> JSONResponse:
+    async def delete(self, request: Request) -> Reply[Answer[ScheduleId]]:
         """Remove a schedule; its runs stay."""
         schedule_id = _schedule_id(request)
         await client(request).schedules.delete(schedule_id)
-        return success(request, data={"scheduleId": schedule_id})
+        return answer(request, ScheduleId(scheduleId=schedule_id))
 
 
 class RunNow(HTTPEndpoint):
     """POST /v1/sync/schedules/{scheduleId}/run."""
 
-    async def post(self, request: Request) -> JSONResponse:
+    async def post(self, request: Request) -> Reply[Answer[RunId]]:
         """Start what a schedule syncs."""
         await no_body(request)
         sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
-        return success(request, data={"syncRunId": sync_run_id})
+        return answer(request, RunId(syncRunId=sync_run_id))
 
 
 def read_schedule(body: dict[str, Any]) -> tuple[schedules_pb2.SyncSchedule, list[str]]:

@@ -1,14 +1,13 @@
 """Messages as plain JSON values: camelCase keys, numbers as numbers, times as ISO 8601 UTC with milliseconds and Z.
 
 The REST gateway and `techaura-sync --json` answer with these, so that a caller reads the same words in both.
-Pure functions; each returns a new dict.
+Pure functions; each returns a new dict, of a type in `view_types`.
 """
 
 from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from typing import Any
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -16,8 +15,20 @@ from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2
 
 from techaura_sync.json_form import whole_numbers
 from techaura_sync.spec import source_type_of
-
-Json = dict[str, Any]
+from techaura_sync.view_types import (
+    CountsView,
+    DetectedFormatView,
+    ProgressView,
+    RecentErrorView,
+    RejectedRowView,
+    RunErrorView,
+    RunFailureView,
+    RunStatusView,
+    RunView,
+    ScheduleView,
+    SourceTestView,
+    StatsView,
+)
 
 
 def status_name(status: resources_pb2.SyncStatus.ValueType) -> str:
@@ -30,7 +41,7 @@ def time_text(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def ledger_view(ledger: resources_pb2.Ledger) -> Json:
+def ledger_view(ledger: resources_pb2.Ledger) -> CountsView:
     """The counts under the names that old callers know, and in full."""
     return {
         "itemsProcessed": ledger.inserted + ledger.updated + ledger.unchanged,
@@ -47,7 +58,7 @@ def ledger_view(ledger: resources_pb2.Ledger) -> Json:
     }
 
 
-def run_view(run: resources_pb2.SyncRun) -> Json:
+def run_view(run: resources_pb2.SyncRun) -> RunView:
     """One run."""
     return {
         "syncRunId": run.sync_run_id,
@@ -70,7 +81,7 @@ def run_view(run: resources_pb2.SyncRun) -> Json:
     }
 
 
-def _format_view(found: resources_pb2.DetectedFormat) -> Json:
+def _format_view(found: resources_pb2.DetectedFormat) -> DetectedFormatView:
     return {
         "fileName": found.file_name,
         "fileCount": found.file_count,
@@ -89,13 +100,13 @@ def _format_view(found: resources_pb2.DetectedFormat) -> Json:
     }
 
 
-def status_view(response: sync_service_pb2.GetSyncStatusResponse) -> Json:
+def status_view(response: sync_service_pb2.GetSyncStatusResponse) -> RunStatusView:
     """One run with its newest errors; without their raw rows, which only `error_view` shows."""
-    errors = [{"type": error.type, "message": error.message} for error in response.recent_errors]
+    errors: list[RecentErrorView] = [{"type": error.type, "message": error.message} for error in response.recent_errors]
     return {**run_view(response.run), "errors": errors, "sequence": response.sequence}
 
 
-def progress_view(progress: resources_pb2.SyncProgress) -> Json:
+def progress_view(progress: resources_pb2.SyncProgress) -> ProgressView:
     """One snapshot of a run."""
     return {
         "syncRunId": progress.sync_run_id,
@@ -109,7 +120,7 @@ def progress_view(progress: resources_pb2.SyncProgress) -> Json:
     }
 
 
-def error_view(error: resources_pb2.SyncError) -> Json:
+def error_view(error: resources_pb2.SyncError) -> RunErrorView:
     """One error, with the record as it stands in the source."""
     return {
         "syncErrorId": error.sync_error_id,
@@ -126,9 +137,9 @@ def error_view(error: resources_pb2.SyncError) -> Json:
     }
 
 
-def source_test_view(response: sync_service_pb2.TestSourceResponse) -> Json:
+def source_test_view(response: sync_service_pb2.TestSourceResponse) -> SourceTestView:
     """What a test of a source found."""
-    rejected = [
+    rejected: list[RejectedRowView] = [
         {
             "type": error.type,
             "code": error.code,
@@ -151,7 +162,7 @@ def source_test_view(response: sync_service_pb2.TestSourceResponse) -> Json:
     }
 
 
-def stats_view(stats: resources_pb2.SyncStats) -> Json:
+def stats_view(stats: resources_pb2.SyncStats) -> StatsView:
     """Counts of runs by status; these keys keep their snake_case."""
     return {
         "total": stats.total,
@@ -163,7 +174,7 @@ def stats_view(stats: resources_pb2.SyncStats) -> Json:
     }
 
 
-def schedule_view(schedule: schedules_pb2.SyncSchedule) -> Json:
+def schedule_view(schedule: schedules_pb2.SyncSchedule) -> ScheduleView:
     """One schedule; its secrets are not shown."""
     return {
         "scheduleId": schedule.sync_schedule_id,
@@ -199,7 +210,7 @@ def _optional_time(
     return time_text(timestamp.ToDatetime(tzinfo=UTC))
 
 
-def _failure_view(message: resources_pb2.SyncRun | resources_pb2.SyncProgress) -> Json | None:
+def _failure_view(message: resources_pb2.SyncRun | resources_pb2.SyncProgress) -> RunFailureView | None:
     if not message.HasField("failure"):
         return None
     failure = message.failure

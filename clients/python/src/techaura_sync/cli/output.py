@@ -6,7 +6,7 @@ Progress goes to stderr, so that stdout holds results only.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.table import Table
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
-from techaura_sync.views import Json, status_name
+from techaura_sync.views import status_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +32,14 @@ class Output:
     console: Console
     progress: Console
 
-    def value(self, view: Json, text: str) -> None:
+    def value(self, view: Mapping[str, object], text: str) -> None:
         """Print one result: the view as JSON, or the text."""
         if self.as_json:
             self.console.print(json.dumps(view, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
         else:
             self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def table(self, title: str, columns: tuple[str, ...], views: list[Json]) -> None:
+    def table(self, title: str, columns: tuple[str, ...], views: Sequence[Mapping[str, object]]) -> None:
         """Print views as rows; `columns` are the keys to show."""
         if self.as_json:
             for view in views:

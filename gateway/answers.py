@@ -1,0 +1,93 @@
+"""The bodies of answers.
+
+A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.view_types`, a text in `Annotated` says what a field means and a mapping holds its bounds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
+
+from starlette.responses import JSONResponse
+from techaura_sync.view_types import Count, Id, TimeText
+
+T = TypeVar("T")
+B = TypeVar("B", bound=Mapping[str, object])
+
+Success = Annotated[Literal[True], "Always true."]
+AnsweredAt = Annotated[TimeText, "When the gateway answered, in UTC."]
+NextPageToken = Annotated[str, "`pageToken` of the next page; empty on the last.", {"examples": ["", "41"]}]
+
+
+class Answer(TypedDict, Generic[T]):
+    """A success."""
+
+    success: Success
+    data: Annotated[T, "What was asked for."]
+    timestamp: AnsweredAt
+
+
+class MessageAnswer(Answer[T], Generic[T]):
+    """A success with a fixed sentence for people."""
+
+    message: Annotated[str, "What was done; always the same text."]
+
+
+class Page(TypedDict, Generic[T]):
+    """A page of a list, newest first."""
+
+    success: Success
+    data: Annotated[list[T], "Newest first."]
+    nextPageToken: NextPageToken
+    timestamp: AnsweredAt
+
+
+class ServiceState(TypedDict):
+    """A part of the service does its work."""
+
+    success: Success
+    status: Annotated[Literal["serving", "ready"], "What the part that was asked says of itself."]
+    timestamp: AnsweredAt
+
+
+class Failure(TypedDict):
+    """Every failure, whatever its status."""
+
+    success: Annotated[Literal[False], "Always false."]
+    error: Annotated[str, "What is wrong, for people; it holds no secret."]
+    reason: Annotated[
+        str, "What is wrong, for programs; docs/troubleshooting.md has them all.", {"examples": ["RUN_NOT_FOUND"]}
+    ]
+    field: NotRequired[Annotated[str, "The part of the request that is at fault, such as `options.delimiter`."]]
+    nextStep: Annotated[str, "What a person does about it."]
+
+
+class RunId(TypedDict):
+    """Names a run."""
+
+    syncRunId: Annotated[Id, "The run."]
+
+
+class ScheduleId(TypedDict):
+    """Names a schedule."""
+
+    scheduleId: Annotated[Id, "The schedule."]
+
+
+class PendingCount(TypedDict):
+    """How many runs are waiting."""
+
+    pendingCount: Annotated[Count, "Runs with status pending when the request came."]
+
+
+class Reply(JSONResponse, Generic[B]):
+    """A response whose body is of a known type.
+
+    Args:
+        body: the body.
+        status: of the response.
+    """
+
+    def __init__(self, body: B, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(body, status, headers)
