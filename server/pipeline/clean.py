@@ -54,7 +54,7 @@ def clean_expr(name: str, plan: MappingPlan, *, is_text: bool) -> pl.Expr:
     raw = pl.col(name)
     stripped = raw.str.strip_chars()
     if plan.strip_text or not is_text:
-        return stripped.replace(["", *sorted(plan.null_tokens)], None)
+        return stripped.replace(sorted({"", *plan.null_tokens}), None)
     has_value = raw != ""
     if plan.null_tokens:
         has_value &= ~stripped.is_in(sorted(plan.null_tokens))

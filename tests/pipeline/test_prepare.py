@@ -93,6 +93,11 @@ def test_null_tokens_are_no_value_after_stripping_and_in_exact_case() -> None:
     assert rows["metadata"].to_list() == [None, '{"x":"y"}', None]
 
 
+def test_the_empty_text_may_stand_among_the_null_tokens() -> None:
+    rows = prepare_songs({"title": ["a", "b"], "artist": ["", "-"]}, null_tokens=frozenset({"", "-"}))
+    assert rows["artist"].to_list() == [None, None]
+
+
 def test_text_and_extras_keep_their_white_space_when_asked_to() -> None:
     columns: dict[str, list[str | None]] = {"title": [" a "], "artist": [""], "is_available": [" no "], "x": [" "]}
     rows = prepare_songs(columns, strip_text=False)

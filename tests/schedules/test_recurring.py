@@ -222,6 +222,8 @@ async def test_a_change_that_another_caller_was_faster_with_is_refused(replica: 
         ({"source_identifier": ""}, "sourceType"),
         ({"source_type": "ftp"}, "sourceType"),
         ({"options": {"nope": 1}}, "options.nope"),
+        ({"source_type": "api"}, "sourceIdentifier"),
+        ({"source_type": "api", "source_identifier": "https://ann:s3cret@api.example.com/"}, "sourceIdentifier"),
     ],
 )
 async def test_a_wrong_schedule_is_refused_and_nothing_is_stored(

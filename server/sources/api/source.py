@@ -25,11 +25,12 @@ class ApiSource:
 
     @classmethod
     def load(cls, identifier: str, options: Mapping[str, Any], *, from_caller: bool) -> ApiSource:
-        """Check the options.
+        """Check URL and options, without the network.
 
         Raises:
-            InvalidRequestError: INVALID_OPTION.
+            InvalidRequestError: INVALID_REQUEST for the URL, INVALID_OPTION or INVALID_MAPPING for the options.
         """
+        urls.check_url(identifier)
         return cls(identifier, parse_options(options, from_caller=from_caller))
 
     @property
