@@ -1,5 +1,6 @@
 # Every script of scripts/ as a target: `make test ARGS="tests/core -x"` runs ./scripts/test tests/core -x.
-SCRIPTS := $(filter-out %.py %.sh,$(notdir $(wildcard scripts/*.* scripts/*)))
+FOLDERS := $(notdir $(patsubst %/,%,$(wildcard scripts/*/)))
+SCRIPTS := $(filter-out %.py %.sh $(FOLDERS),$(notdir $(wildcard scripts/*)))
 
 .DEFAULT_GOAL := help
 .PHONY: help $(SCRIPTS)

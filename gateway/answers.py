@@ -1,6 +1,6 @@
 """The bodies of answers.
 
-A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.view_types`, a text in `Annotated` says what a field means and a mapping holds its bounds.
+A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.view_types`, a text in `Annotated` says what a field means.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from http import HTTPStatus
 from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from starlette.responses import JSONResponse
-from techaura_sync.view_types import Count, Id, TimeText
+from techaura_sync.view_types import Count, Facets, Id, TimeText
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Mapping[str, object])
 
 Success = Annotated[Literal[True], "Always true."]
 AnsweredAt = Annotated[TimeText, "When the gateway answered, in UTC."]
-NextPageToken = Annotated[str, "`pageToken` of the next page; empty on the last.", {"examples": ["", "41"]}]
+NextPageToken = Annotated[str, "`pageToken` of the next page; empty on the last.", Facets(example="41")]
 
 
 class Answer(TypedDict, Generic[T]):
@@ -57,7 +57,7 @@ class Failure(TypedDict):
     success: Annotated[Literal[False], "Always false."]
     error: Annotated[str, "What is wrong, for people; it holds no secret."]
     reason: Annotated[
-        str, "What is wrong, for programs; docs/troubleshooting.md has them all.", {"examples": ["RUN_NOT_FOUND"]}
+        str, "What is wrong, for programs; docs/troubleshooting.md has them all.", Facets(example="RUN_NOT_FOUND")
     ]
     field: NotRequired[Annotated[str, "The part of the request that is at fault, such as `options.delimiter`."]]
     nextStep: Annotated[str, "What a person does about it."]

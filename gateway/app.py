@@ -22,8 +22,8 @@ from gateway import events, routes, schedules
 from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
+from gateway.documentation import docs, docs_file, openapi
 from gateway.errors import HANDLERS
-from gateway.openapi import openapi
 
 # Connected from the start and never given up for lack of use: whoever takes the places on the gRPC port later takes none
 # from the gateway.
@@ -54,6 +54,9 @@ ROUTES = (
     Route("/healthz", routes.Health),
     Route("/readyz", routes.Ready),
     Route("/openapi.json", openapi),
+    Route("/docs", docs),
+    # Part of the page, not of the interface.
+    Route("/docs/{name}", docs_file, include_in_schema=False),
 )
 
 

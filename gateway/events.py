@@ -36,7 +36,11 @@ class Events(HTTPEndpoint):
     """GET /v1/sync/{syncRunId}/events."""
 
     async def get(self, request: Request) -> Response:
-        """Follow one run."""
+        """Follow one run to its end.
+
+        Server-sent events: one for each change of the run, up to one with its last status; then the stream ends. Hanging up
+        cancels nothing.
+        """
         sync_run_id, last_event_id = run_id(request), _last_event_id(request)
         pool: ConnectionPool = request.app.state.pool
         if not pool.has_stream_left:

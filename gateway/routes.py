@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -42,7 +42,10 @@ class Status(HTTPEndpoint):
     """GET /v1/sync/{syncRunId}."""
 
     async def get(self, request: Request) -> Reply[Answer[RunStatusView]]:
-        """Tell where one run stands."""
+        """Tell where one run stands.
+
+        With its newest errors; all of them are in the list of its errors.
+        """
         return answer(request, views.status_view(await client(request).status(run_id(request))))
 
 
@@ -50,7 +53,11 @@ class Trigger(HTTPEndpoint):
     """POST /v1/sync/trigger."""
 
     async def post(self, request: Request) -> Reply[MessageAnswer[RunId]]:
-        """Start a run and answer as soon as it is stored."""
+        """Start a run and answer as soon as it is stored.
+
+        A live run of the same source with the same options is answered in place of a second one; with other options the
+        new run waits behind it.
+        """
         body = await json_body(request)
         async with aclosing(client(request).trigger(_spec(body), detach=True)) as responses:
             async for response in responses:
@@ -69,7 +76,11 @@ class SourceTest(HTTPEndpoint):
     """POST /v1/sync/test."""
 
     async def post(self, request: Request) -> Reply[Answer[SourceTestView]]:
-        """Look at a source and answer what was found; nothing is written."""
+        """Look at a source and tell what was found.
+
+        Reads one page of an API, or the beginning of a file, and maps the first records as a run would. Starts no run and
+        writes nothing.
+        """
         body = await json_body(request)
         found = await client(request).test_source(_spec(body))
         return answer(request, views.source_test_view(found))
@@ -79,7 +90,10 @@ class Resume(HTTPEndpoint):
     """POST /v1/sync/resume."""
 
     async def post(self, request: Request) -> Reply[MessageAnswer[PendingCount]]:
-        """Wake the workers for the pending runs."""
+        """Wake the workers for the pending runs.
+
+        They start now and not at the next poll. Paused runs stay paused.
+        """
         await no_body(request)
         resumed = await client(request).resume()
         return Reply(
@@ -95,9 +109,11 @@ class Resume(HTTPEndpoint):
 class Runs(HTTPEndpoint):
     """GET /v1/sync/runs."""
 
+    query_keys: ClassVar = (*PAGE_KEYS, "status", "sourceType")
+
     async def get(self, request: Request) -> Reply[Page[RunView]]:
         """List runs, newest first."""
-        given = query(request, *PAGE_KEYS, "status", "sourceType")
+        given = query(request, *self.query_keys)
         page = await client(request).list_runs(
             sync_service_pb2.ListSyncRunsRequest(
                 page_size=page_size(given),
@@ -112,9 +128,14 @@ class Runs(HTTPEndpoint):
 class Errors(HTTPEndpoint):
     """GET /v1/sync/{syncRunId}/errors."""
 
+    query_keys: ClassVar = PAGE_KEYS
+
     async def get(self, request: Request) -> Reply[Page[RunErrorView]]:
-        """List the errors of one run, newest first."""
-        sync_run_id, given = run_id(request), query(request, *PAGE_KEYS)
+        """List the errors of one run, newest first.
+
+        Each rejected record with its place in the source, and what ended the run.
+        """
+        sync_run_id, given = run_id(request), query(request, *self.query_keys)
         page = await client(request).list_errors(
             sync_service_pb2.ListSyncErrorsRequest(
                 sync_run_id=sync_run_id, page_size=page_size(given), page_token=given.get("pageToken", "")
@@ -127,7 +148,11 @@ class Cancel(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/cancel."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
-        """Cancel a run that has not ended."""
+        """Cancel a run that has not ended.
+
+        Its committed batches stay. The answer is the run as it stands when the request is stored: a run in progress ends
+        within a second.
+        """
         await no_body(request)
         return answer(request, views.run_view(await client(request).cancel(run_id(request))))
 
@@ -136,7 +161,10 @@ class Pause(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/pause."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
-        """Hold a run until it is continued."""
+        """Hold a run until it is continued.
+
+        Over restarts: it is pending and paused then. Pausing it again changes nothing.
+        """
         await no_body(request)
         return answer(request, views.run_view(await client(request).pause(run_id(request))))
 
@@ -145,7 +173,10 @@ class Continue(HTTPEndpoint):
     """POST /v1/sync/{syncRunId}/continue."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
-        """Let a paused run go on."""
+        """Let a paused run go on.
+
+        After its last committed batch. Continuing a run that is not paused changes nothing.
+        """
         await no_body(request)
         return answer(request, views.run_view(await client(request).go_on(run_id(request))))
 
@@ -154,7 +185,10 @@ class Health(HTTPEndpoint):
     """GET /healthz."""
 
     async def get(self, request: Request) -> Reply[ServiceState]:
-        """Tell that this process lives; nobody else is asked."""
+        """Tell that the gateway's process lives.
+
+        Nobody else is asked.
+        """
         return Reply(ServiceState(success=True, status="serving", timestamp=time_text(request)))
 
 
@@ -162,7 +196,10 @@ class Ready(HTTPEndpoint):
     """GET /readyz."""
 
     async def get(self, request: Request) -> Reply[ServiceState] | Reply[Failure]:
-        """Tell whether calls can be served: the gateway, the gRPC server and its database."""
+        """Tell whether calls can be served.
+
+        By the gateway, the gRPC server and its database.
+        """
         if request.app.state.stopping.is_set():
             raise RequestFaultError(
                 HTTPStatus.SERVICE_UNAVAILABLE, STOPPING_TEXT, reason="SHUTTING_DOWN", next_step=STOPPING_NEXT_STEP

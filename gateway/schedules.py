@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
@@ -31,14 +31,19 @@ _SETTABLE: Final = ", ".join(key for key in _KNOWN if key != "revision")
 class Schedules(HTTPEndpoint):
     """GET and POST /v1/sync/schedules."""
 
+    query_keys: ClassVar = PAGE_KEYS
+
     async def get(self, request: Request) -> Reply[Page[ScheduleView]]:
-        """List schedules, newest first."""
-        given = query(request, *PAGE_KEYS)
+        """List recurring syncs, newest first."""
+        given = query(request, *self.query_keys)
         page = await client(request).schedules.page(page_size(given), given.get("pageToken", ""))
         return page_answer(request, [views.schedule_view(one) for one in page.schedules], page.next_page_token)
 
     async def post(self, request: Request) -> Reply[Answer[ScheduleView]]:
-        """Store a schedule."""
+        """Store a recurring sync.
+
+        Its first fire is the first after now.
+        """
         body = await json_body(request)
         schedule, _paths = read_schedule(body)
         return answer(request, views.schedule_view(await client(request).schedules.create(schedule)))
@@ -48,11 +53,14 @@ class Schedule(HTTPEndpoint):
     """GET, PATCH and DELETE /v1/sync/schedules/{scheduleId}."""
 
     async def get(self, request: Request) -> Reply[Answer[ScheduleView]]:
-        """Tell what one schedule is."""
+        """Tell what one recurring sync is."""
         return answer(request, views.schedule_view(await client(request).schedules.get(_schedule_id(request))))
 
     async def patch(self, request: Request) -> Reply[Answer[ScheduleView]]:
-        """Change the fields that the body has."""
+        """Change the fields of a recurring sync that the body has.
+
+        With `revision`, only if it is the present one. Fires that were due before a change of its times are not caught up.
+        """
         schedule_id, body = _schedule_id(request), await json_body(request)
         if (body.get("sourceType") is None) != (body.get("options") is None):
             present = source_type_of((await client(request).schedules.get(schedule_id)).spec)
@@ -64,7 +72,7 @@ class Schedule(HTTPEndpoint):
         return answer(request, views.schedule_view(await client(request).schedules.update(schedule, paths)))
 
     async def delete(self, request: Request) -> Reply[Answer[ScheduleId]]:
-        """Remove a schedule; its runs stay."""
+        """Remove a recurring sync; its runs stay."""
         schedule_id = _schedule_id(request)
         await client(request).schedules.delete(schedule_id)
         return answer(request, ScheduleId(scheduleId=schedule_id))
@@ -74,7 +82,10 @@ class RunNow(HTTPEndpoint):
     """POST /v1/sync/schedules/{scheduleId}/run."""
 
     async def post(self, request: Request) -> Reply[Answer[RunId]]:
-        """Start what a schedule syncs."""
+        """Run a recurring sync now.
+
+        Its fires stay as they are. A live run of the source with the same options is answered in place of a second one.
+        """
         await no_body(request)
         sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
         return answer(request, RunId(syncRunId=sync_run_id))
@@ -108,6 +119,8 @@ def _read_spec(body: dict[str, Any], schedule: schedules_pb2.SyncSchedule) -> li
         value = body.get(key)
         if value is not None and not isinstance(value, str):
             raise _fault(key, f"{key} must be a text")
+        if value == "":
+            raise _fault(key, f"{key} must not be empty")
         given[key] = value or ""
     paths = []
     if given["sourceType"]:

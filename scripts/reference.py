@@ -1,22 +1,24 @@
-"""Writes docs/reference.md and .env.example from the code; --check compares instead. Run by scripts/generate."""
+"""Writes docs/reference.md, .env.example and gateway/openapi.json from the code; --check compares instead.
+
+Run by scripts/generate.
+"""
 
 from __future__ import annotations
 
-import re
+import json
 import sys
-import typing
+from collections.abc import Iterable
 
-from pydantic import BaseModel, SecretStr
-from pydantic_core import PydanticUndefined
+from pydantic import SecretStr
+from techaura.sync.v1 import error_reasons_pb2, schedules_pb2, sync_service_pb2, sync_spec_pb2
 
 from gateway.config import GatewaySettings
-from gateway.openapi import document
+from scripts.openapi.components import Schema
+from scripts.openapi.document import document, text_of
+from scripts.proto_comments import comments, one_line
 from server.core.config import PROJECT_DIR, Settings
 from server.core.reasons import REASONS
-from server.sources.api.options import ApiOptions
-from server.sources.csv.options import CsvOptions
 
-PROTOS = PROJECT_DIR / "protos" / "techaura" / "sync" / "v1"
 PREFIX = "TECHAURA_SYNC_"
 
 
@@ -31,40 +33,64 @@ def settings() -> list[tuple[str, str, str]]:
     return list(dict.fromkeys(rows))
 
 
-def commented(text: str, pattern: str) -> list[tuple[re.Match[str], str]]:
-    """Each match of a pattern in a .proto file with the comment above it."""
-    found = []
-    for match in re.finditer(rf"((?:^[ ]*//.*\n)+)[ ]*{pattern}", text, re.MULTILINE):
-        comment = " ".join(line.strip().removeprefix("//").strip() for line in match[1].splitlines())
-        found.append((match, comment.strip()))
-    return found
+def named(parent: str, names: Iterable[str]) -> list[tuple[str, str]]:
+    """Each name in a part of the protos with its comment as one line."""
+    return [(name, one_line(comments()[f"{parent}.{name}"])) for name in names]
 
 
-def options(model: type[BaseModel], prefix: str = "") -> list[str]:
-    """Table rows of an options model, nested models included."""
+def options(described: Schema, name: str) -> list[str]:
+    """The tables of an object of options and of the objects in it, from the schemas of the OpenAPI document."""
+    return [*_table(described[name], ""), *_nested_tables(described, described[name], "")]
+
+
+def secret_forms(secret: Schema) -> list[tuple[str, str]]:
+    """Each way to write a secret, and what it means."""
+    forms = []
+    for form in secret["anyOf"]:
+        if "properties" in form:
+            ((key, value),) = form["properties"].items()
+            forms.append((f'`{{"{key}": "..."}}`', value["description"]))
+        else:
+            forms.append(("a text", form["description"]))
+    return forms
+
+
+def _table(schema: Schema, prefix: str) -> list[str]:
+    rows = ["| option | default | meaning |", "|---|---|---|"]
+    for key, value in schema["properties"].items():
+        default = f"`{json.dumps(value['default'])}`" if "default" in value else ""
+        rows.append(f"| `{prefix}{key}` | {default} | {value['description']} |")
+    return [*rows, ""]
+
+
+def _nested_tables(described: Schema, schema: Schema, prefix: str) -> list[str]:
     lines = []
-    for name, field in model.model_fields.items():
-        key = prefix + (field.alias or name)
-        nameless = field.default in (PydanticUndefined, None) or isinstance(field.default, BaseModel)
-        default = "" if nameless else f"`{field.default}`"
-        lines.append(f"| `{key}` | {default} | {field.description or ''} |")
-        for nested in _models(field.annotation):
-            lines += options(nested, f"{key}.")
+    for key, value in schema["properties"].items():
+        for kind in _objects(described, value):
+            chosen = kind["properties"].get("type", {}).get("const")
+            title = f"### `{prefix}{key}`" + (f" of type `{chosen}`" if chosen else "")
+            lines += [title, "", kind["description"], "", *_table(kind, f"{prefix}{key}.")]
+            lines += _nested_tables(described, kind, f"{prefix}{key}.")
     return lines
 
 
-def _models(annotation: object) -> list[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [model for part in typing.get_args(annotation) for model in _models(part)]
+def _objects(described: Schema, schema: Schema) -> list[Schema]:
+    """The objects with named keys that a schema refers to."""
+    if "$ref" in schema:
+        schema = described[schema["$ref"].rpartition("/")[2]]
+        if "properties" in schema:
+            return [schema]
+    return [
+        part for kind in ("anyOf", "oneOf") for inner in schema.get(kind, ()) for part in _objects(described, inner)
+    ]
 
 
 def reference() -> str:
     """The whole of docs/reference.md."""
-    service = (PROTOS / "sync_service.proto").read_text()
-    reasons = (PROTOS / "error_reasons.proto").read_text()
-    calls = commented(service, r"rpc (?P<name>\w+)")
-    named = commented(reasons, r"ERROR_REASON_(?P<name>\w+) = [1-9]\d*;")
+    service = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"]
+    schedule = schedules_pb2.SyncSchedule.DESCRIPTOR
+    policies = schedules_pb2.OverlapPolicy.DESCRIPTOR
+    reasons = error_reasons_pb2.ErrorReason.DESCRIPTOR
     lines = [
         "# Reference",
         "",
@@ -80,22 +106,23 @@ def reference() -> str:
         "",
         "| call | meaning |",
         "|---|---|",
-        *(f"| `{match['name']}` | {comment} |" for match, comment in calls),
+        *(f"| `{name}` | {text} |" for name, text in named(service.full_name, (call.name for call in service.methods))),
         "",
         "## REST routes",
         "",
         "| route | meaning |",
         "|---|---|",
     ]
-    for path, verbs in document()["paths"].items():
+    described = document()
+    for path, verbs in described["paths"].items():
         lines += [f"| `{verb.upper()} {path}` | {operation.get('summary', '')} |" for verb, operation in verbs.items()]
     lines += ["", 'Failures are `{"success": false, "error": "...", "reason": "...", "nextStep": "..."}`.', ""]
-    for title, model in (("csv", CsvOptions), ("api", ApiOptions)):
-        lines += [f"## Options of source type {title}", "", "| option | default | meaning |", "|---|---|---|"]
-        lines += [*dict.fromkeys(options(model)), ""]
-    schedule = (PROTOS / "schedules.proto").read_text().partition("message SyncSchedule {")[2].partition("\n}")[0]
-    fields = commented(schedule, r"(?:optional )?[\w.]+ (?P<name>\w+) = \d+;")
-    policies = commented((PROTOS / "schedules.proto").read_text(), r"OVERLAP_POLICY_(?P<name>SKIP|QUEUE) = \d+;")
+    schemas = described["components"]["schemas"]
+    for member in sync_spec_pb2.SyncSpec.DESCRIPTOR.oneofs_by_name["source"].fields:
+        if member.message_type is not None and member.message_type.name in schemas:
+            lines += [f"## Options of source type {member.name}", "", *options(schemas, member.message_type.name)]
+    lines += ["## Secrets", "", schemas["SecretText"]["description"], "", "| form | meaning |", "|---|---|"]
+    lines += [f"| {form} | {meaning} |" for form, meaning in secret_forms(schemas["SecretText"])] + [""]
     lines += [
         "## Fields of a recurring sync",
         "",
@@ -104,8 +131,14 @@ def reference() -> str:
         "",
         "| field | meaning |",
         "|---|---|",
-        *(f"| `{match['name']}` | {comment} |" for match, comment in fields),
-        *(f"| `overlap_policy` {match['name']} | {comment} |" for match, comment in policies),
+        *(
+            f"| `{name}` | {text} |"
+            for name, text in named(schedule.full_name, (part.name for part in schedule.fields))
+        ),
+        *(
+            f"| `overlap_policy` {name.removeprefix('OVERLAP_POLICY_')} | {text} |"
+            for name, text in named(policies.full_name, (value.name for value in policies.values if value.number))
+        ),
         "",
         "## Error reasons",
         "",
@@ -115,10 +148,11 @@ def reference() -> str:
         "| reason | meaning | category | retried at night | next step |",
         "|---|---|---|---|---|",
     ]
-    for match, comment in named:
-        reason = REASONS[match["name"]]
+    for value, text in named(reasons.full_name, (value.name for value in reasons.values if value.number)):
+        name = value.removeprefix("ERROR_REASON_")
+        reason = REASONS[name]
         retried = "yes" if reason.retryable else "no"
-        lines.append(f"| `{match['name']}` | {comment} | {reason.category} | {retried} | {reason.next_step} |")
+        lines.append(f"| `{name}` | {text} | {reason.category} | {retried} | {reason.next_step} |")
     return "\n".join(lines) + "\n"
 
 
@@ -135,14 +169,18 @@ def env_example() -> str:
 
 def main() -> int:
     """Write the files, or with --check say which are stale."""
-    files = {PROJECT_DIR / "docs" / "reference.md": reference(), PROJECT_DIR / ".env.example": env_example()}
-    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
+    files = {
+        PROJECT_DIR / "docs" / "reference.md": reference(),
+        PROJECT_DIR / ".env.example": env_example(),
+        PROJECT_DIR / "gateway" / "openapi.json": text_of(document()),
+    }
+    stale = [path for path, wanted in files.items() if not path.exists() or path.read_text() != wanted]
     if "--check" in sys.argv:
         for path in stale:
             print(f"{path.name} is stale: run scripts/generate", file=sys.stderr)
         return 1 if stale else 0
-    for path, text in files.items():
-        path.write_text(text)
+    for path, wanted in files.items():
+        path.write_text(wanted)
     return 0
 
 

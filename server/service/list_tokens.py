@@ -9,8 +9,8 @@ from server.core.errors import InvalidRequestError
 
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 1000
-# Far beyond any id, and within what a database takes for a number; /openapi.json says the same.
-_TOKEN: Final = re.compile(r"[1-9][0-9]{0,17}")
+# Far beyond any id, and within what a database takes for a number.
+TOKEN: Final = re.compile(r"[1-9][0-9]{0,17}")
 
 
 def page_size(requested: int) -> int:
@@ -34,7 +34,7 @@ def before_id(token: str) -> int | None:
     """
     if not token:
         return None
-    if not _TOKEN.fullmatch(token):
+    if not TOKEN.fullmatch(token):
         raise InvalidRequestError(
             "INVALID_REQUEST", "pageToken is not one that this service gave out", field="pageToken"
         )

@@ -1,4 +1,4 @@
-"""Options that every source type has: where rows go, and how they are written."""
+"""Options that every source type has: where rows go, and how they are written; protos/techaura/sync/v1/sync_spec.proto."""
 
 from __future__ import annotations
 
@@ -19,34 +19,12 @@ class WriteOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    target_table: str = Field(
-        "content_index", min_length=1, max_length=64, description="Table that the rows go to; at most 64 characters."
-    )
-    content_type: ContentType = Field(
-        "music", description="Value of content_index.content_type for rows that bring none of their own."
-    )
-    mode: SyncMode = Field(
-        "upsert",
-        description="`upsert` writes what the source has. `mirror` also switches off rows that the source has no more: "
-        "is_available = false, or is_active = false for catalog items; they are switched on again when they come back.",
-    )
-    conflict_policy: ConflictPolicy = Field(
-        "source_wins",
-        description="Who wins where someone edited a column in the table since the last sync: `source_wins`; `keep_local` "
-        "keeps what was edited; `newest_wins` keeps it when the row's updated_at is later than the file's time of change "
-        "(an API's items count as new), or when the edit left updated_at as it was (then it is listed too); `report` keeps "
-        "it and lists it among the run's errors. Each is counted as a conflict.",
-    )
-    mirror_gone_ratio_max: float = Field(
-        0.2,
-        ge=0,
-        le=1,
-        description="With mirror: the share of the source's active rows, 0 to 1, that may be gone; with more, nothing is "
-        "switched off and the run fails.",
-    )
-    mirror_allow_empty: bool = Field(
-        False, description="With mirror: whether a source without any row may switch off everything."
-    )
+    target_table: str = Field("content_index", min_length=1, max_length=64)
+    content_type: ContentType = "music"
+    mode: SyncMode = "upsert"
+    conflict_policy: ConflictPolicy = "source_wins"
+    mirror_gone_ratio_max: float = Field(0.2, ge=0, le=1)
+    mirror_allow_empty: bool = False
 
     @property
     def constants(self) -> dict[str, str]:

@@ -31,6 +31,7 @@ PLANTED = {
     ("db/engine.py", "import server.core.clock"): "db",
     ("gateway/app.py", "import server.core.config"): "gateway",
     ("gateway/app.py", "import db.engine"): "gateway",
+    ("gateway/documentation.py", "import scripts.openapi.document"): "generator",
 }
 
 

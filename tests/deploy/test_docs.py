@@ -73,7 +73,7 @@ def test_every_script_has_a_help_line() -> None:
         assert (done.returncode, "usage:" in done.stdout) == (0, True), script.name
 
 
-@pytest.mark.parametrize("folder", ["clients/typescript", "tests/servers"])
+@pytest.mark.parametrize("folder", ["clients/typescript", "scripts/swagger-ui", "tests/servers"])
 def test_no_lock_file_says_where_a_package_is_downloaded(folder: str) -> None:
     lock = (PROJECT / folder / "package-lock.json").read_text()
     assert "integrity" in lock

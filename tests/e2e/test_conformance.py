@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from gateway.openapi_options import api_options, csv_options
 from server.sources.api.options import Pagination
 from server.sources.csv.options import CsvOptions
+from tests.support.openapi import component, followed
 
 PROJECT = Path(__file__).parents[2]
 LIMITS = ("minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems", "maxProperties", "enum")
@@ -37,13 +37,13 @@ def test_the_program_answers_what_its_document_says() -> None:
 
 def limits(schema: dict[str, Any]) -> dict[str, Any]:
     """The limits of an option, whatever stands around them for null."""
-    present = [part for part in schema.get("anyOf", [schema]) if part.get("type") != "null"]
-    return {name: part[name] for part in present for name in LIMITS if name in part}
+    present = followed(schema)
+    return {name: present[name] for name in LIMITS if name in present}
 
 
 @pytest.mark.parametrize(
     ("model", "documented"),
-    [(CsvOptions, csv_options()), (Pagination, api_options()["properties"]["pagination"]["anyOf"][0])],
+    [(CsvOptions, component("CsvOptions")), (Pagination, component("ApiPagination"))],
 )
 def test_the_documents_limits_are_those_of_the_model(model: type[BaseModel], documented: dict[str, Any]) -> None:
     checked = model.model_json_schema(by_alias=True)["properties"]

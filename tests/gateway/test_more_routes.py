@@ -11,10 +11,9 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from gateway.app import ROUTES
 from gateway.errors import RequestFaultError
-from gateway.openapi import document
-from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_spec
 from tests.clients.scripted_service import Script, snapshot
+from tests.support.openapi import DOCUMENT, component, followed
 
 
 async def test_runs_are_listed_a_page_at_a_time(http: httpx.AsyncClient, script: Script) -> None:
@@ -114,10 +113,12 @@ async def test_head_answers_as_get_does_without_a_body(http: httpx.AsyncClient) 
 
 
 def test_the_document_has_every_route_and_verb_and_no_other() -> None:
-    documented = {(path, verb) for path, verbs in document()["paths"].items() for verb in verbs}
+    documented = {(path, verb) for path, verbs in DOCUMENT["paths"].items() for verb in verbs}
 
     served = set()
     for route in ROUTES:
+        if not route.include_in_schema:
+            continue
         path = route.path.replace("sync_run_id", "syncRunId").replace("schedule_id", "scheduleId")
         endpoint = route.endpoint
         verbs = ["get"]
@@ -127,7 +128,9 @@ def test_the_document_has_every_route_and_verb_and_no_other() -> None:
     assert documented == served
 
 
-@pytest.mark.parametrize(("source_type", "schema"), [("csv", csv_options()), ("api", api_options())])
+@pytest.mark.parametrize(
+    ("source_type", "schema"), [("csv", component("CsvOptions")), ("api", component("ApiOptions"))]
+)
 def test_the_document_has_every_option_that_the_gateway_reads(source_type: str, schema: dict[str, Any]) -> None:
     with pytest.raises(RequestFaultError) as caught:
         read_spec(source_type, "x", {"": ""})
@@ -141,7 +144,7 @@ async def test_answers_have_the_keys_that_the_document_requires(http: httpx.Asyn
     script.errors = [resources_pb2.SyncError(sync_error_id=1)]
     script.snapshots[41] = [snapshot(1, errors=(resources_pb2.SyncError(type="network", message="m"),))]
     served = (await http.get("/openapi.json")).json()
-    assert served == document()
+    assert served == DOCUMENT
 
     for path, verb in [(path, verb) for path, verbs in served["paths"].items() for verb in verbs]:
         content = served["paths"][path][verb]["responses"]["200"]["content"]
@@ -157,6 +160,7 @@ async def test_answers_have_the_keys_that_the_document_requires(http: httpx.Asyn
 
 def check_keys(value: Any, schema: dict[str, Any]) -> None:
     """Check that required keys are there and that no documented object has an undocumented key."""
+    schema = followed(schema)
     if isinstance(value, list):
         for item in value:
             check_keys(item, schema["items"])

@@ -13,8 +13,8 @@ from techaura.sync.v1 import api_source_pb2, csv_source_pb2, sync_spec_pb2
 from techaura_sync.spec import options_json
 
 from gateway.errors import RequestFaultError
-from gateway.openapi_options import api_options, csv_options
 from gateway.options import read_spec
+from tests.support.openapi import component
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(codec="utf-8")),
@@ -23,8 +23,8 @@ JSON = st.recursive(
     ),
     max_leaves=5,
 )
-CSV_NAMES = tuple(csv_options()["properties"])
-API_NAMES = tuple(api_options()["properties"])
+CSV_NAMES = tuple(component("CsvOptions")["properties"])
+API_NAMES = tuple(component("ApiOptions")["properties"])
 
 
 def test_every_csv_option_of_the_contract_is_handed_on() -> None:

@@ -83,6 +83,8 @@ async def test_schedules_are_listed_run_and_removed(http: httpx.AsyncClient, scr
         ({"overlapPolicy": "twice"}, "overlapPolicy"),
         ({"options": {"nope": 1}}, "options"),
         ({"every": "day"}, "every"),
+        ({"sourceType": ""}, "sourceType"),
+        ({"sourceIdentifier": ""}, "sourceIdentifier"),
     ],
 )
 async def test_a_malformed_schedule_is_refused_by_its_field(

@@ -1,7 +1,8 @@
 """Options of source type api (contract, section 1) as one strict model; a wrong document is refused in a sentence.
 
 `parse_options` is the only way in. Unknown options are errors, nothing is coerced, and no error shows a value: values
-may be secrets. A null counts as absent. `SECRET_PLACES` says where the document holds secrets.
+may be secrets. A null counts as absent. `SECRET_PLACES` says where the document holds secrets. What each option means stands
+in protos/techaura/sync/v1/api_source.proto.
 """
 
 from __future__ import annotations
@@ -142,31 +143,25 @@ HeaderName = Annotated[str, AfterValidator(_header_name)]
 class BearerAuth(OptionModel):
     """Authorization: Bearer."""
 
-    type: Literal["bearer"] = Field(description="`bearer`: Authorization: Bearer with a token.")
-    token: HeaderSecret = Field(
-        description='The token: a text (stored encrypted), `{"env": "SOURCE_NAME"}` or `{"file": "name"}`.'
-    )
+    type: Literal["bearer"]
+    token: HeaderSecret
 
 
 class BasicAuth(OptionModel):
     """Authorization: Basic (RFC 7617, UTF-8)."""
 
-    type: Literal["basic"] = Field(description="`basic`: Authorization: Basic with a name and a password.")
-    username: Username = Field(
-        description="The user's name, without a colon; at most 1024 characters. Stored encrypted, since it may be a key."
-    )
-    password: MaybeEmptySecret = Field(description="The password, in the forms of `auth.token`; may be empty.")
+    type: Literal["basic"]
+    username: Username
+    password: MaybeEmptySecret
 
 
 class ApiKeyAuth(OptionModel):
     """A key in a header or in a query parameter of the API's own; one of the two is named."""
 
-    type: Literal["apikey"] = Field(description="`apikey`: a key in a header or a query parameter of the API's own.")
-    api_key_header: HeaderName | None = Field(None, description="Header that holds the key; this or `apiKeyParam`.")
-    api_key_param: ParameterName | None = Field(
-        None, description="Query parameter that holds the key; it is sent and never stored or shown."
-    )
-    api_key_value: HeaderSecret = Field(description="The key, in the forms of `auth.token`.")
+    type: Literal["apikey"]
+    api_key_header: HeaderName | None = None
+    api_key_param: ParameterName | None = None
+    api_key_value: HeaderSecret
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:
@@ -178,28 +173,14 @@ class ApiKeyAuth(OptionModel):
 class OAuth2Auth(OptionModel):
     """An access token of an OAuth 2.0 endpoint (RFC 6749)."""
 
-    type: Literal["oauth2"] = Field(
-        description="`oauth2`: Authorization: Bearer with a token of an OAuth 2.0 endpoint."
-    )
-    grant: Literal["clientCredentials", "refreshToken"] = Field(
-        "clientCredentials", description="How the token is asked for: `clientCredentials` or `refreshToken`."
-    )
-    token_url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_token_url)] = Field(
-        description="The token endpoint. It gets the secrets of this object, and no other host does."
-    )
-    client_id: Annotated[str, Field(min_length=1, max_length=1024)] = Field(description="The client's id.")
-    client_secret: Secret | None = Field(
-        None, description="The client's secret, in the forms of `auth.token`. Required with `clientCredentials`."
-    )
-    refresh_token: Secret | None = Field(
-        None,
-        description="With `refreshToken`: the first one, in the forms of `auth.token`. Those that the endpoint hands out "
-        "in its place are stored encrypted and used from then on.",
-    )
-    scope: Annotated[str, Field(max_length=2048)] | None = Field(None, description="Scopes, separated by spaces.")
-    client_auth: Literal["basic", "body"] = Field(
-        "basic", description="Where id and secret go: `basic` (Authorization header) or `body` (form)."
-    )
+    type: Literal["oauth2"]
+    grant: Literal["clientCredentials", "refreshToken"] = "clientCredentials"
+    token_url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_token_url)]
+    client_id: Annotated[str, Field(min_length=1, max_length=1024)]
+    client_secret: Secret | None = None
+    refresh_token: Secret | None = None
+    scope: Annotated[str, Field(max_length=2048)] | None = None
+    client_auth: Literal["basic", "body"] = "basic"
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -213,88 +194,36 @@ class OAuth2Auth(OptionModel):
 class Pagination(OptionModel):
     """How the API is paged. See paging.py for what ends a run."""
 
-    enabled: bool = Field(description="Whether there are further pages to ask for; if not, one request is made.")
-    type: Literal["page", "offset", "cursor", "link", "auto"] = Field(
-        "page",
-        description="How the next page is named: `page` (a number, see `firstPage`), `offset` (items before it), `cursor` (a token "
-        "in the page before), `link` (a URL in the Link header or in the page before), or `auto` to find it out.",
-    )
-    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = Field(
-        None, description="Items asked for on a page, 1 to 100000. Unset: the limit in the URL, else 100."
-    )
-    params_in: Literal["query", "body"] = Field(
-        "query", description="Where page parameters go: `query`, or `body` of a POST, there at dot paths."
-    )
-    limit_param: ParameterName = Field("limit", description="Parameter for the items on a page.")
-    offset_param: ParameterName = Field("offset", description="Parameter for the items before the page.")
-    page_param: ParameterName = Field("page", description="Parameter for the page's number.")
-    cursor_param: ParameterName = Field("cursor", description="Parameter for the cursor.")
-    cursor_path: Path | None = Field(
-        None,
-        description="Path to the next cursor in the page. Unset: cursor, nextCursor, next_cursor, pagination.cursor or "
-        "pagination.nextCursor.",
-    )
-    cursor_header: HeaderName | None = Field(None, description="Response header that holds the next cursor.")
-    next_url_path: Path | None = Field(
-        None, description="Path to the next page's URL, with `link`. Unset: the places that are common."
-    )
-    first_page: Annotated[int, Field(ge=0, le=1)] | None = Field(
-        1, description="Number of the first page, 0 or 1, where pages are numbered. `auto` finds it out."
-    )
-    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = Field(
-        None,
-        description="Pages at the most, 1 to 1000000; a run that ends by it is completed with a notice. Unset: all pages, "
-        "up to the service's limit, beyond which the run fails.",
-    )
+    enabled: bool
+    type: Literal["page", "offset", "cursor", "link", "auto"] = "page"
+    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    params_in: Literal["query", "body"] = "query"
+    limit_param: ParameterName = "limit"
+    offset_param: ParameterName = "offset"
+    page_param: ParameterName = "page"
+    cursor_param: ParameterName = "cursor"
+    cursor_path: Path | None = None
+    cursor_header: HeaderName | None = None
+    next_url_path: Path | None = None
+    first_page: Annotated[int, Field(ge=0, le=1)] | None = 1
+    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
 
 
 class ApiOptions(OptionModel, WriteOptions):
     """The whole document."""
 
-    method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = Field("GET", description="`GET` or `POST`.")
-    headers: Annotated[dict[HeaderName, HeaderSecret], Field(max_length=64)] = Field(
-        default_factory=dict,
-        description="Headers of every request, at most 64; values are secrets in the forms of `auth.token`.",
-    )
-    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth | OAuth2Auth, Field(discriminator="type")] | None = Field(
-        None, description="How requests prove who sends them. Sent to the source's own scheme, host and port only."
-    )
-    format: Literal["auto", "json", "ndjson", "csv"] = Field(
-        "auto",
-        description="How answers are read: `json`, `ndjson` (an item in each line), `csv` (with a header on each page), or "
-        "`auto` for what their content type says, else JSON.",
-    )
-    csv_delimiter: str = Field(
-        ",", min_length=1, max_length=8, description="Between two fields of a CSV answer; 1 to 8 characters."
-    )
-    data_path: Path | None = Field(
-        None,
-        description="Path to the items of a JSON answer: keys and list indexes (`result[0].songs`) to the array, or "
-        "JSONPath (`$.albums[*].songs`). Unset: the answer itself, else `data`, else `items`.",
-    )
-    field_mapping: Annotated[dict[str, FieldPath], Field(max_length=64)] = Field(
-        default_factory=dict,
-        description="Target column to where its value stands in an item: a path (`artist.name`, `tracks[0].name`), "
-        "JSONPath (`$.artists[*].name`; several values are joined by a comma) or a template (`{artist.name} - {title}`; "
-        "no value where one of its paths has none). Unset columns: fields called like them; external_id: id, _id, "
-        "external_id or uuid; metadata: the whole item.",
-    )
-    body: dict[str, Any] | None = Field(None, description="With POST: the JSON body of every request.")
-    requests_per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = Field(
-        None,
-        description="Requests a second to the source's host at the most, 0.01 to 1000; those of other runs count too, and "
-        "are not held up by it. "
-        "Unset: the service's own limit, if it has one.",
-    )
-    conditional: bool = Field(
-        True,
-        description="Whether pages that a run was sent before are asked for only if they have changed (ETag, "
-        "Last-Modified). What has not changed is read from what the service kept of it.",
-    )
-    pagination: Pagination = Field(Pagination(enabled=False), description="How the API is paged. Unset: one request.")
-    incremental: Incremental | None = Field(
-        None, description="Read only what changed since the last completed run. Unset: every run reads everything."
-    )
+    method: Annotated[Literal["GET", "POST"], BeforeValidator(_upper)] = "GET"
+    headers: Annotated[dict[HeaderName, HeaderSecret], Field(max_length=64)] = Field(default_factory=dict)
+    auth: Annotated[BearerAuth | BasicAuth | ApiKeyAuth | OAuth2Auth, Field(discriminator="type")] | None = None
+    format: Literal["auto", "json", "ndjson", "csv"] = "auto"
+    csv_delimiter: str = Field(",", min_length=1, max_length=8)
+    data_path: Path | None = None
+    field_mapping: Annotated[dict[str, FieldPath], Field(max_length=64)] = Field(default_factory=dict)
+    body: dict[str, Any] | None = None
+    requests_per_second: Annotated[float, Field(ge=0.01, le=1000)] | None = None
+    conditional: bool = True
+    pagination: Pagination = Pagination(enabled=False)
+    incremental: Incremental | None = None
 
     @model_validator(mode="after")
     def _body_is_posted(self) -> Self:

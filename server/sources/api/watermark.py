@@ -35,38 +35,12 @@ MarkFormat = Literal["timestamp", "date", "unix", "unixMillis", "number"]
 class Incremental(OptionModel):
     """How changed items are asked for."""
 
-    cursor_field: Path = Field(
-        description="Path in an item to the value that grows with each change, such as `updated_at`."
-    )
-    param: ParameterName = Field(
-        description="Parameter that asks for items from a value on, such as `updated_since`. It goes where "
-        "`pagination.paramsIn` says."
-    )
-    format: MarkFormat = Field(
-        "timestamp",
-        description="What the value is, in items and in the parameter: `timestamp` (ISO 8601; without a zone UTC), `date`, "
-        "`unix` (seconds), `unixMillis`, or `number` (a whole number that only grows, such as a revision).",
-    )
-    lookback_seconds: int = Field(
-        300,
-        ge=0,
-        le=31_536_000,
-        description="How far before the highest value seen a run begins, 0 to 31536000; 0 for `number`. What is read again "
-        "is not written again.",
-    )
-    initial: str | None = Field(
-        None,
-        min_length=1,
-        max_length=_MARK_CHARS_MAX,
-        description="Value that the first run asks for. Unset: the first run reads everything.",
-    )
-    full_after_days: int = Field(
-        30,
-        ge=1,
-        le=80,
-        description="A run reads everything when none has for so many days, 1 to 80, so that rows which do not change "
-        "keep a fresh last_synced_at.",
-    )
+    cursor_field: Path
+    param: ParameterName
+    format: MarkFormat = "timestamp"
+    lookback_seconds: int = Field(300, ge=0, le=31_536_000)
+    initial: str | None = Field(None, min_length=1, max_length=_MARK_CHARS_MAX)
+    full_after_days: int = Field(30, ge=1, le=80)
 
     @model_validator(mode="before")
     @classmethod

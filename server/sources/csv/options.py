@@ -1,6 +1,6 @@
-"""Options of source type csv, as data: they drive validation, documentation and error texts.
+"""Options of source type csv, as data: they drive validation and error texts, and /openapi.json takes limits and defaults.
 
-Defaults are the ones that existing callers rely on (comma, UTF-8, one header record). A wrong option raises
+What each option means stands in protos/techaura/sync/v1/csv_source.proto. Defaults are the ones that existing callers rely on (comma, UTF-8, one header record). A wrong option raises
 `InvalidRequestError` with reason INVALID_OPTION and a field such as `options.delimiter`; nothing has been opened then.
 """
 
@@ -37,74 +37,21 @@ class CsvOptions(WriteOptions):
         validate_by_alias=True,
     )
 
-    delimiter: str = Field(
-        ",",
-        min_length=1,
-        max_length=8,
-        description="What stands between two fields: 1 to 8 characters, or `auto` to find it out. A first line such as"
-        " `sep=;` names it where the option is left out or `auto`, and is no record.",
-    )
-    has_header: bool = Field(
-        True, description="Whether the first record names the columns; if not they are column_1, column_2 and so on."
-    )
-    header_lines: int = Field(
-        1, ge=1, le=10, description="Records that make up the header, 1 to 10; their names are joined by a space."
-    )
-    encoding: str = Field(
-        "utf-8",
-        min_length=1,
-        max_length=40,
-        description="Character encoding, or `auto` to find it out. A byte order mark in the file wins over it.",
-    )
-    quote: str = Field(
-        '"', max_length=1, description="Character around a field that holds delimiters or line breaks; empty for none."
-    )
-    escape: str | None = Field(
-        None,
-        max_length=1,
-        description="Character that takes away the meaning of a quote, a delimiter, a line break or itself behind it; before"
-        " anything else it is text. Unset: a quote is written twice. Empty: there is no way to write a quote, and one that"
-        " no delimiter follows belongs to the value.",
-    )
-    stray_quotes: Literal["reject", "keep"] = Field(
-        "reject",
-        description="A quote where none may stand: `reject` the record, or `keep` it as part of the value.",
-    )
-    missing_fields: Literal["reject", "empty"] = Field(
-        "reject",
-        description="A record with fewer fields than there are columns: `reject` it, or take the fields that it lacks at its"
-        " end as `empty`.",
-    )
-    preamble_lines: int = Field(
-        0, ge=0, le=10_000, description="Lines before the header that are left out, 0 to 10000."
-    )
-    comment_prefix: str | None = Field(
-        None, min_length=1, max_length=8, description="Lines that begin with this are left out; 1 to 8 characters."
-    )
-    decimal_comma: bool = Field(
-        False,
-        description="Whether numbers are written 69.900,50 and not 69900.50. Points then group digits by three; without it"
-        " nothing groups digits. 1,234.50 is read in no case, and one to three digits, the decimal mark and exactly three"
-        " digits are never a fraction: 69.900 is 69900 with it and refused without.",
-    )
-    strip_text: bool = Field(
-        True, description="Whether text loses the white space around it. Numbers, dates and booleans always do."
-    )
-    null_tokens: tuple[Token, ...] = Field(
-        (),
-        max_length=100,
-        description="Values that mean `no value` beside the empty one; at most 100 of 100 characters.",
-    )
-    column_mapping: dict[ColumnName, ColumnName] = Field(
-        default_factory=dict,
-        max_length=1000,
-        description="Target column to source column, without regard to case and accents; at most 1000.",
-    )
-    column_aliases: dict[ColumnName, tuple[ColumnName, ...]] = Field(
-        default_factory=dict,
-        max_length=1000,
-        description="Target column to other names that its source column may have; at most 1000 lists of 100.",
-    )
+    delimiter: str = Field(",", min_length=1, max_length=8)
+    has_header: bool = True
+    header_lines: int = Field(1, ge=1, le=10)
+    encoding: str = Field("utf-8", min_length=1, max_length=40)
+    quote: str = Field('"', max_length=1)
+    escape: str | None = Field(None, max_length=1)
+    stray_quotes: Literal["reject", "keep"] = "reject"
+    missing_fields: Literal["reject", "empty"] = "reject"
+    preamble_lines: int = Field(0, ge=0, le=10_000)
+    comment_prefix: str | None = Field(None, min_length=1, max_length=8)
+    decimal_comma: bool = False
+    strip_text: bool = True
+    null_tokens: tuple[Token, ...] = Field((), max_length=100)
+    column_mapping: dict[ColumnName, ColumnName] = Field(default_factory=dict, max_length=1000)
+    column_aliases: dict[ColumnName, tuple[ColumnName, ...]] = Field(default_factory=dict, max_length=1000)
 
     @field_validator("null_tokens", mode="before")
     @classmethod

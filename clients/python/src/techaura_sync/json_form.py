@@ -65,8 +65,8 @@ def from_json(message: M, values: Any, path: str = "", keys: Collection[str] | N
             raise JsonFormError(path, f"{path} has no option {key[:100]!r}; it knows {known}")
         _put(message, fields[key], value, below(path, key))
     for key, field in fields.items():
-        _require(key in given or not _is_required(field), below(path, key), "is required")
-    for oneof in _choices(descriptor):
+        _require(key in given or not is_required(field), below(path, key), "is required")
+    for oneof in choices_of(descriptor):
         members = [member.json_name for member in oneof.fields if member.json_name in fields]
         if not members:
             continue
@@ -106,7 +106,7 @@ def whole_number(value: Any) -> int | None:
 
 
 def _put(message: Message, field: FieldDescriptor, value: Any, path: str) -> None:
-    if entry := _map_entry(field):
+    if entry := entry_of(field):
         _require(isinstance(value, dict), path, f"must be an object{_of(entry)}")
         into = getattr(message, field.name)
         for key, item in value.items():
@@ -131,7 +131,7 @@ def _fill(message: Message, value: Any, path: str) -> None:
     form = _FORMS.get(message.DESCRIPTOR.full_name)
     if form is not None:
         form[0](message, value, path)
-    elif choice := _only_choice(_descriptor(message)):
+    elif choice := only_choice_of(_descriptor(message)):
         _require(isinstance(value, dict), path, "must be an object")
         members = {member.json_name: member for member in choice.fields}
         kind = value.get("type")
@@ -184,7 +184,7 @@ def _of(field: FieldDescriptor) -> str:
 
 def _json_of(message: Message, field: FieldDescriptor, path: str) -> Any:
     value = getattr(message, field.name)
-    if entry := _map_entry(field):
+    if entry := entry_of(field):
         return {key: _value_json(entry, item, below(path, key)) for key, item in value.items()}
     if field.is_repeated:
         return [_value_json(field, item, path) for item in value]
@@ -199,7 +199,7 @@ def _value_json(field: FieldDescriptor, value: Any, path: str) -> Any:
     form = _FORMS.get(field.message_type.full_name)
     if form is not None:
         return form[1](value, path)
-    if choice := _only_choice(field.message_type):
+    if choice := only_choice_of(field.message_type):
         chosen = value.WhichOneof(choice.name)
         if chosen is None:
             known = ", ".join(member.json_name for member in choice.fields)
@@ -233,25 +233,26 @@ def _descriptor(message: Message) -> Descriptor:
     return cast("Descriptor", message.DESCRIPTOR)
 
 
-def _is_required(field: FieldDescriptor) -> bool:
+def is_required(field: FieldDescriptor) -> bool:
+    """Whether its key must be there."""
     behavior = field.GetOptions().Extensions[field_behavior_pb2.field_behavior]
     return field_behavior_pb2.REQUIRED in behavior
 
 
-def _choices(descriptor: Descriptor) -> list[OneofDescriptor]:
+def choices_of(descriptor: Descriptor) -> list[OneofDescriptor]:
     """The oneofs of a message, without those that protoc makes for `optional`."""
     return [oneof for oneof in descriptor.oneofs if not oneof.name.startswith("_")]
 
 
-def _only_choice(descriptor: Descriptor) -> OneofDescriptor | None:
+def only_choice_of(descriptor: Descriptor) -> OneofDescriptor | None:
     """The oneof of a message that has nothing else, and whose members are messages."""
-    choices = _choices(descriptor)
+    choices = choices_of(descriptor)
     if len(choices) != 1 or len(choices[0].fields) != len(descriptor.fields):
         return None
     return choices[0] if all(field.message_type is not None for field in descriptor.fields) else None
 
 
-def _map_entry(field: FieldDescriptor) -> FieldDescriptor | None:
+def entry_of(field: FieldDescriptor) -> FieldDescriptor | None:
     """The value of a map's entries; None for a field that is no map."""
     if field.message_type is None or not field.message_type.GetOptions().map_entry:
         return None

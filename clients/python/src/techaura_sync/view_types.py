@@ -1,19 +1,38 @@
 """Types of the JSON values that `techaura_sync.views` makes.
 
 mypy checks the views against them, and /openapi.json is generated from them. The meaning of a field is its doc comment in the protos, where the field of the same JSON name stands. A text in
-`Annotated` says it where the JSON differs (null where the message has 0 or an empty text, times, keys of its own). A
-mapping in `Annotated` holds bounds, in the words of JSON Schema.
+`Annotated` says it where the JSON differs (null where the message has 0 or an empty text, times, keys of its own).
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated, Any, TypedDict
 
-Count = Annotated[int, {"minimum": 0}]
-Id = Annotated[int, {"minimum": 1}]
-Share = Annotated[float, {"minimum": 0, "maximum": 1}]
+
+@dataclass(frozen=True, slots=True)
+class Facets:
+    """What is known of a value beside its type, in the words of JSON Schema; None says nothing.
+
+    Args:
+        minimum, maximum: of a number, both included.
+        maxItems: of a list.
+        format: of a text.
+        example: one value.
+    """
+
+    minimum: int | None = None
+    maximum: int | None = None
+    maxItems: int | None = None
+    format: str | None = None
+    example: str | None = None
+
+
+Count = Annotated[int, Facets(minimum=0)]
+Id = Annotated[int, Facets(minimum=1)]
+Share = Annotated[float, Facets(minimum=0, maximum=1)]
 # ISO 8601 UTC with milliseconds and Z.
-TimeText = Annotated[str, {"format": "date-time", "examples": ["2026-11-26T13:15:33.419Z"]}]
+TimeText = Annotated[str, Facets(format="date-time", example="2026-11-26T13:15:33.419Z")]
 
 
 class LedgerView(TypedDict):
@@ -87,7 +106,7 @@ class RunView(CountsView):
         "The run whose reading this one repeats, because the source was the same; null when this run has read the source "
         "itself.",
     ]
-    detected: Annotated[list[DetectedFormatView], {"maxItems": 8}]
+    detected: Annotated[list[DetectedFormatView], Facets(maxItems=8)]
 
 
 class RecentErrorView(TypedDict):
@@ -100,7 +119,7 @@ class RecentErrorView(TypedDict):
 class RunStatusView(RunView):
     """One run with its newest errors."""
 
-    errors: Annotated[list[RecentErrorView], "The newest errors, newest first.", {"maxItems": 10}]
+    errors: Annotated[list[RecentErrorView], "The newest errors, newest first.", Facets(maxItems=10)]
     sequence: Count
 
 
@@ -142,20 +161,22 @@ class SourceTestView(TypedDict):
 
     itemCount: Count
     whole: bool
-    fields: Annotated[list[str], {"maxItems": 200}]
+    fields: Annotated[list[str], Facets(maxItems=200)]
     samples: Annotated[
         list[dict[str, Any]],
         "The first records as the source has them. Texts are cut at 500 characters, and what is or holds a secret is `***`.",
-        {"maxItems": 5},
+        Facets(maxItems=5),
     ]
     detected: dict[str, str]
     rows: Annotated[
         list[dict[str, str]],
         "The first records as they would be loaded, without the rejected ones: target column to its value as text; columns "
         "without a value are absent.",
-        {"maxItems": 5},
+        Facets(maxItems=5),
     ]
-    rejected: Annotated[list[RejectedRowView], "Of the first records, those that would be rejected.", {"maxItems": 5}]
+    rejected: Annotated[
+        list[RejectedRowView], "Of the first records, those that would be rejected.", Facets(maxItems=5)
+    ]
     notices: list[str]
 
 
@@ -174,7 +195,7 @@ class ScheduleView(TypedDict):
     """A sync that recurs."""
 
     scheduleId: Annotated[Id, "The schedule's id."]
-    sourceType: str
+    sourceType: Annotated[str, "`csv`, `api` or the name of a custom source type."]
     sourceIdentifier: str
     options: Annotated[dict[str, Any], "The options as they are stored, without secrets."]
     cron: str

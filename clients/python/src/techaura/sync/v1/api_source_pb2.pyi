@@ -455,7 +455,7 @@ Global___ApiAuth: _TypeAlias = ApiAuth  # noqa: Y015
 
 @_typing.final
 class BearerAuth(_message.Message):
-    """Authorization: Bearer <token>."""
+    """Authorization: Bearer with a token."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -479,7 +479,7 @@ Global___BearerAuth: _TypeAlias = BearerAuth  # noqa: Y015
 
 @_typing.final
 class BasicAuth(_message.Message):
-    """Authorization: Basic <username:password> (RFC 7617, UTF-8)."""
+    """Authorization: Basic with a name and a password (RFC 7617, UTF-8)."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -227,7 +227,7 @@ export const ApiAuthSchema: GenMessage<ApiAuth> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_api_source, 2);
 
 /**
- * Authorization: Bearer <token>.
+ * Authorization: Bearer with a token.
  *
  * @generated from message techaura.sync.v1.BearerAuth
  */
@@ -248,7 +248,7 @@ export const BearerAuthSchema: GenMessage<BearerAuth> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_api_source, 3);
 
 /**
- * Authorization: Basic <username:password> (RFC 7617, UTF-8).
+ * Authorization: Basic with a name and a password (RFC 7617, UTF-8).
  *
  * @generated from message techaura.sync.v1.BasicAuth
  */

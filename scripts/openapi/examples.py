@@ -1,0 +1,123 @@
+"""Examples: what callers send, and what the views make of messages with these values."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from techaura.sync.v1 import resources_pb2, sync_service_pb2
+from techaura_sync import view_types, views
+
+from gateway import answers
+from gateway.errors import failure_body
+
+_NOW: Final = datetime(2026, 11, 26, 13, 15, 33, 419000, tzinfo=UTC)
+TIME_TEXT: Final = views.time_text(_NOW)
+
+CSV: Final = {"sourceType": "csv", "sourceIdentifier": "sample_music_catalog.csv", "options": {"contentType": "music"}}
+API: Final = {
+    "sourceType": "api",
+    "sourceIdentifier": "https://api.example.com/v1/songs",
+    "options": {
+        "auth": {"type": "bearer", "token": {"env": "SOURCE_TOKEN"}},
+        "dataPath": "result.songs",
+        "fieldMapping": {"title": "name", "artist": "artist.name"},
+        "pagination": {"enabled": True, "type": "cursor"},
+    },
+}
+SCHEDULE: Final = CSV | {"cron": "30 4 * * *", "timeZone": "America/Bogota"}
+CHANGE: Final = {"enabled": False, "revision": 1}
+EVENT: Final = 'id: 5\ndata: {"syncRunId":41,"status":"completed","sequence":5}\n\n'
+
+
+def _time(minutes: int) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromDatetime(_NOW + timedelta(minutes=minutes))
+    return stamp
+
+
+_FORMAT: Final = resources_pb2.DetectedFormat(
+    file_name="sample_music_catalog.csv",
+    file_count=1,
+    encoding="utf-8",
+    encoding_how="declared",
+    encoding_confidence=1,
+    delimiter=",",
+    delimiter_how="declared",
+    delimiter_confidence=1,
+    quote='"',
+    line_break="lf",
+    header_line=1,
+    column_count=3,
+    compression="none",
+)
+_RUN: Final = resources_pb2.SyncRun(
+    sync_run_id=41,
+    source_type="csv",
+    source_identifier="sample_music_catalog.csv",
+    status=resources_pb2.SYNC_STATUS_COMPLETED,
+    ledger=resources_pb2.Ledger(rows_read=12, inserted=11, rejected=1),
+    created_at=_time(-2),
+    started_at=_time(-2),
+    completed_at=_time(-1),
+    detected=[_FORMAT],
+)
+_ERROR: Final = resources_pb2.SyncError(
+    sync_error_id=7,
+    sync_run_id=41,
+    type="parsing",
+    code="too_many_columns",
+    message="the record has 4 fields, 3 are expected",
+    line=3,
+    byte_offset=22,
+    raw="a,b,c,d",
+    created_at=_time(-1),
+)
+# Maps of messages have no order, so each of these has one entry.
+_SEEN: Final = sync_service_pb2.TestSourceResponse(
+    item_count=1,
+    whole=True,
+    fields=["title", "artist"],
+    samples=['{"title":"La Tierra del Olvido","artist":"Carlos Vives"}'],
+    detected={"encoding": "utf-8"},
+    rows=[sync_service_pb2.MappedRow(values={"title": "La Tierra del Olvido"})],
+)
+_SCHEDULE: Final[view_types.ScheduleView] = {
+    "scheduleId": 5,
+    "sourceType": "csv",
+    "sourceIdentifier": "sample_music_catalog.csv",
+    "options": {"contentType": "music"},
+    "cron": "30 4 * * *",
+    "timeZone": "America/Bogota",
+    "overlapPolicy": "skip",
+    "catchUpSeconds": 3600,
+    "enabled": True,
+    "revision": 1,
+    "nextFireAt": "2026-11-27T09:30:00.000Z",
+    "lastFireAtLocal": None,
+    "lastOutcome": None,
+    "lastSyncRunId": None,
+    "createdAt": TIME_TEXT,
+    "updatedAt": TIME_TEXT,
+}
+# Of the type that an answer carries as its data.
+DATA: Final[dict[Any, Any]] = {
+    view_types.StatsView: views.stats_view(resources_pb2.SyncStats(total=41, in_progress=1, completed=40)),
+    view_types.RunView: views.run_view(_RUN),
+    view_types.RunStatusView: views.status_view(
+        sync_service_pb2.GetSyncStatusResponse(run=_RUN, recent_errors=[_ERROR], sequence=5)
+    ),
+    view_types.RunErrorView: views.error_view(_ERROR),
+    view_types.SourceTestView: views.source_test_view(_SEEN),
+    view_types.ScheduleView: _SCHEDULE,
+    answers.RunId: answers.RunId(syncRunId=41),
+    answers.ScheduleId: answers.ScheduleId(scheduleId=5),
+    answers.PendingCount: answers.PendingCount(pendingCount=2),
+}
+FAILURE: Final = failure_body(
+    "Sync run not found",
+    reason="RUN_NOT_FOUND",
+    field="syncRunId",
+    next_step="list the runs to find the id",
+)
