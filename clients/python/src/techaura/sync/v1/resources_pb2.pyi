@@ -84,7 +84,7 @@ class SyncRun(_message.Message):
     sync_run_id: _builtins.int
     """Output only. The run's id."""
     source_type: _builtins.str
-    """Output only. `csv` or `api`."""
+    """Output only. `csv`, `api` or the name of a custom source type."""
     source_identifier: _builtins.str
     """Output only. The path or URL as it was requested."""
     status: Global___SyncStatus.ValueType

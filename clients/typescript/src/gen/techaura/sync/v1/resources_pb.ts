@@ -28,7 +28,7 @@ export type SyncRun = Message<"techaura.sync.v1.SyncRun"> & {
   syncRunId: bigint;
 
   /**
-   * Output only. `csv` or `api`.
+   * Output only. `csv`, `api` or the name of a custom source type.
    *
    * @generated from field: string source_type = 2;
    */
