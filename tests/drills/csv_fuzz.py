@@ -3,8 +3,9 @@
 usage: python -m tests.drills.csv_fuzz [--seed N] [--count N]
 
 Each file is made from its own number (`--seed 17 --count 1` makes number 17 again): a table in some dialect and encoding,
-then damaged. The oracle is independent of the reader: records, good and bad, must cover the file but for line breaks and
-comments, in order and without an overlap; each good one's values must be what the standard library reads at its offset;
+then damaged. The oracle is independent of the reader: records, good and bad, must cover the file but for line breaks,
+comments, and what says nothing (records of delimiters and blanks, marks of files that were put together, padding behind the
+last line), each of which a notice tells, in order and without an overlap; each good one's values must be what the standard library reads at its offset;
 a second reading in small blocks must give the same. A refusal with a reason is a right answer.
 """
 
@@ -52,6 +53,7 @@ _WORDS: Final = (
 )
 _TOKENS: Final = (
     b'"', b'""', b'"""', b",", b";", b"\n", b"\r", b"\r\n", b"\\", b'\\"', b"#", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe",
+    b"\n,,\n", b"\n;;\r\n", b" , ", b"\n \t\n", b"\n\xef\xbb\xbf", b"\r", b', "', b'" ,', b'="', b'\\n', b"\n\x1a",
     b'",', b',"', b'"\n', b'\n"', b"'", b"||", b"\xc3", b"\xe2\x80\xa8", b"\x1a", b"\t", b" ",
 )  # fmt: skip
 
@@ -98,9 +100,15 @@ def make(number: int) -> Made:
         options["delimiter"] = "auto"
     if pick.random() < 0.05:
         options["headerLines"] = 2
+    if pick.random() < 0.1:
+        options["missingFields"] = "empty"
     content = _table(pick, delimiter, quote).encode(encoding, "ignore")
+    if pick.random() < 0.1:
+        content += content[: pick.randint(0, len(content))]
     for _ in range(pick.choice([0, 1, 1, 2, 3, 5, 20])):
         content = _mutated(pick, content)
+    if pick.random() < 0.1:
+        content += pick.choice([b"\x1a", b"\0", b"\x1a\0\0", b"\0" * 5000, b",,\n" * 9, b"\n" + b" ;;\n" * 3])
     return Made(content, options)
 
 
@@ -163,7 +171,7 @@ def faults_of(made: Made, reading: Reading) -> Iterator[str]:
         if number not in (0, position):
             yield f"record {position} of the file has number {number}"
             break
-    yield from _uncovered(made, [(offset, raw) for offset, raw, _ in places], encoding)
+    yield from _uncovered(made, [(offset, raw) for offset, raw, _ in places], reading)
     options = made.options
     if (
         options.get("escape") is None
@@ -171,7 +179,10 @@ def faults_of(made: Made, reading: Reading) -> Iterator[str]:
         and len(reading.info.detected["delimiter"]) == 1
     ):
         for _, number, raw, values in raws:
-            if tuple(_by_the_standard_library(raw, reading.info.detected["delimiter"], options["quote"])) != values:
+            read = tuple(_by_the_standard_library(raw, reading.info.detected["delimiter"], options["quote"]))
+            if options.get("missingFields") == "empty":
+                read += ("",) * (len(values) - len(read))
+            if read != values:
                 yield f"record {number} has other values than the standard library reads"
                 break
 
@@ -183,10 +194,13 @@ def _by_the_standard_library(raw: str, delimiter: str, quote: str) -> list[str]:
     return next(csv.reader(io.StringIO(raw, newline=""), delimiter=delimiter, strict=True, **how))
 
 
-def _uncovered(made: Made, places: list[tuple[int, str]], encoding: str) -> Iterator[str]:
-    """Bytes behind the first record that belong to none, and are neither line breaks nor comments."""
+def _uncovered(made: Made, places: list[tuple[int, str]], reading: Reading) -> Iterator[str]:
+    """Bytes behind the first record that belong to none, and are nothing that may be left out, or are not told."""
+    encoding, delimiter = reading.info.detected.get("encoding", "utf-8"), reading.info.detected["delimiter"]
     comment = str(made.options.get("commentPrefix", "\0\0"))
+    blanks = set(delimiter + made.options["quote"] + " \t\v\f\u00a0\u2007\u202f\u3000")
     ends = ([offset for offset, _ in places[1:]] + [len(made.content)])[: len(places)]
+    met: set[str] = set()
     for (offset, raw), end in zip(places, ends, strict=True):
         if len(raw) >= REJECT_RAW_CHARS_MAX:
             continue
@@ -202,10 +216,26 @@ def _uncovered(made: Made, places: list[tuple[int, str]], encoding: str) -> Iter
         if not whole.startswith(raw):
             yield f"the raw text of the record at byte {offset} is not what stands there"
             return
-        rest = whole[len(raw) :].replace("\r", "\n").split("\n")
-        if rest[0] or any(line and not line.startswith(comment) for line in rest[1:]):
+        first, *others = whole[len(raw) :].replace("\r", "\n").split("\n")
+        if first:
             yield f"bytes behind the record at byte {offset} belong to no record"
             return
+        for index, line in enumerate(others):
+            text = line.lstrip("\ufeff")
+            if text != line:
+                met.add("byte order mark")
+            if not text.strip("\x1a\0") and text and end == len(made.content) and index == len(others) - 1:
+                met.add("Ctrl-Z")
+            elif text.startswith(comment):
+                met.add("comment")
+            elif text and blanks.issuperset(text):
+                met.add("nothing but delimiters")
+            elif text:
+                yield f"bytes behind the record at byte {offset} belong to no record"
+                return
+    for words in met - {"byte order mark"}:
+        if not any(words in notice for notice in reading.notices):
+            yield f"what was left out is not told: {words}"
 
 
 async def check(folder: Path, number: int) -> tuple[str, float, list[str]]:
@@ -224,7 +254,7 @@ async def check(folder: Path, number: int) -> tuple[str, float, list[str]]:
     wrong = list(faults_of(made, reading))
     if number % 5 == 0:
         small = await read_path("fuzz.csv", context_for(folder, csv_block_bytes=1 + number % 97), made.options)
-        if (small.rows, small.rejects) != (reading.rows, reading.rejects):
+        if (small.rows, small.rejects, small.notices) != (reading.rows, reading.rejects, reading.notices):
             wrong.append("small blocks give another reading")
     return "read with rejects" if reading.rejects else "read clean", seconds, wrong
 
