@@ -53,7 +53,7 @@ _WORDS: Final = (
 )
 _TOKENS: Final = (
     b'"', b'""', b'"""', b",", b";", b"\n", b"\r", b"\r\n", b"\\", b'\\"', b"#", b"\x00", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe",
-    b"\n,,\n", b"\n;;\r\n", b" , ", b"\n \t\n", b"\n\xef\xbb\xbf", b"\r", b', "', b'" ,', b'="', b'\\n', b"\n\x1a",
+    b"\n,,\n", b"\n;;\r\n", b" , ", b"\n \t\n", b"\n\xef\xbb\xbf", b"\r", b', "', b'" ,', b'="', b"\\n", b"\n\x1a",
     b'",', b',"', b'"\n', b'\n"', b"'", b"||", b"\xc3", b"\xe2\x80\xa8", b"\x1a", b"\t", b" ",
 )  # fmt: skip
 
@@ -155,7 +155,6 @@ def _mutated(pick: random.Random, content: bytes) -> bytes:
 
 def faults_of(made: Made, reading: Reading) -> Iterator[str]:
     """What is wrong with a reading, as far as the file itself can tell."""
-    encoding = reading.info.detected.get("encoding", "utf-8")
     raws = [
         (row.byte_offset, row.record_no, batch.raw_text(index), row.values)
         for batch in reading.batches
