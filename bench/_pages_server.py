@@ -1,6 +1,6 @@
 """The local sources of `scripts/bench api`: pages of music items, served by uvicorn on a free port.
 
-`/ready` answers with pages that were made beforehand and lie in memory, the least that a Python server can cost.
+`/ready` responds with pages that were made beforehand and lie in memory, the least that a Python server can cost.
 `/made` is an ordinary small application: Starlette asks an SQLite table for each page and writes it as JSON.
 Runs in a process of its own, prints its port, and ends with SIGTERM.
 """

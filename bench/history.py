@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.migrate import migrate
+from db.records import RunStatus
 from db.repositories import leases, run_counts, runs, sources
 from db.repositories.errors import list_errors
 from server.core.clock import SystemClock
@@ -74,7 +75,9 @@ async def _measure(server: DatabaseServer, run_count: int, count: int) -> None:
 def _calls(run_count: int) -> dict[str, Call]:
     deep = run_count // 2
 
-    def page(before_id: int | None = None, limit: int = 50, status: str = "", source_type: str = "") -> Call:
+    def page(
+        before_id: int | None = None, limit: int = 50, status: RunStatus | None = None, source_type: str = ""
+    ) -> Call:
         return lambda connection: runs.list_runs(
             connection, before_id=before_id, limit=limit, status=status, source_type=source_type
         )
@@ -86,17 +89,17 @@ def _calls(run_count: int) -> dict[str, Call]:
         "runs, page of 1,000": page(limit=1_000),
         "runs, deep page of 1,000": page(deep, limit=1_000),
     }
-    for status in ("pending", "in_progress", "completed", "failed", "cancelled"):
+    for status in RunStatus:
         calls[f"runs, status {status}"] = page(status=status)
         calls[f"runs, status {status}, deep page"] = page(deep, status=status)
     for source_type in ("csv", "api"):
         calls[f"runs, type {source_type}, status completed, deep page"] = page(
-            deep, status="completed", source_type=source_type
+            deep, status=RunStatus.COMPLETED, source_type=source_type
         )
         calls[f"runs, type {source_type}"] = page(source_type=source_type)
         calls[f"runs, type {source_type}, deep page"] = page(deep, source_type=source_type)
         calls[f"runs, type {source_type}, status failed, deep page"] = page(
-            deep, status="failed", source_type=source_type
+            deep, status=RunStatus.FAILED, source_type=source_type
         )
     calls |= {
         "status": lambda connection: _status(connection, deep),

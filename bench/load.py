@@ -75,7 +75,7 @@ def write_catalogue(path: Path, rows: int, *, changed_every: int = 0, bad_every:
 
 
 def write_big(path: Path, size_bytes: int) -> int:
-    """Write a file of that size with long rows (a column of 900 characters that only metadata takes); answer its rows."""
+    """Write a file of that size with long rows (a column of 900 characters that only metadata takes); return its rows."""
     text = "x" * 900
     rows = 0
     with path.open("w", encoding="utf-8") as stream:
@@ -206,7 +206,7 @@ def _raw(server: DatabaseServer, folder: Path, rows: int) -> list[Measured]:
 
 
 def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
-    """A file of that size, through a process of its own; answer a line on its peak memory."""
+    """A file of that size, through a process of its own; return a line on its peak memory."""
     path = folder / "big.csv"
     rows = write_big(path, size_bytes)
     with _service(server, server.new_database(), folder) as service, PeakMemory(service.process.pid) as memory:

@@ -3,7 +3,7 @@
 - Where TLS is asked for, not a byte of the user's name or password goes out before the connection is encrypted. aiomysql
   by itself goes on in plain text with a server that does not offer TLS, or with whoever has struck out that it does.
 - A password as it is goes nowhere but through TLS or a socket, whatever the server asks for.
-- Nothing that is done before or after a statement waits for ever: connecting, a ping, a rollback, the end.
+- Nothing that is done before or after a statement waits forever: connecting, a ping, a rollback, the end.
 - A host that has vanished without a word is noticed by the kernel's keep-alive, not by the limit of a transaction.
 """
 
@@ -18,6 +18,7 @@ from pymysql.constants import CLIENT
 from pymysql.err import OperationalError
 
 from db.addresses import Address
+from db.error_numbers import DatabaseReason
 from db.errors import RefusedDatabaseError
 from db.tls import MODES
 
@@ -25,14 +26,14 @@ SERVER_LOST: Final = 2013
 # A server that takes longer undoes it all the same when the connection ends.
 _ROLLBACK_SECONDS_MAX: Final = 5.0
 _CLEAR_TEXT: Final = "mysql_clear_password"
-# A connection whose peer is gone ends after about this: an idle one, and one that waits for an answer.
+# A connection whose peer is gone ends after about this: an idle one, and one that waits for a response.
 _KEEP_ALIVE: Final = (("TCP_KEEPIDLE", 3), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 4), ("TCP_USER_TIMEOUT", 7_000))
 
 
 class RefusedTlsError(RefusedDatabaseError):
     """TLS is not to be had with this address as it was asked for."""
 
-    default_reason = "DATABASE_DENIED"
+    default_reason = DatabaseReason.DENIED
 
 
 class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no types
@@ -40,7 +41,7 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
 
     Args:
         address: where it goes.
-        timeout_seconds: connecting may take this long, and the answer to a ping.
+        timeout_seconds: connecting may take this long, and the response to a ping.
         arguments: the driver's own.
     """
 
@@ -69,7 +70,7 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
             raise
 
     async def ping(self, reconnect: bool = False) -> None:
-        """Ask for a sign of life.
+        """Ping the server.
 
         Raises:
             pymysql.err.Error: there is none.
@@ -95,7 +96,7 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
             raise OperationalError(SERVER_LOST, "no answer to a rollback") from None
 
     async def ensure_closed(self) -> None:
-        """Take leave of the server and close. Who does not listen is not waited for."""
+        """Say goodbye to the server and close, without waiting for an unresponsive one."""
         try:
             async with asyncio.timeout(self._timeout_seconds):
                 await super().ensure_closed()
@@ -108,7 +109,7 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
         super().close()
 
     def break_off(self) -> None:
-        """End whatever is under way: whoever waits for an answer is told that the connection is lost."""
+        """End whatever is under way: whoever waits for a response is told that the connection is lost."""
         if self._writer is not None:
             self._writer.transport.abort()
 

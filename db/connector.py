@@ -1,4 +1,4 @@
-"""Makes connections to MySQL and MariaDB through whichever address of the URL answers, and tells why none does.
+"""Makes connections to MySQL and MariaDB through the first address of the URL that responds, or reports why none does.
 
 Connecting, from the look-up of the name to the last setting of the session, has one limit per address. An address that
 cannot be used now is passed over for the next one, and the log says once which one was left for which. What is wrong with
@@ -21,6 +21,7 @@ from pymysql.err import Error
 
 from db.addresses import Address, AddressOrder
 from db.checked_connection import SERVER_LOST, CheckedConnection, RefusedTlsError
+from db.error_numbers import DatabaseReason
 from db.errors import DatabaseError, RefusedDatabaseError, TransientDatabaseError
 from db.tls import MODES
 from db.url import DatabaseUrl
@@ -79,7 +80,7 @@ class Connector:
 
         Raises:
             DatabaseError: none can be.
-            pymysql.err.Error: a server has said no, in its own words.
+            pymysql.err.Error: a server refused, with its own text.
         """
         faults: dict[Address, DatabaseError] = {}
         for address in self._order.in_turn():
@@ -121,7 +122,7 @@ class Connector:
         return connection
 
     def _fault(self, connection: CheckedConnection, error: Error) -> DatabaseError | None:
-        """What a driver's error means while connecting; None where its own words will do."""
+        """What a driver's error means while connecting; None when its own text is good enough."""
         address = connection.address
         code = error.args[0] if error.args and isinstance(error.args[0], int) else 0
         said = str(error.args[1]) if len(error.args) > 1 else ""
@@ -143,14 +144,14 @@ class Connector:
             return RefusedTlsError(f"{address} wants TLS: add one of {MODES} to the URL", code)
         if code == _DENIED:
             return RefusedDatabaseError(
-                f"{address} refused the user: {said}{self._tls_advice()}", code, "DATABASE_DENIED"
+                f"{address} refused the user: {said}{self._tls_advice()}", code, DatabaseReason.DENIED
             )
         if code <= 0:
             return RefusedDatabaseError(f"{address} does not answer as MySQL or MariaDB does")
         return None
 
     def _tls_advice(self) -> str:
-        """What else may be behind «access denied»: servers do not tell."""
+        """Other possible causes of «access denied», which servers do not tell apart."""
         if self._tls is None:
             return f". Where this user must use TLS, add one of {MODES} to the URL"
         return (
@@ -161,7 +162,7 @@ class Connector:
 def _summed_up(faults: Sequence[DatabaseError]) -> DatabaseError:
     refusals = [fault for fault in faults if isinstance(fault, RefusedTlsError)]
     if refusals or len(faults) == 1:
-        # What trying again cannot help comes first.
+        # Faults that a retry cannot fix come first.
         return (refusals or faults)[0]
     return TransientDatabaseError("; ".join(fault.message for fault in faults), faults[-1].code)
 

@@ -54,7 +54,7 @@ class Database:
 
     Args:
         url: as `parse_url` takes it.
-        pool_size_max: connections at the most.
+        pool_size_max: connections at most.
         timeout_seconds: one transaction may take this long.
         lock_wait_seconds: one statement may wait this long for a row that another transaction holds.
         idle_transaction_seconds: the server ends a transaction in which nothing happens for this long.

@@ -7,10 +7,23 @@ refused. A number that is not listed is refused, and only its number is told: th
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 _GRANT: Final = "grant the database user what docs/guides/mysql.md lists, then sync again"
 _CREDENTIALS: Final = "check user and password in TECHAURA_SYNC_DATABASE_URL"
+
+
+class DatabaseReason(StrEnum):
+    """What is wrong with a database, as the proto enum ErrorReason names it."""
+
+    UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    LOCKED = "DATABASE_LOCKED"
+    READ_ONLY = "DATABASE_READ_ONLY"
+    FULL = "DATABASE_FULL"
+    DENIED = "DATABASE_DENIED"
+    REFUSED = "DATABASE_REFUSED"
+    TARGET_REFUSED = "TARGET_REFUSED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,37 +31,36 @@ class Meaning:
     """One number.
 
     Args:
-        reason: name of a proto ErrorReason without its prefix.
         text: what happened; `{on}` becomes the table of the statement, with « on » before it, or nothing.
         is_transient: whether the whole transaction is tried again.
         next_step: what a person does about it; empty takes that of the reason.
         names: whether the server's own words name objects of the schema and nothing else, so that they may be told.
     """
 
-    reason: str
+    reason: DatabaseReason
     text: str
     is_transient: bool = False
     next_step: str = ""
     names: bool = False
 
 
-def _passing(text: str, reason: str = "DATABASE_UNAVAILABLE", next_step: str = "") -> Meaning:
+def _passing(text: str, reason: DatabaseReason = DatabaseReason.UNAVAILABLE, next_step: str = "") -> Meaning:
     return Meaning(reason, text, is_transient=True, next_step=next_step)
 
 
 def _denied(text: str, next_step: str = "", *, names: bool = False) -> Meaning:
-    return Meaning("DATABASE_DENIED", text, next_step=next_step, names=names)
+    return Meaning(DatabaseReason.DENIED, text, next_step=next_step, names=names)
 
 
 def _refused(text: str, next_step: str = "", *, names: bool = False) -> Meaning:
-    return Meaning("DATABASE_REFUSED", text, next_step=next_step, names=names)
+    return Meaning(DatabaseReason.REFUSED, text, next_step=next_step, names=names)
 
 
 _CANNOT_CONNECT: Final = _passing("cannot connect to the database")
 _LOST: Final = _passing("the connection to the database was lost")
 _STOPPING: Final = _passing("the database is shutting down")
 _NETWORK: Final = _passing("the network between the service and the database failed")
-_FULL: Final = _passing("the database has no space left", "DATABASE_FULL")
+_FULL: Final = _passing("the database has no space left", DatabaseReason.FULL)
 _TOO_MANY: Final = _passing(
     "the database has too many connections",
     next_step="raise max_connections of the database, or lower TECHAURA_SYNC_DATABASE_POOL_SIZE_MAX",
@@ -57,8 +69,8 @@ _TIME_LIMIT: Final = _passing(
     "a statement took longer than the database's time limit for statements",
     next_step="raise max_statement_time (MariaDB) or max_execution_time (MySQL) for the service's user",
 )
-_READ_ONLY: Final = _passing("the database is read-only", "DATABASE_READ_ONLY")
-_LOCK: Final = _passing("waited for a lock{on} that another connection holds", "DATABASE_LOCKED")
+_READ_ONLY: Final = _passing("the database is read-only", DatabaseReason.READ_ONLY)
+_LOCK: Final = _passing("waited for a lock{on} that another connection holds", DatabaseReason.LOCKED)
 _ACCESS: Final = _denied("the database refused access", _CREDENTIALS, names=True)
 _PRIVILEGE: Final = _denied("the database user lacks a privilege", _GRANT, names=True)
 _EXPIRED: Final = _denied(
@@ -74,7 +86,7 @@ _AUTO_INCREMENT_END: Final = _refused(
 )
 
 MEANINGS: Final[dict[int, Meaning]] = {
-    # ---- what passes
+    # ---- transient faults
     1040: _TOO_MANY,
     1203: _TOO_MANY,
     1226: _passing(
@@ -105,13 +117,15 @@ MEANINGS: Final[dict[int, Meaning]] = {
     1047: _passing("this node of the database is not ready: it has left its cluster, or is joining it"),
     1180: _passing("the database could not commit a transaction"),
     1205: _LOCK,
-    1213: _passing("two transactions waited for each other{on}, and the database ended this one", "DATABASE_LOCKED"),
+    1213: _passing(
+        "two transactions waited for each other{on}, and the database ended this one", DatabaseReason.LOCKED
+    ),
     3058: _LOCK,
     3572: _LOCK,
-    1020: _passing("a row was changed by another connection meanwhile", "DATABASE_LOCKED"),
-    1062: _passing("another connection wrote a row with the same key meanwhile", "DATABASE_LOCKED"),
-    1412: _passing("a table was altered meanwhile", "DATABASE_LOCKED"),
-    1615: _passing("a table was altered meanwhile", "DATABASE_LOCKED"),
+    1020: _passing("a row was changed by another connection meanwhile", DatabaseReason.LOCKED),
+    1062: _passing("another connection wrote a row with the same key meanwhile", DatabaseReason.LOCKED),
+    1412: _passing("a table was altered meanwhile", DatabaseReason.LOCKED),
+    1615: _passing("a table was altered meanwhile", DatabaseReason.LOCKED),
     1969: _TIME_LIMIT,
     3024: _TIME_LIMIT,
     1290: _READ_ONLY,
@@ -121,7 +135,7 @@ MEANINGS: Final[dict[int, Meaning]] = {
     28: _FULL,
     1021: _FULL,
     1114: _FULL,
-    # ---- who may not come in
+    # ---- access denied
     1044: _PRIVILEGE,
     1045: _ACCESS,
     1130: _denied("the database lets nobody in from this host", names=True),

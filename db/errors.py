@@ -19,7 +19,7 @@ from typing import Final, Self
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from db.error_numbers import MEANINGS, Meaning
+from db.error_numbers import MEANINGS, DatabaseReason, Meaning
 
 _SQLITE_NAMING: Final = ("no such table", "no such column", "readonly database", "unable to open database file")
 _SQLITE_TRANSIENT: Final = ("database is locked", "database table is locked", "disk i/o error")
@@ -33,7 +33,7 @@ _TABLE: Final = re.compile(
 # «The MySQL server is running with the --read-only option so it cannot execute this statement», or with another option.
 _OPTION_CODE: Final = 1290
 _READ_ONLY: Final = re.compile(r"read[-_]only", re.IGNORECASE)
-_OPTION: Final = Meaning("DATABASE_REFUSED", "an option of the database forbids a statement", names=True)
+_OPTION: Final = Meaning(DatabaseReason.REFUSED, "an option of the database forbids a statement", names=True)
 # A statement's head tells what it is; behind it there may be row content.
 _HEAD_CHARACTERS: Final = 2000
 
@@ -44,15 +44,21 @@ class DatabaseError(Exception):
     Args:
         message: what happened, without statement or parameters.
         code: the server's error number, or 0.
-        reason: DATABASE_UNAVAILABLE, _LOCKED, _READ_ONLY, _FULL, _DENIED or _REFUSED; empty takes the class's own.
+        reason: what is wrong with the database; None takes the class's own.
         next_step: what a person does about it; empty takes that of the reason.
         statement: kind of statement and table, such as «INSERT content_index»; empty when unknown.
     """
 
-    default_reason = "DATABASE_REFUSED"
+    default_reason = DatabaseReason.REFUSED
 
     def __init__(
-        self, message: str, code: int = 0, reason: str = "", *, next_step: str = "", statement: str = ""
+        self,
+        message: str,
+        code: int = 0,
+        reason: DatabaseReason | None = None,
+        *,
+        next_step: str = "",
+        statement: str = "",
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -63,22 +69,22 @@ class DatabaseError(Exception):
 
     @property
     def facts(self) -> dict[str, object]:
-        """What the log says of it."""
+        """Its fields in the log."""
         return {"reason": self.reason, "error": self.message, "code": self.code, "statement": self.statement}
 
     def of(self, message: str) -> Self:
-        """The same fault, in the words of whoever it happened to."""
+        """The same fault with another text."""
         return type(self)(message, self.code, self.reason, next_step=self.next_step, statement=self.statement)
 
 
 class TransientDatabaseError(DatabaseError):
-    """Trying the whole transaction again may help."""
+    """Retrying the whole transaction may succeed."""
 
-    default_reason = "DATABASE_UNAVAILABLE"
+    default_reason = DatabaseReason.UNAVAILABLE
 
 
 class RefusedDatabaseError(DatabaseError):
-    """Trying again cannot help."""
+    """Retrying cannot succeed."""
 
 
 class DatabaseUrlError(ValueError):
@@ -147,12 +153,12 @@ def _of_server(code: int, said: str, statement: str, error: DBAPIError) -> Datab
 def _of_sqlite(said: str, statement: str, error: DBAPIError) -> DatabaseError:
     lowered = said.lower()
     if _SQLITE_FULL in lowered:
-        return TransientDatabaseError("the disk of the database is full", 0, "DATABASE_FULL", statement=statement)
+        return TransientDatabaseError("the disk of the database is full", 0, DatabaseReason.FULL, statement=statement)
     if any(part in lowered for part in _SQLITE_TRANSIENT):
         text = "the database file is locked by another writer"
-        return TransientDatabaseError(text, 0, "DATABASE_LOCKED", statement=statement)
+        return TransientDatabaseError(text, 0, DatabaseReason.LOCKED, statement=statement)
     if error.connection_invalidated:
         return TransientDatabaseError(MEANINGS[2013].text, statement=statement)
     detail = f": {said}" if any(part in lowered for part in _SQLITE_NAMING) else f" ({type(error.orig).__name__})"
-    reason = "DATABASE_DENIED" if "readonly database" in lowered else ""
+    reason = DatabaseReason.DENIED if "readonly database" in lowered else None
     return RefusedDatabaseError(f"the database refused a statement{detail}", 0, reason, statement=statement)

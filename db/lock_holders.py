@@ -1,4 +1,4 @@
-"""Who may be holding a lock that a statement waited for in vain, as far as the server tells this user."""
+"""Who may be holding a lock that a statement timed out on, as far as this user may see."""
 
 from __future__ import annotations
 

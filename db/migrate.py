@@ -1,7 +1,7 @@
 """Brings a database to the present schema, whether it is empty, the bot's own, or half-migrated.
 
 Additive only: tables, columns and indexes are added; nothing is dropped, renamed or retyped. Each step looks first and
-takes «exists already» for an answer, so that replicas that start at once, on one node or on several, all end in the same
+treats «exists already» as done, so that replicas that start at once, on one node or on several, all end in the same
 place. The work is done again only when the recorded revision is not the newest; the common start reads one row.
 """
 
@@ -18,18 +18,18 @@ from db.engine import Database
 from db.errors import RefusedDatabaseError, TransientDatabaseError
 
 VERSION_TABLE: Final = "techaura_sync_version"
-# The newest file in migrations/versions; a test keeps the two alike. Written here, a start needs no Alembic.
+# The newest file in migrations/versions; a test compares the two. Written here, a start needs no Alembic.
 HEAD_REVISION: Final = "0008"
 _TRIES_MAX: Final = 5
 _SECONDS_MAX: Final = 600
 _LOCK_NAME: Final = "techaura_sync_migrate"
 _LOCK_WAIT_SECONDS: Final = 60
-# How long a statement may keep those waiting who want the table too.
+# How long a statement of the migration may block other sessions that need the table.
 _TABLE_WAIT_SECONDS: Final = 1
 
 
 def _unsaid(_text: str) -> None:
-    """For who wants no news."""
+    """The default of `say`: does nothing."""
 
 
 async def _few_times(_error: TransientDatabaseError, faults: int) -> bool:
@@ -52,16 +52,16 @@ async def migrate(
     database: Database,
     *,
     say: Callable[[str], None] = _unsaid,
-    go_on: Callable[[TransientDatabaseError, int], Awaitable[bool]] = _few_times,
+    tries_again: Callable[[TransientDatabaseError, int], Awaitable[bool]] = _few_times,
 ) -> bool:
-    """Bring the database to `HEAD_REVISION`; answer whether anything had to be done.
+    """Bring the database to `HEAD_REVISION`; return whether anything had to be done.
 
     A statement that needs a table waits for it only a moment, since everyone who comes after it waits too; then it gives
     way, and after a pause the work begins again where it was.
 
     Args:
         say: told what the database has to do without.
-        go_on: given each passing fault and its number, from 1; pauses, and answers whether to try again.
+        tries_again: given each passing fault and its number, from 1; pauses, and returns whether to try again.
 
     Raises:
         DatabaseError: the server cannot be reached, or refuses (rights to create and alter tables are needed).
@@ -78,7 +78,7 @@ async def migrate(
         except TransientDatabaseError as error:
             # Another connection has the table, or another replica was faster with the same step.
             faults += 1
-            if not await go_on(error, faults):
+            if not await tries_again(error, faults):
                 raise
         except _NotUpgradedError as error:
             # So it was when the recorded revision is not the one any more that this try began with.
@@ -88,13 +88,13 @@ async def migrate(
 
 
 class _NotUpgradedError(Exception):
-    """Alembic found another revision than it expected."""
+    """Alembic found a revision other than the expected one."""
 
 
 def _upgrade(connection: Connection, say: Callable[[str], None]) -> None:
     is_mysql = connection.dialect.name != "sqlite"
     if is_mysql:
-        # Politeness only (it is per node): correctness rests on each step taking «exists already».
+        # An optimisation only (it is per node): correctness rests on each step treating «exists already» as done.
         connection.execute(text("SELECT GET_LOCK(:name, :wait)"), {"name": _LOCK_NAME, "wait": _LOCK_WAIT_SECONDS})
         table_wait = connection.execute(text("SELECT @@lock_wait_timeout")).scalar_one()
         connection.execute(text("SET SESSION lock_wait_timeout = :seconds"), {"seconds": _TABLE_WAIT_SECONDS})
@@ -143,7 +143,7 @@ def _run_revisions(
     Raises:
         _NotUpgradedError
     """
-    # Imported here: Alembic costs half a second that a start with nothing to do should not pay.
+    # Imported here: it takes half a second, which a start with nothing to do should not spend.
     from alembic import command
     from alembic.config import Config
     from alembic.util import CommandError

@@ -1,34 +1,46 @@
-"""Rows as the rest of the service sees them: plain frozen values, no I/O."""
+"""Records of rows: plain frozen values, no I/O."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     import polars as pl
 
-PENDING: Final = "pending"
-IN_PROGRESS: Final = "in_progress"
-COMPLETED: Final = "completed"
-FAILED: Final = "failed"
-CANCELLED: Final = "cancelled"
-LIVE_STATUSES: Final = frozenset({PENDING, IN_PROGRESS})
-TERMINAL_STATUSES: Final = frozenset({COMPLETED, FAILED, CANCELLED})
-STATUSES: Final = (PENDING, IN_PROGRESS, COMPLETED, FAILED, CANCELLED)
 
-# What may become of a run, and what makes it so; no other change of status is made (repositories/transitions.py).
-TRANSITIONS: Final[Mapping[tuple[str, str], str]] = {
-    (PENDING, IN_PROGRESS): "a worker claims the run",
-    (PENDING, CANCELLED): "a caller cancels it before it is claimed",
-    (IN_PROGRESS, IN_PROGRESS): "its owner was silent past the lease, and another worker takes it over",
-    (IN_PROGRESS, PENDING): "the worker stops, a caller pauses it, or its host is not to be asked now (not an attempt)",
-    (IN_PROGRESS, COMPLETED): "its source was read to the end and the ledger adds up",
-    (IN_PROGRESS, FAILED): "something ended it; its reason says what",
-    (IN_PROGRESS, CANCELLED): "a caller cancels it",
-    (FAILED, PENDING): "the nightly retry takes it up, a limited number of times",
+class RunStatus(StrEnum):
+    """The status of a run. A row that the bot wrote may have another one: `Run.status` is then that text."""
+
+    PENDING = "pending"
+    IN_PROGRESS = "in_progress"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+LIVE_STATUSES: Final = frozenset({RunStatus.PENDING, RunStatus.IN_PROGRESS})
+TERMINAL_STATUSES: Final = frozenset({RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED})
+
+# The transitions of a run and their causes; no other change of status is made (repositories/transitions.py).
+TRANSITIONS: Final[Mapping[tuple[RunStatus, RunStatus], str]] = {
+    (RunStatus.PENDING, RunStatus.IN_PROGRESS): "a worker claims the run",
+    (RunStatus.PENDING, RunStatus.CANCELLED): "a caller cancels it before it is claimed",
+    (
+        RunStatus.IN_PROGRESS,
+        RunStatus.IN_PROGRESS,
+    ): "its owner was silent past the lease, and another worker takes it over",
+    (
+        RunStatus.IN_PROGRESS,
+        RunStatus.PENDING,
+    ): "the worker stops, a caller pauses it, or its host is not to be asked now (not an attempt)",
+    (RunStatus.IN_PROGRESS, RunStatus.COMPLETED): "its source was read to the end and the ledger adds up",
+    (RunStatus.IN_PROGRESS, RunStatus.FAILED): "something ended it; its reason says what",
+    (RunStatus.IN_PROGRESS, RunStatus.CANCELLED): "a caller cancels it",
+    (RunStatus.FAILED, RunStatus.PENDING): "the nightly retry takes it up, a limited number of times",
 }
 
 
@@ -117,18 +129,32 @@ class Run:
         return 1 + self.revision + self.batch_count
 
 
+class OverlapPolicy(StrEnum):
+    """What a fire does when a run of the schedule's source is live."""
+
+    SKIP = "skip"
+    QUEUE = "queue"
+
+
+class FireOutcome(StrEnum):
+    """What came of a fire."""
+
+    STARTED = "started"
+    QUEUED = "queued"
+    SKIPPED = "skipped"
+    REFUSED = "refused"
+
+
 @dataclass(frozen=True, slots=True)
 class Schedule:
     """One row of sync_schedules.
 
     Args:
         options: with their secrets sealed.
-        overlap_policy: skip or queue, when a run of the source is live at a fire.
         catch_up_seconds: a fire that was missed happens late, but not later than this.
         starts_at_ms: fires before this do not count (when it was made, switched on, or given other times).
         revision: grows with every change by a caller.
-        last_fire_at_local, last_outcome, last_run_id: the last fire: its local wall time, started, queued, skipped or
-            refused, and its run.
+        last_fire_at_local, last_outcome, last_run_id: the last fire: its local wall time, what came of it, and its run.
     """
 
     id: int
@@ -138,13 +164,13 @@ class Schedule:
     options_digest: str
     cron: str
     time_zone: str
-    overlap_policy: str
+    overlap_policy: OverlapPolicy
     catch_up_seconds: int
     enabled: bool
     starts_at_ms: int
     revision: int = 0
     last_fire_at_local: str | None = None
-    last_outcome: str | None = None
+    last_outcome: FireOutcome | None = None
     last_run_id: int | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None

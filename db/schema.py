@@ -1,4 +1,4 @@
-"""Every table that the service reads or writes, once.
+"""Every table that the service reads or writes.
 
 The first four belong to the contract (the bot owns them too): their contract columns come first and are never changed;
 below the mark stand columns of our own, each nullable or with a default, so that a row written with only the contract's
@@ -291,7 +291,7 @@ sync_batches = Table(
     **_TABLE_OPTIONS,
 )
 
-# What a mirror has seen of its target so far; emptied when the run ends.
+# The rows that a mirror has seen so far; emptied when the run ends.
 sync_seen_rows = Table(
     "sync_seen_rows",
     metadata,

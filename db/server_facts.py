@@ -1,4 +1,4 @@
-"""What the server at the other end of a connection allows, asked once per connection."""
+"""What a database server allows, queried once per connection."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class ServerFacts:
     """Limits and features of a MySQL or MariaDB server, as the session has them.
 
     Args:
-        packet_bytes_max: length of a statement, or of a chunk of a load, at the most (max_allowed_packet).
+        packet_bytes_max: length of a statement, or of a chunk of a load, at most (max_allowed_packet).
         takes_local_infile: whether LOAD DATA LOCAL is allowed.
         interleaves_ids: whether statements that insert at once take turns with AUTO_INCREMENT value by value, so that a
             load keeps no other one waiting to its end (innodb_autoinc_lock_mode = 2).

@@ -1,7 +1,7 @@
 """The sessions of one program at the server, known by name to every other one, so that they can be ended.
 
-A program that stands still, or whose machine is gone without a word, leaves transactions open at the server, and what
-they have locked stays locked for as long as the server is patient: a lease that has expired is then of no use to anyone.
+A program that hangs, or whose machine is lost, leaves transactions open at the server, and what
+they have locked stays locked until the server times out: a lease that has expired is then of no use.
 So each session holds a user-level lock (GET_LOCK) whose name has the program's session name and a slot: the server
 itself answers which connection that is (IS_USED_LOCK), forgets it with the connection, and on a cluster knows the
 sessions of each node apart. The next owner ends them by KILL, which a user may do to sessions of its own without any
@@ -40,7 +40,7 @@ def name_sessions(engine: AsyncEngine, name: str) -> None:
 
 
 async def end_sessions(connection: AsyncConnection, name: str) -> int:
-    """End every session under a name at this server; answer how many there were.
+    """End every session under a name at this server; return how many there were.
 
     Raises:
         DatabaseError: by way of the connection's context; the user may not end them, say.

@@ -1,4 +1,4 @@
-"""The database URL, taken apart and checked part by part before anything is connected.
+"""Parses the database URL and checks it part by part before anything is connected.
 
     mysql+aiomysql://USER:PASSWORD@HOST:PORT,HOST:PORT/DATABASE?PARAMETER=VALUE&PARAMETER=VALUE
     sqlite+aiosqlite:///RELATIVE/PATH or ////ABSOLUTE/PATH
@@ -41,7 +41,7 @@ _OTHER_NAMES: Final = {
 
 @dataclass(frozen=True, slots=True)
 class DatabaseUrl:
-    """A database URL whose every part can be right.
+    """A parsed database URL.
 
     Args:
         text: the URL as it was given.
@@ -71,7 +71,7 @@ def parse_url(text: str) -> DatabaseUrl:
     """The database URL, checked.
 
     Raises:
-        DatabaseUrlError: it cannot be right; the text says which part, to stand behind the setting's name.
+        DatabaseUrlError: it is invalid; the text says which part, and follows the setting's name.
     """
     if not text.isprintable():
         raise DatabaseUrlError("holds a line break or another character that must be percent-encoded")

@@ -1,4 +1,4 @@
-"""The REST gateway: each route reads a request, makes one call of the gRPC service, and writes the answer.
+"""The REST gateway: each route reads a request, makes one call of the gRPC service, and writes the response.
 
 It holds no state but the channel to the service. A caller that hangs up ends its call and never a run.
 """
@@ -87,7 +87,7 @@ def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )
-    # A redirect to the path without its last slash would be an answer in no documented shape.
+    # A redirect to the path without its last slash would be a response in no documented shape.
     app.router.redirect_slashes = False
     app.state.settings = settings
     app.state.now = now

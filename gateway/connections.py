@@ -27,7 +27,7 @@ class Waiting(Protocol):
     """A connection that can be cut off."""
 
     def evict(self) -> None:
-        """Cut it off, without an answer."""
+        """Cut it off, without a response."""
         ...
 
 

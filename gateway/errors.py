@@ -3,7 +3,7 @@
 `reason` and `nextStep` are always there, `field` when one is at fault.
 
 One table maps gRPC status codes to HTTP. The text is the service's own, which holds no secret; only where the service
-gave no answer, or where old callers know a fixed text, the table has one.
+gave no response, or where old callers know a fixed text, the table has one.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
     BODY     from there until the body is there
     ANSWER   the request is answered; no deadline but the calls' own, and one for a reader that takes nothing
     IDLE     between two requests; uvicorn's own deadline
-    LINGER   the answer that refuses is on its way; what still arrives is dropped, so that it is not lost to a reset
+    LINGER   the response that refuses is on its way; what still arrives is dropped, so that it is not lost to a reset
 
 A deadline holds for the phase as a whole: sending a byte now and then does not extend it.
 """
@@ -91,7 +91,7 @@ class BoundedProtocol(H11Protocol):
         self._look()
 
     def eof_received(self) -> None:
-        """The other side sends no more; one that was refused has read its answer, or never will."""
+        """The other side sends no more; one that was refused has read its response, or never will."""
         if self._phase is Phase.LINGER:
             self.transport.close()
 
@@ -163,7 +163,7 @@ class BoundedProtocol(H11Protocol):
         self._refuse(RequestFaultError(HTTPStatus.REQUEST_TIMEOUT, text))
 
     def _refuse(self, fault: RequestFaultError) -> None:
-        """Answer with a failure, if no answer has begun, and close."""
+        """Answer with a failure, if no response has begun, and close."""
         may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self.cycle is not None and not self.cycle.response_complete:
             # The route sees that the caller is gone; nothing that it still sends goes out.

@@ -178,7 +178,7 @@ class Continue(HTTPEndpoint):
         After its last committed batch. Continuing a run that is not paused changes nothing.
         """
         await no_body(request)
-        return answer(request, views.run_view(await client(request).go_on(run_id(request))))
+        return answer(request, views.run_view(await client(request).continue_run(run_id(request))))
 
 
 class Health(HTTPEndpoint):

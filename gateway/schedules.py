@@ -113,7 +113,7 @@ def read_schedule(body: dict[str, Any]) -> tuple[schedules_pb2.SyncSchedule, lis
 
 
 def _read_spec(body: dict[str, Any], schedule: schedules_pb2.SyncSchedule) -> list[str]:
-    """Put what the schedule syncs into it; answer the paths that the JSON has of it."""
+    """Put what the schedule syncs into it; return the paths that the JSON has of it."""
     given: dict[str, str] = {}
     for key in ("sourceType", "sourceIdentifier"):
         value = body.get(key)

@@ -96,7 +96,7 @@ def _config(app: object, settings: GatewaySettings, pool: ConnectionPool) -> uvi
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's delay off only where the protocol is named; with it each answer takes 40 ms longer.
+    # asyncio switches Nagle's delay off only where the protocol is named; with it each response takes 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -29,6 +29,7 @@ from db.url import parse_url
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox, load_or_create_key
 from server.core.tasks import owned_tasks
 from server.core.waits import RunWaits
@@ -59,12 +60,12 @@ _IDLE_TRANSACTION_SECONDS_MIN: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answers.
+    """A server that accepts calls.
 
     Args:
         grpc_port: where it listens.
         runs: what its calls do, for the program around it.
-        start_work: begins to claim runs and to fire the nightly retry; called once everything else stands.
+        start_work: begins to claim runs and to fire the nightly retry; called once everything else is up.
     """
 
     grpc_port: int
@@ -85,13 +86,13 @@ def open_database(settings: Settings) -> Database:
         timeout_seconds=settings.database_timeout_seconds,
         connect_timeout_seconds=settings.database_connect_timeout_seconds,
         lock_wait_seconds=settings.database_lock_wait_seconds,
-        # Whoever stands still for longer has lost its lease; what it has locked goes to the next owner.
+        # A session that is idle for longer has lost its lease: its locks must be free for the next owner.
         idle_transaction_seconds=max(_IDLE_TRANSACTION_SECONDS_MIN, math.ceil(settings.lease_ttl_seconds)),
     )
 
 
 def secret_box(settings: Settings, database: Database) -> SecretBox:
-    """The box of the configured key; without one, of a key beside the embedded database.
+    """The secret box with the configured key, or else with a key file beside the embedded database.
 
     Raises:
         FatalError: SECRET_UNAVAILABLE.
@@ -101,10 +102,10 @@ def secret_box(settings: Settings, database: Database) -> SecretBox:
         return SecretBox(settings.secret_key.get_secret_value(), files_dir=files_dir)
     if database.file is None:
         raise FatalError(
-            "SECRET_UNAVAILABLE",
+            Reason.SECRET_UNAVAILABLE,
             "TECHAURA_SYNC_SECRET_KEY is not set; with a database server it must be, the same for every replica: "
             "print one with `techaura-syncd make-key`",
-            category="system",
+            category=Category.SYSTEM,
         )
     return SecretBox(load_or_create_key(database.file.parent / KEY_FILE_NAME), files_dir=files_dir)
 
@@ -178,7 +179,7 @@ def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Call
     """What makes the page cache of a run."""
 
     def page_cache(run_id: int) -> PageCache:
-        # Comes with the first run: a start needs no zstd.
+        # Imported with the first run: the start does not need zstd.
         from server.execution.page_cache import StoredPages
 
         return StoredPages(database, settings, run_id, box)
@@ -187,7 +188,7 @@ def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Call
 
 
 async def migrate_only(settings: Settings) -> bool:
-    """Bring the database to the newest revision; answer whether anything had to be done.
+    """Bring the database to the newest revision; return whether anything had to be done.
 
     Raises:
         DatabaseUrlError, DatabaseError
@@ -200,7 +201,7 @@ async def migrate_only(settings: Settings) -> bool:
 
 
 async def check_only(settings: Settings) -> list[Finding]:
-    """Look at the database and change nothing; answer what will not work.
+    """Look at the database and change nothing; return what will not work.
 
     Raises:
         DatabaseUrlError, DatabaseError

@@ -136,7 +136,7 @@ def _print_findings(findings: list[Finding]) -> None:
         return
     table = Table("", "area", "what", "what to do", box=None, pad_edge=False)
     for finding in findings:
-        # Names of a stranger's tables are no markup.
+        # Table names may contain brackets, which must not be read as markup.
         table.add_row(*(Text(part) for part in (finding.severity, finding.area, finding.text, finding.remedy)))
     Console().print(table)
     if any(finding.severity == "refuses" for finding in findings):
@@ -214,7 +214,7 @@ def _on_signals(act: Callable[[], object]) -> None:
 
 
 def _end_by_signals() -> None:
-    """From now on a signal ends this task where it stands: nothing has begun yet that an orderly stop would have to end."""
+    """From now on a signal cancels this task: nothing has started yet that needs an orderly stop."""
     if (task := asyncio.current_task()) is not None:
         _on_signals(task.cancel)
 
@@ -230,7 +230,7 @@ def _warn_of_unknown_settings() -> None:
 
 
 def _exit_at_the_latest(seconds: float) -> None:
-    """End the process when an orderly stop takes longer: whatever hangs, a crash loses nothing and a hang helps nobody."""
+    """End the process when an orderly stop takes longer: a crash loses nothing, a hang blocks the restart."""
 
     def end() -> None:
         print("techaura-syncd: the stop took too long; the process ends now, runs go on elsewhere", file=sys.stderr)
@@ -266,7 +266,7 @@ def _run(work: Awaitable[None]) -> None:
         try:
             await work
         except DatabaseError:
-            # Cut off by a signal in the middle of a statement, which the database layer may tell as a fault of its own.
+            # A signal in the middle of a statement may surface as a fault of the database layer.
             if (task := asyncio.current_task()) is not None and task.cancelling():
                 raise asyncio.CancelledError from None
             raise
@@ -280,7 +280,7 @@ def _run(work: Awaitable[None]) -> None:
     except OSError as error:
         _exit(2, str(error))
     except asyncio.CancelledError:
-        # By a signal before it served: that is a stop like any other.
+        # Stopped by a signal before it served: a normal stop.
         return
 
 

@@ -1,6 +1,6 @@
-"""Progress to many watchers: one follower per subject looks, everyone waiting for that subject shares what it saw.
+"""Progress to many watchers: one follower per subject polls, and all watchers of that subject share the result.
 
-A follower exists while somebody watches. It fetches at once, then whenever it is poked (this replica changed the
+A follower exists while there are watchers. It fetches at once, then whenever it is notified (this replica changed the
 subject) and at least every `follow_interval_seconds` (another replica may have), never more often than
 `progress_interval_seconds`. Watchers get the latest value only: a slow one skips what came in between, holds nothing up
 and costs no queue. A fault of `fetch` reaches every watcher, after the follower has tried for `patience_seconds`.
@@ -28,7 +28,7 @@ class _Topic(Generic[T]):
         self.error: BaseException | None = None
         self.watchers = 0
         self.changed = asyncio.Event()
-        self.poked = asyncio.Event()
+        self.notified = asyncio.Event()
         self.follower: asyncio.Task[None] | None = None
 
     def offer(self, value: T) -> None:
@@ -47,9 +47,9 @@ class ProgressHub(Generic[T]):
     Args:
         fetch: reads the present value of a subject.
         clock: for waiting.
-        progress_interval_seconds: least time between two looks.
-        follow_interval_seconds: most time between two looks.
-        patience_seconds: how long a database that does not answer is waited for.
+        progress_interval_seconds: least time between two polls.
+        follow_interval_seconds: most time between two polls.
+        patience_seconds: how long a database that does not respond is waited for.
     """
 
     def __init__(
@@ -70,13 +70,13 @@ class ProgressHub(Generic[T]):
         self._closed: Exception | None = None
 
     def notify(self, subject: int) -> None:
-        """Say that the subject has changed. Costs nothing when nobody watches."""
+        """Record that the subject has changed. Free when nobody watches it."""
         topic = self._topics.get(subject)
         if topic is not None:
-            topic.poked.set()
+            topic.notified.set()
 
     async def close(self, error: Exception) -> None:
-        """Give every watcher the value as it stands, then the error, and no one who comes later anything else."""
+        """Send every watcher the current value, then the error. Later watchers get the error only."""
         self._closed = error
         for subject, topic in list(self._topics.items()):
             if topic.follower is not None:
@@ -89,7 +89,7 @@ class ProgressHub(Generic[T]):
         """Yield the present value, then each later one (latest wins), until the caller stops.
 
         Raises:
-            whatever `fetch` raised, when it goes on raising it.
+            whatever `fetch` keeps raising.
             whatever `close` was given.
         """
         if self._closed is not None:
@@ -120,7 +120,7 @@ class ProgressHub(Generic[T]):
     async def _follow(self, subject: int, topic: _Topic[T]) -> None:
         failing_since: float | None = None
         while True:
-            topic.poked.clear()
+            topic.notified.clear()
             try:
                 topic.offer(await self._fetch(subject))
                 failing_since = None
@@ -135,7 +135,7 @@ class ProgressHub(Generic[T]):
             await self._clock.sleep(self._progress_interval_seconds)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._follow_interval_seconds):
-                    await topic.poked.wait()
+                    await topic.notified.wait()
 
     def _give_up(self, subject: int, topic: _Topic[T], error: Exception) -> None:
         topic.error = error

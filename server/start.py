@@ -1,8 +1,8 @@
 """The start on a database: waits for it, looks at it, brings it to the newest revision.
 
-What mends itself is waited for, bounded, and said once: no connection, too many of them, a server that is starting, a
-table that someone has open. What does not is refused at once, with what mends it: a wrong password, TLS that is not to be
-had, a missing privilege, a table that the service cannot write to safely.
+Faults that may pass are waited for, up to a limit, and logged once: no connection, too many of them, a server that is
+starting, a table that someone has open. The others end the start at once, with the remedy: a wrong password, TLS that
+is not to be had, a missing privilege, a table that the service cannot write to safely.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from server.core.waits import Wait
 log = structlog.get_logger()
 
 _TRY_INTERVAL_SECONDS: Final = 1.0
-# Whoever waited behind a statement of ours has this long before the next one.
+# Sessions that waited behind one of our statements get this long before the next one.
 _GIVE_WAY_SECONDS: Final = 2.0
 
 
 async def migrated(database: Database, clock: Clock, settings: Settings) -> bool:
-    """Wait for the database, look at it, bring it to the newest revision; answer whether anything had to be done.
+    """Wait for the database, look at it, bring it to the newest revision; return whether anything had to be done.
 
     Raises:
         RefusedDatabaseError: the database cannot be used; or waiting does not help, or did not.
@@ -49,7 +49,7 @@ async def migrated(database: Database, clock: Clock, settings: Settings) -> bool
             _say(findings)
             return is_done
         except TransientDatabaseError as error:
-            # It went away again in the middle. What was done so far is found done.
+            # The connection was lost during the migration. Steps that are done are found done by the next try.
             if clock.monotonic_seconds() >= ends:
                 place = database.file or " or ".join(str(address) for address in database.url.addresses)
                 raise RefusedDatabaseError(
@@ -62,7 +62,7 @@ async def _migrate(database: Database, clock: Clock, settings: Settings) -> bool
     wait = Wait(clock, "migrate")
     ends = clock.monotonic_seconds() + settings.migrate_wait_seconds
 
-    async def go_on(error: TransientDatabaseError, _faults: int) -> bool:
+    async def tries_again(error: TransientDatabaseError, _faults: int) -> bool:
         wait.failed(await with_lock_holder(database, error) if wait.is_first_try else error)
         if clock.monotonic_seconds() >= ends:
             return False
@@ -72,7 +72,7 @@ async def _migrate(database: Database, clock: Clock, settings: Settings) -> bool
     def say(notice: str) -> None:
         log.warning("migrated_without", action="migrate", notice=notice)
 
-    is_done = await migrate(database, say=say, go_on=go_on)
+    is_done = await migrate(database, say=say, tries_again=tries_again)
     wait.passed()
     return is_done
 
@@ -100,7 +100,7 @@ async def _answering(database: Database, clock: Clock, ends: float, wait_seconds
 
 
 async def _fault(database: Database) -> TransientDatabaseError | None:
-    """What may mend itself; None where the database answers."""
+    """A fault that may pass; None when the database responds."""
     try:
         async with database.read() as connection:
             await connection.execute(text("SELECT 1"))

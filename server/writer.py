@@ -1,7 +1,7 @@
 """Writes one batch: its rows, its rejects and its checkpoint in one transaction, or nothing at all.
 
 After a fault whose outcome is unknown (the connection broke while it committed) the batch is written again; each try
-first looks for the batch's checkpoint and, where it stands, answers what was committed then. So a batch counts once.
+first looks for the batch's checkpoint and, when it is there, returns what was committed. So a batch counts once.
 The lease is checked last, under a lock that holds a takeover back until the commit: a worker that was taken over
 writes nothing. Several batches may be written at once; they commit in the order of their numbers (`CommitOrder`).
 """
@@ -31,10 +31,12 @@ from db.repositories.leases import lock_run_shared
 from db.repositories.runs import add_notices
 from server.core.clock import Clock
 from server.core.errors import LeaseLostError
+from server.core.reasons import Category
+from server.core.reject_kinds import RejectKind
 from server.core.retry import Retries, RetryPolicy
 from server.core.waits import Wait
 
-# A notice is not worth more of the run's time.
+# A notice must not hold the run up for longer.
 _NOTICE_SECONDS_MAX: Final = 5.0
 
 
@@ -71,7 +73,7 @@ class WriteJob:
 
 
 class CommitOrder:
-    """Lets batches that are written at once commit in the order of their numbers, so that the last one is a checkpoint.
+    """Makes batches that are written concurrently commit in their order, so that the last one is a checkpoint.
 
     A batch that waits for its turn holds row locks. Were its predecessor to wait for one of them, each would wait for
     the other, one of them where the database cannot see it. So when an attempt at a batch fails, those that wait behind
@@ -123,7 +125,7 @@ class CommitOrder:
 
 
 class SupersededAttemptError(Exception):
-    """This attempt stands in the way of an earlier batch and must be rolled back."""
+    """This attempt blocks an earlier batch and must be rolled back."""
 
 
 class BatchWriter:
@@ -136,7 +138,7 @@ class BatchWriter:
         spec: how rows go into the target.
         policy: limits of the tries of one batch.
         clock: time and randomness.
-        wait: where it is said what the run waits for.
+        wait: records what the run waits for.
         first_batch_no: number of the first batch that is written.
         errors_room: error rows that may still be stored for the run; further ones are counted only.
         refused_statements_max: statements that find the rows of one batch which the table refuses.
@@ -174,7 +176,7 @@ class BatchWriter:
         self._expect_new: bool | None = None
 
     async def write(self, job: WriteJob) -> Batch:
-        """Write the batch, trying again on passing faults; answer its checkpoint.
+        """Write the batch, trying again on passing faults; return its checkpoint.
 
         Raises:
             LeaseLostError: another worker owns the run now; nothing was written.
@@ -208,7 +210,7 @@ class BatchWriter:
                 return batch
 
     async def _say_wait(self, error: TransientDatabaseError) -> None:
-        """Say once what is waited for. A database that is only locked takes the notice, so that every replica tells it."""
+        """Record once what is waited for. A locked database can still store the notice, so every replica reports it."""
         is_first = self._wait.is_first_try
         if is_first:
             error = await with_lock_holder(self._database, error)
@@ -217,13 +219,13 @@ class BatchWriter:
             await self._add_notice(error.message)
 
     async def _note_wait(self) -> None:
-        """Say on the run how long it waited."""
+        """Add to the run's notices how long it waited."""
         notice = self._wait.passed()
         if notice:
             await self._add_notice(notice)
 
     async def _add_notice(self, notice: str) -> None:
-        """Where that fails the log has it, and the run goes on."""
+        """If that fails, only the log has it, and the run continues."""
         with contextlib.suppress(TransientDatabaseError):
             async with self._database.write(timeout_seconds=_NOTICE_SECONDS_MAX) as connection:
                 await add_notices(connection, self._lease.run_id, (notice,))
@@ -268,12 +270,12 @@ class BatchWriter:
 
 
 def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorRow]:
-    """What the target has to say about rows of the batch."""
+    """The errors that the target reported for rows of the batch."""
     errors = [
         _error(
             job,
             index,
-            "key_collision",
+            RejectKind.KEY_COLLISION,
             "the table's collation takes this row's key for that of another row; change the key, or the column's "
             "collation to a binary one",
         )
@@ -283,7 +285,7 @@ def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorR
         _error(
             job,
             index,
-            "not_storable",
+            RejectKind.NOT_STORABLE,
             f"the table's column {column or '(not named)'} cannot hold this row's value as it is: it is too long, or "
             "the column's character set lacks a character; mend the value or widen the column (utf8mb4)",
             column or None,
@@ -291,14 +293,14 @@ def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorR
         for index, column in sorted(result.damaged.items())
     ]
     errors += [
-        _error(job, index, refusal.kind, refusal.text, refusal.column or None)
+        _error(job, index, RejectKind(refusal.kind), refusal.text, refusal.column or None)
         for index, refusal in sorted(result.refused.items())
     ]
     errors += [
         _error(
             job,
             conflict.row_no,
-            "conflict",
+            RejectKind.CONFLICT,
             f"edited in the table since the last sync: {', '.join(conflict.columns)}; "
             f"{conflict.note or 'the values of the table were kept'}",
             conflict.columns[0],
@@ -309,10 +311,10 @@ def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorR
     return errors
 
 
-def _error(job: WriteJob, index: int, code: str, message: str, column: str | None = None) -> ErrorRow:
+def _error(job: WriteJob, index: int, code: RejectKind, message: str, column: str | None = None) -> ErrorRow:
     origin = job.origin(index)
     return ErrorRow(
-        error_type="validation",
+        error_type=Category.VALIDATION,
         error_code=code,
         message=message,
         retryable=False,

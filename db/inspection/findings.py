@@ -1,4 +1,4 @@
-"""What a look at the database found."""
+"""What an inspection of the database found."""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""The look at a database: before tables are made, and when they are there."""
+"""The inspection of a database: before its tables are created, and once they exist."""
 
 from __future__ import annotations
 
 from db.engine import Database
+from db.error_numbers import DatabaseReason
 from db.errors import RefusedDatabaseError
 from db.inspection.findings import Finding
 from db.inspection.privileges import missing_privileges
@@ -12,7 +13,7 @@ from db.migrate import HEAD_REVISION, current_revision
 
 
 async def look_at(database: Database) -> list[Finding]:
-    """Everything that will not work on a database as it is now, what refuses first. Nothing is changed.
+    """Everything that will not work on a database as it is now, refusals first. Nothing is changed.
 
     Raises:
         DatabaseError: the server cannot be asked.
@@ -31,14 +32,14 @@ async def _is_to_migrate(database: Database) -> bool:
     try:
         return await current_revision(database) != HEAD_REVISION
     except RefusedDatabaseError as error:
-        if error.reason != "DATABASE_DENIED":
+        if error.reason != DatabaseReason.DENIED:
             raise
         # Not even the recorded revision may be read: that is found among the privileges.
         return False
 
 
 def refuse(findings: list[Finding]) -> None:
-    """Raise what refuses among the findings, as one text.
+    """Raise the refusals among the findings, as one text.
 
     Raises:
         RefusedDatabaseError

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
+from db.error_numbers import DatabaseReason
 from db.errors import TransientDatabaseError, translate
 from db.inspection.findings import Finding
 from db.migrate import VERSION_TABLE
@@ -23,7 +24,7 @@ from db.schema import metadata
 
 _PROBE: Final = "sync_privilege_probe"
 _MISSING: Final = "sync_privilege_missing"
-# For a table that others have locked; the look is not worth more.
+# The wait for a table that others have locked.
 _TABLE_WAIT_SECONDS: Final = 1
 
 _ROWS: Final = {
@@ -38,7 +39,7 @@ _SCHEMA: Final = {
     "INDEX": f"CREATE INDEX probe ON {_MISSING} (probe)",
     "REFERENCES": f"CREATE TABLE {_PROBE} (id INT, id INT, FOREIGN KEY (id) REFERENCES {_MISSING} (id))",
 }
-# Without these the service works, and what it does without is told.
+# Without these the service works with less, and says so.
 _CONSEQUENCES: Final = {
     "DELETE": "old runs, errors and checkpoints are never removed",
     "INDEX": "indexes of the service's own tables are missing, and it is slower",
@@ -59,7 +60,7 @@ async def missing_privileges(database: Database, *, to_migrate: bool) -> list[Fi
         lacking: dict[str, list[str]] = {}
         try:
             for privilege, statement in (_SCHEMA if to_migrate else {}).items():
-                # Who may not make a table at all may not make one with a foreign key.
+                # A user who may not create a table may not create one with a foreign key either.
                 if not (privilege == "REFERENCES" and "CREATE" in lacking) and await _is_denied(connection, statement):
                     lacking[privilege] = []
             # The first table that anyone reads, whether it is there or not.
@@ -73,7 +74,7 @@ async def missing_privileges(database: Database, *, to_migrate: bool) -> list[Fi
                     if await _is_denied(connection, statement.format(table=table, column=column)):
                         lacking.setdefault(privilege, []).append(table)
         except TransientDatabaseError:
-            # Locked, or read-only: this is not the moment to look; whoever needs the table waits for it.
+            # Locked, or read-only: it cannot be inspected now; statements that need the table wait for it.
             pass
         asked = await connection.execute(text("SELECT DATABASE() AS name, CURRENT_USER() AS account"))
         user = asked.one()
@@ -134,5 +135,5 @@ async def _is_denied(connection: AsyncConnection, statement: str) -> bool:
         fault = translate(error)
         if isinstance(fault, TransientDatabaseError):
             raise fault from None
-        return fault.reason == "DATABASE_DENIED"
+        return fault.reason == DatabaseReason.DENIED
     return False

@@ -1,4 +1,4 @@
-"""Settings of the server that keep the service from working, or make it less than it could be."""
+"""Settings of the server that keep the service from working, or limit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tables as they really are: what another program made may lack what the service rests on."""
+"""The actual tables: those that another program created may lack what the service needs."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ async def _settled_unique(database: Database, targets: list[Table]) -> Sequence[
     statement on the table itself waits for that.
     """
     for target in targets:
-        # Who may not read the table is told so among the privileges.
+        # A missing right to read the table is reported with the privileges.
         with suppress(RefusedDatabaseError):
             async with database.read() as connection:
                 await connection.execute(select(target.c["id"]).limit(0))

@@ -1,4 +1,4 @@
-"""The marks of a row: one number per column, telling what the last sync left there.
+"""The marks of a row: one number per column, for the value that the last sync left there.
 
 They come with the rows (server/pipeline/hashing.py: 32 bits of the column's share of the row hash), as one text
 `number,number,...` in the order of LoadSpec.marked_columns, with `-` for a column that the sync does not fill. A column was

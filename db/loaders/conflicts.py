@@ -105,7 +105,7 @@ def _marks_now(tables: BatchTables, found: Sequence[Row[Any]]) -> list[dict[str,
         values = [canonical(tables.target, name, getattr(row, f"value_{index}")) for row in found]
         marked = tables.spec.mark_values(name, pl.Series(values, dtype=pl.String))
         for at, row in enumerate(found):
-            # What a mirror switched off was not edited by anyone.
+            # A row that a mirror switched off was not edited.
             switched_off = row.is_back and name == tables.spec.availability_column
             if getattr(row, f"differs_{index}") and not switched_off:
                 now[at][name] = marked[at]

@@ -1,4 +1,4 @@
-"""What the server said of values that it could not store as they are, after a statement that goes on regardless.
+"""The server's warnings about values that it could not store as they are, after a statement that continued regardless.
 
 LOAD DATA LOCAL and INSERT IGNORE cut or replace such a value with no more than a warning, and keep only so many warnings
 (max_error_count, which may be 0). The count of all warnings is kept whatever that limit is: where the list is shorter, it

@@ -14,19 +14,19 @@ from typing import Final
 import numpy as np
 import polars as pl
 
-# A statement's text at the most, if the server takes as much.
+# A statement's text at most, if the server takes as much.
 _STATEMENT_BYTES_MAX: Final = 768 * 1024
 # Of a packet, beside the text of the rows.
 _PACKET_HEAD_BYTES: Final = 8 * 1024
 
 
 def row_bytes_max(packet_bytes_max: int) -> int:
-    """The text of one row at the most, where the server takes packets of that length."""
+    """The text of one row at most, where the server takes packets of that length."""
     return packet_bytes_max - _PACKET_HEAD_BYTES
 
 
 def statement_bytes_max(packet_bytes_max: int) -> int:
-    """The text of a statement's rows at the most, where the server takes packets of that length."""
+    """The text of a statement's rows at most, where the server takes packets of that length."""
     return min(_STATEMENT_BYTES_MAX, row_bytes_max(packet_bytes_max))
 
 

@@ -1,6 +1,6 @@
 """LOAD DATA LOCAL from memory, and from nowhere else.
 
-With LOCAL switched on, a MySQL client hands over whatever file the *server* names, in answer to any statement
+With LOCAL switched on, a MySQL client hands over whatever file the *server* names, in response to any statement
 (CVE-2025-62611 and its relatives). So aiomysql's file sender is replaced, for every connection of this process, by one
 that knows no files: it sends the bytes that were registered for this connection under the name that the server repeats,
 once, and nothing otherwise. The bytes are flow-controlled, which the original's are not.
@@ -71,9 +71,9 @@ aiomysql.connection.LoadLocalFile = _RegisteredContent
 async def load_local(
     connection: AsyncConnection, table: str, rows: pl.DataFrame, fixed: Mapping[str, str] | None = None
 ) -> int:
-    """Put rows into a table; answer how many the server has stored.
+    """Put rows into a table; return how many the server has stored.
 
-    What it could not store as it is, it has damaged, or left out, and warned of.
+    Values that it could not store as they are were changed or left out, with a warning.
 
     Args:
         table: a name of ours.

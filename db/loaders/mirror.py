@@ -12,7 +12,7 @@ from db.dialect import now
 from db.loaders.audit import log_deactivations
 from db.loaders.differences import BatchTables
 from db.loaders.sparing import CAREFUL, Step, Written, write_rows
-from db.records import CANCELLED, COMPLETED, LoadSpec
+from db.records import LoadSpec, RunStatus
 from db.repositories.content import of_source
 from db.schema import metadata, sync_runs, sync_seen_rows
 
@@ -43,7 +43,7 @@ async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_
         select(sync_runs.c.completed_at)
         .where(
             sync_runs.c.source_key == run.c.source_key,
-            sync_runs.c.status == COMPLETED,
+            sync_runs.c.status == RunStatus.COMPLETED,
             sync_runs.c.completed_at.is_not(None),
             sync_runs.c.id != run.c.id,
         )
@@ -73,7 +73,7 @@ async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, r
 
 
 async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> Written:
-    """Switch off what is gone, and note which run did it; answer how many rows, and which the table did not let go.
+    """Switch off what is gone, and note which run did it; return how many rows, and which the table did not let go.
 
     Raises:
         ValueError: the table has no column for it.
@@ -101,12 +101,15 @@ async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: i
 async def forget_seen(connection: AsyncConnection) -> bool:
     """Remove some of what runs have noted as seen that need it no more: completed, cancelled or deleted ones.
 
-    A failed run keeps it, because it may go on from its checkpoint. Called until it answers False, a transaction each.
+    A failed run keeps it, because it may continue from its checkpoint. Called until it returns False, a transaction
+    each.
     """
     known = (await connection.execute(select(sync_seen_rows.c.sync_run_id).distinct())).scalars().all()
     needed = (
         await connection.execute(
-            select(sync_runs.c.id).where(sync_runs.c.id.in_(known), sync_runs.c.status.not_in([COMPLETED, CANCELLED]))
+            select(sync_runs.c.id).where(
+                sync_runs.c.id.in_(known), sync_runs.c.status.not_in([RunStatus.COMPLETED, RunStatus.CANCELLED])
+            )
         )
     ).scalars()
     run_ids = sorted(set(known) - set(needed))

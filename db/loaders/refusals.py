@@ -1,4 +1,4 @@
-"""What a table's refusal of a row is, and what may be said of it.
+"""What counts as a table's refusal of a row, and what may be reported of it.
 
 A row is refused by what its values are: an error of a statement that writes rows is a refusal only where its number speaks
 of values, or of what a trigger's owner chose. Any other number is a fault of the database, and no row is blamed for it:
@@ -18,6 +18,7 @@ from typing import Any, Final, Literal
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from db.error_numbers import DatabaseReason
 from db.errors import RefusedDatabaseError
 
 _OWNERS_TEXT_MAX: Final = 200
@@ -95,7 +96,7 @@ class Refusal:
 
     @property
     def text(self) -> str:
-        """For the row's reject: what happened, and what to do about it."""
+        """The text of the row's reject: what happened, and what to do about it."""
         if self.kind == "row_too_large":
             return f"{self.name}; raise max_allowed_packet on the server, or shorten the row"
         why = f"{self.name} said: {self.said}" if self.said else self.name
@@ -110,7 +111,7 @@ class TargetRefusedError(RefusedDatabaseError):
         next_step: what a person does about it.
     """
 
-    default_reason = "TARGET_REFUSED"
+    default_reason = DatabaseReason.TARGET_REFUSED
 
     def __init__(self, message: str, next_step: str) -> None:
         super().__init__(message)

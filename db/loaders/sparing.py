@@ -33,12 +33,12 @@ _JUDGED_ROWS_MIN: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Care:
-    """How a load meets refusals.
+    """How a load handles refusals.
 
     Args:
         is_careful: whether refused rows are set aside; else the first refusal raises RowsRefusedError.
         has_accepted: whether the run has met rows that the table takes.
-        statements_max: tries at the most in one step of a load.
+        statements_max: tries at most in one step of a load.
     """
 
     is_careful: bool = True
@@ -58,9 +58,9 @@ class Step:
         number: tells the rows apart and orders them: row_no of sync_changes, say.
         rows: condition over the table that has the number.
         batch_rows: rows of the whole batch, of which these may be a part.
-        write: writes those rows of the step that a condition names; answers their number.
+        write: writes those rows of the step that a condition names; returns their number.
         prepare: called before rows are looked for one by one.
-        set_aside: takes rows out of the step that collide with each other; answers them.
+        set_aside: takes rows out of the step that collide with each other; returns them.
         write_unfilled: as `write`, with columns named that only a trigger can fill.
     """
 
@@ -178,7 +178,7 @@ class _Trial:
         if not numbers or not (is_judged or self._unfilled):
             return
         refusals: set[Refusal] = set()
-        # Drawn without a rhythm, which the refused rows may have too; the same each time, as is the verdict.
+        # Pseudo-random, because refused rows may be periodic; always the same, so that the verdict is reproducible.
         for number in Random(len(numbers)).sample(numbers, min(_PROBES_MAX, len(numbers))):
             outcome = await self._try(self._between(number, number), 1)
             if not isinstance(outcome, Refusal):
@@ -234,7 +234,7 @@ class _Trial:
         return await self._step.write(rows)
 
     def is_short(self, count: int, expected: int | None) -> bool:
-        """Whether rows were left out without a word, as only SQLite does; elsewhere another writer may have deleted some."""
+        """Whether rows were left out silently, as only SQLite does; elsewhere another writer may have deleted some."""
         return not self._tables.is_mysql and expected is not None and count < expected
 
     async def _raise_if_no_fault_of_rows(self, rows: ColumnElement[bool], refusal: Refusal) -> None:

@@ -86,7 +86,7 @@ async def fill_staging(
     """Make both tables and put `rows` into sync_staging; row_no is the index in `rows`.
 
     Args:
-        statements_max: statements at the most that find out which rows the server does not take.
+        statements_max: statements at most that find out which rows the server does not take.
 
     Raises:
         DatabaseError: by way of the connection's context; TargetRefusedError when those statements were not enough.
@@ -147,7 +147,7 @@ def _without_too_large(rows: pl.DataFrame, facts: ServerFacts) -> tuple[pl.DataF
     """Set rows aside that are longer than a packet.
 
     LOAD DATA LOCAL would take some of them. But the server compares no value that is longer (CAST makes it NULL), and no
-    client could write or change such a row by a statement: it is the same row, and the same answer, in both ways.
+    client could write or change such a row by a statement: it is the same row, and the same result either way.
     """
     bytes_max = row_bytes_max(facts.packet_bytes_max)
     plain = text_bytes(rows)

@@ -14,7 +14,7 @@ from db.schema import sync_seen_rows
 
 
 async def update_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
-    """Write the values that differ, with their rows of the change log; answer how many rows there were."""
+    """Write the values that differ, with their rows of the change log; return how many rows there were."""
     target, changes, spec = tables.target, tables.changes, tables.spec
     if spec.audit_reason is not None:
         await audit.log_updates(tables, spec.audit_reason, rows)
@@ -48,7 +48,7 @@ async def refresh_rows(tables: BatchTables, rows: ColumnElement[bool]) -> int:
 
 
 async def insert_rows(tables: BatchTables, rows: ColumnElement[bool], nulls: Sequence[str] = ()) -> int:
-    """Insert rows, with their rows of the change log; answer how many there were.
+    """Insert rows, with their rows of the change log; return how many there were.
 
     Args:
         nulls: further columns, which are named and left to a trigger: MariaDB asks for that in an INSERT ... SELECT.
@@ -73,7 +73,7 @@ async def insert_rows(tables: BatchTables, rows: ColumnElement[bool], nulls: Seq
 
 
 async def set_collisions_aside(tables: BatchTables, rows: ColumnElement[bool]) -> list[int]:
-    """Take out of the batch those rows whose key the collation takes for that of an earlier row; answer their row_no."""
+    """Take out of the batch those rows whose key the collation takes for that of an earlier row; return their row_no."""
     changes = tables.changes
     keys = [changes.c[name] for name in tables.spec.key if name in tables.spec.columns]
     numbered = (
@@ -89,7 +89,7 @@ async def set_collisions_aside(tables: BatchTables, rows: ColumnElement[bool]) -
 
 
 async def remove_rows(tables: BatchTables, row_nos: list[int]) -> list[int]:
-    """Take rows out of the batch; answer them."""
+    """Take rows out of the batch; return them."""
     if row_nos:
         for batch in (tables.staging, tables.changes):
             await tables.connection.execute(delete(batch).where(batch.c["row_no"].in_(row_nos)))

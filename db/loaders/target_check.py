@@ -72,7 +72,7 @@ class ColumnFault:
 
 
 async def check_target(connection: AsyncConnection, spec: LoadSpec) -> tuple[ColumnFault, ...]:
-    """Look at the columns; answer those that only a trigger can fill, if there is one.
+    """Look at the columns; return those that only a trigger can fill, if there is one.
 
     Raises:
         TargetRefusedError: a column refuses every row.

@@ -99,7 +99,7 @@ async def load(
     await drop_staging(connection)
     collided += inserted.collided
     refused = {**staged.refused, **updated.refused, **refreshed.refused, **inserted.refused}
-    # What the table did not let be written was not settled either.
+    # Rows that the table refused are not counted as conflicts.
     conflicts = tuple(conflict for conflict in conflicts if conflict.row_no not in refused)
     kept = sum(conflict.kept_whole for conflict in conflicts)
     set_aside = len(staged.damaged) + len(collided) + len(refused) + kept

@@ -1,4 +1,4 @@
-"""The steps of a revision: each looks first, and takes «exists already» for an answer.
+"""The steps of a revision: each looks first, and treats «exists already» as done.
 
 DDL is not undone by a rollback on MySQL, and replicas may migrate at once: whatever a step finds done, by a try that was
 cut short or by another replica, it leaves as it is. Tables and columns are needed. Indexes and foreign keys are not:
@@ -115,7 +115,7 @@ class Steps:
         self._inventory.plan_index(_table_name(index), index.columns.keys())
 
     def _try(self, statement: Executable, what: str) -> None:
-        """Add a thing that the service can do without.
+        """Add an index or a key that the service can do without.
 
         Raises:
             DBAPIError: a passing fault, such as a lock: what it asks for may be had at the next try.

@@ -67,7 +67,7 @@ async def get_batch(connection: AsyncConnection, run_id: int, restart_no: int, b
 
 
 async def last_batch(connection: AsyncConnection, run_id: int, restart_no: int) -> Batch | None:
-    """The committed batch with the highest number; batches are committed in order, so all before it stand too."""
+    """The committed batch with the highest number; batches are committed in order, so all before it are committed too."""
     row = (
         await connection.execute(
             select(sync_batches)
@@ -80,7 +80,7 @@ async def last_batch(connection: AsyncConnection, run_id: int, restart_no: int) 
 
 
 async def read_totals(connection: AsyncConnection, run_id: int) -> BatchTotals:
-    """What is committed for a run so far."""
+    """Sums over the batches that a run has committed so far."""
     totals = totals_of(select(_R.id, _R.restart_no).where(_R.id == run_id).subquery())
     row = (await connection.execute(select(totals))).one_or_none()
     return totals_in(row) if row is not None else BatchTotals(0, 0, Ledger(), 0, 0)

@@ -1,4 +1,4 @@
-"""What a run needs to know of the rows that stand in its target."""
+"""Queries of a run about the rows in its target."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ def _groups(errors: Sequence[ErrorRow], bytes_max: int | None) -> Iterator[list[
 
 
 def _fitting(error: ErrorRow, bytes_max: int | None) -> tuple[ErrorRow, int]:
-    """The error with as much of its raw text as fits, and its bytes within a statement at the most."""
+    """The error with as much of its raw text as fits, and its bytes within a statement at most."""
     while True:
         size_bytes = _ERROR_BYTES + _literal_bytes(error.message) + _literal_bytes(json.dumps(error.raw))
         if bytes_max is None or size_bytes <= bytes_max or not error.raw:

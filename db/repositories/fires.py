@@ -34,7 +34,7 @@ async def try_fire(connection: AsyncConnection, schedule_name: str, fire_at_loca
 
 
 async def forget_before(connection: AsyncConnection, age_minutes: int, limit: int) -> int:
-    """Remove fires that are older, which can no longer be caught up; answer how many."""
+    """Remove fires that are older, which can no longer be caught up; return how many."""
     keys = (_F.schedule_name, _F.fire_at_local)
     old = select(*keys).where(_F.fired_at < minutes_before_now(age_minutes)).limit(limit)
     found = [tuple(row) for row in await connection.execute(old)]

@@ -32,7 +32,7 @@ class KeptRow:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much is kept."""
+    """How many pages and bytes are kept."""
 
     count: int
     size_bytes: int
@@ -76,7 +76,7 @@ async def held(connection: AsyncConnection, source_key: str) -> Held:
     return Held(int(count), int(size_bytes))
 
 
-async def recall(connection: AsyncConnection, scope: PageScope, page_key: str) -> KeptRow | None:
+async def get(connection: AsyncConnection, scope: PageScope, page_key: str) -> KeptRow | None:
     """One page, or None."""
     row = (
         await connection.execute(select(sync_kept_pages).where(scope.where(), _P.page_key == page_key))
@@ -84,7 +84,7 @@ async def recall(connection: AsyncConnection, scope: PageScope, page_key: str) -
     return None if row is None else KeptRow(row.page_key, row.etag, row.last_modified, row.content)
 
 
-async def keep(connection: AsyncConnection, scope: PageScope, rows: Sequence[KeptRow]) -> None:
+async def put(connection: AsyncConnection, scope: PageScope, rows: Sequence[KeptRow]) -> None:
     """Keep pages in place of what stands under their keys."""
     values = [
         {
@@ -111,7 +111,7 @@ async def keep(connection: AsyncConnection, scope: PageScope, rows: Sequence[Kep
     await connection.execute(insert)
 
 
-async def forget(connection: AsyncConnection, scope: PageScope, page_keys: Collection[str] | None) -> None:
+async def delete_pages(connection: AsyncConnection, scope: PageScope, page_keys: Collection[str] | None) -> None:
     """Forget some pages of a scope, or all of them."""
     which = scope.where() if page_keys is None else and_(scope.where(), _P.page_key.in_(page_keys))
     await connection.execute(delete(sync_kept_pages).where(which))
@@ -124,7 +124,7 @@ async def forget_others(connection: AsyncConnection, scope: PageScope) -> None:
 
 
 async def forget_before(connection: AsyncConnection, *, age_minutes: int, limit: int) -> int:
-    """Forget pages that are older, of whichever source; answer how many."""
+    """Forget pages that are older, of whichever source; return how many."""
     keys = (_P.source_key, _P.options_digest, _P.page_key)
     old = select(*keys).where(_P.kept_at < minutes_before_now(age_minutes)).limit(limit)
     found = [tuple(row) for row in await connection.execute(old)]

@@ -1,6 +1,6 @@
-"""Who may write for a run: claims, renewals and endings, each fenced by the epoch.
+"""Leases: claims, renewals and endings of runs, each fenced by the epoch.
 
-The protocol stands in server/execution/leases.py. Here every statement that ends, renews or writes for a run names
+The protocol is in server/execution/leases.py. Here every statement that ends, renews or writes for a run names
 owner and epoch in its WHERE clause: a worker whose lease was taken over changes no row.
 """
 
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, upd
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import minutes_before_now, now, now_ms
-from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, Lease, Ledger, RunFailure
+from db.records import Lease, Ledger, RunFailure, RunStatus
 from db.repositories.batches import read_totals
 from db.repositories.sources import lock_source
 from db.repositories.transitions import move_to
@@ -29,7 +29,7 @@ def _held(lease: Lease) -> ColumnElement[bool]:
         _R.id == lease.run_id,
         _R.lease_owner == lease.owner,
         _R.lease_epoch == lease.epoch,
-        _R.status == IN_PROGRESS,
+        _R.status == RunStatus.IN_PROGRESS,
     )
 
 
@@ -61,7 +61,7 @@ async def claim_next(
         await lock_source(connection, row.source_key)
         still = select(_R.id).where(_R.id == row.id, _claimable(source_types, legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
-            takeovers = await _takeovers(connection, row) if row.status == IN_PROGRESS else {}
+            takeovers = await _takeovers(connection, row) if row.status == RunStatus.IN_PROGRESS else {}
             return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms, takeovers)
         passed.append(row.id)
     return None
@@ -69,15 +69,15 @@ async def claim_next(
 
 @cache
 def _claimable(source_types: frozenset[str], legacy_grace_minutes: int) -> ColumnElement[bool]:
-    # Made once: an idle replica asks each second, and to make it takes longer than to ask.
+    # Compiled once: an idle replica runs it each second, and building it takes longer than running it.
     other = sync_runs.alias("other")
     others = select(other.c.id).where(other.c.source_key == _R.source_key, other.c.id != _R.id)
-    in_progress = other.c.status == IN_PROGRESS
-    older_pending = and_(other.c.status == PENDING, other.c.id < _R.id)
+    in_progress = other.c.status == RunStatus.IN_PROGRESS
+    older_pending = and_(other.c.status == RunStatus.PENDING, other.c.id < _R.id)
     # Of two that are in progress (the old service did that) the older one goes first, and a live lease before all.
     ahead = and_(in_progress, or_(other.c.id < _R.id, other.c.lease_expires_at_ms >= now_ms()))
     due = and_(
-        _R.status == PENDING,
+        _R.status == RunStatus.PENDING,
         _R.paused.is_(False),
         or_(_R.not_before_ms.is_(None), _R.not_before_ms <= now_ms()),
         ~others.where(or_(in_progress, older_pending)).exists(),
@@ -92,12 +92,12 @@ def _claimable(source_types: frozenset[str], legacy_grace_minutes: int) -> Colum
     return and_(
         _R.source_key.is_not(None),
         _R.source_type.in_(sorted(source_types)),
-        or_(due, and_(_R.status == IN_PROGRESS, silent, ~others.where(ahead).exists())),
+        or_(due, and_(_R.status == RunStatus.IN_PROGRESS, silent, ~others.where(ahead).exists())),
     )
 
 
 async def _takeovers(connection: AsyncConnection, row: Any) -> dict[str, int]:
-    """How many owners of a run were lost in a row since it last got on, this one included; batches tell that it did."""
+    """How many owners of a run were lost in a row since its last progress (a committed batch), this one included."""
     batches = (await read_totals(connection, row.id)).batch_count
     lost = row.takeover_count + 1 if batches == row.takeover_batches else 1
     return {"takeover_count": lost, "takeover_batches": batches}
@@ -108,7 +108,7 @@ async def _take(
 ) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
-        move_to(IN_PROGRESS)
+        move_to(RunStatus.IN_PROGRESS)
         .where(_R.id == run_id, _R.lease_epoch == epoch)
         .values(
             lease_owner=owner,
@@ -123,7 +123,7 @@ async def _take(
 
 
 async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:
-    """What callers ask of running runs: by id, whether to cancel and whether to pause."""
+    """The stop requests of running runs: by id, whether to cancel and whether to pause."""
     rows = await connection.execute(select(_R.id, _R.cancel_requested, _R.paused).where(_R.id.in_(run_ids)))
     return {int(row.id): (bool(row.cancel_requested), bool(row.paused)) for row in rows}
 
@@ -140,7 +140,7 @@ async def lock_run_exclusive(connection: AsyncConnection, lease: Lease) -> bool 
 
 def _orphaned() -> ColumnElement[bool]:
     return and_(
-        _R.status == IN_PROGRESS,
+        _R.status == RunStatus.IN_PROGRESS,
         or_(_R.cancel_requested.is_(True), _R.paused.is_(True)),
         or_(_R.lease_expires_at_ms.is_(None), _R.lease_expires_at_ms < now_ms()),
     )
@@ -155,7 +155,7 @@ async def lost_owners(connection: AsyncConnection, limit: int) -> list[str]:
     """Owners that were silent past the lease of a run that they have."""
     rows = await connection.execute(
         select(_R.lease_owner)
-        .where(_R.status == IN_PROGRESS, _R.lease_owner.is_not(None), _R.lease_expires_at_ms < now_ms())
+        .where(_R.status == RunStatus.IN_PROGRESS, _R.lease_owner.is_not(None), _R.lease_expires_at_ms < now_ms())
         .distinct()
         .limit(limit)
     )
@@ -163,7 +163,7 @@ async def lost_owners(connection: AsyncConnection, limit: int) -> list[str]:
 
 
 async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
-    """Do what callers ask of runs that are in progress without an owner, since nobody else will; answer their ids.
+    """Apply the stop requests of runs that are in progress without an owner; return their ids.
 
     Such a run has a lease that is over, or none (the old service's). One that is to be cancelled is, one that is to be
     paused is pending. An owner that was only slow finds its run taken from it, as after a takeover.
@@ -183,8 +183,8 @@ async def settle_orphans(connection: AsyncConnection, limit: int) -> list[int]:
         # A row of the old service keeps the counts that it has.
         counts = _counts(totals.ledger, totals.bytes_done) if totals.batch_count else {}
         await connection.execute(
-            move_to(CANCELLED if row.cancel_requested else PENDING)
-            .where(_R.id == row.id, _R.status == IN_PROGRESS)
+            move_to(RunStatus.CANCELLED if row.cancel_requested else RunStatus.PENDING)
+            .where(_R.id == row.id, _R.status == RunStatus.IN_PROGRESS)
             .values(lease_owner=None, lease_expires_at_ms=None, **ended, **counts)
         )
     return [int(row.id) for row in rows]
@@ -216,17 +216,17 @@ async def lock_run_shared(connection: AsyncConnection, lease: Lease) -> bool:
 
 async def complete(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
     """End the run as completed; False when the lease is lost."""
-    return await _end(connection, lease, COMPLETED, ledger, bytes_done, None)
+    return await _end(connection, lease, RunStatus.COMPLETED, ledger, bytes_done, None)
 
 
 async def fail(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int, failure: RunFailure) -> bool:
     """End the run as failed; False when the lease is lost."""
-    return await _end(connection, lease, FAILED, ledger, bytes_done, failure)
+    return await _end(connection, lease, RunStatus.FAILED, ledger, bytes_done, failure)
 
 
 async def cancel(connection: AsyncConnection, lease: Lease, ledger: Ledger, bytes_done: int) -> bool:
     """End the run as cancelled; False when the lease is lost."""
-    return await _end(connection, lease, CANCELLED, ledger, bytes_done, None)
+    return await _end(connection, lease, RunStatus.CANCELLED, ledger, bytes_done, None)
 
 
 async def release(
@@ -238,7 +238,7 @@ async def release(
         delay_ms: nobody claims it before that.
     """
     result = await connection.execute(
-        move_to(PENDING)
+        move_to(RunStatus.PENDING)
         .where(_held(lease))
         .values(
             lease_owner=None,
@@ -253,7 +253,7 @@ async def release(
 async def _end(
     connection: AsyncConnection,
     lease: Lease,
-    status: str,
+    status: RunStatus,
     ledger: Ledger,
     bytes_done: int,
     failure: RunFailure | None,

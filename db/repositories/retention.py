@@ -9,7 +9,7 @@ from sqlalchemy import Table, and_, delete, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import minutes_before_now
-from db.records import COMPLETED, TERMINAL_STATUSES
+from db.records import TERMINAL_STATUSES, RunStatus
 from db.schema import sync_batches, sync_errors, sync_runs
 
 _R = sync_runs.c
@@ -28,7 +28,9 @@ async def old_runs(
         later.c.source_key == _R.source_key,
         and_(later.c.source_type == _R.source_type, later.c.source_identifier == _R.source_identifier),
     )
-    has_later = select(later.c.id).where(later.c.id > _R.id, later.c.status == COMPLETED, same_source).exists()
+    has_later = (
+        select(later.c.id).where(later.c.id > _R.id, later.c.status == RunStatus.COMPLETED, same_source).exists()
+    )
     ended_at = func.coalesce(_R.completed_at, _R.updated_at, _R.created_at)
     rows = await connection.execute(
         select(_R.id)
@@ -37,7 +39,7 @@ async def old_runs(
             _R.source_type.in_(source_types),
             _R.status.in_(TERMINAL_STATUSES),
             ended_at < minutes_before_now(age_days * 24 * 60),
-            or_(_R.status != COMPLETED, has_later),
+            or_(_R.status != RunStatus.COMPLETED, has_later),
         )
         .order_by(_R.id)
         .limit(limit)
@@ -46,12 +48,12 @@ async def old_runs(
 
 
 async def remove_errors(connection: AsyncConnection, run_ids: Sequence[int], limit: int) -> int:
-    """Remove errors of some runs; answer how many."""
+    """Remove errors of some runs; return how many."""
     return await _remove_some(connection, sync_errors, run_ids, limit)
 
 
 async def remove_batches(connection: AsyncConnection, run_ids: Sequence[int], limit: int) -> int:
-    """Remove checkpoints of some runs; answer how many."""
+    """Remove checkpoints of some runs; return how many."""
     return await _remove_some(connection, sync_batches, run_ids, limit)
 
 

@@ -39,13 +39,13 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.records import CANCELLED, COMPLETED, FAILED, STATUSES, TERMINAL_STATUSES
+from db.records import TERMINAL_STATUSES, RunStatus
 from db.schema import sync_run_counts, sync_runs
 
 _R = sync_runs.c
 _C = sync_run_counts.c
 # Stored in the database: a number is never given another meaning.
-_COUNTED_AS: Final[Mapping[str, int]] = {COMPLETED: 1, FAILED: 2, CANCELLED: 3}
+_COUNTED_AS: Final[Mapping[str, int]] = {RunStatus.COMPLETED: 1, RunStatus.FAILED: 2, RunStatus.CANCELLED: 3}
 _STATUS_OF: Final = {number: status for status, number in _COUNTED_AS.items()}
 _NOT_COUNTED: Final = 0
 BLOCK_IDS: Final = 10_000
@@ -71,23 +71,23 @@ class WrongNumber:
 async def count_by_status(connection: AsyncConnection) -> dict[str, int]:
     """Runs by status; every known status has an entry, and no other."""
     # Which of the statuses it is, the database decides: its columns may not tell `A` from `a`.
-    known = case(*((_R.status == status, _text(status)) for status in STATUSES), else_=_text(""))
+    known = case(*((_R.status == status, _text(status)) for status in RunStatus), else_=_text(""))
     parts: list[Select[int, str, int]] = []
-    for status in STATUSES:
+    for status in RunStatus:
         uncounted = and_(_R.counted_as == _NOT_COUNTED, _R.status == status)
         parts.append(select(_number(_NOT_COUNTED), _text(status), func.count()).select_from(sync_runs).where(uncounted))
     for number, changed in _changed():
         parts.append(select(_number(number), known, func.count()).where(changed).group_by(known))
     parts.append(select(_C.counted_as, _text(_NUMBERS), func.sum(_C.run_count)).group_by(_C.counted_as))
-    counts = dict.fromkeys(STATUSES, 0)
-    for number, status, count in await connection.execute(union_all(*parts)):
-        if status == _NUMBERS:
+    counts: dict[str, int] = dict.fromkeys(RunStatus, 0)
+    for number, text, count in await connection.execute(union_all(*parts)):
+        if text == _NUMBERS:
             counts[_STATUS_OF[number]] += int(count)
             continue
         if number != _NOT_COUNTED:
             counts[_STATUS_OF[number]] -= int(count)
-        if status in counts:
-            counts[status] += int(count)
+        if text in counts:
+            counts[text] += int(count)
     return counts
 
 
@@ -118,7 +118,7 @@ async def uncounted_ids(connection: AsyncConnection, limit: int) -> list[int]:
 
 
 async def count_ended(connection: AsyncConnection, run_ids: Sequence[int]) -> int:
-    """Move runs to the numbers where they belong; answer how many.
+    """Move runs to the numbers where they belong; return how many.
 
     One that somebody else has locked is left for the next time: it is counted right meanwhile.
     """
@@ -148,7 +148,7 @@ async def count_ended(connection: AsyncConnection, run_ids: Sequence[int]) -> in
 
 
 async def remove_runs(connection: AsyncConnection, run_ids: Sequence[int]) -> int:
-    """Remove runs whose errors and checkpoints are gone; answer how many. One that a retry took up meanwhile stays."""
+    """Remove runs whose errors and checkpoints are gone; return how many. One that a retry took up meanwhile stays."""
     rows = (
         await connection.execute(
             select(_R.id, _R.counted_as)
@@ -203,7 +203,7 @@ def _runs_in(block_no: int, number: int) -> ColumnElement[int]:
 
 
 async def mend(connection: AsyncConnection, wrong: Sequence[WrongNumber]) -> int:
-    """Set numbers right that `wrong_numbers` found; answer how many had not changed meanwhile."""
+    """Set numbers right that `wrong_numbers` found; return how many had not changed meanwhile."""
     mended = 0
     for number in wrong:
         key = {"block_no": number.block_no, "counted_as": number.counted_as}

@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_text
-from db.records import FAILED, TERMINAL_STATUSES, Ledger, Run, RunFailure
+from db.records import TERMINAL_STATUSES, Ledger, Run, RunFailure, RunStatus
 from db.repositories.batches import totals_in, totals_of
 from db.schema import sync_runs
 
@@ -69,7 +69,7 @@ def _run(row: Row[Any]) -> Run:
     if row.status in TERMINAL_STATUSES:
         ledger, bytes_done = stored, row.bytes_done
     if legacy:
-        # A row of the old service: its three counts are all there is.
+        # A row of the old service has these three counts only.
         ledger = Ledger(
             read=(row.items_processed or 0) + (row.items_failed or 0) + (row.items_skipped or 0),
             updated=row.items_processed or 0,
@@ -77,7 +77,7 @@ def _run(row: Row[Any]) -> Run:
             skipped=row.items_skipped or 0,
         )
     failure = None
-    if row.status == FAILED:
+    if row.status == RunStatus.FAILED:
         failure = RunFailure(
             reason=row.error_reason or "",
             category=row.error_category or "system",
@@ -87,7 +87,7 @@ def _run(row: Row[Any]) -> Run:
         )
     return Run(
         id=row.id,
-        # SQLite keeps whatever another program has put there.
+        # SQLite stores any type that another program wrote.
         source_type=as_text(row.source_type),
         source_identifier=as_text(row.source_identifier),
         status=as_text(row.status),

@@ -12,17 +12,9 @@ from sqlalchemy import and_, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import minutes_before_now, now, now_ms
-from db.records import (
-    CANCELLED,
-    COMPLETED,
-    FAILED,
-    IN_PROGRESS,
-    LIVE_STATUSES,
-    PENDING,
-    Run,
-)
+from db.records import LIVE_STATUSES, Run, RunStatus
 from db.repositories.run_rows import matches, read_runs
-from db.repositories.sources import key_of
+from db.repositories.sources import source_key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs
 
@@ -40,7 +32,7 @@ async def insert_run(
     options_digest: str = "",
     schedule_id: int | None = None,
 ) -> int:
-    """Store a pending run; answer its id.
+    """Store a pending run; return its id.
 
     Args:
         source_key: empty takes the identifier as it is spelled.
@@ -49,9 +41,9 @@ async def insert_run(
         insert(sync_runs).values(
             source_type=source_type,
             source_identifier=source_identifier,
-            status=PENDING,
+            status=RunStatus.PENDING,
             sync_metadata=dict(options),
-            source_key=source_key or key_of(source_type, source_identifier),
+            source_key=source_key or source_key_of(source_type, source_identifier),
             options_digest=options_digest,
             sync_schedule_id=schedule_id,
             items_processed=0,
@@ -78,7 +70,12 @@ async def retry_count(connection: AsyncConnection, run_id: int) -> int:
 
 
 async def list_runs(
-    connection: AsyncConnection, *, before_id: int | None, limit: int, status: str = "", source_type: str = ""
+    connection: AsyncConnection,
+    *,
+    before_id: int | None,
+    limit: int,
+    status: RunStatus | None = None,
+    source_type: str = "",
 ) -> list[Run]:
     """At most `limit` runs, newest first, with ids below `before_id`."""
     query = select(_R.id, _R.restart_no).limit(limit)
@@ -102,7 +99,7 @@ async def count_among(connection: AsyncConnection, run_ids: Sequence[int]) -> di
 async def pending_ids(connection: AsyncConnection, limit: int) -> list[int]:
     """Ids of pending runs that nobody has paused, oldest first."""
     rows = await connection.execute(
-        select(_R.id).where(_R.status == PENDING, _R.paused.is_(False)).order_by(_R.id).limit(limit)
+        select(_R.id).where(_R.status == RunStatus.PENDING, _R.paused.is_(False)).order_by(_R.id).limit(limit)
     )
     return [int(run_id) for (run_id,) in rows]
 
@@ -168,7 +165,7 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     read_through = select(_R.id, _R.restart_no).where(
         _R.id == (last.same_as_run_id or last.id),
         of_source,
-        _R.status == COMPLETED,
+        _R.status == RunStatus.COMPLETED,
         _R.completed_at > minutes_before_now(minutes),
         _R.rows_rejected == 0,
     )
@@ -177,7 +174,7 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
 
 
 async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
-    """Let no later run take this one's reading of the source for its own: something of it was left undone."""
+    """Mark this run so that no later run counts its source as unchanged: something was not loaded."""
     await connection.execute(
         update(sync_runs)
         .where(_R.id == run_id)
@@ -191,13 +188,13 @@ async def record_digest(connection: AsyncConnection, run_id: int, digest: str) -
 
 
 async def record_same_as(connection: AsyncConnection, run_id: int, same_as_run_id: int, notice: str) -> None:
-    """Note that a run repeats the reading of another one."""
+    """Record that a run repeats the result of another one."""
     await connection.execute(update(sync_runs).where(_R.id == run_id).values(same_as_run_id=same_as_run_id))
     await add_notices(connection, run_id, (notice,))
 
 
 async def start_over(connection: AsyncConnection, run_id: int, notice: str) -> None:
-    """Begin again from the first record: batches of the earlier reading no longer count."""
+    """Start again from the first record: batches of the earlier reading no longer count."""
     notices = await _notices(connection, run_id)
     await connection.execute(
         update(sync_runs)
@@ -223,11 +220,13 @@ async def add_notices(connection: AsyncConnection, run_id: int, added: Sequence[
 
 
 async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None:
-    """Cancel a pending run at once, ask the owner of a running one to stop; answer the status before, or None."""
+    """Cancel a pending run at once, ask the owner of a running one to stop; return the status before, or None."""
     status = (await connection.execute(select(_R.status).where(_R.id == run_id).with_for_update())).scalar_one_or_none()
-    if status == PENDING:
-        await connection.execute(move_to(CANCELLED).where(_R.id == run_id).values(paused=False, completed_at=now()))
-    elif status == IN_PROGRESS:
+    if status == RunStatus.PENDING:
+        await connection.execute(
+            move_to(RunStatus.CANCELLED).where(_R.id == run_id).values(paused=False, completed_at=now())
+        )
+    elif status == RunStatus.IN_PROGRESS:
         await connection.execute(
             update(sync_runs).where(_R.id == run_id).values(cancel_requested=True, revision=_R.revision + 1)
         )
@@ -235,9 +234,9 @@ async def request_cancel(connection: AsyncConnection, run_id: int) -> str | None
 
 
 async def set_paused(connection: AsyncConnection, run_id: int, paused: bool) -> tuple[str, bool] | None:
-    """Pause or continue a run that has not ended; answer its status and whether it was paused before, or None.
+    """Pause or continue a run that has not ended; return its status and whether it was paused before, or None.
 
-    A pending run is paused at once; the owner of a running one gives it back. A run that goes on is due at once.
+    A pending run is paused at once; the owner of a running one gives it back. A run that is continued is due at once.
     """
     row = (
         await connection.execute(select(_R.status, _R.paused).where(_R.id == run_id).with_for_update())
@@ -254,8 +253,8 @@ async def set_paused(connection: AsyncConnection, run_id: int, paused: bool) -> 
 
 
 async def make_due(connection: AsyncConnection, run_id: int | None = None) -> None:
-    """Let pending runs that wait for their time start now: one, or all."""
-    waiting = update(sync_runs).where(_R.status == PENDING, _R.not_before_ms.is_not(None))
+    """Make pending runs due now: one, or all."""
+    waiting = update(sync_runs).where(_R.status == RunStatus.PENDING, _R.not_before_ms.is_not(None))
     await connection.execute((waiting if run_id is None else waiting.where(_R.id == run_id)).values(not_before_ms=None))
 
 
@@ -268,7 +267,7 @@ async def requeue_failed(
     limit: int,
     spread_ms: int = 0,
 ) -> list[int]:
-    """Make failed runs of these types with retryable errors pending again, oldest first; answer their ids.
+    """Make failed runs of these types with retryable errors pending again, oldest first; return their ids.
 
     A row of the old service has no verdict of ours: it is retryable when one of its errors is. A run whose source
     completed in a later run is left alone.
@@ -281,7 +280,7 @@ async def requeue_failed(
         select(later.c.id)
         .where(
             later.c.id > _R.id,
-            later.c.status == "completed",
+            later.c.status == RunStatus.COMPLETED,
             or_(
                 later.c.source_key == _R.source_key,
                 and_(later.c.source_type == _R.source_type, later.c.source_identifier == _R.source_identifier),
@@ -297,7 +296,7 @@ async def requeue_failed(
     rows = await connection.execute(
         select(_R.id)
         .where(
-            _R.status == FAILED,
+            _R.status == RunStatus.FAILED,
             _R.source_type.in_(source_types),
             _R.retry_count < retry_count_max,
             _R.updated_at > minutes_before_now(age_days_max * 24 * 60),
@@ -311,8 +310,8 @@ async def requeue_failed(
     ids = [int(run_id) for (run_id,) in rows]
     if ids:
         await connection.execute(
-            move_to(PENDING)
-            .where(_R.id.in_(ids), _R.status == FAILED)
+            move_to(RunStatus.PENDING)
+            .where(_R.id.in_(ids), _R.status == RunStatus.FAILED)
             .values(
                 retry_count=_R.retry_count + 1,
                 completed_at=None,

@@ -8,14 +8,14 @@ from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import now
-from db.records import Schedule
+from db.records import FireOutcome, OverlapPolicy, Schedule
 from db.schema import sync_schedules
 
 _S = sync_schedules.c
 
 
 async def insert_schedule(connection: AsyncConnection, schedule: Schedule) -> int:
-    """Store a schedule; answer its id (the given one does not count)."""
+    """Store a schedule; return its id (the given one does not count)."""
     result = await connection.execute(insert(sync_schedules).values(_values(schedule) | {"revision": 1}))
     key = result.inserted_primary_key
     if key is None:
@@ -75,7 +75,7 @@ async def hold_for_fire(connection: AsyncConnection, schedule: Schedule) -> bool
 
 
 async def record_fire(
-    connection: AsyncConnection, schedule_id: int, fire_at_local: str, outcome: str, run_id: int | None
+    connection: AsyncConnection, schedule_id: int, fire_at_local: str, outcome: FireOutcome, run_id: int | None
 ) -> None:
     """Store what the last fire did."""
     await connection.execute(
@@ -109,13 +109,13 @@ def _schedule(row: Row[Any]) -> Schedule:
         options_digest=row.options_digest,
         cron=row.cron,
         time_zone=row.time_zone,
-        overlap_policy=row.overlap_policy,
+        overlap_policy=OverlapPolicy(row.overlap_policy),
         catch_up_seconds=row.catch_up_seconds,
         enabled=bool(row.enabled),
         starts_at_ms=row.starts_at_ms,
         revision=row.revision,
         last_fire_at_local=row.last_fire_at_local,
-        last_outcome=row.last_outcome,
+        last_outcome=FireOutcome(row.last_outcome) if row.last_outcome else None,
         last_run_id=row.last_sync_run_id,
         created_at=row.created_at,
         updated_at=row.updated_at,

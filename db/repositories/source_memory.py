@@ -12,13 +12,13 @@ from db.schema import sync_source_memory
 _M = sync_source_memory.c
 
 
-async def recall(connection: AsyncConnection, memory_key: str) -> str | None:
+async def get(connection: AsyncConnection, memory_key: str) -> str | None:
     """The text under a key, or None."""
     found = await connection.execute(select(_M.content).where(_M.memory_key == memory_key))
     return found.scalar_one_or_none()
 
 
-async def keep(connection: AsyncConnection, memory_key: str, content: str) -> None:
+async def put(connection: AsyncConnection, memory_key: str, content: str) -> None:
     """Keep a text in place of what stands under the key."""
     values = {"memory_key": memory_key, "content": content, "kept_at": now()}
     again = {"content": content, "kept_at": now()}
@@ -33,5 +33,5 @@ async def keep(connection: AsyncConnection, memory_key: str, content: str) -> No
 
 
 async def forget_before(connection: AsyncConnection, age_minutes: int) -> None:
-    """Remove what was kept longer ago: the source is no more, or its options are others."""
+    """Remove old entries: their source is gone, or its options have changed."""
     await connection.execute(delete(sync_source_memory).where(_M.kept_at < minutes_before_now(age_minutes)))

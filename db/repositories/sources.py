@@ -16,17 +16,17 @@ from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_text, minutes_before_now, now
-from db.records import IN_PROGRESS, PENDING
+from db.records import RunStatus
 from db.schema import content_index, sync_runs, sync_sources
 
 _R = sync_runs.c
 _S = sync_sources.c
-LIVE = (PENDING, IN_PROGRESS)
+LIVE = (RunStatus.PENDING, RunStatus.IN_PROGRESS)
 
 
 @dataclass(frozen=True, slots=True)
 class UnkeyedRun:
-    """A live run that another program stored: what its source is has yet to be found out."""
+    """A live run that another program stored, which has no source key yet."""
 
     id: int
     source_type: str
@@ -34,7 +34,7 @@ class UnkeyedRun:
     options: Any
 
 
-def key_of(source_type: str, identity: str) -> str:
+def source_key_of(source_type: str, identity: str) -> str:
     """The key of a source.
 
     Args:
@@ -71,7 +71,7 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
 
 
 async def row_identifier(connection: AsyncConnection, run_id: int) -> tuple[str, bool]:
-    """The spelling of the run's source under which its rows stand in content_index, else the run's own.
+    """The spelling of the run's source under which its rows are stored in content_index, else the run's own.
 
     One file has many spellings (a.csv, ./a.csv, its absolute path); its rows must not be stored once for each. The one
     that the last run wrote under is remembered; only where none is are all that runs of the source ever had looked at.
@@ -153,7 +153,7 @@ async def set_keys(connection: AsyncConnection, run_id: int, source_key: str, op
 
 
 async def forget_sources(connection: AsyncConnection, *, age_minutes: int, limit: int) -> int:
-    """Remove locks of sources that have neither runs nor use; answer how many. One that is needed again is made anew."""
+    """Remove locks of sources that have neither runs nor use; return how many. One that is needed again is made anew."""
     used = select(_R.id).where(_R.source_key == _S.source_key).exists()
     rows = await connection.execute(
         select(_S.source_key).where(_S.locked_at < minutes_before_now(age_minutes), ~used).limit(limit)

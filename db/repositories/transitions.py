@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Update, update
 
 from db.dialect import now
-from db.records import TRANSITIONS
+from db.records import TRANSITIONS, RunStatus
 from db.schema import sync_runs
 
 
-def move_to(status: str) -> Update:
+def move_to(status: RunStatus) -> Update:
     """An UPDATE to `status` of the runs that may go there; the caller says which of them, and adds what else changes."""
     before = sorted(source for source, target in TRANSITIONS if target == status)
     return (

@@ -1,4 +1,4 @@
-"""sync_watermarks: how far the completed runs of an incremental source have seen it."""
+"""sync_watermarks: the watermark of each incremental source, as its completed runs have seen it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Watermark:
 
 
 async def get_value(connection: AsyncConnection, key: str, full_after_days: int) -> str | None:
-    """The value to go on from; None when there is none, or when no run has read everything for so many days."""
+    """The value to continue from; None when there is none, or when no run has read everything for so many days."""
     found = await connection.execute(
         select(_W.value).where(_W.source_key == key, _W.full_at > minutes_before_now(full_after_days * 24 * 60))
     )

@@ -1,6 +1,6 @@
-"""The only reader of time and randomness; everything else is handed a `Clock`.
+"""The only reader of time and randomness; everything else is given a `Clock`.
 
-A test hands in its own clock, so that waiting, jitter and due times are decided by the test.
+A test passes in its own clock, and so controls waits, jitter and due times.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Clock(Protocol):
         ...
 
     def monotonic_seconds(self) -> float:
-        """A clock for durations; never goes back."""
+        """A monotonic clock, for durations."""
         ...
 
     def random(self) -> float:
@@ -40,7 +40,7 @@ class SystemClock:
         return datetime.now(UTC)
 
     def monotonic_seconds(self) -> float:
-        """A clock for durations; never goes back."""
+        """A monotonic clock, for durations."""
         return time.monotonic()
 
     def random(self) -> float:

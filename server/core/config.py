@@ -1,7 +1,7 @@
 """Settings of the server, read once from the environment (prefix TECHAURA_SYNC_).
 
 Every queue, page, batch, retry and wait has its maximum here. `.env.example` lists each setting with its default;
-a test keeps the two alike.
+a test compares the two.
 """
 
 from __future__ import annotations

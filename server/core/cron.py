@@ -31,7 +31,7 @@ _CLOCK_STEP_MAX: Final = timedelta(hours=3)
 
 @lru_cache(maxsize=4096)
 def cron_problem(cron: str) -> str:
-    """What is wrong with a cron expression; empty when it is right."""
+    """What is wrong with a cron expression; empty when it is valid."""
     fields = cron.split() if len(cron) <= CRON_CHARS_MAX else []
     if len(fields) != 5 or not all(map(_FIELD.fullmatch, fields)) or not croniter.is_valid(cron):
         return f"{cron[:CRON_CHARS_MAX]!r} is no cron expression of five fields, such as 0 3 * * *"
@@ -44,7 +44,7 @@ def cron_problem(cron: str) -> str:
 
 @lru_cache(maxsize=4096)
 def time_zone_problem(name: str) -> str:
-    """What is wrong with the name of a time zone; empty when it is right."""
+    """What is wrong with the name of a time zone; empty when it is valid."""
     try:
         if name.lower() in _NO_ZONES:
             raise KeyError(name)

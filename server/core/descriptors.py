@@ -23,6 +23,6 @@ def raise_limit() -> None:
 
 
 def grpc_connections_max(wanted: int) -> int:
-    """As many connections of gRPC as are wanted, or as the descriptors allow."""
+    """The limit of gRPC connections: the wanted one, or what the descriptors allow."""
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return wanted if soft == resource.RLIM_INFINITY else max(1, min(wanted, soft // _GRPC_SHARE))

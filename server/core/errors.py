@@ -16,11 +16,9 @@ the log, is chained with `raise ... from`.
 
 from __future__ import annotations
 
-from server.core.reasons import NOT_RETRYABLE_CATEGORIES, Category, next_step_for
+from server.core.reasons import Category, Reason, next_step_for
 
 __all__ = [
-    "NOT_RETRYABLE_CATEGORIES",
-    "Category",
     "FatalError",
     "InvalidRequestError",
     "LeaseLostError",
@@ -35,22 +33,20 @@ class SyncError(Exception):
     """Base of all errors that have a meaning for a caller.
 
     Args:
-        reason: name of a proto ErrorReason without its prefix.
+        reason: a `Reason`.
         message: what happened, where, and what to do next.
-        category: the contract's category; None takes the class's own.
+        category: a `Category`; None takes the class's own.
         next_step: what a person does about it; None takes that of the reason (reasons.py).
     """
 
     retryable: bool = False
-    default_category: Category = "system"
+    default_category: Category = Category.SYSTEM
 
-    def __init__(
-        self, reason: str, message: str, *, category: Category | None = None, next_step: str | None = None
-    ) -> None:
+    def __init__(self, reason: str, message: str, *, category: str | None = None, next_step: str | None = None) -> None:
         super().__init__(message)
-        self.reason = reason
+        self.reason = Reason(reason)
         self.message = message
-        self.category: Category = category or self.default_category
+        self.category = Category(category or self.default_category)
         self.next_step = next_step or next_step_for(reason)
 
 
@@ -62,14 +58,14 @@ class RetryableError(SyncError):
     """
 
     retryable = True
-    default_category: Category = "network"
+    default_category: Category = Category.NETWORK
 
     def __init__(
         self,
         reason: str,
         message: str,
         *,
-        category: Category | None = None,
+        category: str | None = None,
         next_step: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
@@ -78,9 +74,9 @@ class RetryableError(SyncError):
 
 
 class FatalError(SyncError):
-    """The run cannot go on, and would not the next time either."""
+    """The run cannot continue, and a retry would fail the same way."""
 
-    default_category: Category = "processing"
+    default_category: Category = Category.PROCESSING
 
 
 class InvalidRequestError(SyncError):
@@ -90,7 +86,7 @@ class InvalidRequestError(SyncError):
         field: which part of the request is at fault, such as `options.delimiter`; empty for the whole.
     """
 
-    default_category: Category = "validation"
+    default_category: Category = Category.VALIDATION
 
     def __init__(self, reason: str, message: str, *, field: str = "") -> None:
         super().__init__(reason, message)
@@ -109,4 +105,6 @@ class LeaseLostError(FatalError):
     """Another worker has taken the run over: stop, and write nothing more."""
 
     def __init__(self, run_id: int) -> None:
-        super().__init__("LEASE_LOST", f"run {run_id} was taken over by another worker; this one writes nothing more")
+        super().__init__(
+            Reason.LEASE_LOST, f"run {run_id} was taken over by another worker; this one writes nothing more"
+        )

@@ -7,11 +7,12 @@ import os
 from typing import Final
 
 from server.core.errors import FatalError, InvalidRequestError, RetryableError, SyncError
+from server.core.reasons import Category, Reason
 
 _MISSING: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EPERM})
 _NO_FILE: Final = frozenset({errno.EISDIR, errno.ENXIO, errno.ENODEV})
 _LEADS_OUT: Final = frozenset({errno.ELOOP, errno.ENOTDIR, errno.ENAMETOOLONG})
-# A disk or a network folder that fails, and limits that other work of the machine has used up.
+# A failing disk or network folder, and limits that other processes have used up.
 _PASSING: Final = {
     errno.EIO: "check the disk or the network folder that the file lies on",
     errno.ESTALE: "check that the network folder is mounted",
@@ -29,20 +30,20 @@ _PASSING: Final = {
 
 
 def file_error(error: OSError) -> SyncError:
-    """The error of ours for one of the operating system; the text names what failed and no path."""
+    """Our error for one of the operating system; the text names what failed, without the path."""
     number = error.errno or 0
     said = os.strerror(number) if number else type(error).__name__
     if number in _MISSING:
-        return InvalidRequestError("SOURCE_NOT_FOUND", f"the file does not exist or may not be read ({said})")
+        return InvalidRequestError(Reason.SOURCE_NOT_FOUND, f"the file does not exist or may not be read ({said})")
     if number in _LEADS_OUT:
-        return InvalidRequestError("SOURCE_FORBIDDEN", f"the path leads where no file may be read ({said})")
+        return InvalidRequestError(Reason.SOURCE_FORBIDDEN, f"the path leads where no file may be read ({said})")
     if number in _NO_FILE:
-        return InvalidRequestError("SOURCE_UNSUPPORTED", f"the path is no regular file ({said})")
+        return InvalidRequestError(Reason.SOURCE_UNSUPPORTED, f"the path is no regular file ({said})")
     if number in _PASSING:
         return RetryableError(
-            "SOURCE_UNAVAILABLE",
+            Reason.SOURCE_UNAVAILABLE,
             f"the file could not be read on ({said}); what was committed stays",
-            category="system",
+            category=Category.SYSTEM,
             next_step=_PASSING[number],
         )
-    return FatalError("INTERNAL", f"the operating system refused a step ({said})", category="system")
+    return FatalError(Reason.INTERNAL, f"the operating system refused a step ({said})", category=Category.SYSTEM)

@@ -1,4 +1,4 @@
-"""Keeps the process from holding memory that it no longer uses."""
+"""Returns unused memory to the operating system."""
 
 from __future__ import annotations
 

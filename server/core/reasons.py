@@ -1,24 +1,76 @@
 """What every error reason means for the engine and for a person: one table, from which the docs are written too.
 
-A reason is a name of the proto enum ErrorReason without its prefix. Its category decides whether the nightly retry takes
-the run up again (contract, section 3). An error that knows more, such as the name of a variable, carries a next step of
-its own in place of the table's.
+A reason is a name of the proto enum ErrorReason without its prefix; a test keeps the two equal. Its category decides
+whether the nightly retry takes the run up again (contract, section 3). An error that knows more, such as the name of a
+variable, carries a next step of its own in place of the table's.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from enum import StrEnum
+from typing import Final
 
-Category = Literal["validation", "parsing", "authentication", "network", "processing", "system"]
 
-# Categories that trying again cannot mend (contract, section 3).
-NOT_RETRYABLE_CATEGORIES: Final = frozenset({"validation", "parsing", "authentication"})
+class Category(StrEnum):
+    """The kind of an error (contract, section 3)."""
+
+    VALIDATION = "validation"
+    PARSING = "parsing"
+    AUTHENTICATION = "authentication"
+    NETWORK = "network"
+    PROCESSING = "processing"
+    SYSTEM = "system"
+
+
+class Reason(StrEnum):
+    """What ended a run or refused a call."""
+
+    INVALID_REQUEST = "INVALID_REQUEST"
+    UNKNOWN_SOURCE_TYPE = "UNKNOWN_SOURCE_TYPE"
+    INVALID_OPTION = "INVALID_OPTION"
+    INVALID_MAPPING = "INVALID_MAPPING"
+    SOURCE_NOT_FOUND = "SOURCE_NOT_FOUND"
+    SOURCE_FORBIDDEN = "SOURCE_FORBIDDEN"
+    SOURCE_UNSUPPORTED = "SOURCE_UNSUPPORTED"
+    SOURCE_CHANGED = "SOURCE_CHANGED"
+    SOURCE_MALFORMED = "SOURCE_MALFORMED"
+    SOURCE_UNAVAILABLE = "SOURCE_UNAVAILABLE"
+    SOURCE_REFUSED = "SOURCE_REFUSED"
+    SOURCE_STALLED = "SOURCE_STALLED"
+    SOURCE_LIMIT_REACHED = "SOURCE_LIMIT_REACHED"
+    AUTHENTICATION_FAILED = "AUTHENTICATION_FAILED"
+    SECRET_UNAVAILABLE = "SECRET_UNAVAILABLE"  # noqa: S105 - a name
+    PAGINATION_LOOP = "PAGINATION_LOOP"
+    ERROR_BUDGET_EXCEEDED = "ERROR_BUDGET_EXCEEDED"
+    MIRROR_GUARD = "MIRROR_GUARD"
+    RUN_NOT_FOUND = "RUN_NOT_FOUND"
+    RUN_ENDED = "RUN_ENDED"
+    OWNERS_LOST = "OWNERS_LOST"
+    LEASE_LOST = "LEASE_LOST"
+    DATABASE_UNAVAILABLE = "DATABASE_UNAVAILABLE"
+    DATABASE_FULL = "DATABASE_FULL"
+    DATABASE_LOCKED = "DATABASE_LOCKED"
+    DATABASE_READ_ONLY = "DATABASE_READ_ONLY"
+    DATABASE_DENIED = "DATABASE_DENIED"
+    DATABASE_REFUSED = "DATABASE_REFUSED"
+    LEDGER_MISMATCH = "LEDGER_MISMATCH"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    SERVICE_UNAVAILABLE = "SERVICE_UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+    TARGET_REFUSED = "TARGET_REFUSED"
+    SCHEDULE_NOT_FOUND = "SCHEDULE_NOT_FOUND"
+    SCHEDULE_LIMIT_REACHED = "SCHEDULE_LIMIT_REACHED"
+    SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
+
+
+# Categories of faults that a retry cannot fix (contract, section 3).
+NOT_RETRYABLE_CATEGORIES: Final = frozenset({Category.VALIDATION, Category.PARSING, Category.AUTHENTICATION})
 
 
 @dataclass(frozen=True, slots=True)
-class Reason:
-    """One reason.
+class ReasonInfo:
+    """What a reason means.
 
     Args:
         category: the contract's category that it usually has.
@@ -30,98 +82,119 @@ class Reason:
 
     @property
     def retryable(self) -> bool:
-        """Whether a run that ends for this reason is taken up again at night."""
+        """Whether a run that ends for this reason is retried at night."""
         return self.category not in NOT_RETRYABLE_CATEGORIES
 
 
-REASONS: Final[dict[str, Reason]] = {
-    "INVALID_REQUEST": Reason("validation", "correct the field that the error names, and send the request again"),
-    "UNKNOWN_SOURCE_TYPE": Reason("validation", "use csv or api as sourceType"),
-    "INVALID_OPTION": Reason("validation", "correct the option that the error names; docs/reference.md lists them all"),
-    "INVALID_MAPPING": Reason(
-        "validation", "compare the mapping with the source's column names, and map every required column"
+REASONS: Final[dict[Reason, ReasonInfo]] = {
+    Reason.INVALID_REQUEST: ReasonInfo(
+        Category.VALIDATION, "correct the field that the error names, and send the request again"
     ),
-    "SOURCE_NOT_FOUND": Reason(
-        "validation",
+    Reason.UNKNOWN_SOURCE_TYPE: ReasonInfo(Category.VALIDATION, "use csv or api as sourceType"),
+    Reason.INVALID_OPTION: ReasonInfo(
+        Category.VALIDATION, "correct the option that the error names; docs/reference.md lists them all"
+    ),
+    Reason.INVALID_MAPPING: ReasonInfo(
+        Category.VALIDATION, "compare the mapping with the source's column names, and map every required column"
+    ),
+    Reason.SOURCE_NOT_FOUND: ReasonInfo(
+        Category.VALIDATION,
         "check the file's name, that it lies in a folder of TECHAURA_SYNC_DATA_ROOTS, and that the service may read it",
     ),
-    "SOURCE_FORBIDDEN": Reason(
-        "validation",
+    Reason.SOURCE_FORBIDDEN: ReasonInfo(
+        Category.VALIDATION,
         "move the file into a folder of TECHAURA_SYNC_DATA_ROOTS, or let the host in with TECHAURA_SYNC_ALLOWED_HOSTS",
     ),
-    "SOURCE_UNSUPPORTED": Reason("validation", "give a regular file that ends in .csv, .csv.gz, .csv.zst or .zip"),
-    "SOURCE_CHANGED": Reason(
-        "processing", "let the file be written whole before it is synced (write beside it, then rename)"
+    Reason.SOURCE_UNSUPPORTED: ReasonInfo(
+        Category.VALIDATION, "give a regular file that ends in .csv, .csv.gz, .csv.zst or .zip"
     ),
-    "SOURCE_MALFORMED": Reason(
-        "parsing", "look at what the source delivers; correct its content, or delimiter, quote, encoding or dataPath"
+    Reason.SOURCE_CHANGED: ReasonInfo(
+        Category.PROCESSING, "let the file be written whole before it is synced (write beside it, then rename)"
     ),
-    "SOURCE_UNAVAILABLE": Reason(
-        "network", "wait for the retry; if it fails again, check that the source answers and how often it may be asked"
+    Reason.SOURCE_MALFORMED: ReasonInfo(
+        Category.PARSING,
+        "look at what the source delivers; correct its content, or delimiter, quote, encoding or dataPath",
     ),
-    "SOURCE_REFUSED": Reason("processing", "check the URL, the method and the parameters against the source's manual"),
-    "SOURCE_STALLED": Reason(
-        "network", "check that the source still delivers, or raise TECHAURA_SYNC_STALL_TIMEOUT_SECONDS"
+    Reason.SOURCE_UNAVAILABLE: ReasonInfo(
+        Category.NETWORK,
+        "wait for the retry; if it fails again, check that the source answers and how often it may be asked",
     ),
-    "SOURCE_LIMIT_REACHED": Reason(
-        "processing", "narrow the source down, or raise the limit of TECHAURA_SYNC_HTTP_... that the error names"
+    Reason.SOURCE_REFUSED: ReasonInfo(
+        Category.PROCESSING, "check the URL, the method and the parameters against the source's manual"
     ),
-    "AUTHENTICATION_FAILED": Reason("authentication", "check the credentials in options.auth, then sync again"),
-    "SECRET_UNAVAILABLE": Reason(
-        "authentication", "set the variable or the file that the error names for the service, then sync again"
+    Reason.SOURCE_STALLED: ReasonInfo(
+        Category.NETWORK, "check that the source still delivers, or raise TECHAURA_SYNC_STALL_TIMEOUT_SECONDS"
     ),
-    "PAGINATION_LOOP": Reason("processing", "check options.pagination: the source gives the same page again"),
-    "ERROR_BUDGET_EXCEEDED": Reason(
-        "validation", "correct the rows that the run's errors list, or raise TECHAURA_SYNC_ERROR_RATIO_MAX; sync again"
+    Reason.SOURCE_LIMIT_REACHED: ReasonInfo(
+        Category.PROCESSING, "narrow the source down, or raise the limit of TECHAURA_SYNC_HTTP_... that the error names"
     ),
-    "MIRROR_GUARD": Reason(
-        "validation",
+    Reason.AUTHENTICATION_FAILED: ReasonInfo(
+        Category.AUTHENTICATION, "check the credentials in options.auth, then sync again"
+    ),
+    Reason.SECRET_UNAVAILABLE: ReasonInfo(
+        Category.AUTHENTICATION, "set the variable or the file that the error names for the service, then sync again"
+    ),
+    Reason.PAGINATION_LOOP: ReasonInfo(
+        Category.PROCESSING, "check options.pagination: the source gives the same page again"
+    ),
+    Reason.ERROR_BUDGET_EXCEEDED: ReasonInfo(
+        Category.VALIDATION,
+        "correct the rows that the run's errors list, or raise TECHAURA_SYNC_ERROR_RATIO_MAX; sync again",
+    ),
+    Reason.MIRROR_GUARD: ReasonInfo(
+        Category.VALIDATION,
         "check that the source is whole; if so many rows are really gone, raise options.mirrorGoneRatioMax",
     ),
-    "RUN_NOT_FOUND": Reason("validation", "list the runs to find the id"),
-    "RUN_ENDED": Reason("validation", "trigger the source again if it is to run once more"),
-    "OWNERS_LOST": Reason(
-        "system",
+    Reason.RUN_NOT_FOUND: ReasonInfo(Category.VALIDATION, "list the runs to find the id"),
+    Reason.RUN_ENDED: ReasonInfo(Category.VALIDATION, "trigger the source again if it is to run once more"),
+    Reason.OWNERS_LOST: ReasonInfo(
+        Category.SYSTEM,
         "look into the logs for what ended the processes that executed the run, such as a lack of memory; the nightly "
         "retry tries again",
     ),
-    "LEASE_LOST": Reason("system", "nothing: another worker goes on with the run"),
-    "DATABASE_UNAVAILABLE": Reason(
-        "system", "check that the database runs and can be reached; the run goes on from its last batch"
+    Reason.LEASE_LOST: ReasonInfo(Category.SYSTEM, "nothing: another worker goes on with the run"),
+    Reason.DATABASE_UNAVAILABLE: ReasonInfo(
+        Category.SYSTEM, "check that the database runs and can be reached; the run goes on from its last batch"
     ),
-    "DATABASE_FULL": Reason("system", "free space on the disk of the database; the run goes on from its last batch"),
-    "DATABASE_LOCKED": Reason(
-        "system",
+    Reason.DATABASE_FULL: ReasonInfo(
+        Category.SYSTEM, "free space on the disk of the database; the run goes on from its last batch"
+    ),
+    Reason.DATABASE_LOCKED: ReasonInfo(
+        Category.SYSTEM,
         "find the connection that keeps a transaction open on that table, and end it; the run goes on from its last batch",
     ),
-    "DATABASE_READ_ONLY": Reason(
-        "system", "let the database be written to again (read_only = OFF), or name the primary in the URL"
+    Reason.DATABASE_READ_ONLY: ReasonInfo(
+        Category.SYSTEM, "let the database be written to again (read_only = OFF), or name the primary in the URL"
     ),
-    "DATABASE_DENIED": Reason(
-        "authentication",
+    Reason.DATABASE_DENIED: ReasonInfo(
+        Category.AUTHENTICATION,
         "check user and password in TECHAURA_SYNC_DATABASE_URL, and the user's privileges (docs/guides/mysql.md)",
     ),
-    "DATABASE_REFUSED": Reason(
-        "validation",
+    Reason.DATABASE_REFUSED: ReasonInfo(
+        Category.VALIDATION,
         "run `techaura-syncd migrate --check`, which says what the database lacks; the service's log has the number and "
         "the statement",
     ),
-    "LEDGER_MISMATCH": Reason("system", "report it with the run's log: this is a fault of the service"),
-    "SHUTTING_DOWN": Reason("system", "send the request again in a few seconds"),
-    "SERVICE_UNAVAILABLE": Reason(
-        "system", "check that the gRPC server runs and that TECHAURA_SYNC_GRPC_TARGET names it, then send it again"
+    Reason.LEDGER_MISMATCH: ReasonInfo(Category.SYSTEM, "report it with the run's log: this is a fault of the service"),
+    Reason.SHUTTING_DOWN: ReasonInfo(Category.SYSTEM, "send the request again in a few seconds"),
+    Reason.SERVICE_UNAVAILABLE: ReasonInfo(
+        Category.SYSTEM,
+        "check that the gRPC server runs and that TECHAURA_SYNC_GRPC_TARGET names it, then send it again",
     ),
-    "INTERNAL": Reason("system", "look for the run's id in the service's log and report what stands there"),
-    "TARGET_REFUSED": Reason(
-        "validation", "change the column, constraint or trigger that the error names, then sync again"
+    Reason.INTERNAL: ReasonInfo(
+        Category.SYSTEM, "look for the run's id in the service's log and report what stands there"
     ),
-    "SCHEDULE_NOT_FOUND": Reason("validation", "list the schedules to find the id"),
-    "SCHEDULE_LIMIT_REACHED": Reason("validation", "delete a schedule, or raise TECHAURA_SYNC_SCHEDULES_MAX"),
-    "SCHEDULE_CHANGED": Reason("validation", "read the schedule again and repeat the change on it"),
+    Reason.TARGET_REFUSED: ReasonInfo(
+        Category.VALIDATION, "change the column, constraint or trigger that the error names, then sync again"
+    ),
+    Reason.SCHEDULE_NOT_FOUND: ReasonInfo(Category.VALIDATION, "list the schedules to find the id"),
+    Reason.SCHEDULE_LIMIT_REACHED: ReasonInfo(
+        Category.VALIDATION, "delete a schedule, or raise TECHAURA_SYNC_SCHEDULES_MAX"
+    ),
+    Reason.SCHEDULE_CHANGED: ReasonInfo(Category.VALIDATION, "read the schedule again and repeat the change on it"),
 }
 
 
 def next_step_for(reason: str) -> str:
-    """What a person does about a reason; empty for one that is not known."""
-    known = REASONS.get(reason)
-    return known.next_step if known else ""
+    """What a person does about a reason; empty for an unknown one."""
+    return REASONS[Reason(reason)].next_step if reason in REASONS else ""

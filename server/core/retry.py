@@ -1,4 +1,4 @@
-"""The tries of something that may fail for a while: whether, and when, it is tried again.
+"""Retries of something that may fail for a while: whether and when to try again.
 
 Capped exponential backoff with full jitter (Brooker, "Exponential Backoff And Jitter", 2015): the wait before try n is
 random in [0, min(cap, base * 2^n)), so that many callers that failed together don't come back together. A wait that the
@@ -13,7 +13,7 @@ from typing import Final
 from server.core.clock import Clock
 
 _ASKED_JITTER_SHARE: Final = 0.1
-# 2^30 seconds are more than any bound.
+# 2^30 seconds exceed every bound.
 _EXPONENT_MAX: Final = 30
 
 
@@ -35,7 +35,7 @@ class RetryPolicy:
 
 
 class Retries:
-    """One series of tries. It begins when this is made.
+    """One series of tries. It begins when the object is created.
 
     Args:
         policy: its limits.
@@ -48,7 +48,7 @@ class Retries:
         self.restart()
 
     def restart(self) -> None:
-        """Begin a new series: what was tried got somewhere."""
+        """Start a new series, after progress."""
         self._started = self._clock.monotonic_seconds()
         self.failures = 0
         self.gave_up_because = ""

@@ -1,4 +1,4 @@
-"""Secrets in option documents: sealed before they are stored, opened only where they are used.
+"""Secrets in option documents: sealed before they are stored, revealed only where they are used.
 
 An option document is JSON. A secret in it stands in one of four forms, which `SecretValue` holds:
 
@@ -30,6 +30,7 @@ from typing import Any, Final, Literal
 from cryptography.fernet import Fernet, InvalidToken
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 
 ENV_NAME: Final = re.compile(r"SOURCE_[A-Z0-9_]+")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -61,7 +62,7 @@ class SecretValue:
         """Read one of the forms.
 
         Raises:
-            ValueError: it is none of them; the text names the rule and not the value.
+            ValueError: it has none of these forms; the text names the rule and not the value.
         """
         if isinstance(document, str):
             return cls("inline", document)
@@ -98,7 +99,7 @@ class SecretBox:
     """Seals and opens secrets with one key.
 
     Raises:
-        FatalError: SECRET_UNAVAILABLE, the key is no Fernet key.
+        FatalError: SECRET_UNAVAILABLE, the key is not a Fernet key.
     """
 
     def __init__(self, key: str, *, files_dir: Path | None = None) -> None:
@@ -107,9 +108,9 @@ class SecretBox:
         except (ValueError, binascii.Error, UnicodeEncodeError):
             # The cause may quote the key, so it is left out of the chain.
             raise FatalError(
-                "SECRET_UNAVAILABLE",
+                Reason.SECRET_UNAVAILABLE,
                 "TECHAURA_SYNC_SECRET_KEY is no Fernet key: it must be 32 bytes in url-safe base64",
-                category="system",
+                category=Category.SYSTEM,
             ) from None
         self._digest_key = hmac.new(key.encode("ascii"), b"techaura-sync options digest", hashlib.sha256).digest()
         self._files_dir = files_dir
@@ -130,20 +131,20 @@ class SecretBox:
         return sealed
 
     def seal_bytes(self, content: bytes) -> bytes:
-        """Content that only this box opens."""
+        """Seal bytes, so that only a box with this key can open them."""
         return self._fernet.encrypt(content)
 
     def open_bytes(self, sealed: bytes) -> bytes | None:
-        """What `seal_bytes` was given; None where it was another box's."""
+        """The bytes that were sealed; None when another key sealed them."""
         try:
             return self._fernet.decrypt(sealed)
         except InvalidToken:
             return None
 
     def digest(self, document: Mapping[str, Any]) -> str:
-        """Tells two documents apart without telling what is in them: HMAC-SHA256 in hex, the same on every replica.
+        """A digest that does not reveal the document: HMAC-SHA256 in hex, the same on every replica.
 
-        A value of None counts as one that is not there.
+        A value of None counts as missing.
         """
         text = json.dumps(_without_none(document), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hmac.new(self._digest_key, text.encode("ascii"), hashlib.sha256).hexdigest()
@@ -218,14 +219,14 @@ def load_or_create_key(path: Path) -> str:
         return _read_key(path)
     except OSError as error:
         raise FatalError(
-            "SECRET_UNAVAILABLE",
+            Reason.SECRET_UNAVAILABLE,
             f"the key file {path} cannot be used ({error.strerror}); set TECHAURA_SYNC_SECRET_KEY instead",
-            category="system",
+            category=Category.SYSTEM,
         ) from error
 
 
 def _create_key(path: Path) -> None:
-    """Make the file unless another process was faster."""
+    """Create the file, unless another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
@@ -253,7 +254,7 @@ def _read_key(path: Path) -> str:
             problem = "can be read by others; run chmod 600 on it, and change the key if it may have been read"
         else:
             return stream.read(1024).decode("ascii", "replace").strip()
-    raise FatalError("SECRET_UNAVAILABLE", f"the key file {path} {problem}", category="system")
+    raise FatalError(Reason.SECRET_UNAVAILABLE, f"the key file {path} {problem}", category=Category.SYSTEM)
 
 
 def _descend(document: dict[str, Any], path: str) -> dict[str, Any] | None:
@@ -279,4 +280,4 @@ def _looks_sealed(text: str) -> bool:
 
 
 def _unavailable(message: str) -> FatalError:
-    return FatalError("SECRET_UNAVAILABLE", message, category="authentication")
+    return FatalError(Reason.SECRET_UNAVAILABLE, message, category=Category.AUTHENTICATION)

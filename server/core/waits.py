@@ -1,6 +1,6 @@
-"""What a part of the service waits for, said once when the wait begins and once when it is over.
+"""What a part of the service waits for, logged once when the wait begins and once when it ends.
 
-A wait is a series of tries that fail for a reason which time may mend. However long it takes and however the faults
+A wait is a series of tries that fail for a reason which may pass. However long it takes and however the faults
 change meanwhile, the log has two lines of it: the first fault in words, and the end with the number of tries.
 """
 
@@ -15,12 +15,12 @@ from server.core.clock import Clock
 
 log = structlog.get_logger()
 
-# A shorter wait is worth its two lines in the log, and no notice on the run.
+# A shorter wait is logged but adds no notice to the run.
 _NOTED_SECONDS_MIN: Final = 1.0
 
 
 class Fault(Protocol):
-    """What a try failed by; a DatabaseError is one (db/errors.py).
+    """The fault of a failed try, such as a DatabaseError (db/errors.py).
 
     Args:
         message: what is waited for, fit for a caller.
@@ -28,15 +28,18 @@ class Fault(Protocol):
 
     message: str
     code: int
-    reason: str
     statement: str
+
+    @property
+    def reason(self) -> str:
+        """What is wrong, by name."""
 
 
 class Wait:
-    """The waits of one run, or of one loop, one after the other.
+    """The successive waits of one run, or of one loop.
 
     Args:
-        action: names who waits in the log.
+        action: names the waiting part in the log.
         run_id: the run that waits, if it is one.
     """
 
@@ -50,7 +53,7 @@ class Wait:
 
     @property
     def is_first_try(self) -> bool:
-        """Whether nothing is waited for yet."""
+        """Whether no wait has begun."""
         return not self.text
 
     def failed(self, fault: Fault) -> None:
@@ -63,7 +66,7 @@ class Wait:
         self._codes[fault.code] += 1
 
     def passed(self) -> str:
-        """A try succeeded; answer what a person should know of the wait, empty when there was none worth telling."""
+        """A try succeeded; return a notice about the wait, empty when there was none or a short one."""
         if self.is_first_try:
             return ""
         seconds, tries, text = self._clock.monotonic_seconds() - self._since, self._codes.total(), self.text
@@ -77,7 +80,8 @@ class Wait:
 class RunWaits:
     """What runs wait for: those that this replica executes, and those that it cannot claim.
 
-    A run whose lease ran out during a wait is nobody's, and waits on for the same thing until it can be claimed again.
+    A run whose lease expired during a wait has no owner, and still waits for the same thing until it can be claimed
+    again.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -97,7 +101,7 @@ class RunWaits:
             self._lost[run_id] = wait.text
 
     def claimed(self) -> None:
-        """Runs can be claimed: whatever is left without an owner is claimed by somebody."""
+        """Runs can be claimed again: a worker will claim those without an owner."""
         self._lost.clear()
 
     def text(self, run_id: int, *, is_pending: bool) -> str:

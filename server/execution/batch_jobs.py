@@ -7,6 +7,8 @@ from functools import partial
 import polars as pl
 
 from db.records import ErrorRow, Ledger
+from server.core.reasons import Category
+from server.core.reject_kinds import RejectKind
 from server.execution.duplicate_keys import KeyRule
 from server.pipeline.plan import MappingPlan, PreparedBatch
 from server.pipeline.prepare import prepare
@@ -18,7 +20,7 @@ def make_job(batch: SourceBatch, plan: MappingPlan, keys: KeyRule, errors_max: i
     """Prepare a batch. Batches must come in order, because of `keys`.
 
     Args:
-        errors_max: error rows of one run that are stored at the most; no more are made.
+        errors_max: error rows of one run that are stored at most; no more are made.
     """
     prepared = prepare(batch, plan)
     distinct = keys.distinct(prepared)
@@ -65,8 +67,8 @@ def _rejected(reject: Reject, batch_no: int) -> ErrorRow:
 def _superseded(batch_no: int, origin: Origin, last_record_no: int) -> ErrorRow:
     """A warning, not a row to be tried again."""
     return ErrorRow(
-        error_type="validation",
-        error_code="duplicate_key",
+        error_type=Category.VALIDATION,
+        error_code=RejectKind.DUPLICATE_KEY,
         message=f"a later row (record {last_record_no}) has the same key; the last one wins, this one is skipped",
         retryable=False,
         line=origin.line,

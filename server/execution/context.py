@@ -54,7 +54,7 @@ class RunContext:
         return SourceContext(
             self.settings,
             self.clock,
-            moved=signals.moved,
+            moved=signals.source_progressed,
             circuits=self.circuits,
             watermark=watermark,
             memory=self.memory,

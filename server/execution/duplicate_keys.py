@@ -1,4 +1,4 @@
-"""Which rows of a batch are written, where keys repeat: one way for files, one for sources read only once.
+"""Which rows of a batch are written when keys are duplicated: one way for files, one for sources read only once.
 
 mapped or natural key   the last row with a key wins; earlier ones are skipped, each with a warning row
 content key             repeated rows are true duplicates; each is kept, told apart by its ordinal
@@ -35,7 +35,7 @@ class KeyRule(Protocol):
 
     @property
     def is_exact(self) -> bool:
-        """Whether no two rows of the whole source are given out with one key, so that batches never meet in the target."""
+        """Whether every row of the whole source gets a key of its own, so that batches never touch the same target row."""
         ...
 
     def distinct(self, prepared: PreparedBatch) -> Distinct:
@@ -44,7 +44,7 @@ class KeyRule(Protocol):
 
 
 class SurveyedKeys:
-    """For a source whose repeats are known beforehand."""
+    """For a source whose duplicates are known beforehand."""
 
     is_exact = True
 
@@ -53,7 +53,7 @@ class SurveyedKeys:
         self._repeats = repeats
 
     def distinct(self, prepared: PreparedBatch) -> Distinct:
-        """The rows to write: exact, whatever batch a repeat stands in."""
+        """The rows to write: exact, in whichever batch a duplicate is."""
         rows = prepared.rows
         if rows.is_empty() or self._repeats.rows.is_empty():
             return _all(rows)
@@ -67,7 +67,7 @@ class SurveyedKeys:
 
 
 class StreamedKeys:
-    """For a source that is read only once: repeats are seen as they come, so a later row overwrites an earlier one.
+    """For a source that is read only once: duplicates are found as they come, so a later row overwrites an earlier one.
 
     Within a batch this is exact as above. Across batches the earlier row was written already and counted; the later one
     is written over it. After a resume the rows before it are not remembered: a repeat then counts as an update.
@@ -79,7 +79,7 @@ class StreamedKeys:
 
     @property
     def is_exact(self) -> bool:
-        """Row numbers never repeat; anything else may."""
+        """Row numbers are unique; any other key may be duplicated."""
         return self._plan.identity == "row_number"
 
     def distinct(self, prepared: PreparedBatch) -> Distinct:

@@ -20,6 +20,7 @@ import numpy as np
 import polars as pl
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 
 _FIELDS: Final = 3  # key_high, key_low, record_no
 _CHUNK_ROWS: Final = 65_536
@@ -38,14 +39,14 @@ class DuplicateKeys:
     rows: pl.DataFrame
 
     def between(self, first_record_no: int, last_record_no: int) -> pl.DataFrame:
-        """The repeats among those records."""
+        """The duplicates among those records."""
         numbers = self.rows["record_no"]
         start = numbers.search_sorted(first_record_no, side="left")
         end = numbers.search_sorted(last_record_no, side="right")
         return self.rows.slice(int(start), int(end) - int(start))
 
     def without(self, record_nos: pl.Series) -> DuplicateKeys:
-        """The repeats that are left when these records are no rows after all (validation refuses them)."""
+        """The duplicates that are left without these records, which validation refuses."""
         return ranked(self.rows.filter(~pl.col("record_no").is_in(record_nos)))
 
 
@@ -63,7 +64,7 @@ def ranked(rows: pl.DataFrame) -> DuplicateKeys:
 
 
 class KeySurvey:
-    """Collects key digests, then says which repeat. Use as a context manager: it owns a temporary file.
+    """Collects key digests, then finds the duplicates. Use as a context manager: it owns a temporary file.
 
     Args:
         rows_in_memory_max: digests that are sorted at once.
@@ -93,9 +94,9 @@ class KeySurvey:
             self._file.write(np.ascontiguousarray(table, dtype=np.uint64).tobytes())
         except OSError as error:
             raise FatalError(
-                "INTERNAL",
+                Reason.INTERNAL,
                 f"the list of keys could not be written to the temporary folder ({error.strerror}); free some space",
-                category="system",
+                category=Category.SYSTEM,
             ) from error
         self._row_count += digests.height
 
@@ -114,9 +115,9 @@ class KeySurvey:
             count += len(repeated)
             if count > REPEATED_ROWS_MAX:
                 raise FatalError(
-                    "SOURCE_MALFORMED",
+                    Reason.SOURCE_MALFORMED,
                     f"more than {REPEATED_ROWS_MAX} rows repeat the key of another row; is the right column the key?",
-                    category="validation",
+                    category=Category.VALIDATION,
                 )
             found.append(repeated)
         table = np.concatenate(found) if found else np.empty((0, _FIELDS), np.uint64)

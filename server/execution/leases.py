@@ -33,7 +33,8 @@ What each failure leaves behind
                                      ended as failed (OWNERS_LOST): it may be what kills them.
     Killed inside a batch            the transaction is rolled back by the database; the batch is read again.
     Killed between COMMIT and answer the checkpoint stands; the next owner skips the batch.
-    Database restarted               transactions roll back; renewals fail until it is back; the owner goes on when its
+    Database restarted               transactions roll back; renewals fail until it is back; the owner continues when
+    its
                                      lease has not expired, else whoever claims first.
     Clean stop                       the batch in hand is finished or rolled back, then the run is pending again.
 
@@ -93,7 +94,7 @@ def owner_name(database: Database) -> str:
 
 
 class LostOwners:
-    """Frees what owners that are lost have left locked at the database, by ending their sessions.
+    """Frees the locks that lost owners hold at the database, by ending their sessions.
 
     An owner that was only slow loses a transaction by it, as it has lost its lease, and tries again.
 
@@ -107,7 +108,7 @@ class LostOwners:
         self._left: set[str] = set()
 
     async def free(self) -> None:
-        """End the sessions of whoever was silent past a lease.
+        """End the sessions of owners that were silent past a lease.
 
         Raises:
             TransientDatabaseError
@@ -126,7 +127,7 @@ class LostOwners:
             async with self._database.read() as connection:
                 ended = await end_sessions(connection, name.rpartition(":")[2])
         except RefusedDatabaseError as error:
-            # What they have locked stays so for as long as the server is patient.
+            # What they have locked stays locked until the server times out.
             if name not in self._left:
                 self._left.add(name)
                 log.warning("sessions_not_ended", action="claim", owner=name, **error.facts)
@@ -136,7 +137,7 @@ class LostOwners:
 
 
 async def apply_stop_requests(database: Database) -> list[int]:
-    """Cancel or pause, as was asked, the runs in progress that have no owner any more; answer their ids.
+    """Cancel or pause, as was asked, the runs in progress that have no owner any more; return their ids.
 
     Raises:
         DatabaseError
@@ -167,7 +168,7 @@ class LeaseKeeper:
             try:
                 cancel_requested = await self._renew()
             except DatabaseError:
-                # Past this the database has let the lease expire, whatever it answers later.
+                # Past this the database has let the lease expire, whatever it responds later.
                 if self._clock.monotonic_seconds() - renewed_at > self._settings.lease_ttl_seconds:
                     self._signals.stop("lease_lost")
                     return

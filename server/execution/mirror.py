@@ -22,6 +22,7 @@ from db.repositories.batches import read_totals
 from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
 from server.core.errors import FatalError, LeaseLostError
+from server.core.reasons import Category, Reason
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
@@ -66,7 +67,7 @@ async def finish_mirror(
 
 
 async def forget_ended(database: Database) -> None:
-    """Remove what ended mirrors had noted as seen. Only once a run has ended: until then it may have to look again."""
+    """Remove the rows noted as seen by ended mirrors. A run that has not ended may still need them."""
     more = True
     while more:
         async with database.write() as connection:
@@ -77,7 +78,7 @@ def _still_on(refused: tuple[int, Refusal]) -> ErrorRow:
     """A row of the table, not of the source, that could not be switched off."""
     target_id, refusal = refused
     return ErrorRow(
-        error_type="validation",
+        error_type=Category.VALIDATION,
         error_code=refusal.kind,
         message=f"row {target_id} of the table is gone from the source and still switched on: {refusal.text}",
         retryable=False,
@@ -88,16 +89,16 @@ def _guard(active: int, gone: int, read: int, options: WriteOptions) -> None:
     if read == 0:
         if not options.mirror_allow_empty:
             raise FatalError(
-                "MIRROR_GUARD",
+                Reason.MIRROR_GUARD,
                 f"the source has no row, and a mirror of it would switch off all {gone} rows of the table; nothing was "
                 "switched off. If that is what you want, sync with options.mirrorAllowEmpty true",
-                category="validation",
+                category=Category.VALIDATION,
             )
     elif gone > options.mirror_gone_ratio_max * active:
         raise FatalError(
-            "MIRROR_GUARD",
+            Reason.MIRROR_GUARD,
             f"{gone} of {active} active rows are gone from the source, more than options.mirrorGoneRatioMax "
             f"({options.mirror_gone_ratio_max:g}) allows; nothing was switched off, the rows that the source has are written. "
             "Look at the source, or sync again with a higher options.mirrorGoneRatioMax",
-            category="validation",
+            category=Category.VALIDATION,
         )

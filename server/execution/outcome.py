@@ -26,7 +26,7 @@ async def store_ending(
     error: BaseException | None,
     watermark: WatermarkRule | None = None,
 ) -> Ending:
-    """Store how the run ended, trying again while the database does not answer; answer what was stored.
+    """Store how the run ended, trying again while the database does not respond; return what was stored.
 
     Args:
         error: what ended it, or None when the source was read to its end.
@@ -94,7 +94,7 @@ async def _store(connection: AsyncConnection, lease: Lease, totals: BatchTotals,
 
 
 async def _move_watermark(connection: AsyncConnection, run_id: int, restart_no: int, rule: WatermarkRule) -> None:
-    """To the mark of the last batch; a run without batches has seen nothing."""
+    """Advance the watermark to that of the last batch; a run without batches has none."""
     batch = await last_batch(connection, run_id, restart_no)
     mark = batch.position.get(POSITION_MARK) if batch is not None else None
     if mark is not None:

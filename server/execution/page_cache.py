@@ -1,6 +1,6 @@
 """The kept pages of one run (sources.kept_pages.KeptPages) in the database: compressed, sealed, and within bounds.
 
-Whatever is kept can be lost at any time without harm: the page is then asked for in full. So a page is left out where
+Kept pages can be lost at any time without harm: the page is then requested in full. So a page is left out when
 there is no room, and nothing is kept together with anything else.
 """
 
@@ -20,7 +20,7 @@ from server.core.config import Settings
 from server.core.secret_box import SecretBox
 from server.sources.page_cache import KeptPage, Validators
 
-# Far below max_allowed_packet (16 MB at the least); a page that is larger than a statement may be is not kept.
+# Far below max_allowed_packet (16 MB at least); a page that is larger than a statement may be is not kept.
 _STATEMENT_BYTES_MAX: Final = 4 * 1024 * 1024
 _STATEMENT_BYTES: Final = 1024 * 1024
 _KEYS_AT_ONCE: Final = 500
@@ -41,7 +41,7 @@ class StoredPages:
         self._box = box
         self._found: PageScope | None = None
 
-    def key_of(self, asked: Mapping[str, str]) -> str:
+    def page_key_of(self, asked: Mapping[str, str]) -> str:
         """A keyed digest."""
         return self._box.digest(asked)
 
@@ -61,7 +61,7 @@ class StoredPages:
             )
         return {key: Validators(etag, last_modified) for key, etag, last_modified in rows}
 
-    async def recall(self, key: str) -> KeptPage | None:
+    async def get(self, key: str) -> KeptPage | None:
         """A page, or None when it is no longer kept.
 
         Raises:
@@ -69,14 +69,14 @@ class StoredPages:
         """
         scope = await self._scope()
         async with self._database.read() as connection:
-            row = await kept_pages.recall(connection, scope, key)
+            row = await kept_pages.get(connection, scope, key)
         packed = self._box.open_bytes(row.content) if row is not None else None
         if row is None or packed is None:
             return None
         headers, _, body = zstandard.ZstdDecompressor().decompress(packed).partition(b"\n")
         return KeptPage(Validators(row.etag, row.last_modified), json.loads(headers), body)
 
-    async def keep(self, pages: Mapping[str, KeptPage]) -> None:
+    async def put(self, pages: Mapping[str, KeptPage]) -> None:
         """Keep pages, as far as there is room.
 
         Raises:
@@ -87,13 +87,13 @@ class StoredPages:
         for group in _groups(rows):
             async with self._database.write() as connection:
                 if not self._has_room(await kept_pages.held(connection, scope.source_key), group):
-                    # What other options have left behind: a token that is no more, say.
+                    # Pages kept under other options, for example under an old token.
                     await kept_pages.forget_others(connection, scope)
                     if not self._has_room(await kept_pages.held(connection, scope.source_key), group):
                         return
-                await kept_pages.keep(connection, scope, group)
+                await kept_pages.put(connection, scope, group)
 
-    async def forget(self, keys: Collection[str] | None = None) -> None:
+    async def delete(self, keys: Collection[str] | None = None) -> None:
         """Forget some pages, or all of the scope.
 
         Raises:
@@ -104,7 +104,7 @@ class StoredPages:
         parts = [ordered[first : first + _KEYS_AT_ONCE] for first in range(0, len(ordered), _KEYS_AT_ONCE)]
         for part in [None] if keys is None else parts:
             async with self._database.write() as connection:
-                await kept_pages.forget(connection, scope, part)
+                await kept_pages.delete_pages(connection, scope, part)
 
     def _has_room(self, held: Held, group: list[KeptRow]) -> bool:
         size_bytes = held.size_bytes + sum(len(row.content) for row in group)

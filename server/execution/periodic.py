@@ -1,4 +1,4 @@
-"""What the service does again and again, for as long as it runs: no fault of one step keeps the next from coming."""
+"""Loops of the service: a step is repeated until the service stops, whatever one step raises."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ async def repeated(
 ) -> NoReturn:
     """Do a step and pause, until cancelled.
 
-    A database that does not answer is waited for, and that is said once. Anything else that a step raises is a fault of
+    A database that does not respond is waited for, and logged once. Anything else that a step raises is a fault of
     the service, and goes into the log with its traceback; it may lie in one row, and the other rows must not stand still
     for it.
 

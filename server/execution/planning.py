@@ -1,4 +1,4 @@
-"""From a run's options to how its rows are mapped, identified and loaded."""
+"""Plans how a run's rows are mapped, identified and loaded."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
 from db.repositories.sources import remember_row_identifier, row_identifier
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
 from server.core.tasks import owned_tasks
 from server.execution import planning
@@ -71,7 +72,7 @@ class RunLoop:
 
         Raises:
             RunStoppedError: a signal asked for it.
-            SyncError, DatabaseError: the run cannot go on now.
+            SyncError, DatabaseError: the run cannot continue now.
         """
         context = self._context
         source_context = context.source_context(self._run.id, self._signals, watermark=await self._watermark())
@@ -92,12 +93,14 @@ class RunLoop:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
         except TargetRefusedError as error:
-            raise FatalError(error.reason, error.message, category="validation", next_step=error.next_step) from error
+            raise FatalError(
+                Reason.TARGET_REFUSED, error.message, category=Category.VALIDATION, next_step=error.next_step
+            ) from error
         finally:
             await reader.close()
 
     async def _watermark(self) -> str | None:
-        """How far the runs before this one have seen an incremental source."""
+        """The watermark of an incremental source, from the runs before this one."""
         rule = self._source.watermark
         if rule is None:
             return None
@@ -105,7 +108,7 @@ class RunLoop:
             return await watermarks.get_value(connection, rule.key, rule.full_after_days)
 
     async def _checkpoint(self, reader: SourceReader) -> Batch | None:
-        """Where to go on; a source that has changed since the last batch is read from its start again."""
+        """The checkpoint to continue from; a source that has changed since then is read from its start again."""
         info = reader.info
         async with self._context.database.write() as connection:
             checkpoint = await last_batch(connection, self._run.id, self._restart_no)
@@ -158,7 +161,7 @@ class RunLoop:
     async def _is_repetition(self, spec: LoadSpec, reader: SourceReader, checkpoint: Batch | None) -> bool:
         """Whether the last reading of the source stands for this one, so that nothing has to be read."""
         if checkpoint is not None:
-            # What was once recorded as a repetition ends as one: its only batch is all there is.
+            # A run that was recorded as unchanged before it was interrupted ends as such: its only batch is complete.
             return self._run.same_as_run_id is not None and self._restart_no == self._run.restart_no
         database = self._context.database
         last = await self._signals.guard(same_reading(database, self._run, spec, reader))
@@ -167,7 +170,7 @@ class RunLoop:
         return last is not None
 
     async def _check_target(self, spec: LoadSpec) -> None:
-        """Look for what would refuse every row, before the source is read through."""
+        """Check for what would make the target refuse every row, before the source is read through."""
         async with self._context.database.read() as connection:
             await check_target(connection, spec)
 
@@ -238,16 +241,16 @@ class RunLoop:
             await transfer.finish()
 
     def _written(self, batch: Batch) -> None:
-        self._signals.wrote()
+        self._signals.batch_committed()
         self._context.changed(self._run.id)
         self._rejected_count += batch.ledger.rejected
         limit = self._context.settings.error_count_max
         if self._rejected_count > limit:
             raise FatalError(
-                "ERROR_BUDGET_EXCEEDED",
+                Reason.ERROR_BUDGET_EXCEEDED,
                 f"{self._rejected_count} rows were rejected, more than the {limit} that TECHAURA_SYNC_ERROR_COUNT_MAX "
                 "allows; what was committed stays",
-                category="validation",
+                category=Category.VALIDATION,
             )
 
     async def _compare_with_table(self, spec: LoadSpec) -> None:
@@ -257,10 +260,10 @@ class RunLoop:
             there = await count_rows(connection, spec)
         if there < ledger.written:
             raise FatalError(
-                "LEDGER_MISMATCH",
+                Reason.LEDGER_MISMATCH,
                 f"{ledger.written} rows were written or found unchanged, but {spec.table} has {there} rows of this source: "
                 "something else has deleted rows meanwhile. Find out what, and sync again",
-                category="system",
+                category=Category.SYSTEM,
             )
 
     async def _read(

@@ -14,7 +14,7 @@ from typing import Any, Final
 import structlog
 
 from db.engine import Database
-from db.repositories.sources import UnkeyedRun, key_of, set_keys, unkeyed_runs
+from db.repositories.sources import UnkeyedRun, set_keys, source_key_of, unkeyed_runs
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
 from server.sources.registry import source_type, source_types
@@ -22,7 +22,7 @@ from server.sources.registry import source_type, source_types
 log = structlog.get_logger()
 
 _UNKEYED_AT_ONCE_MAX: Final = 500
-# Types that are named in the log; what comes after these is left alone as well.
+# At most this many types are named in the log; the others are ignored as well.
 _FOREIGN_TYPES_MAX: Final = 100
 
 
@@ -41,15 +41,15 @@ class SourceKeys:
     def source_key(self, name: str, source_identifier: str) -> str:
         """The key of a source by the name of its type; one of an unknown type is its spelling. Looks at the disk."""
         if name not in source_types():
-            return key_of(name, source_identifier)
-        return key_of(name, source_type(name).identity(source_identifier, self._settings))
+            return source_key_of(name, source_identifier)
+        return source_key_of(name, source_type(name).identity(source_identifier, self._settings))
 
     def options_digest(self, options: Any) -> str:
         """Equal for equal options."""
         return self._box.digest(options if isinstance(options, Mapping) else {"": options} if options else {})
 
     async def assign_missing_keys(self, database: Database) -> None:
-        """Give keys to the live runs that have none. Those of a type that is not ours belong to another worker.
+        """Assign keys to the live runs that have none. Runs of an unknown type belong to another worker.
 
         Raises:
             DatabaseError
@@ -65,16 +65,16 @@ class SourceKeys:
                     await set_keys(connection, run_id, source_key, digest)
 
     def _say_foreign(self, types: set[str]) -> None:
-        """Say once that there are live runs that this service leaves alone."""
+        """Log once that there are live runs that this service ignores."""
         new = sorted(types - self._foreign_types)[: _FOREIGN_TYPES_MAX - len(self._foreign_types)]
         if new:
             self._foreign_types.update(new)
             log.warning("runs_of_other_workers", action="claim", source_types=[name[:50] for name in new])
 
     def _keys_of(self, run: UnkeyedRun) -> tuple[str, str]:
-        """Keys of any row, however strange: one that had none would keep all others from being claimed."""
+        """Keys for any row, even a malformed one: a row without a key would block the claim of all others."""
         try:
             return self.source_key(run.source_type, run.source_identifier), self.options_digest(run.options)
         except Exception as error:  # noqa: BLE001 - the run itself fails by what is wrong with it, once it is claimed
             log.warning("row_without_meaning", action="claim", run_id=run.id, error=type(error).__name__)
-            return key_of(run.source_type, f"run {run.id}"), ""
+            return source_key_of(run.source_type, f"run {run.id}"), ""

@@ -9,7 +9,7 @@ from db.repositories import source_memory
 from server.core.secret_box import SecretBox, SecretPlaces, SecretValue
 
 _PLACES: Final = SecretPlaces(values=("text",))
-# A refresh token that was not used for so long is dead with most endpoints.
+# Most endpoints have expired a refresh token that was unused for so long.
 _AGE_MINUTES_MAX: Final = 400 * 24 * 60
 
 
@@ -24,7 +24,7 @@ class SealedMemory:
         self._database = database
         self._box = box
 
-    async def recall(self, key: str) -> str | None:
+    async def get(self, key: str) -> str | None:
         """The text that was kept under a key, or None.
 
         Raises:
@@ -32,10 +32,10 @@ class SealedMemory:
             FatalError: SECRET_UNAVAILABLE, it was sealed with another key.
         """
         async with self._database.read() as connection:
-            sealed = await source_memory.recall(connection, self._digest(key))
+            sealed = await source_memory.get(connection, self._digest(key))
         return None if sealed is None else self._box.reveal(SecretValue("encrypted", sealed), {})
 
-    async def keep(self, key: str, text: str) -> None:
+    async def put(self, key: str, text: str) -> None:
         """Keep a text in place of what was kept under the key. It is stored when this returns.
 
         Raises:
@@ -43,7 +43,7 @@ class SealedMemory:
         """
         sealed = self._box.seal({"text": text}, _PLACES)["text"]["encrypted"]
         async with self._database.write() as connection:
-            await source_memory.keep(connection, self._digest(key), sealed)
+            await source_memory.put(connection, self._digest(key), sealed)
             await source_memory.forget_before(connection, _AGE_MINUTES_MAX)
 
     def _digest(self, key: str) -> str:

@@ -1,7 +1,7 @@
 """Brings what callers ask of running runs to this replica, whichever replica they asked: cancel and pause.
 
-One query a look, for all runs that this replica executes; none while it executes nothing. A database that does not
-answer is asked again at the next look; the heartbeat finds out whether the leases still hold.
+One query a poll, for all runs that this replica executes; none while it executes nothing. A database that does not
+respond is queried again at the next poll; the heartbeat finds out whether the leases still hold.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from server.execution.periodic import repeated
 
 
 class ControlWatch:
-    """Looks for orders every control interval.
+    """Polls for stop requests every control interval.
 
     Args:
         local_runs: the runs that this replica executes.
@@ -29,13 +29,13 @@ class ControlWatch:
         self._local_runs = local_runs
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Poll until cancelled."""
         await repeated(
-            self.look, lambda: self._clock.sleep(self._settings.control_interval_seconds), Wait(self._clock, "control")
+            self.poll, lambda: self._clock.sleep(self._settings.control_interval_seconds), Wait(self._clock, "control")
         )
 
-    async def look(self) -> None:
-        """Pass on what is asked.
+    async def poll(self) -> None:
+        """Signal the requests to the runs.
 
         Raises:
             DatabaseError

@@ -8,6 +8,7 @@ from collections.abc import Coroutine
 from typing import Any, Final, Literal, TypeVar
 
 from server.core.errors import RetryableError
+from server.core.reasons import Reason
 
 T = TypeVar("T")
 
@@ -29,11 +30,11 @@ class RunStoppedError(Exception):
 
 
 class RunSignals:
-    """Carries the first reason to stop from whoever has it to the run's loop, and watches the source for movement.
+    """Carries the first reason to stop to the run's loop, and watches the source for progress.
 
     Args:
         stall_timeout_seconds: a source that delivers nothing for this long while it is waited for is hung. A slow one
-            says `moved` with each piece that it gets, and is not.
+            calls `source_progressed` with each piece that it gets, and is not.
     """
 
     def __init__(self, stall_timeout_seconds: float = math.inf) -> None:
@@ -58,11 +59,11 @@ class RunSignals:
         """Wait until the run is told to stop."""
         await self._event.wait()
 
-    def moved(self) -> None:
+    def source_progressed(self) -> None:
         """The source delivered something: bytes, a row, a page."""
         self._moves += 1
 
-    def wrote(self) -> None:
+    def batch_committed(self) -> None:
         """A batch was committed."""
         self.batches_written += 1
 
@@ -103,7 +104,7 @@ class RunSignals:
         raise AssertionError("unreachable: the event is set with a reason")
 
     async def _wait_for_movement(self, tasks: set[asyncio.Future[Any]]) -> None:
-        """Wait until one is done. It counts whole looks without movement, so a hang is found a look late at the most."""
+        """Wait until one is done. Only whole intervals without progress count: a hang is found one interval late at most."""
         look_seconds = None if math.isinf(self._stall_timeout_seconds) else self._stall_timeout_seconds / _STALL_LOOKS
         still_looks, seen = 0, self._moves
         while True:
@@ -114,7 +115,7 @@ class RunSignals:
             seen = self._moves
             if still_looks >= _STALL_LOOKS:
                 raise RetryableError(
-                    "SOURCE_STALLED",
+                    Reason.SOURCE_STALLED,
                     f"the source delivered nothing for {self._stall_timeout_seconds:g} seconds; what was committed "
                     "stays, and the run goes on from there when it is retried",
                 )

@@ -22,7 +22,7 @@ class BatchPipeline:
 
     Args:
         writer: writes a batch.
-        loaders_max: batches in hand at the most.
+        loaders_max: batches in hand at most.
         signals: how the run is told to stop.
         written: told each committed batch, in order.
     """
@@ -38,7 +38,7 @@ class BatchPipeline:
         self._has_failed = False
 
     async def put(self, job: WriteJob) -> None:
-        """Begin to write a job, as soon as there is room for it.
+        """Start to write a job, once there is room for it.
 
         Raises:
             RunStoppedError: the run is to stop; the job was not begun.
@@ -52,7 +52,7 @@ class BatchPipeline:
         self._in_hand.append(task)
 
     async def finish(self) -> None:
-        """Wait for what is in hand.
+        """Wait for the batches in hand.
 
         Raises:
             RunStoppedError, SyncError, DatabaseError: as `put`.

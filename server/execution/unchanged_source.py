@@ -1,4 +1,4 @@
-"""A source that is the same as when it was last synced is not written again.
+"""A source that is unchanged since its last sync is not written again.
 
 That holds for a target whose rows belong to one source each, when the last run of the source completed with the same options, without a rejected row or a conflict, and
 the target still has at least as many rows as that run wrote. The source is the same when its fingerprint is (for a file:
@@ -23,14 +23,14 @@ from server.sources.contract import SourceReader
 
 
 async def same_reading(database: Database, run: Run, spec: LoadSpec, reader: SourceReader) -> Run | None:
-    """The run whose reading stands for this one too; None when the source has to be written.
+    """The run whose result also holds for this one; None when the source has to be written.
 
     Raises:
         RetryableError: the source changed while it was looked at.
     """
     info = reader.info
     if not any(name in spec.constants for name in spec.key):
-        # The table is not this source's alone: another one may have written the same rows since.
+        # Other sources write to this table too, and may have changed the same rows since.
         return None
     async with database.read() as connection:
         last = await runs.last_reading(connection, run, minutes=round(spec.touch_after_hours * 60))

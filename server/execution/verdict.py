@@ -8,9 +8,9 @@ from enum import StrEnum
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Ledger, RunFailure
 from server.core.config import Settings
-from server.core.errors import NOT_RETRYABLE_CATEGORIES, FatalError, SyncError
+from server.core.errors import FatalError, SyncError
 from server.core.file_errors import file_error
-from server.core.reasons import REASONS, next_step_for
+from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS, Category, Reason, next_step_for
 from server.execution.stop_signal import RunStoppedError
 from server.sources.throttle.circuit import HostPausedError
 
@@ -21,7 +21,7 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CANCELLED = "cancelled"
-    # Pending again, with its checkpoint: it goes on when a caller says so, at once elsewhere, or after a while.
+    # Pending again, with its checkpoint: it continues when a caller says so, at once elsewhere, or after a while.
     PAUSED = "paused"
     RELEASED = "released"
     POSTPONED = "postponed"
@@ -63,7 +63,7 @@ def verdict_on(
     if error is None:
         error = _ledger_fault(ledger, settings)
     elif is_cancelled:
-        # It came after whatever else stopped the run, and the caller was told that it counts.
+        # The caller was told that the run is cancelled, so that wins over whatever else stopped it.
         return Verdict(Ending.CANCELLED)
     match error:
         case None:
@@ -72,7 +72,7 @@ def verdict_on(
             stopped = {"release": Ending.RELEASED, "pause": Ending.PAUSED, "lease_lost": Ending.LOST}
             return Verdict(stopped.get(error.reason, Ending.CANCELLED))
         case HostPausedError():
-            # No failure of this run, and none of its retries: it waits for its host, which others have asked too often.
+            # Not a failure of this run, and not counted as a retry: its host is rate-limited because of other runs.
             delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
             return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)
     return _failed(failure_of(error), retry_count, settings)
@@ -84,8 +84,8 @@ def _failed(failure: RunFailure, retry_count: int, settings: Settings) -> Verdic
     if failure.retryable and retry_count >= settings.retry_count_max > 0:
         failure = _given_up(failure, retry_count)
         notices = (f"given up after {retry_count} nightly retries",)
-    # What was read belongs to a source that is no more; a retry must not go on in the middle of the new one.
-    return Verdict(Ending.FAILED, failure, error, notices, starts_over=failure.reason == "SOURCE_CHANGED")
+    # What was read belongs to the previous content; a retry must not continue in the middle of the new one.
+    return Verdict(Ending.FAILED, failure, error, notices, starts_over=failure.reason == Reason.SOURCE_CHANGED)
 
 
 def failure_of(error: BaseException) -> RunFailure:
@@ -93,27 +93,27 @@ def failure_of(error: BaseException) -> RunFailure:
     if isinstance(error, OSError):
         error = file_error(error)
     if isinstance(error, SyncError):
-        # The contract's rule: what is wrong with the request or the data stays wrong, everything else may pass.
+        # The contract's rule: a wrong request or wrong data stays wrong, everything else may pass.
         retryable = error.category not in NOT_RETRYABLE_CATEGORIES
         return RunFailure(error.reason, error.category, error.message, retryable, error.next_step)
     if isinstance(error, DatabaseError):
         return _database_failure(error)
     return RunFailure(
-        "INTERNAL",
+        Reason.INTERNAL,
         "system",
         f"a fault of the service ({type(error).__name__}); its log has the cause",
         retryable=True,
-        next_step=next_step_for("INTERNAL"),
+        next_step=next_step_for(Reason.INTERNAL),
     )
 
 
 def _database_failure(error: DatabaseError) -> RunFailure:
-    """Only what time can mend is retried at night: a lock, a restart, a full disk; no missing privilege."""
+    """Only passing faults are retried at night: a lock, a restart, a full disk, but not a missing privilege."""
     next_step = error.next_step or next_step_for(error.reason)
     if isinstance(error, TransientDatabaseError):
         message = f"{error.message}. What was committed stays; the run goes on from there when it is retried"
         return RunFailure(error.reason, "system", message, retryable=True, next_step=next_step)
-    reason = REASONS[error.reason]
+    reason = REASONS[Reason(error.reason)]
     return RunFailure(error.reason, reason.category, error.message, reason.retryable, next_step)
 
 
@@ -130,13 +130,15 @@ def _given_up(failure: RunFailure, retry_count: int) -> RunFailure:
 def _ledger_fault(ledger: Ledger, settings: Settings) -> FatalError | None:
     """What is wrong with the counts of a run whose source was read to its end."""
     if not ledger.balanced:
-        return FatalError("LEDGER_MISMATCH", f"the counts of the run do not add up: {ledger}", category="system")
+        return FatalError(
+            Reason.LEDGER_MISMATCH, f"the counts of the run do not add up: {ledger}", category=Category.SYSTEM
+        )
     if ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max:
         return FatalError(
-            "ERROR_BUDGET_EXCEEDED",
+            Reason.ERROR_BUDGET_EXCEEDED,
             f"{ledger.rejected} of {ledger.read} rows were rejected; TECHAURA_SYNC_ERROR_RATIO_MAX allows a share of "
             f"{settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max}. The good rows "
             "are written; mend the rows that the run's errors list, or allow more, and sync again",
-            category="validation",
+            category=Category.VALIDATION,
         )
     return None

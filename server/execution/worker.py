@@ -20,6 +20,7 @@ from db.errors import DatabaseError, TransientDatabaseError
 from db.records import Lease, Run
 from db.repositories import runs
 from server.core.errors import LeaseLostError, RetryableError, SyncError
+from server.core.reasons import Category, Reason
 from server.core.retry import Retries, RetryPolicy
 from server.core.tasks import OwnedTasks, owned_tasks
 from server.execution.context import RunContext
@@ -36,7 +37,7 @@ from server.sources.source_type import Source
 
 log = structlog.get_logger()
 
-# Time is what limits the waiting for a database.
+# The wait for a database is limited by time, not by the number of tries.
 _AWAY_TRIES_MAX: Final = 1_000_000
 
 
@@ -62,7 +63,7 @@ class Worker:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Callable[[], None]]:
-        """Gives what starts the looking for work, and drains at the end of the block.
+        """Yields the function that starts the polling for work, and drains at the end of the block.
 
         To drain: claim nothing more, let batches in hand finish, give the runs back; by the deadline, cut what is left.
         """
@@ -144,10 +145,10 @@ class Worker:
             context.waits.end(lease.run_id, lease_lost=ending is Ending.LOST)
 
     async def _outcome(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
-        """Execute the run; answer what ended it, or None at the end of its source, and where its watermark is kept.
+        """Execute the run; return what ended it, or None at the end of its source, and where its watermark is kept.
 
-        A database that is away ends no run: it goes on from its checkpoint once the database is back. If that takes
-        longer than the lease, the lease is lost, and whoever claims the run first goes on.
+        A database that is away ends no run: it continues from its checkpoint once the database is back. If that takes
+        longer than the lease, the lease is lost, and the next owner continues the run.
         """
         settings, clock = self._context.settings, self._context.clock
         policy = RetryPolicy(_AWAY_TRIES_MAX, settings.batch_retry_elapsed_seconds_max)
@@ -170,7 +171,7 @@ class Worker:
                 return stopped, rule
 
     async def _outcome_once(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
-        # Polars and numpy come with it: a third of a second that the start of the server should not pay.
+        # Imports Polars and numpy, a third of a second that the start of the server should not take.
         from server.execution.run_loop import RunLoop
 
         watermark: WatermarkRule | None = None
@@ -183,10 +184,10 @@ class Worker:
                 raise RunStoppedError("cancel" if run.cancel_requested else "pause")
             if run.takeover_count > self._context.settings.takeovers_max:
                 raise RetryableError(
-                    "OWNERS_LOST",
+                    Reason.OWNERS_LOST,
                     f"{run.takeover_count} processes in a row were lost while they executed the run, and none of them "
                     "committed a batch; what was committed before stays",
-                    category="system",
+                    category=Category.SYSTEM,
                 )
             source = await self._load_source(run)
             watermark = source.watermark
@@ -198,7 +199,7 @@ class Worker:
         return None, watermark
 
     async def _until_stopped(self, loop: Coroutine[Any, Any, None], signals: RunSignals) -> None:
-        """Await a run's loop. One that is to be cancelled or paused soon gets its batch done, or rolled back whole."""
+        """Await a run's loop. On cancel or pause its batch in hand gets a moment to finish, then it is rolled back whole."""
         cut = False
         try:
             async with owned_tasks() as tasks:
@@ -210,7 +211,7 @@ class Worker:
                     cut = working.cancel()
                 await asyncio.wait({working})
         except Exception:
-            # Whatever the cut made of the batch in hand, the run stops because it was told to.
+            # However the batch in hand ended, the run stops for the reason that it was given.
             if cut:
                 signals.check()
             raise
@@ -220,7 +221,7 @@ class Worker:
 
 
 def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) -> None:
-    """A fault without a name of ours is a fault of the service: its traceback goes into the log."""
+    """An unexpected exception is a fault of the service: its traceback is logged."""
     if error is not None and not isinstance(error, SyncError | DatabaseError | RunStoppedError):
         logger.error("run_fault", action="run", exc_info=error)
 

@@ -1,1 +1,1 @@
-"""Source text to rows that can be written: pure functions on Polars frames."""
+"""Turns source text into rows that can be written: pure functions on Polars frames."""

@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from server.core.reject_kinds import RejectKind
 from server.pipeline.checks import Cast, Check
 from server.pipeline.json_text import invalid_json, unstorable_json
 from server.pipeline.numeric import cast_decimal, cast_integer
@@ -54,11 +55,11 @@ def _cast_text(column: TargetColumn) -> Cast:
     if column.choices:
         value = value.str.to_lowercase()
         message = f"{name} is none of {', '.join(column.choices)}"
-        checks.append(Check("bad_cast", name, message, ~value.is_in(column.choices)))
+        checks.append(Check(RejectKind.BAD_CAST, name, message, ~value.is_in(column.choices)))
     if column.length_max is not None:
         # Characters are code points, as MySQL counts them.
         message = f"{name} is longer than {column.length_max} characters"
-        checks.append(Check("too_long", name, message, value.str.len_chars() > column.length_max))
+        checks.append(Check(RejectKind.TOO_LONG, name, message, value.str.len_chars() > column.length_max))
     return Cast(value, tuple(checks))
 
 
@@ -66,7 +67,7 @@ def _cast_boolean(column: TargetColumn) -> Cast:
     name = column.name
     value = pl.col(name).str.to_lowercase().replace_strict(_BOOLEANS, default=None, return_dtype=pl.String)
     message = f"{name} is none of true, false, 1, 0, yes, no, si, sí"
-    return Cast(value, (Check("bad_cast", name, message, pl.col(name).is_not_null() & value.is_null()),))
+    return Cast(value, (Check(RejectKind.BAD_CAST, name, message, pl.col(name).is_not_null() & value.is_null()),))
 
 
 def _cast_json(column: TargetColumn, *, is_checked: bool) -> Cast:
@@ -74,5 +75,5 @@ def _cast_json(column: TargetColumn, *, is_checked: bool) -> Cast:
     mask = pl.col(column.name).map_batches(judge, return_dtype=pl.Boolean, is_elementwise=True)
     return Cast(
         pl.col(column.name),
-        (Check("bad_cast", column.name, f"{column.name} is not JSON that the database can hold", mask),),
+        (Check(RejectKind.BAD_CAST, column.name, f"{column.name} is not JSON that the database can hold", mask),),
     )

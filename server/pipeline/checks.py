@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
+from server.core.reject_kinds import RejectKind
+
 
 @dataclass(frozen=True, slots=True)
 class Check:
@@ -24,7 +26,7 @@ class Check:
             what of it is at fault without repeating it.
     """
 
-    kind: str
+    kind: RejectKind
     column: str
     message: str
     mask: pl.Expr

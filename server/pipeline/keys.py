@@ -1,4 +1,4 @@
-"""Finds the key of each row: the digest by which repeated keys are seen, and the identity column's text.
+"""Finds the key of each row: the digest by which duplicates are found, and the identity column's text.
 
 | identity | key digest over | identity column |
 |---|---|---|

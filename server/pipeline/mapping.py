@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.pipeline.names import AmbiguousNameError, find_column, listed
 from server.pipeline.plan import IdentityRule, MappingPlan
 from server.targets.base import Target
@@ -133,7 +134,7 @@ def _checked_constants(target: Target, constants: Mapping[str, str]) -> dict[str
             raise ValueError(f"{target.name} has no column {name} to hold a constant")
         choices = by_name[name].choices
         if choices and value.strip().lower() not in choices:
-            raise InvalidRequestError("INVALID_OPTION", f"{name} is none of {', '.join(choices)}", field="options")
+            raise InvalidRequestError(Reason.INVALID_OPTION, f"{name} is none of {', '.join(choices)}", field="options")
         if choices:
             fixed[name] = value.strip().lower()
     return fixed
@@ -165,9 +166,9 @@ def _find(name: str, columns: Sequence[str], what: str) -> str | None:
         return find_column(name, columns)
     except AmbiguousNameError as error:
         raise InvalidRequestError(
-            "INVALID_MAPPING", f"{what} is ambiguous: it fits {listed(error.matches)}", field=_FIELD
+            Reason.INVALID_MAPPING, f"{what} is ambiguous: it fits {listed(error.matches)}", field=_FIELD
         ) from error
 
 
 def _refuse(message: str) -> NoReturn:
-    raise InvalidRequestError("INVALID_MAPPING", message, field=_FIELD)
+    raise InvalidRequestError(Reason.INVALID_MAPPING, message, field=_FIELD)

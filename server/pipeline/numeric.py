@@ -17,6 +17,7 @@ from typing import Final
 
 import polars as pl
 
+from server.core.reject_kinds import RejectKind
 from server.pipeline import number_texts
 from server.pipeline.checks import Cast, Check
 from server.targets.base import TargetColumn
@@ -39,13 +40,13 @@ def cast_integer(column: TargetColumn, *, decimal_comma: bool | None) -> Cast:
     explain = partial(number_texts.integer_fault, name, decimal_comma=decimal_comma)
     checks = (
         Check(
-            "bad_cast",
+            RejectKind.BAD_CAST,
             name,
             f"{name} is not a whole number",
             ~text.str.contains(form) | text.str.contains(thousands),
             explain,
         ),
-        Check("out_of_range", name, f"{name} is outside {low} to {high}", _outside(text, number, low, high)),
+        Check(RejectKind.OUT_OF_RANGE, name, f"{name} is outside {low} to {high}", _outside(text, number, low, high)),
     )
     # Zeros behind the decimal mark say nothing; where something else stands there, the first check refuses it.
     plain = _with_point(text, decimal_comma=bool(decimal_comma)).str.replace(r"\.0*$", "")
@@ -82,12 +83,14 @@ def cast_decimal(column: TargetColumn, *, decimal_comma: bool | None) -> Cast:
     thousands: tuple[Check, ...] = ()
     if scale < _DECIMALS_OF_THOUSANDS:
         mask = text.str.contains(number_texts.thousands_form(decimal_comma=bool(decimal_comma)))
-        thousands = (Check("out_of_range", name, f"{name} may mean thousands", mask, explain),)
+        thousands = (Check(RejectKind.OUT_OF_RANGE, name, f"{name} may mean thousands", mask, explain),)
     checks = (
-        Check("bad_cast", name, f"{name} is not a decimal number", ~text.str.contains(form), explain),
+        Check(RejectKind.BAD_CAST, name, f"{name} is not a decimal number", ~text.str.contains(form), explain),
         *thousands,
-        Check("out_of_range", name, f"{name} has more than {scale} decimals", fraction.str.len_bytes() > scale),
-        Check("out_of_range", name, f"{name} is outside {range_text}", _outside(text, number, low, high)),
+        Check(
+            RejectKind.OUT_OF_RANGE, name, f"{name} has more than {scale} decimals", fraction.str.len_bytes() > scale
+        ),
+        Check(RejectKind.OUT_OF_RANGE, name, f"{name} is outside {range_text}", _outside(text, number, low, high)),
     )
     # There is no negative zero in a table, so its sign goes.
     shown_sign = pl.when(number < 0).then(pl.lit("-")).otherwise(pl.lit(""))

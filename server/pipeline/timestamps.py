@@ -13,6 +13,7 @@ from typing import Final
 
 import polars as pl
 
+from server.core.reject_kinds import RejectKind
 from server.pipeline.checks import Cast, Check
 from server.targets.base import TargetColumn
 
@@ -52,19 +53,19 @@ def cast_timestamp(column: TargetColumn) -> Cast:
     )
     checks = (
         Check(
-            "bad_cast",
+            RejectKind.BAD_CAST,
             name,
             f"{name} is not a date and time such as 2026-01-31T23:59:59Z",
             text.is_not_null() & instant.is_null(),
         ),
         Check(
-            "out_of_range",
+            RejectKind.OUT_OF_RANGE,
             name,
             f"{name} has more than {FRACTION_DIGITS_MAX} decimals of a second",
             fraction.str.len_bytes() > FRACTION_DIGITS_MAX,
         ),
         Check(
-            "out_of_range",
+            RejectKind.OUT_OF_RANGE,
             name,
             f"{name} is outside {EARLIEST} to {LATEST} UTC",
             (instant < pl.lit(EARLIEST)) | (instant > pl.lit(LATEST)),

@@ -11,6 +11,8 @@ from itertools import combinations
 
 import polars as pl
 
+from server.core.reasons import Category
+from server.core.reject_kinds import RejectKind
 from server.pipeline.checks import Cast, Check
 from server.pipeline.clean import LINE
 from server.pipeline.plan import MappingPlan
@@ -20,7 +22,9 @@ from server.targets.base import Target
 
 def required_check(column: str) -> Check:
     """Refuses a row without a value."""
-    return Check("required_missing", column, f"{column} has no value and is required", pl.col(column).is_null())
+    return Check(
+        RejectKind.REQUIRED_MISSING, column, f"{column} has no value and is required", pl.col(column).is_null()
+    )
 
 
 def ordered_checks(target: Target, casts: Mapping[str, Cast]) -> tuple[Check, ...]:
@@ -36,7 +40,7 @@ def ordered_checks(target: Target, casts: Mapping[str, Cast]) -> tuple[Check, ..
             if left.number is None or right.number is None or left.scale != right.scale:
                 raise ValueError(f"{low} and {high} of {target.name} cannot be compared")
             message = f"{low} is greater than {high}"
-            checks.append(Check("out_of_range", low, message, left.number > right.number))
+            checks.append(Check(RejectKind.OUT_OF_RANGE, low, message, left.number > right.number))
     return tuple(checks)
 
 
@@ -70,7 +74,7 @@ def rejects_of(
         rejects.append(
             Reject(
                 kind=check.kind,
-                category="validation",
+                category=Category.VALIDATION,
                 message=message,
                 line=line,
                 byte_offset=batch.byte_offsets[row] if has_offsets else None,

@@ -1,4 +1,4 @@
-"""What is checked of every request that names a source, before anything is read or stored."""
+"""Checks of every request that names a source, before anything is read or stored."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.sources.registry import source_type
 from server.sources.source_type import Source
 from server.targets.registry import find_target
@@ -20,11 +21,13 @@ def checked_source(source_type_name: str, source_identifier: str, options: Mappi
         InvalidRequestError: INVALID_REQUEST, UNKNOWN_SOURCE_TYPE, INVALID_OPTION or INVALID_MAPPING.
     """
     if not source_type_name or not source_identifier:
-        raise InvalidRequestError("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST, "sourceType and sourceIdentifier are required", field="sourceType"
+        )
     kind = source_type(source_type_name)
     if len(source_identifier) > IDENTIFIER_CHARS_MAX:
         raise InvalidRequestError(
-            "INVALID_REQUEST",
+            Reason.INVALID_REQUEST,
             f"sourceIdentifier has more than {IDENTIFIER_CHARS_MAX} characters",
             field="sourceIdentifier",
         )

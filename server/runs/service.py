@@ -8,13 +8,14 @@ from dataclasses import replace
 from typing import Any, Final
 
 from db.engine import Database
-from db.records import LIVE_STATUSES, PENDING, TERMINAL_STATUSES, ErrorRow, Run
+from db.records import LIVE_STATUSES, TERMINAL_STATUSES, ErrorRow, Run, RunStatus
 from db.repositories import runs
 from db.repositories.errors import list_errors
 from db.repositories.run_counts import count_by_status
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, NotFoundError, RetryableError, StateConflictError
+from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.events import ProgressHub
@@ -63,7 +64,7 @@ class Runs:
         self._stats_hub: ProgressHub[dict[str, int]] = ProgressHub(self._count, clock, **intervals)
 
     async def trigger(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> int:
-        """Check a request, store it as a pending run or find the live run that does the same; answer its id.
+        """Check a request, store it as a pending run or find the live run that does the same; return its id.
 
         Raises:
             InvalidRequestError: the request is wrong; nothing is stored.
@@ -72,7 +73,7 @@ class Runs:
         return await self.start(await self._triggers.checked(source_type_name, source_identifier, options))
 
     async def start(self, request: RunRequest) -> int:
-        """Store a checked request as a pending run, or find the live run that does the same; answer its id.
+        """Store a checked request as a pending run, or find the live run that does the same; return its id.
 
         Raises:
             DatabaseError
@@ -91,7 +92,7 @@ class Runs:
         kind = source_type(run.source_type)
         options = run.options if run.options is not None else {}
         if not isinstance(options, Mapping):
-            raise InvalidRequestError("INVALID_OPTION", "sync_metadata is no JSON object", field="options")
+            raise InvalidRequestError(Reason.INVALID_OPTION, "sync_metadata is no JSON object", field="options")
         sealed = self._box.seal(options, kind.secret_places())
         if sealed != options:
             async with self._database.write() as connection:
@@ -108,9 +109,9 @@ class Runs:
             async with self._database.read() as connection:
                 run = await runs.get_run(connection, run_id)
             if run is not None:
-                waiting = self._waits.text(run_id, is_pending=run.status == PENDING and not run.paused)
+                waiting = self._waits.text(run_id, is_pending=run.status == RunStatus.PENDING and not run.paused)
                 return replace(run, notices=(*run.notices, f"waiting: {waiting}")) if waiting else run
-        raise NotFoundError("RUN_NOT_FOUND", "Sync run not found", field="syncRunId")
+        raise NotFoundError(Reason.RUN_NOT_FOUND, "Sync run not found", field="syncRunId")
 
     async def watch(self, run_id: int, after_sequence: int = 0) -> AsyncGenerator[Run]:
         """The run now and at each later change (latest wins), until it has ended. The last value is terminal.
@@ -122,7 +123,7 @@ class Runs:
         async with aclosing(self._runs_hub.watch(run_id)) as values:
             async for run in values:
                 terminal = run.status in TERMINAL_STATUSES
-                # What a run waits for is told at once, though nothing of the run itself has changed.
+                # A new wait is sent at once, even when the run itself has not changed.
                 news = notices is not None and run.notices != notices
                 notices = run.notices
                 if run.sequence > after_sequence or terminal or news:
@@ -146,7 +147,9 @@ class Runs:
         async with self._database.read() as connection:
             return await list_errors(connection, run_id, before_id=before_id, limit=limit)
 
-    async def page(self, before_id: int | None, limit: int, status: str, source_type_name: str) -> list[Run]:
+    async def page(
+        self, before_id: int | None, limit: int, status: RunStatus | None, source_type_name: str
+    ) -> list[Run]:
         """A page of runs, newest first."""
         async with self._database.read() as connection:
             return await runs.list_runs(
@@ -167,7 +170,7 @@ class Runs:
                     yield counts
 
     async def resume(self) -> list[int]:
-        """Wake the worker; answer the ids of the runs that are pending."""
+        """Wake the worker; return the ids of the runs that are pending."""
         async with self._database.write() as connection:
             await runs.make_due(connection)
             ids = await runs.pending_ids(connection, PENDING_IDS_MAX)
@@ -178,7 +181,7 @@ class Runs:
         """Of those runs, how many are pending and how many in progress."""
         async with self._database.read() as connection:
             counts = await runs.count_among(connection, run_ids)
-        return counts.get("pending", 0), counts.get("in_progress", 0)
+        return counts.get(RunStatus.PENDING, 0), counts.get(RunStatus.IN_PROGRESS, 0)
 
     async def watch_waiting(self, run_ids: list[int]) -> AsyncGenerator[tuple[int, int]]:
         """`waiting_among` at each change of any run, until none of them waits or runs."""
@@ -193,7 +196,7 @@ class Runs:
                     return
 
     async def cancel(self, run_id: int) -> Run:
-        """Ask a run to stop; answer it as it stands.
+        """Ask a run to stop; return it as it stands.
 
         Raises:
             NotFoundError
@@ -204,7 +207,7 @@ class Runs:
             status = await runs.request_cancel(connection, run_id)
         if status is not None and status not in LIVE_STATUSES:
             raise _ended(run_id, status)
-        if status != PENDING:
+        if status != RunStatus.PENDING:
             self._local_runs.stop([run_id], "cancel")
         # A run that waited behind this one may be free now.
         self._local_runs.wake()
@@ -212,7 +215,7 @@ class Runs:
         return await self.get(run_id)
 
     async def pause(self, run_id: int) -> Run:
-        """Hold a run until it is continued; answer it as it stands. Its committed batches stay.
+        """Hold a run until it is continued; return it as it stands. Its committed batches stay.
 
         Raises:
             NotFoundError
@@ -220,8 +223,8 @@ class Runs:
         """
         return await self._set_paused(run_id, True)
 
-    async def go_on(self, run_id: int) -> Run:
-        """Let a paused run go on; answer it as it stands. One that is not paused stays as it is.
+    async def continue_run(self, run_id: int) -> Run:
+        """Continue a paused run; return it as it stands. One that is not paused stays as it is.
 
         Raises:
             NotFoundError
@@ -243,15 +246,15 @@ class Runs:
         return await self.get(run_id)
 
     async def end_watches(self) -> None:
-        """Give every stream the last that there is to say, and end it: the service stops."""
+        """Send every stream its last value, and end it: the service is stopping."""
         stopping = RetryableError(
-            "SHUTTING_DOWN", "the service is stopping; the run goes on when it is back", category="system"
+            Reason.SHUTTING_DOWN, "the service is stopping; the run goes on when it is back", category=Category.SYSTEM
         )
         await self._runs_hub.close(stopping)
         await self._stats_hub.close(stopping)
 
     def changed(self, run_id: int) -> None:
-        """A run changed here: those who watch it look now."""
+        """Notify the watchers of a run that it changed here."""
         self._runs_hub.notify(run_id)
         self._stats_hub.notify(_STATS)
 
@@ -265,5 +268,5 @@ def _ended(run_id: int, status: str) -> StateConflictError:
         text = (
             f"run {run_id} has the status {status[:50]!r}, which another program gave it and this service does not know"
         )
-        return StateConflictError("RUN_ENDED", text, field="syncRunId")
-    return StateConflictError("RUN_ENDED", f"run {run_id} has already ended ({status})", field="syncRunId")
+        return StateConflictError(Reason.RUN_ENDED, text, field="syncRunId")
+    return StateConflictError(Reason.RUN_ENDED, f"run {run_id} has already ended ({status})", field="syncRunId")

@@ -1,6 +1,6 @@
-"""Tries a source out without a run: connects, reads its beginning, maps a few rows. Writes nothing.
+"""Tests a source without a run: connects, reads its beginning, maps a few rows. Writes nothing.
 
-What is wrong is raised as a run would fail with it; the requests of a test are never repeated, and the whole of it has
+Faults are raised as a run would fail with them; the requests of a test are never repeated, and the whole of it has
 one time limit. Samples and rows are cut to size and hold no secret of the request.
 """
 
@@ -14,6 +14,7 @@ from typing import Any, Final
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import RetryableError
+from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
 from server.execution.planning import plan_for
 from server.runs.request_checks import checked_source
@@ -82,7 +83,7 @@ class Previews:
                 return await self._test(source_type_name, source_identifier, options)
         except TimeoutError as error:
             raise RetryableError(
-                "SOURCE_UNAVAILABLE",
+                Reason.SOURCE_UNAVAILABLE,
                 f"the source was not read within {seconds:g} seconds (TECHAURA_SYNC_SOURCE_TEST_SECONDS_MAX)",
             ) from error
 
@@ -94,7 +95,7 @@ class Previews:
             secrets.append(self._reveal(secret))
             return secrets[-1]
 
-        # Loaded late, as for runs: a start should not pay for it.
+        # Imported late, as for runs: it would slow the start down.
         from server.sources.api.items.json_values import to_text
         from server.sources.redaction import shown_text, without_secrets
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.errors import TransientDatabaseError
-from db.records import PENDING, Schedule
+from db.records import FireOutcome, RunStatus, Schedule
 from db.repositories import runs
 from db.repositories.sources import is_busy, last_live_before, live_runs, lock_source
 from server.core.clock import Clock
@@ -30,7 +30,7 @@ from server.sources.contract import SourceContext
 from server.sources.registry import source_type
 from server.sources.source_type import Source
 
-# A deadlock or a refused COMMIT is over at once; a database that is away is the caller's to try again.
+# A deadlock or a refused COMMIT passes at once; when the database is away, the caller tries again.
 _STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
 
 
@@ -96,7 +96,7 @@ class Triggers:
             plan_for(source.mapping, columns, source_type=source_type_name, source_identifier=source_identifier)
 
     async def store(self, request: RunRequest) -> int:
-        """Store a request as a pending run, or find the live run that does the same; answer its id.
+        """Store a request as a pending run, or find the live run that does the same; return its id.
 
         Raises:
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
@@ -112,7 +112,7 @@ class Triggers:
                         run_id = await insert(connection, request)
                         await _say_what_it_waits_for(connection, request.source_key, run_id)
                         return run_id
-                    # A nightly retry that still waits for its moment: somebody wants it now.
+                    # A nightly retry that is not due yet is made due by the request.
                     await runs.make_due(connection, live[0][0])
                     return live[0][0]
             except TransientDatabaseError:
@@ -132,7 +132,7 @@ async def schedule_request(schedule: Schedule, keys: SourceKeys) -> RunRequest:
         source_type=schedule.source_type,
         source_identifier=schedule.source_identifier,
         options=schedule.options,
-        # Looked up each time: a link may lead elsewhere by now.
+        # Resolved each time: a symbolic link may point elsewhere by now.
         source_key=await asyncio.to_thread(keys.source_key, schedule.source_type, schedule.source_identifier),
         options_digest=schedule.options_digest,
         schedule_id=schedule.id,
@@ -140,7 +140,7 @@ async def schedule_request(schedule: Schedule, keys: SourceKeys) -> RunRequest:
 
 
 async def insert(connection: AsyncConnection, request: RunRequest) -> int:
-    """Store a pending run; answer its id."""
+    """Store a pending run; return its id."""
     return await runs.insert_run(
         connection,
         source_type=request.source_type,
@@ -154,8 +154,8 @@ async def insert(connection: AsyncConnection, request: RunRequest) -> int:
 
 async def insert_for_schedule(
     connection: AsyncConnection, request: RunRequest, *, queues: bool
-) -> tuple[str, int | None]:
-    """What a fire of a schedule starts, in the fire's own transaction: `started` or `queued` with a run, or `skipped`.
+) -> tuple[FireOutcome, int | None]:
+    """What a fire of a schedule starts, in the fire's own transaction: what came of it, with its run if it has one.
 
     Args:
         queues: whether a run is stored behind a live one of the source; one that waits there with the same options
@@ -163,12 +163,12 @@ async def insert_for_schedule(
     """
     await lock_source(connection, request.source_key)
     if not await is_busy(connection, request.source_key):
-        return "started", await insert(connection, request)
+        return FireOutcome.STARTED, await insert(connection, request)
     if not queues:
-        return "skipped", None
+        return FireOutcome.SKIPPED, None
     waiting = [
         run_id
         for run_id, status in await live_runs(connection, request.source_key, request.options_digest)
-        if status == PENDING
+        if status == RunStatus.PENDING
     ]
-    return "queued", waiting[0] if waiting else await insert(connection, request)
+    return FireOutcome.QUEUED, waiting[0] if waiting else await insert(connection, request)

@@ -51,7 +51,7 @@ class RunCounting:
         await self.check()
 
     async def count(self) -> int:
-        """Count some of what has ended; answer how many.
+        """Count some of what has ended; return how many.
 
         Raises:
             DatabaseError
@@ -64,7 +64,7 @@ class RunCounting:
             return await count_ended(connection, ids)
 
     async def check(self) -> int:
-        """Compare the next block of numbers with its runs; answer how many were wrong and have been mended.
+        """Compare the next block of numbers with its runs; return how many were wrong and have been mended.
 
         Raises:
             DatabaseError

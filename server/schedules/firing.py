@@ -1,4 +1,4 @@
-"""Fires recurring syncs, with the guarantees of the nightly retry.
+"""Fires recurring syncs, with the same guarantees as the nightly retry.
 
 Once per local wall time, whichever replica is first and however the clock is set; a missed fire is caught up once, within
 the schedule's window; what a fire starts is committed with its row. A schedule that is changed or removed while it is
@@ -9,13 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
 
 from db.engine import Database
-from db.records import Schedule
+from db.records import FireOutcome, OverlapPolicy, Schedule
 from db.repositories.fires import try_fire
 from db.repositories.schedules import enabled_schedules, hold_for_fire, record_fire
 from server.core.clock import Clock
@@ -27,8 +26,6 @@ from server.execution.source_keys import SourceKeys
 from server.runs.triggers import insert_for_schedule, schedule_request
 
 log = structlog.get_logger()
-
-QUEUE: Final = "queue"
 
 
 class RecurringSyncs:
@@ -47,19 +44,19 @@ class RecurringSyncs:
         self._clock = clock
         self._keys = keys
         self._wake = wake
-        # By schedule: the revision and the fire that need no further look.
+        # By schedule: the revision and the fire that are done with.
         self._settled: dict[int, tuple[int, str]] = {}
 
     async def run(self) -> None:
-        """Fire whatever is due, until cancelled."""
+        """Fire the due schedules, until cancelled."""
         await repeated(
             self.fire_due,
             lambda: self._clock.sleep(self._settings.schedule_interval_seconds),
             Wait(self._clock, "schedule"),
         )
 
-    async def fire_due(self) -> list[tuple[int, str, int | None]]:
-        """Fire the schedules that are due and that nobody has fired; answer schedule, outcome and run of each.
+    async def fire_due(self) -> list[tuple[int, FireOutcome, int | None]]:
+        """Fire the schedules that are due and that nobody has fired; return schedule, outcome and run of each.
 
         Raises:
             DatabaseError: the fires that are not yet committed come at the next look.
@@ -71,7 +68,7 @@ class RecurringSyncs:
         done = []
         for schedule in schedules:
             if problem := cron_problem(schedule.cron) or time_zone_problem(schedule.time_zone):
-                # Another replica, with other time zones, has taken it; the others must not stand still for it.
+                # It was stored by a replica that knows other time zones; it must not block the other schedules.
                 if self._settled.get(schedule.id) != (schedule.revision, problem):
                     log.warning("schedule_not_usable", action="schedule", schedule_id=schedule.id, problem=problem)
                 self._settled[schedule.id] = (schedule.revision, problem)
@@ -87,15 +84,17 @@ class RecurringSyncs:
             self._wake()
         return done
 
-    async def _fire(self, schedule: Schedule, fire: str) -> tuple[int, str, int | None] | None:
+    async def _fire(self, schedule: Schedule, fire: str) -> tuple[int, FireOutcome, int | None] | None:
         await self._keys.assign_missing_keys(self._database)
         request = await schedule_request(schedule, self._keys)
-        # The zone belongs to the name: in another one the same wall time is another fire.
+        # The name includes the time zone: the same wall time in another zone is another fire.
         name = f"schedule-{schedule.id}/{schedule.time_zone}"
         async with self._database.write() as connection:
             if not await hold_for_fire(connection, schedule) or not await try_fire(connection, name, fire):
                 return None
-            outcome, run_id = await insert_for_schedule(connection, request, queues=schedule.overlap_policy == QUEUE)
+            outcome, run_id = await insert_for_schedule(
+                connection, request, queues=schedule.overlap_policy is OverlapPolicy.QUEUE
+            )
             await record_fire(connection, schedule.id, fire, outcome, run_id)
         log.info(
             "schedule_fired", action="schedule", schedule_id=schedule.id, fire=fire, outcome=outcome, run_id=run_id

@@ -51,7 +51,7 @@ class RetryScheduler:
         await repeated(self.fire_if_due, lambda: self._clock.sleep(_LOOK_AGAIN_SECONDS_MAX), Wait(self._clock, "retry"))
 
     async def fire_if_due(self) -> list[int] | None:
-        """Fire when a fire is due that nobody has taken; answer the ids of the runs made pending, None without a fire.
+        """Fire when a fire is due that nobody has taken; return the ids of the runs made pending, None without a fire.
 
         Raises:
             DatabaseError: nothing was fired.

@@ -1,9 +1,10 @@
 """Removes old ended runs with their errors and checkpoints, a little at a time, once an hour by one replica.
 
 Each transaction removes at most `retention_rows_per_transaction` rows, and one clean-up makes at most
-`retention_transactions_max` of them; the next hour goes on. A run goes last, after what hangs on it, so a clean-up that is
-cut short leaves an ended run with fewer errors and never errors without a run. The last completed run of each source
-stays: the next one may find its source unchanged. Which replica cleans up is decided by a row of sync_schedule_fires.
+`retention_transactions_max` of them; the next hour continues. A run goes last, after the rows that refer to it, so a
+clean-up that is cut short leaves an ended run with fewer errors and never errors without a run. The last completed run
+of each source stays: the next one may find its source unchanged. Which replica cleans up is decided by a row of
+sync_schedule_fires.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Retention:
         )
 
     async def clean_if_due(self) -> Removed | None:
-        """Clean up unless some replica has in this hour; answer what was removed.
+        """Clean up unless a replica has done so in this hour; return what was removed.
 
         Raises:
             DatabaseError: what was removed stays removed.
@@ -74,7 +75,7 @@ class Retention:
         return await self.clean() if is_ours else None
 
     async def clean(self) -> Removed:
-        """Remove what is old; answer what was removed.
+        """Remove what is old; return what was removed.
 
         Raises:
             DatabaseError: what was removed stays removed.
@@ -119,7 +120,7 @@ class Retention:
         return removed
 
     async def _remove(self, run_ids: list[int], transactions_max: int) -> Removed:
-        """Remove some runs, or as much of what hangs on them as the transactions allow."""
+        """Remove some runs, or as many of the rows that refer to them as the transactions allow."""
         limit = self._settings.retention_rows_per_transaction
         counts = [0, 0]
         transactions = 0

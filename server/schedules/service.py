@@ -1,4 +1,4 @@
-"""What callers may do with schedules: make, look, list, change, remove, run now. Checked before anything is written."""
+"""What callers may do with schedules: create, get, list, update, delete, run now. Checked before anything is written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from db.engine import Database
-from db.records import Schedule
+from db.records import OverlapPolicy, Schedule
 from db.repositories import schedules
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, next_fire, time_zone_problem
 from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
+from server.core.reasons import Reason
 from server.core.secret_box import SecretBox
 from server.execution.source_keys import SourceKeys
 from server.runs.service import Runs
@@ -22,7 +23,6 @@ from server.runs.triggers import schedule_request
 from server.sources.registry import source_type
 from server.targets.registry import find_target
 
-OVERLAP_POLICIES: Final = ("skip", "queue")
 CATCH_UP_SECONDS_DEFAULT: Final = 3600
 CATCH_UP_SECONDS_MAX: Final = 7 * 86_400
 _ID_MAX: Final = 2**31 - 1
@@ -48,7 +48,7 @@ class Schedules:
     Args:
         box: seals secrets before options are stored.
         keys: tells which runs are of one source.
-        runs: what a run-now is handed to.
+        runs: what start a run for run-now.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Schedules:
             options_digest=self._keys.options_digest({}),
             cron="",
             time_zone=self._settings.time_zone,
-            overlap_policy=OVERLAP_POLICIES[0],
+            overlap_policy=OverlapPolicy.SKIP,
             catch_up_seconds=CATCH_UP_SECONDS_DEFAULT,
             enabled=True,
             starts_at_ms=self._now_ms(),
@@ -85,7 +85,7 @@ class Schedules:
         async with self._database.write() as connection:
             if await schedules.count_schedules(connection) >= self._settings.schedules_max:
                 raise StateConflictError(
-                    "SCHEDULE_LIMIT_REACHED",
+                    Reason.SCHEDULE_LIMIT_REACHED,
                     f"there are {self._settings.schedules_max} schedules, the most there may be",
                 )
             schedule_id = await schedules.insert_schedule(connection, schedule)
@@ -102,7 +102,7 @@ class Schedules:
                 found = await schedules.get_schedule(connection, schedule_id)
             if found is not None:
                 return found
-        raise NotFoundError("SCHEDULE_NOT_FOUND", "Schedule not found", field="scheduleId")
+        raise NotFoundError(Reason.SCHEDULE_NOT_FOUND, "Schedule not found", field="scheduleId")
 
     async def page(self, before_id: int | None, limit: int) -> list[Schedule]:
         """A page of schedules, newest first."""
@@ -110,10 +110,10 @@ class Schedules:
             return await schedules.list_schedules(connection, before_id=before_id, limit=limit)
 
     async def update(self, schedule_id: int, draft: ScheduleDraft, revision: int | None) -> Schedule:
-        """Change a schedule; answer it. Fires that were due before the change are not caught up under new times.
+        """Change a schedule; return it. Fires that were due before the change are not caught up under new times.
 
         Args:
-            revision: the one that the caller has read; None changes whatever stands there.
+            revision: the one that the caller has read; None changes it whatever its revision.
 
         Raises:
             NotFoundError, InvalidRequestError
@@ -129,7 +129,9 @@ class Schedules:
             stored = revision in (None, present.revision) and await schedules.replace_schedule(connection, changed)
         if not stored:
             raise StateConflictError(
-                "SCHEDULE_CHANGED", f"schedule {schedule_id} was changed by another caller meanwhile", field="revision"
+                Reason.SCHEDULE_CHANGED,
+                f"schedule {schedule_id} was changed by another caller meanwhile",
+                field="revision",
             )
         return await self.get(schedule_id)
 
@@ -144,7 +146,7 @@ class Schedules:
             await schedules.delete_schedule(connection, schedule_id)
 
     async def run_now(self, schedule_id: int) -> int:
-        """Start what the schedule syncs, or find the live run that does; answer its id. The fires stay as they are.
+        """Start what the schedule syncs, or find the live run that does; return its id. The fires stay as they are.
 
         Raises:
             NotFoundError
@@ -164,15 +166,19 @@ class Schedules:
             for name in ScheduleDraft.__dataclass_fields__
             if getattr(draft, name) is not None
         }
+        if draft.overlap_policy is not None:
+            given["overlap_policy"] = _overlap_policy(draft.overlap_policy)
         changed = replace(schedule, **given)
         _check(changed)
         kind = source_type(changed.source_type)
         if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
-            raise InvalidRequestError("INVALID_REQUEST", "another sourceType needs options of its own", field="options")
+            raise InvalidRequestError(
+                Reason.INVALID_REQUEST, "another sourceType needs options of its own", field="options"
+            )
         is_elsewhere = kind.secret_origin(changed.source_identifier) != kind.secret_origin(schedule.source_identifier)
         if is_elsewhere and schedule.source_identifier and draft.options is None and _has_secret(schedule.options):
             raise InvalidRequestError(
-                "INVALID_REQUEST",
+                Reason.INVALID_REQUEST,
                 "the options hold secrets for another scheme, host or port; send options with the new sourceIdentifier",
                 field="options",
             )
@@ -201,20 +207,31 @@ def _times(schedule: Schedule) -> tuple[str, str, bool]:
     return schedule.cron, schedule.time_zone, schedule.enabled
 
 
+def _overlap_policy(text: str) -> OverlapPolicy:
+    try:
+        return OverlapPolicy(text)
+    except ValueError:
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST, "overlapPolicy must be skip or queue", field="overlapPolicy"
+        ) from None
+
+
 def _check(schedule: Schedule) -> None:
     if not schedule.source_type or not schedule.source_identifier:
-        raise InvalidRequestError("INVALID_REQUEST", "sourceType and sourceIdentifier are required", field="sourceType")
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST, "sourceType and sourceIdentifier are required", field="sourceType"
+        )
     if len(schedule.source_identifier) > 255:
         raise InvalidRequestError(
-            "INVALID_REQUEST", "sourceIdentifier has more than 255 characters", field="sourceIdentifier"
+            Reason.INVALID_REQUEST, "sourceIdentifier has more than 255 characters", field="sourceIdentifier"
         )
     if problem := cron_problem(schedule.cron):
-        raise InvalidRequestError("INVALID_REQUEST", problem, field="cron")
+        raise InvalidRequestError(Reason.INVALID_REQUEST, problem, field="cron")
     if problem := time_zone_problem(schedule.time_zone):
-        raise InvalidRequestError("INVALID_REQUEST", problem, field="timeZone")
-    if schedule.overlap_policy not in OVERLAP_POLICIES:
-        raise InvalidRequestError("INVALID_REQUEST", "overlapPolicy must be skip or queue", field="overlapPolicy")
+        raise InvalidRequestError(Reason.INVALID_REQUEST, problem, field="timeZone")
     if not 0 <= schedule.catch_up_seconds <= CATCH_UP_SECONDS_MAX:
         raise InvalidRequestError(
-            "INVALID_REQUEST", f"catchUpSeconds must be between 0 and {CATCH_UP_SECONDS_MAX}", field="catchUpSeconds"
+            Reason.INVALID_REQUEST,
+            f"catchUpSeconds must be between 0 and {CATCH_UP_SECONDS_MAX}",
+            field="catchUpSeconds",
         )

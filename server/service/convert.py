@@ -1,4 +1,4 @@
-"""Between the wire and the service: the only place where proto messages and our own records meet."""
+"""Converts between proto messages and our own records: the only place that knows both."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from techaura_sync.spec import options_json
 
 from db import records
 from server.core.errors import InvalidRequestError
-from server.core.reasons import next_step_for
+from server.core.reasons import Reason, next_step_for
 from server.runs.source_test import Preview
 from server.sources.contract import Reject
 
-STATUS_TO_PROTO: Final = {
-    records.PENDING: pb.SYNC_STATUS_PENDING,
-    records.IN_PROGRESS: pb.SYNC_STATUS_IN_PROGRESS,
-    records.COMPLETED: pb.SYNC_STATUS_COMPLETED,
-    records.FAILED: pb.SYNC_STATUS_FAILED,
-    records.CANCELLED: pb.SYNC_STATUS_CANCELLED,
+STATUS_TO_PROTO: Final[Mapping[str, pb.SyncStatus.ValueType]] = {
+    records.RunStatus.PENDING: pb.SYNC_STATUS_PENDING,
+    records.RunStatus.IN_PROGRESS: pb.SYNC_STATUS_IN_PROGRESS,
+    records.RunStatus.COMPLETED: pb.SYNC_STATUS_COMPLETED,
+    records.RunStatus.FAILED: pb.SYNC_STATUS_FAILED,
+    records.RunStatus.CANCELLED: pb.SYNC_STATUS_CANCELLED,
 }
-STATUS_FROM_PROTO: Final = {value: name for name, value in STATUS_TO_PROTO.items()}
+STATUS_FROM_PROTO: Final = {STATUS_TO_PROTO[status]: status for status in records.RunStatus}
 
 
 def options_document(spec: SyncSpec) -> dict[str, Any]:
@@ -38,7 +38,7 @@ def options_document(spec: SyncSpec) -> dict[str, Any]:
     try:
         return options_json(spec)
     except JsonFormError as error:
-        raise InvalidRequestError("INVALID_OPTION", error.text, field=error.path) from error
+        raise InvalidRequestError(Reason.INVALID_OPTION, error.text, field=error.path) from error
 
 
 def run_message(run: records.Run) -> pb.SyncRun:
@@ -170,13 +170,13 @@ def _failure(failure: records.RunFailure | None) -> pb.RunFailure | None:
         category=failure.category,
         message=failure.message,
         retryable=failure.retryable,
-        # A row that an older version or the old service ended has none of its own.
+        # A row that an older version or the old service ended has no next step stored.
         next_step=failure.next_step or next_step_for(failure.reason),
     )
 
 
 def timestamp(moment: datetime | None) -> Timestamp | None:
-    """A time of the database for the wire; None for none."""
+    """A time of the database as a Timestamp, or None."""
     if moment is None:
         return None
     stamp = Timestamp()

@@ -10,14 +10,17 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import schedules_pb2 as pb
 from techaura_sync.spec import SyncSpec, source_type_of, sync_spec
 
-from db.records import Schedule
+from db.records import OverlapPolicy, Schedule
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.schedules.service import ScheduleDraft
 from server.service.convert import options_document, timestamp
 from server.service.request_checks import PLAIN_FIELDS, SPEC, SPEC_IDENTIFIER, member
 
-_POLICIES: Final = {"skip": pb.OVERLAP_POLICY_SKIP, "queue": pb.OVERLAP_POLICY_QUEUE}
-_POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()} | {pb.OVERLAP_POLICY_UNSPECIFIED: "skip"}
+_POLICIES: Final = {OverlapPolicy.SKIP: pb.OVERLAP_POLICY_SKIP, OverlapPolicy.QUEUE: pb.OVERLAP_POLICY_QUEUE}
+_POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()} | {
+    pb.OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.SKIP
+}
 SEALED: Final = "(sealed)"
 
 
@@ -50,7 +53,7 @@ def _of_spec(spec: SyncSpec, paths: set[str]) -> dict[str, Any]:
         given |= {"source_type": source_type, "options": options}
     if options and not source_type:
         raise InvalidRequestError(
-            "INVALID_REQUEST",
+            Reason.INVALID_REQUEST,
             "the source type with its options, the target table and how rows are written change together: set them all",
             field="options",
         )

@@ -1,7 +1,7 @@
-"""From an error of ours to the status of a call: one table, applied by one interceptor.
+"""Maps our errors to the status of a call: one table, applied by one interceptor.
 
-Handlers raise; nothing else in the service sets a status. What has no row in the table is a fault of the service: the
-caller gets INTERNAL without its text, the log gets the cause.
+Handlers raise; nothing else in the service sets a status. An error without a row in the table is a fault of the
+service: the caller gets INTERNAL without its text, the log gets the cause.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from server.core.errors import (
     StateConflictError,
     SyncError,
 )
-from server.core.reasons import next_step_for
+from server.core.reasons import Reason, next_step_for
 from server.service.fields import proto_path
 
 DOMAIN: Final = "sync.techaura"
@@ -48,9 +48,9 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
     if code is None:
         return None
     if isinstance(error, SyncError):
-        reason, message, next_step = error.reason, error.message, error.next_step
+        reason, message, next_step = str(error.reason), error.message, error.next_step
     elif isinstance(error, DatabaseError):
-        reason, next_step = error.reason, error.next_step or next_step_for(error.reason)
+        reason, next_step = str(error.reason), error.next_step or next_step_for(error.reason)
         message = f"{error.message}; try again" if isinstance(error, TransientDatabaseError) else error.message
     else:
         return None
@@ -63,8 +63,8 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
 
 
 def internal_status() -> status_pb2.Status:
-    """The status of a fault that has no name."""
-    info = _info("INTERNAL", next_step_for("INTERNAL"))
+    """The status of an unexpected fault."""
+    info = _info(Reason.INTERNAL, next_step_for(Reason.INTERNAL))
     return status_pb2.Status(
         code=code_pb2.INTERNAL, message="a fault of the service; its log has the cause", details=[_packed(info)]
     )

@@ -9,6 +9,7 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 from server.core.config import Settings
 from server.core.descriptors import grpc_connections_max
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
@@ -36,7 +37,8 @@ class GrpcServer:
             interceptors=[ErrorInterceptor()],
             options=[
                 ("grpc.so_reuseport", 0),
-                # Connections over the limit are closed at once; those that say nothing leave their place within the time.
+                # Connections over the limit are closed at once; those that stay silent are closed after the handshake
+                # timeout.
                 ("grpc.max_allowed_incoming_connections", grpc_connections_max(settings.grpc_connections_max)),
                 ("grpc.server_handshake_timeout_ms", round(settings.grpc_handshake_timeout_seconds * 1000)),
                 ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
@@ -53,7 +55,7 @@ class GrpcServer:
         add_reflection(self._server, (SERVICE_NAME, health.SERVICE_NAME))
 
     async def start(self) -> None:
-        """Listen, and say SERVING.
+        """Listen, and report SERVING.
 
         Raises:
             FatalError: the port is taken or may not be used.
@@ -65,17 +67,17 @@ class GrpcServer:
             self.port = 0
         if not self.port:
             raise FatalError(
-                "INTERNAL",
+                Reason.INTERNAL,
                 f"cannot listen on {address}: the port is in use or may not be used; set TECHAURA_SYNC_GRPC_PORT",
-                category="system",
+                category=Category.SYSTEM,
             )
         await self._server.start()
         await self.health.alive()
 
     async def drain(self) -> None:
-        """Say NOT_SERVING; calls in hand go on."""
+        """Report NOT_SERVING; calls in hand continue."""
         await self.health.drain()
 
     async def stop(self, grace_seconds: float) -> None:
-        """Take no more calls, give those in hand some time to end, then end them."""
+        """Accept no more calls, let those in hand finish within the time, then cancel them."""
         await self._server.stop(grace_seconds)

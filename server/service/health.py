@@ -13,6 +13,7 @@ from google.rpc import status_pb2
 from grpc_health.v1 import health, health_pb2
 
 from server.core.errors import RetryableError
+from server.core.reasons import Category, Reason
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc] # published witho
         self._status: status_pb2.Status | None = None
 
     async def Check(self, request: health_pb2.HealthCheckRequest, context: Context) -> health_pb2.HealthCheckResponse:
-        """Answer a state, and for readiness what stands in its way."""
+        """Return a state, and for readiness the reason why it is not served."""
         if request.service == self._readiness and self._status is not None:
             context.set_trailing_metadata(((_STATUS_KEY, self._status.SerializeToString()),))
         return await super().Check(request, context)
@@ -55,5 +56,7 @@ class Health(health.aio.HealthServicer):  # type: ignore[misc] # published witho
 
     async def drain(self) -> None:
         """The server stops."""
-        self._status = status_of(RetryableError("SHUTTING_DOWN", "the sync service is stopping", category="system"))
+        self._status = status_of(
+            RetryableError(Reason.SHUTTING_DOWN, "the sync service is stopping", category=Category.SYSTEM)
+        )
         await self.enter_graceful_shutdown()

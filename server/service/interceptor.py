@@ -13,6 +13,7 @@ from grpc_status import rpc_status
 
 from db.errors import RefusedDatabaseError
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
 
 class _Undecoded:
-    """Stands for a message that cannot be decoded: grpc would answer an error of the decoder as a fault of ours."""
+    """Marks a message that cannot be decoded: grpc would report a decoder's error as an internal fault."""
 
 
 class ErrorInterceptor(grpc.aio.ServerInterceptor):
@@ -41,7 +42,7 @@ class ErrorInterceptor(grpc.aio.ServerInterceptor):
         if handler.unary_unary is not None:
             return grpc.unary_unary_rpc_method_handler(_call(handler.unary_unary, method), *codec)
         if handler.unary_stream is not None:
-            # The health service's watch writes its answers itself and yields none.
+            # The health service's watch writes its responses itself and yields none.
             wrap = _stream if inspect.isasyncgenfunction(handler.unary_stream) else _call
             return grpc.unary_stream_rpc_method_handler(wrap(handler.unary_stream, method), *codec)
         if handler.stream_stream is not None:
@@ -92,7 +93,7 @@ def _decoded(request: Any) -> Any:
         InvalidRequestError: the message cannot be decoded; of a stream, when it is reached.
     """
     if isinstance(request, _Undecoded):
-        raise InvalidRequestError("INVALID_REQUEST", "the message cannot be decoded as the request of this call")
+        raise InvalidRequestError(Reason.INVALID_REQUEST, "the message cannot be decoded as the request of this call")
     return request if isinstance(request, Message) else _each_decoded(request)
 
 

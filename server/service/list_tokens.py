@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 
 PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 1000
@@ -21,22 +22,22 @@ def page_size(requested: int) -> int:
     """
     if requested < 0 or requested > PAGE_SIZE_MAX:
         raise InvalidRequestError(
-            "INVALID_REQUEST", f"pageSize must be between 1 and {PAGE_SIZE_MAX}", field="pageSize"
+            Reason.INVALID_REQUEST, f"pageSize must be between 1 and {PAGE_SIZE_MAX}", field="pageSize"
         )
     return requested or PAGE_SIZE_DEFAULT
 
 
 def before_id(token: str) -> int | None:
-    """The id that the page goes on below, or None for the first page.
+    """The id below which the page begins, or None for the first page.
 
     Raises:
-        InvalidRequestError: no call of this service made that token.
+        InvalidRequestError: the token is not one of this service's.
     """
     if not token:
         return None
     if not TOKEN.fullmatch(token):
         raise InvalidRequestError(
-            "INVALID_REQUEST", "pageToken is not one that this service gave out", field="pageToken"
+            Reason.INVALID_REQUEST, "pageToken is not one that this service gave out", field="pageToken"
         )
     return int(token)
 

@@ -1,7 +1,7 @@
-"""Whether the database can serve calls: one small look at it at a time, told to whoever wants to know.
+"""Whether the database can serve calls: one small query at a time, reported to a callback.
 
-Each look takes `readiness_timeout_seconds` at the most. It reads a table that every call needs, over the pool that
-calls use, so that what stands in their way stands in its way too. A change is logged once, each way.
+Each query takes `readiness_timeout_seconds` at most. It reads a table that every call needs, over the pool that
+calls use, so it fails when they would. A change is logged once, in each direction.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy import text
 
 from db.engine import Database
+from db.error_numbers import DatabaseReason
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 from server.core.config import Settings
@@ -23,7 +24,7 @@ from server.execution.periodic import repeated
 log = structlog.get_logger()
 
 _LOOK = text("SELECT 1 FROM sync_runs LIMIT 1")
-# A failover: nothing can be triggered while it lasts.
+# Read-only during a failover: nothing can be triggered until it is over.
 _IS_READ_ONLY = text("SELECT @@read_only")
 
 
@@ -31,7 +32,7 @@ class Readiness:
     """Looks at one database.
 
     Args:
-        tell: is told after each look: None, or what stands in the way of calls.
+        tell: called after each query with None, or with the fault that keeps calls from being served.
     """
 
     def __init__(
@@ -44,12 +45,12 @@ class Readiness:
         self._reason = ""
 
     async def run(self) -> NoReturn:
-        """Look again and again, until cancelled."""
+        """Query repeatedly, until cancelled."""
         interval_seconds = self._settings.readiness_interval_seconds
-        await repeated(self.look, lambda: self._clock.sleep(interval_seconds), Wait(self._clock, "readiness"))
+        await repeated(self.poll, lambda: self._clock.sleep(interval_seconds), Wait(self._clock, "readiness"))
 
-    async def look(self) -> None:
-        """Look once, and tell."""
+    async def poll(self) -> None:
+        """Query once, and report."""
         fault = await self._fault()
         reason = fault.reason if fault else ""
         if fault is not None and reason != self._reason:
@@ -65,7 +66,7 @@ class Readiness:
             async with asyncio.timeout(seconds), self._database.read() as connection:
                 await connection.execute(_LOOK)
                 if connection.dialect.name != "sqlite" and (await connection.execute(_IS_READ_ONLY)).scalar_one():
-                    return TransientDatabaseError("the database is read-only", 0, "DATABASE_READ_ONLY")
+                    return TransientDatabaseError("the database is read-only", 0, DatabaseReason.READ_ONLY)
         except DatabaseError as error:
             return error
         except TimeoutError:

@@ -1,4 +1,4 @@
-"""What can be told of a request before anything is looked up: ids that no row can have, values that no enum has."""
+"""Checks of a request without a look-up: ids that no row can have, values that no enum has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final, Protocol, TypeVar
 from techaura.sync.v1 import schedules_pb2, sync_spec_pb2
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 
 T = TypeVar("T")
 N = TypeVar("N", bound=int)
@@ -54,7 +55,7 @@ def member(value: N, known: Mapping[N, T], name: str, field: str) -> T:
         InvalidRequestError: the enum has no such value.
     """
     if value not in known:
-        raise InvalidRequestError("INVALID_REQUEST", f"{name} has no value {value}", field=field)
+        raise InvalidRequestError(Reason.INVALID_REQUEST, f"{name} has no value {value}", field=field)
     return known[value]
 
 
@@ -67,12 +68,12 @@ def changed_fields(request: schedules_pb2.UpdateSyncScheduleRequest) -> set[str]
     if request.HasField("update_mask"):
         paths = set(request.update_mask.paths)
         if unknown := sorted(paths - _SETTABLE):
-            raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field="updateMask")
+            raise InvalidRequestError(Reason.INVALID_REQUEST, _not_settable(unknown[0]), field="updateMask")
     else:
         paths = given_fields(request.schedule)
     if not paths:
         raise InvalidRequestError(
-            "INVALID_REQUEST", "nothing to change: the request names no field to set", field="updateMask"
+            Reason.INVALID_REQUEST, "nothing to change: the request names no field to set", field="updateMask"
         )
     return paths
 
@@ -86,7 +87,7 @@ def given_fields(schedule: schedules_pb2.SyncSchedule) -> set[str]:
     names = {field.name: field.json_name for field, _value in schedule.ListFields()}
     paths = names.keys() - {"sync_schedule_id", "revision"}
     if unknown := sorted(paths - _SETTABLE):
-        raise InvalidRequestError("INVALID_REQUEST", _not_settable(unknown[0]), field=names[unknown[0]])
+        raise InvalidRequestError(Reason.INVALID_REQUEST, _not_settable(unknown[0]), field=names[unknown[0]])
     return set(paths)
 
 
@@ -96,5 +97,5 @@ def _not_settable(name: str) -> str:
 
 def _positive(value: int, name: str, field: str) -> int:
     if value <= 0:
-        raise InvalidRequestError("INVALID_REQUEST", f"{name} must be a whole number over 0", field=field)
+        raise InvalidRequestError(Reason.INVALID_REQUEST, f"{name} must be a whole number over 0", field=field)
     return value

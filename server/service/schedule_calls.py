@@ -32,7 +32,7 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
         return pb.CreateSyncScheduleResponse(schedule=self._message(created))
 
     async def GetSyncSchedule(self, request: pb.GetSyncScheduleRequest, context: Context) -> pb.GetSyncScheduleResponse:
-        """Answer one schedule."""
+        """Return one schedule."""
         found = await self._schedules.get(schedule_id(request))
         return pb.GetSyncScheduleResponse(schedule=self._message(found))
 

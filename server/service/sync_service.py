@@ -20,7 +20,7 @@ from server.service.schedule_calls import ScheduleCalls
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
-_STATUS_FILTERS: Final = convert.STATUS_FROM_PROTO | {resources_pb2.SYNC_STATUS_UNSPECIFIED: ""}
+_STATUS_FILTERS: Final = {resources_pb2.SYNC_STATUS_UNSPECIFIED: None, **convert.STATUS_FROM_PROTO}
 
 
 class SyncServicer(ScheduleCalls):
@@ -46,7 +46,7 @@ class SyncServicer(ScheduleCalls):
                 yield pb.TriggerSyncResponse(progress=convert.progress_message(run))
 
     async def TestSource(self, request: pb.TestSourceRequest, context: Context) -> pb.TestSourceResponse:
-        """Look at a source; nothing is written."""
+        """Preview a source; nothing is written."""
         spec = request.spec
         options = convert.options_document(spec)
         return convert.preview_message(await self._previews.test(source_type_of(spec), spec.source_identifier, options))
@@ -66,7 +66,7 @@ class SyncServicer(ScheduleCalls):
     async def GetSyncStatus(
         self, request: pb.GetSyncStatusRequest, context: Context
     ) -> AsyncIterator[pb.GetSyncStatusResponse]:
-        """Answer a run, and follow it on request."""
+        """Return a run, and follow it on request."""
         run_id = request_checks.run_id(request)
         if not request.watch:
             yield await self._status(await self._runs.get(run_id))
@@ -78,7 +78,7 @@ class SyncServicer(ScheduleCalls):
     async def GetSyncStats(
         self, request: pb.GetSyncStatsRequest, context: Context
     ) -> AsyncIterator[pb.GetSyncStatsResponse]:
-        """Answer counts, and follow them on request."""
+        """Return counts, and follow them on request."""
         if not request.watch:
             yield pb.GetSyncStatsResponse(stats=convert.stats_message(await self._runs.stats()))
             return
@@ -114,8 +114,10 @@ class SyncServicer(ScheduleCalls):
         return pb.PauseSyncResponse(run=convert.run_message(await self._runs.pause(request_checks.run_id(request))))
 
     async def ContinueSync(self, request: pb.ContinueSyncRequest, context: Context) -> pb.ContinueSyncResponse:
-        """Let a paused run go on."""
-        return pb.ContinueSyncResponse(run=convert.run_message(await self._runs.go_on(request_checks.run_id(request))))
+        """Continue a paused run."""
+        return pb.ContinueSyncResponse(
+            run=convert.run_message(await self._runs.continue_run(request_checks.run_id(request)))
+        )
 
     async def _status(self, run: Any) -> pb.GetSyncStatusResponse:
         errors = await self._runs.recent_errors(run.id)

@@ -36,8 +36,7 @@ class Reject:
     """A record that is not loaded.
 
     Args:
-        kind: stable name, such as missing_columns, too_many_columns, stray_quote, unclosed_quote, bad_encoding,
-            record_too_long, bad_cast, out_of_range, too_long, required_missing.
+        kind: what is wrong, as a stable name: a `RejectKind`, or a custom source's own.
         category: parsing (the record's form) or validation (one of its values).
         message: what is wrong, in a sentence, without the value.
         line: physical line on which the record begins, from 1; for an API the item's number, from 1.
@@ -114,11 +113,11 @@ def _nobody_looks(_secret: str) -> None:
 class SourceMemory(Protocol):
     """What sources keep from one run to the next; sealed where it is stored."""
 
-    async def recall(self, key: str) -> str | None:
+    async def get(self, key: str) -> str | None:
         """The text that was kept under a key, or None."""
         ...
 
-    async def keep(self, key: str, text: str) -> None:
+    async def put(self, key: str, text: str) -> None:
         """Keep a text in place of what was kept under the key."""
         ...
 
@@ -129,11 +128,11 @@ class InMemorySourceState:
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
 
-    async def recall(self, key: str) -> str | None:
+    async def get(self, key: str) -> str | None:
         """The text that was kept under a key, or None."""
         return self._texts.get(key)
 
-    async def keep(self, key: str, text: str) -> None:
+    async def put(self, key: str, text: str) -> None:
         """Keep a text in place of what was kept under the key."""
         self._texts[key] = text
 
@@ -145,7 +144,7 @@ class SourceContext:
     Args:
         moved: to be called with each piece that the source delivers, so that a slow source is told from a hung one.
         circuits: what this replica knows of the hosts of sources.
-        watermark: how far the completed runs of an incremental source have seen it, as the source wrote it; None when
+        watermark: how far completed runs have seen the source, as the source wrote it; None when
             everything is to be read. A run that goes on keeps to the one that it began with, by its checkpoint.
         memory: what sources keep from one run to the next.
         paces: how fast requests go to each host, shared by all runs of the replica.

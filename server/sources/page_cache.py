@@ -37,7 +37,7 @@ class KeptPage:
 class PageCache(Protocol):
     """The kept pages of one source with one set of options; a page is named by a key of at most 64 characters."""
 
-    def key_of(self, asked: Mapping[str, str]) -> str:
+    def page_key_of(self, asked: Mapping[str, str]) -> str:
         """The key of a page: a digest, from which nothing of what asks for the page can be guessed.
 
         Args:
@@ -49,15 +49,15 @@ class PageCache(Protocol):
         """What may be asked for by validators: every kept page that is not too old."""
         ...
 
-    async def recall(self, key: str) -> KeptPage | None:
+    async def get(self, key: str) -> KeptPage | None:
         """A page, or None when it is no longer kept."""
         ...
 
-    async def keep(self, pages: Mapping[str, KeptPage]) -> None:
+    async def put(self, pages: Mapping[str, KeptPage]) -> None:
         """Keep pages in place of what is kept under their keys, as far as there is room."""
         ...
 
-    async def forget(self, keys: Collection[str] | None = None) -> None:
+    async def delete(self, keys: Collection[str] | None = None) -> None:
         """Forget some pages, or all."""
         ...
 
@@ -65,7 +65,7 @@ class PageCache(Protocol):
 class NoPages:
     """Keeps nothing."""
 
-    def key_of(self, _asked: Mapping[str, str]) -> str:
+    def page_key_of(self, _asked: Mapping[str, str]) -> str:
         """The same for every page."""
         return ""
 
@@ -73,12 +73,12 @@ class NoPages:
         """None."""
         return {}
 
-    async def recall(self, _key: str) -> KeptPage | None:
+    async def get(self, _key: str) -> KeptPage | None:
         """None."""
         return None
 
-    async def keep(self, pages: Mapping[str, KeptPage]) -> None:
+    async def put(self, pages: Mapping[str, KeptPage]) -> None:
         """Keep nothing."""
 
-    async def forget(self, keys: Collection[str] | None = None) -> None:
+    async def delete(self, keys: Collection[str] | None = None) -> None:
         """There is nothing to forget."""

@@ -18,7 +18,7 @@ LIST_ITEMS_MAX: Final = 20
 _SECRET_CHARS_MIN: Final = 4
 
 
-def shown(value: Any, secrets: Collection[str], name: str = "") -> Any:
+def redacted(value: Any, secrets: Collection[str], name: str = "") -> Any:
     """A value as it may be shown: cut to size, without secrets by name and without the request's own.
 
     Args:
@@ -29,10 +29,10 @@ def shown(value: Any, secrets: Collection[str], name: str = "") -> Any:
     if isinstance(value, Mapping):
         kept = list(value.items())[:FIELDS_MAX]
         return {
-            without_secrets(str(key), secrets)[:TEXT_CHARS_MAX]: shown(item, secrets, str(key)) for key, item in kept
+            without_secrets(str(key), secrets)[:TEXT_CHARS_MAX]: redacted(item, secrets, str(key)) for key, item in kept
         }
     if isinstance(value, list):
-        return [shown(item, secrets, name) for item in value[:LIST_ITEMS_MAX]]
+        return [redacted(item, secrets, name) for item in value[:LIST_ITEMS_MAX]]
     if means_secret(name, value):
         return HIDDEN
     if not isinstance(value, str) or isinstance(value, NumberText):
@@ -54,7 +54,7 @@ def shown_text(text: str, secrets: Collection[str], name: str = "") -> str:
     """A text as it may be shown; where it is a JSON object or array, what stands in it is cut and hidden by name."""
     if text[:1] in ("{", "["):
         try:
-            return to_text(shown(parse_whole(text), secrets, name))
+            return to_text(redacted(parse_whole(text), secrets, name))
         except JsonRefusedError:
             pass
-    return str(shown(text, secrets, name))
+    return str(redacted(text, secrets, name))

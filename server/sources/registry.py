@@ -14,6 +14,7 @@ from importlib.metadata import entry_points
 from typing import Final
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.sources.source_type import SourceType
 
 CUSTOM_GROUP: Final = "techaura_sync.sources"
@@ -40,7 +41,7 @@ def source_type(name: str) -> SourceType:
     if name not in places:
         known = ", ".join(sorted(places))
         raise InvalidRequestError(
-            "UNKNOWN_SOURCE_TYPE", f"unknown sourceType; this service knows {known}", field="sourceType"
+            Reason.UNKNOWN_SOURCE_TYPE, f"unknown sourceType; this service knows {known}", field="sourceType"
         )
     return _loaded(places[name])
 

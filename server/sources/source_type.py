@@ -87,7 +87,7 @@ class Source(Protocol):
         ...
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
-        """Look at it without reading it through; answer its column names, or None when that needs the network.
+        """Look at it without reading it through; return its column names, or None when that needs the network.
 
         Raises:
             InvalidRequestError

@@ -16,7 +16,7 @@ class TargetColumn:
     Args:
         name: the column's name in the table.
         kind: how text is checked and written.
-        length_max: characters (text) at the most; None for no limit of our own.
+        length_max: characters (text) at most; None for no limit of our own.
         precision, scale: digits of a decimal, all and after the point.
         required: a row without a value is rejected, and a mapping without the column is refused.
         default: canonical text for a row without a value in a mapped column; None leaves it NULL.

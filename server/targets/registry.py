@@ -1,6 +1,7 @@
 """The one list of target tables."""
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.targets.base import Target
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
@@ -17,6 +18,8 @@ def find_target(name: str) -> Target:
     found = TARGETS.get(name)
     if found is None:
         raise InvalidRequestError(
-            "INVALID_OPTION", f"targetTable must be one of {', '.join(sorted(TARGETS))}", field="options.targetTable"
+            Reason.INVALID_OPTION,
+            f"targetTable must be one of {', '.join(sorted(TARGETS))}",
+            field="options.targetTable",
         )
     return found

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from techaura.sync.v1 import resources_pb2
 from techaura_sync import views
 
+from server.core.reasons import Category
+
 COUNTS = st.integers(0, 2**50)
 
 
@@ -41,7 +43,9 @@ def test_a_run_that_has_not_begun_has_no_times_and_no_failure() -> None:
 
 
 def test_a_failed_run_tells_why_and_when() -> None:
-    failure = resources_pb2.RunFailure(reason="SOURCE_CHANGED", category="processing", message="m", retryable=True)
+    failure = resources_pb2.RunFailure(
+        reason="SOURCE_CHANGED", category=Category.PROCESSING, message="m", retryable=True
+    )
     completed_at = Timestamp(seconds=1_735_689_599, nanos=999_999_999)
     run = resources_pb2.SyncRun(sync_run_id=1, failure=failure, completed_at=completed_at)
 

@@ -16,6 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, RetryableError
+from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretPlaces
 from server.sources.contract import Reject, SourceBatch, SourceContext, SourceInfo, WatermarkRule
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
@@ -86,7 +87,9 @@ class Sequence:
         while first < self.count:
             last = min(first + self.batch_rows, self.count)
             if self.options.break_at is not None and self.options.break_at < last:
-                raise RetryableError("SOURCE_UNAVAILABLE", f"the sequence broke off at row {self.options.break_at}")
+                raise RetryableError(
+                    Reason.SOURCE_UNAVAILABLE, f"the sequence broke off at row {self.options.break_at}"
+                )
             yield self._batch(first, last, batch_no)
             first, batch_no = last, batch_no + 1
 
@@ -101,7 +104,7 @@ class Sequence:
         )
         numbers = pl.Series(values=[n + 1 for n in good], dtype=pl.UInt64)
         rejects = tuple(
-            Reject("bad_number", "parsing", f"row {n} is not wanted", n + 1, None, None, f"row {n}") for n in bad
+            Reject("bad_number", Category.PARSING, f"row {n} is not wanted", n + 1, None, None, f"row {n}") for n in bad
         )
         return SourceBatch(
             batch_no=batch_no,
@@ -130,7 +133,7 @@ def load(identifier: str, document: Mapping[str, Any], _from_caller: bool) -> Se
     """Check the identifier and the options."""
     if not (identifier.isascii() and identifier.isdigit()):
         raise InvalidRequestError(
-            "INVALID_REQUEST", "sourceIdentifier must be a number of rows", field="sourceIdentifier"
+            Reason.INVALID_REQUEST, "sourceIdentifier must be a number of rows", field="sourceIdentifier"
         )
     given = {key: value for key, value in document.items() if value is not None}
     try:
@@ -138,7 +141,7 @@ def load(identifier: str, document: Mapping[str, Any], _from_caller: bool) -> Se
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         place = ".".join(["options", *map(str, first["loc"])])
-        raise InvalidRequestError("INVALID_OPTION", f"{place}: {first['msg']}", field=place) from None
+        raise InvalidRequestError(Reason.INVALID_OPTION, f"{place}: {first['msg']}", field=place) from None
 
 
 def identity(identifier: str, _settings: Settings) -> str:

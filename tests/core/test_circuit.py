@@ -8,10 +8,11 @@ import pytest
 
 from server.core.config import Settings
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Reason
 from server.sources.throttle.circuit import Circuits, RateLimitedError
 from tests.support.clock import FakeClock
 
-DOWN = RetryableError("SOURCE_UNAVAILABLE", "503")
+DOWN = RetryableError(Reason.SOURCE_UNAVAILABLE, "503")
 
 
 async def ask(circuits: Circuits, clock: FakeClock, answer: Exception | None = None, host: str = "h:443") -> str:
@@ -43,23 +44,26 @@ async def test_failures_in_a_row_open_the_circuit_and_one_request_tries_again() 
 
 async def test_a_success_between_failures_keeps_it_closed() -> None:
     circuits, clock = Circuits(failures_max=3), FakeClock()
-    answers = [DOWN, DOWN, None, DOWN, DOWN, FatalError("SOURCE_REFUSED", "404"), DOWN, DOWN]
+    answers = [DOWN, DOWN, None, DOWN, DOWN, FatalError(Reason.SOURCE_REFUSED, "404"), DOWN, DOWN]
     assert "refused" not in [await ask(circuits, clock, answer) for answer in answers]
 
 
 async def test_a_host_that_is_asked_too_often_is_there() -> None:
     circuits, clock = Circuits(failures_max=2), FakeClock()
-    busy = RateLimitedError("SOURCE_UNAVAILABLE", "429")
+    busy = RateLimitedError(Reason.SOURCE_UNAVAILABLE, "429")
     assert "refused" not in [
         await ask(circuits, clock, answer) for answer in (busy, busy, busy, DOWN, busy, DOWN, busy)
     ]
-    assert await ask(circuits, clock, RateLimitedError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)) == "failed"
+    assert (
+        await ask(circuits, clock, RateLimitedError(Reason.SOURCE_UNAVAILABLE, "429", retry_after_seconds=20))
+        == "failed"
+    )
     assert await ask(circuits, clock) == "refused"
 
 
 async def test_what_a_source_asks_for_holds_for_every_run() -> None:
     circuits, clock = Circuits(open_seconds_max=60), FakeClock()
-    patience = RetryableError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=20)
+    patience = RetryableError(Reason.SOURCE_UNAVAILABLE, "429", retry_after_seconds=20)
     assert await ask(circuits, clock, patience) == "failed"
     with pytest.raises(RetryableError) as caught:
         async with circuits.passing("h:443", clock):
@@ -68,7 +72,8 @@ async def test_what_a_source_asks_for_holds_for_every_run() -> None:
     assert await ask(circuits, clock, host="other:443") == "answered"
     clock.move(20.5)
     assert (
-        await ask(circuits, clock, RetryableError("SOURCE_UNAVAILABLE", "429", retry_after_seconds=10_000)) == "failed"
+        await ask(circuits, clock, RetryableError(Reason.SOURCE_UNAVAILABLE, "429", retry_after_seconds=10_000))
+        == "failed"
     )
     clock.move(61)
     assert await ask(circuits, clock) == "answered"

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy.exc import OperationalError
 from techaura.sync.v1 import error_reasons_pb2
 
-from db.error_numbers import MEANINGS
+from db.error_numbers import MEANINGS, DatabaseReason
 from db.errors import DatabaseError, TransientDatabaseError, statement_of, translate
 from server.core import errors
 from server.core.file_errors import file_error
-from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS
+from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS, Category, Reason
 from server.execution.verdict import failure_of
 
 PROJECT = Path(__file__).parents[2]
@@ -43,16 +43,17 @@ def raised() -> Iterator[tuple[str, str, str]]:
         for node in ast.walk(ast.parse(path.read_text())):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name) or not node.args:
                 continue
-            if node.func.id in CLASSES and isinstance(node.args[0], ast.Constant):
+            if node.func.id in CLASSES and ast.unparse(node.args[0]).startswith("Reason."):
                 given = [word.value for word in node.keywords if word.arg == "category"]
-                category = str(given[0].value) if given and isinstance(given[0], ast.Constant) else ""
+                category = given[0].attr.lower() if given and isinstance(given[0], ast.Attribute) else ""
                 usual = "" if given else CLASSES[node.func.id]
-                yield f"{path.name}:{node.lineno}", str(node.args[0].value), category or usual
+                yield f"{path.name}:{node.lineno}", ast.unparse(node.args[0]).removeprefix("Reason."), category or usual
 
 
 def test_the_table_has_the_reasons_of_the_proto_and_no_other() -> None:
     names = {name.removeprefix("ERROR_REASON_") for name in error_reasons_pb2.ErrorReason.DESCRIPTOR.values_by_name}
-    assert names - {"UNSPECIFIED"} == set(REASONS)
+    assert names - {"UNSPECIFIED"} == set(REASONS) == set(Reason)
+    assert set(DatabaseReason) < set(Reason)
 
 
 def test_every_reason_that_the_code_raises_is_known_under_its_category() -> None:
@@ -61,13 +62,13 @@ def test_every_reason_that_the_code_raises_is_known_under_its_category() -> None
     wrong = [
         entry for entry in found
         if entry[1] not in REASONS
-        or (entry[2] and entry[2] != REASONS[entry[1]].category and entry[1:] not in OTHER_CATEGORIES)
+        or (entry[2] and entry[2] != REASONS[Reason(entry[1])].category and entry[1:] not in OTHER_CATEGORIES)
     ]  # fmt: skip
     assert wrong == []
 
 
 @pytest.mark.parametrize("name", sorted(REASONS))
-def test_a_reason_says_what_to_do_and_whether_it_is_retried(name: str) -> None:
+def test_a_reason_says_what_to_do_and_whether_it_is_retried(name: Reason) -> None:
     reason = REASONS[name]
     assert reason.next_step[0].islower()
     assert reason.retryable is (reason.category not in NOT_RETRYABLE_CATEGORIES)
@@ -76,7 +77,9 @@ def test_a_reason_says_what_to_do_and_whether_it_is_retried(name: str) -> None:
 
 
 def test_an_error_that_knows_more_says_its_own_next_step() -> None:
-    error = errors.FatalError("AUTHENTICATION_FAILED", "m", category="authentication", next_step="check SOURCE_TOKEN")
+    error = errors.FatalError(
+        Reason.AUTHENTICATION_FAILED, "m", category=Category.AUTHENTICATION, next_step="check SOURCE_TOKEN"
+    )
     assert failure_of(error).next_step == "check SOURCE_TOKEN"
 
 
@@ -135,7 +138,7 @@ def test_error_numbers_of_the_database_have_a_reason_and_only_what_time_mends_is
 ) -> None:
     failure = failure_of(fault(code))
     passes = reason not in ("DATABASE_DENIED", "DATABASE_REFUSED")
-    assert (failure.reason, failure.category, failure.retryable) == (reason, REASONS[reason].category, passes)
+    assert (failure.reason, failure.category, failure.retryable) == (reason, REASONS[Reason(reason)].category, passes)
     assert failure.next_step
     assert "transaction (error" not in failure.message
 

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.loaders.mirror import record_active_before
 from db.migrate import migrate
+from db.records import RunStatus
 from db.repositories import leases, run_counts, runs, sources
 from db.repositories.errors import list_errors
 from server.core.clock import SystemClock
@@ -46,7 +47,7 @@ CALLS: dict[str, Call] = {
     "uncounted": lambda connection: run_counts.uncounted_ids(connection, RUNS_AT_ONCE),
     "next block": lambda connection: run_counts.next_block(connection, 0),
     "page": lambda connection: runs.list_runs(connection, before_id=400, limit=50),
-    "page, status": lambda connection: runs.list_runs(connection, before_id=400, limit=50, status="completed"),
+    "page, status": lambda connection: runs.list_runs(connection, before_id=400, limit=50, status=RunStatus.COMPLETED),
     "page, type": lambda connection: runs.list_runs(connection, before_id=400, limit=50, source_type="csv"),
     "status": lambda connection: runs.get_run(connection, 1),
     "errors": lambda connection: list_errors(connection, 1, limit=10),

@@ -72,7 +72,7 @@ async def test_others_read_on_while_a_migration_waits_for_an_open_transaction(
 
     with reading(database_server, name, table) as reader:
 
-        async def go_on(error: TransientDatabaseError, _faults: int) -> bool:
+        async def tries_again(error: TransientDatabaseError, _faults: int) -> bool:
             waited_for.append(error)
             reads.append(reader.reads)
             if len(waited_for) == 3:
@@ -80,7 +80,7 @@ async def test_others_read_on_while_a_migration_waits_for_an_open_transaction(
             return True
 
         async with opened(database_server.url(name)) as database:
-            assert await migrate(database, go_on=go_on)
+            assert await migrate(database, tries_again=tries_again)
             assert await current_revision(database) == HEAD_REVISION
     holder.close()
     assert reader.failures == []
@@ -99,7 +99,7 @@ async def test_a_migration_that_waits_for_too_long_says_for_what(database_server
         cursor.execute("SELECT * FROM sync_runs")
         async with opened(database_server.url(name)) as database:
             with pytest.raises(TransientDatabaseError, match="lock on sync_runs that another connection holds"):
-                await migrate(database, go_on=lambda _error, faults: _once(faults))
+                await migrate(database, tries_again=lambda _error, faults: _once(faults))
 
 
 async def _once(faults: int) -> bool:

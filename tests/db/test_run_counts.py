@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
 from db.migrate import migrate
-from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING, STATUSES, TERMINAL_STATUSES
+from db.records import TERMINAL_STATUSES, RunStatus
 from db.repositories.run_counts import (
     BLOCK_IDS,
     count_by_status,
@@ -52,7 +52,7 @@ async def truth(database: Database) -> dict[str, int]:
     async with database.read() as connection:
         rows = await connection.execute(select(sync_runs.c.status, func.count()).group_by(sync_runs.c.status))
         found = {str(status): int(count) for status, count in rows}
-    return {status: found.get(status, 0) for status in STATUSES}
+    return {status: found.get(status, 0) for status in RunStatus}
 
 
 async def numbers(database: Database) -> int:
@@ -77,10 +77,10 @@ async def checked(database: Database) -> int:
 
 
 async def test_runs_are_counted_before_and_after_they_have_a_number(database: Database) -> None:
-    statuses = [*STATUSES, COMPLETED, COMPLETED, FAILED, UNKNOWN]
+    statuses = [*RunStatus, RunStatus.COMPLETED, RunStatus.COMPLETED, RunStatus.FAILED, UNKNOWN]
     async with database.write() as connection:
         await store(connection, *statuses)
-    expected = {status: statuses.count(status) for status in STATUSES}
+    expected = {status: statuses.count(status) for status in RunStatus}
     assert await counted(database) == expected
     ended = sum(status in TERMINAL_STATUSES for status in statuses)
     assert await counting(database).count() == ended
@@ -89,13 +89,15 @@ async def test_runs_are_counted_before_and_after_they_have_a_number(database: Da
     assert await counting(database).count() == 0
 
 
-@pytest.mark.parametrize("later", [*STATUSES, UNKNOWN])
-@pytest.mark.parametrize("before", [COMPLETED, PENDING, UNKNOWN])
+@pytest.mark.parametrize("later", [*RunStatus, UNKNOWN])
+@pytest.mark.parametrize("before", [RunStatus.COMPLETED, RunStatus.PENDING, UNKNOWN])
 async def test_a_status_that_another_program_changes_is_counted_at_once(
     database: Database, before: str, later: str
 ) -> None:
     async with database.write() as connection:
-        await store(connection, before, COMPLETED, FAILED, CANCELLED, IN_PROGRESS)
+        await store(
+            connection, before, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.CANCELLED, RunStatus.IN_PROGRESS
+        )
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("UPDATE sync_runs SET status = :later WHERE id = 1"), {"later": later})
@@ -114,7 +116,7 @@ async def test_numbers_are_right_after_any_mixture_of_changes(database: Database
     ids = [chance.randrange(1, 3 * BLOCK_IDS) for _run in range(30)]
     async with database.write() as connection:
         for run_id in dict.fromkeys(ids):
-            await store(connection, chance.choice([*STATUSES, UNKNOWN]), first_id=run_id)
+            await store(connection, chance.choice([*RunStatus, UNKNOWN]), first_id=run_id)
     for _change in range(25):
         some = chance.sample(ids, 3)
         kind = chance.choice(["change", "change", "count", "remove", "check"])
@@ -130,7 +132,7 @@ async def test_numbers_are_right_after_any_mixture_of_changes(database: Database
                 if kind == "remove":
                     await remove_runs(connection, some)
                 else:
-                    status = chance.choice([*STATUSES, UNKNOWN])
+                    status = chance.choice([*RunStatus, UNKNOWN])
                     await connection.execute(update(sync_runs).where(sync_runs.c.id.in_(some)).values(status=status))
         assert await counted(database) == await truth(database), kind
 
@@ -140,13 +142,20 @@ async def test_a_run_that_another_program_removes_is_out_of_the_numbers_after_on
 ) -> None:
     async with database.write() as connection:
         for block in range(3):
-            await store(connection, COMPLETED, COMPLETED, FAILED, PENDING, first_id=block * BLOCK_IDS + 1)
+            await store(
+                connection,
+                RunStatus.COMPLETED,
+                RunStatus.COMPLETED,
+                RunStatus.FAILED,
+                RunStatus.PENDING,
+                first_id=block * BLOCK_IDS + 1,
+            )
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("DELETE FROM sync_runs WHERE id IN (1, 3, 4, 20001)"))
     # Nothing tells of it: this is how far the numbers can be off, and for how long.
     late = await counted(database)
-    assert late == {**await truth(database), COMPLETED: 6, FAILED: 3}
+    assert late == {**await truth(database), RunStatus.COMPLETED: 6, RunStatus.FAILED: 3}
     assert await checked(database) == 3
     assert await counted(database) == await truth(database)
     assert await checked(database) == 0
@@ -154,7 +163,7 @@ async def test_a_run_that_another_program_removes_is_out_of_the_numbers_after_on
 
 async def test_runs_that_were_counted_elsewhere_and_came_without_their_numbers_are_found(database: Database) -> None:
     async with database.write() as connection:
-        await store(connection, COMPLETED, FAILED, COMPLETED, first_id=7 * BLOCK_IDS)
+        await store(connection, RunStatus.COMPLETED, RunStatus.FAILED, RunStatus.COMPLETED, first_id=7 * BLOCK_IDS)
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("DELETE FROM sync_run_counts"))
@@ -167,7 +176,7 @@ async def test_runs_that_were_counted_elsewhere_and_came_without_their_numbers_a
 
 async def test_a_run_whose_status_changed_before_it_was_removed_is_out_of_them_too(database: Database) -> None:
     async with database.write() as connection:
-        await store(connection, COMPLETED, COMPLETED, COMPLETED)
+        await store(connection, RunStatus.COMPLETED, RunStatus.COMPLETED, RunStatus.COMPLETED)
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("UPDATE sync_runs SET status = 'failed' WHERE id = 1"))
@@ -183,7 +192,10 @@ async def test_replicas_that_count_at_once_count_each_run_once(database_url: str
         async with database.write() as connection:
             await connection.execute(
                 insert(sync_runs),
-                [{"source_type": "csv", "source_identifier": "a", "status": COMPLETED} for _run in range(300)],
+                [
+                    {"source_type": "csv", "source_identifier": "a", "status": RunStatus.COMPLETED}
+                    for _run in range(300)
+                ],
             )
 
         async def until_done(replica: RunCounting) -> None:
@@ -200,14 +212,14 @@ async def test_replicas_that_count_at_once_count_each_run_once(database_url: str
 
 async def test_two_replicas_that_find_the_same_wrong_number_mend_it_once(database: Database) -> None:
     async with database.write() as connection:
-        await store(connection, COMPLETED, COMPLETED)
+        await store(connection, RunStatus.COMPLETED, RunStatus.COMPLETED)
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("DELETE FROM sync_runs WHERE id = 1"))
     async with database.read() as connection:
         found = [await wrong_numbers(connection, 0) for _replica in range(2)]
     async with database.write() as connection:
-        await store(connection, COMPLETED, first_id=7)
+        await store(connection, RunStatus.COMPLETED, first_id=7)
     mended = []
     for wrong in found:
         async with database.write() as connection:
@@ -219,14 +231,14 @@ async def test_two_replicas_that_find_the_same_wrong_number_mend_it_once(databas
 
 async def test_numbers_that_changed_since_they_were_compared_are_left_for_the_next_time(database: Database) -> None:
     async with database.write() as connection:
-        await store(connection, COMPLETED, COMPLETED)
+        await store(connection, RunStatus.COMPLETED, RunStatus.COMPLETED)
     await counting(database).count()
     async with database.write() as connection:
         await connection.execute(text("DELETE FROM sync_runs WHERE id = 1"))
     async with database.read() as connection:
         wrong = await wrong_numbers(connection, 0)
     async with database.write() as connection:
-        await store(connection, COMPLETED, first_id=7)
+        await store(connection, RunStatus.COMPLETED, first_id=7)
     await counting(database).count()
     async with database.write() as connection:
         assert await mend(connection, wrong) == 0
@@ -236,7 +248,7 @@ async def test_numbers_that_changed_since_they_were_compared_are_left_for_the_ne
 
 async def test_a_replica_that_is_lost_while_it_counts_has_counted_nothing(database: Database) -> None:
     async with database.write() as connection:
-        await store(connection, COMPLETED, FAILED)
+        await store(connection, RunStatus.COMPLETED, RunStatus.FAILED)
 
     def lost(_connection: Any, _cursor: Any, statement: str, *_rest: Any) -> None:
         if statement.startswith("INSERT INTO sync_run_counts"):
@@ -272,4 +284,4 @@ async def test_counting_leaves_the_time_of_a_run_as_it_is(database_server: Datab
         assert times == [(2020,)]
         # The bot's column does not tell these from our own spelling.
         found = await counted(database)
-    assert (found[COMPLETED], found[FAILED]) == (1, 1)
+    assert (found[RunStatus.COMPLETED], found[RunStatus.FAILED]) == (1, 1)

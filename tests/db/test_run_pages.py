@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, update
 
 from db.engine import Database
-from db.records import Batch, Lease, Ledger
+from db.records import Batch, Lease, Ledger, RunStatus
 from db.repositories.batches import insert_batch
 from db.repositories.runs import insert_run, list_runs
 from db.schema import sync_runs
@@ -55,7 +55,7 @@ async def test_a_filter_takes_its_characters_for_themselves(database: Database, 
     for name in set(names):
         expected = [run_id for run_id, given in zip(ids, names, strict=True) if given == name]
         async with database.read() as connection:
-            page = await list_runs(connection, before_id=before, limit=10, source_type=name, status="pending")
+            page = await list_runs(connection, before_id=before, limit=10, source_type=name, status=RunStatus.PENDING)
             alike = await list_runs(connection, before_id=before, limit=10, source_type=name)
         assert [run.id for run in page] == [
             run_id for run_id in reversed(expected) if before is None or run_id < before

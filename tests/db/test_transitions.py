@@ -11,7 +11,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
-from db.records import STATUSES, TRANSITIONS, Lease, Ledger, RunFailure
+from db.records import TRANSITIONS, Lease, Ledger, RunFailure, RunStatus
 from db.repositories import leases, runs
 from db.schema import sync_runs
 
@@ -58,7 +58,7 @@ async def _tried(database: Database, status: str, attempt: Attempt) -> tuple[str
 
 async def test_every_arrow_is_gone_along_and_no_other(database: Database) -> None:
     gone: set[tuple[str, str]] = set()
-    for status in STATUSES:
+    for status in RunStatus:
         for attempt in ATTEMPTS:
             after, epoch = await _tried(database, status, attempt)
             if (after, epoch) != (status, 1):

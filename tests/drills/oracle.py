@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from sqlalchemy import select
 
 from db.engine import Database
-from db.records import CANCELLED, COMPLETED, FAILED, IN_PROGRESS, PENDING
+from db.records import FireOutcome, RunStatus
 from db.schema import sync_batches, sync_runs, sync_schedule_fires
 from server.core.config import Settings
 
 _R = sync_runs.c
-_ALLOWED: Final = {
+_ALLOWED: Final[Mapping[str, set[RunStatus]]] = {
     # A run can be claimed and ended, or given back, between two looks.
-    PENDING: {PENDING, IN_PROGRESS, CANCELLED, COMPLETED},
-    IN_PROGRESS: {IN_PROGRESS, PENDING, COMPLETED, FAILED, CANCELLED},
-    COMPLETED: {COMPLETED},
-    FAILED: {FAILED, PENDING},
-    CANCELLED: {CANCELLED},
+    RunStatus.PENDING: {RunStatus.PENDING, RunStatus.IN_PROGRESS, RunStatus.CANCELLED, RunStatus.COMPLETED},
+    RunStatus.IN_PROGRESS: {
+        RunStatus.IN_PROGRESS,
+        RunStatus.PENDING,
+        RunStatus.COMPLETED,
+        RunStatus.FAILED,
+        RunStatus.CANCELLED,
+    },
+    RunStatus.COMPLETED: {RunStatus.COMPLETED},
+    RunStatus.FAILED: {RunStatus.FAILED, RunStatus.PENDING},
+    RunStatus.CANCELLED: {RunStatus.CANCELLED},
 }
 
 
@@ -64,7 +71,11 @@ class Oracle:
     @property
     def left(self) -> dict[int, Seen]:
         """The runs that have not ended."""
-        return {run_id: seen for run_id, seen in self._seen.items() if seen.status in (PENDING, IN_PROGRESS)}
+        return {
+            run_id: seen
+            for run_id, seen in self._seen.items()
+            if seen.status in (RunStatus.PENDING, RunStatus.IN_PROGRESS)
+        }
 
     @property
     def is_anything_left(self) -> bool:
@@ -78,7 +89,7 @@ class Oracle:
                 select(_R.id).where(
                     _R.source_key == source_key,
                     _R.options_digest == options_digest,
-                    _R.status.in_((PENDING, IN_PROGRESS)),
+                    _R.status.in_((RunStatus.PENDING, RunStatus.IN_PROGRESS)),
                     _R.cancel_requested.is_(False),
                 )
             )
@@ -95,7 +106,7 @@ class Oracle:
             self.fire_count += 1
             self.retries += len(run_ids)
 
-    def fired(self, fires: list[tuple[int, str, int | None]]) -> None:
+    def fired(self, fires: list[tuple[int, FireOutcome, int | None]]) -> None:
         """The schedules answered."""
         self.fire_count += len(fires)
 
@@ -115,7 +126,7 @@ class Oracle:
         for run_id, seen in now.items():
             self._check(run_id, self._seen.get(run_id), seen)
         # The old service could run a source twice; ours claims one of those at a time (epoch > 0).
-        owned = Counter(seen.source_key for seen in now.values() if seen.status == IN_PROGRESS and seen.epoch)
+        owned = Counter(seen.source_key for seen in now.values() if seen.status == RunStatus.IN_PROGRESS and seen.epoch)
         if any(count > 1 for count in owned.values()):
             raise ViolationError(f"two runs of one source in progress: {now}")
         self._seen = now
@@ -125,17 +136,26 @@ class Oracle:
             return
         if seen.status not in _ALLOWED[before.status]:
             raise ViolationError(f"run {run_id} went from {before.status} to {seen.status}")
-        if before.status == PENDING and seen.status == COMPLETED and seen.epoch == before.epoch:
+        if before.status == RunStatus.PENDING and seen.status == RunStatus.COMPLETED and seen.epoch == before.epoch:
             raise ViolationError(f"run {run_id} completed without an owner")
         if seen.epoch < before.epoch or seen.epoch > before.epoch + 1:
             raise ViolationError(f"run {run_id} went from epoch {before.epoch} to {seen.epoch}")
-        if before.status == seen.status == IN_PROGRESS and seen.epoch > before.epoch:
+        if before.status == seen.status == RunStatus.IN_PROGRESS and seen.epoch > before.epoch:
             self.takeovers += 1
-        if before.status == FAILED and seen.status == PENDING and seen.retry_count != before.retry_count + 1:
+        if (
+            before.status == RunStatus.FAILED
+            and seen.status == RunStatus.PENDING
+            and seen.retry_count != before.retry_count + 1
+        ):
             raise ViolationError(f"run {run_id} was retried without being counted")
         if seen.retry_count > self._settings.retry_count_max:
             raise ViolationError(f"run {run_id} was retried {seen.retry_count} times")
-        if before.status == PENDING and before.paused and seen.paused and seen.status == IN_PROGRESS:
+        if (
+            before.status == RunStatus.PENDING
+            and before.paused
+            and seen.paused
+            and seen.status == RunStatus.IN_PROGRESS
+        ):
             raise ViolationError(f"run {run_id} was started although it is paused")
 
     async def final(self) -> None:
@@ -158,7 +178,7 @@ class Oracle:
         for row in batches:
             by_run.setdefault(row.sync_run_id, []).append((row.batch_no, row.lease_epoch))
         for run in stored:
-            if run.cancel_requested and run.status not in (CANCELLED, COMPLETED):
+            if run.cancel_requested and run.status not in (RunStatus.CANCELLED, RunStatus.COMPLETED):
                 raise ViolationError(f"run {run.id} was to be cancelled, and is {run.status}")
             self._check_batches(run.id, run.status, run.rows_read, by_run.get(run.id, []))
         names = Counter((row.schedule_name, row.fire_at_local) for row in fires)
@@ -171,7 +191,7 @@ class Oracle:
             raise ViolationError(f"run {run_id} committed the batches {numbers}")
         if epochs != sorted(epochs):
             raise ViolationError(f"run {run_id} was written by an owner that was taken over: epochs {epochs}")
-        if status == COMPLETED and len(numbers) != self._batches:
+        if status == RunStatus.COMPLETED and len(numbers) != self._batches:
             raise ViolationError(f"run {run_id} completed with {len(numbers)} of {self._batches} batches")
         if rows_read != len(numbers):
             raise ViolationError(f"run {run_id} ended with {rows_read} rows, but {len(numbers)} are committed")

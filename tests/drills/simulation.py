@@ -27,13 +27,14 @@ import structlog
 from sqlalchemy import insert
 
 from db.engine import Database
-from db.records import Batch, Lease, Ledger
+from db.records import Batch, Lease, Ledger, OverlapPolicy
 from db.repositories import leases, runs
 from db.repositories.batches import get_batch, insert_batch, last_batch
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.cron import next_fire
 from server.core.errors import FatalError, LeaseLostError, RetryableError
+from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.execution.leases import apply_stop_requests, claim
@@ -220,7 +221,7 @@ class Story:
             ViolationError
         """
         replica = self.replicas[0]
-        for cron, policy in (("0 3 * * *", "skip"), ("30 */4 * * *", "queue")):
+        for cron, policy in (("0 3 * * *", OverlapPolicy.SKIP), ("30 */4 * * *", OverlapPolicy.QUEUE)):
             draft = ScheduleDraft("csv", "a.csv", {}, cron, "Europe/Helsinki", policy, 7200)
             await replica.schedules.create(draft)
         for _ in range(steps):
@@ -284,11 +285,11 @@ class Story:
             await replica.write(self.oracle, answer_is_lost=what == "lost")
         elif what == "fault":
             passing, not_asked = (
-                RetryableError("SOURCE_UNAVAILABLE", "503"),
-                HostPausedError("SOURCE_UNAVAILABLE", "h was not asked"),
+                RetryableError(Reason.SOURCE_UNAVAILABLE, "503"),
+                HostPausedError(Reason.SOURCE_UNAVAILABLE, "h was not asked"),
             )
             not_asked.retry_after_seconds = self.chance.choice((None, 5.0, 300.0))
-            fatal = FatalError("SOURCE_MALFORMED", "x", category="parsing")
+            fatal = FatalError(Reason.SOURCE_MALFORMED, "x", category=Category.PARSING)
             await replica.fail(self.chance.choice((passing, passing, not_asked, fatal)))
         elif what == "stop":
             # SIGSTOP, then SIGCONT: it goes on as if nothing had happened.

@@ -33,59 +33,59 @@ async def test_a_page_comes_back_as_it_was_also_in_place_of_an_older_one(databas
     pages = await pages_of(database)
     for version in (1, 2):
         content = {key: page(version, f"{version} {key}".encode() * 1000) for key in ("a", "b")}
-        await pages.keep(content)
-        assert {key: await pages.recall(key) for key in ("a", "b")} == content
+        await pages.put(content)
+        assert {key: await pages.get(key) for key in ("a", "b")} == content
     assert await (await pages_of(database)).known() == {"a": Validators('"2"', ""), "b": Validators('"2"', "")}
     assert await (await pages_of(database, "other options")).known() == {}
-    await pages.forget({"a"})
-    assert (await pages.recall("a"), list(await pages.known())) == (None, ["b"])
-    await pages.forget()
+    await pages.delete({"a"})
+    assert (await pages.get("a"), list(await pages.known())) == (None, ["b"])
+    await pages.delete()
     assert await pages.known() == {}
 
 
 async def test_pages_beyond_the_bounds_are_not_kept(database: Database) -> None:
     few = await pages_of(database, http_kept_pages_max=3)
-    await few.keep({"1": page(1, b"x"), "2": page(1, b"x")})
-    await few.keep({"3": page(1, b"x"), "4": page(1, b"x")})
+    await few.put({"1": page(1, b"x"), "2": page(1, b"x")})
+    await few.put({"3": page(1, b"x"), "4": page(1, b"x")})
     assert sorted(await few.known()) == ["1", "2"]
     small = await pages_of(database, "small", http_kept_bytes_max=3000)
-    await small.keep({"1": page(1, os.urandom(2000))})
-    await small.keep({"2": page(1, os.urandom(2000))})
+    await small.put({"1": page(1, os.urandom(2000))})
+    await small.put({"2": page(1, os.urandom(2000))})
     assert list(await small.known()) == ["1"]
     none = await pages_of(database, "none", http_kept_bytes_max=0)
-    await none.keep({"1": page(1, b"x")})
+    await none.put({"1": page(1, b"x")})
     assert await none.known() == {}
 
 
 async def test_many_large_pages_take_several_statements_and_a_huge_one_is_left_out(database: Database) -> None:
     pages = await pages_of(database)
     content = {str(n): page(n, os.urandom(600_000)) for n in range(5)} | {"huge": page(9, os.urandom(5_000_000))}
-    await pages.keep(content)
+    await pages.put(content)
     assert sorted(await pages.known()) == [str(n) for n in range(5)]
-    assert await pages.recall("4") == content["4"]
+    assert await pages.get("4") == content["4"]
 
 
 async def test_a_page_is_kept_for_whoever_it_was_sent_to(database: Database) -> None:
     pages = await pages_of(database)
-    keys = {pages.key_of(asked) for asked in ({"url": "u", "key": "a"}, {"url": "u", "key": "b"}, {"url": "u"})}
+    keys = {pages.page_key_of(asked) for asked in ({"url": "u", "key": "a"}, {"url": "u", "key": "b"}, {"url": "u"})}
     assert len(keys) == 3
     assert all(len(key) == 64 for key in keys)
-    assert (await pages_of(database)).key_of({"url": "u"}) in keys
+    assert (await pages_of(database)).page_key_of({"url": "u"}) in keys
 
 
 async def test_what_other_options_have_left_makes_room_for_these(database: Database) -> None:
     for token in ("a", "b", "c"):
         pages = await pages_of(database, token, http_kept_pages_max=3)
-        await pages.keep({"1": page(1, b"x"), "2": page(1, b"x")})
+        await pages.put({"1": page(1, b"x"), "2": page(1, b"x")})
         assert sorted(await pages.known()) == ["1", "2"]
     assert await (await pages_of(database, "a")).known() == {}
 
 
 async def test_nothing_of_a_page_stands_in_clear(database: Database) -> None:
     pages = await pages_of(database)
-    await pages.keep({"1": KeptPage(Validators('"1"', ""), {"link": "<u?key=CANARY>; rel=next"}, b"CANARY " * 99)})
+    await pages.put({"1": KeptPage(Validators('"1"', ""), {"link": "<u?key=CANARY>; rel=next"}, b"CANARY " * 99)})
     async with database.read() as connection:
         (row,) = (await connection.execute(select(sync_kept_pages))).all()
     assert b"CANARY" not in row.content
     other = StoredPages(database, Settings(), 1, SecretBox(Fernet.generate_key().decode()))
-    assert await other.recall("1") is None
+    assert await other.get("1") is None

@@ -13,6 +13,7 @@ from db.repositories.batches import insert_batch
 from db.schema import sync_runs
 from server.core.config import Settings
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.execution.leases import apply_stop_requests
 from server.execution.outcome import store_ending
 from server.execution.stop_signal import RunStoppedError
@@ -20,8 +21,8 @@ from server.sources.throttle.circuit import HostPausedError
 from tests.execution.test_leases import claim, pending
 from tests.support.clock import FakeClock
 
-FAULT = FatalError("SOURCE_MALFORMED", "x", category="parsing")
-NOT_ASKED = HostPausedError("SOURCE_UNAVAILABLE", "h was not asked", retry_after_seconds=60.0)
+FAULT = FatalError(Reason.SOURCE_MALFORMED, "x", category=Category.PARSING)
+NOT_ASKED = HostPausedError(Reason.SOURCE_UNAVAILABLE, "h was not asked", retry_after_seconds=60.0)
 
 
 async def claimed(database: Database, ttl_ms: int = 60_000) -> Lease:

@@ -8,6 +8,7 @@ from db.errors import RefusedDatabaseError, TransientDatabaseError
 from db.records import Ledger
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError, RetryableError
+from server.core.reasons import Category, Reason
 from server.execution.stop_signal import RunStoppedError
 from server.execution.verdict import Ending, Verdict, verdict_on
 from server.sources.throttle.circuit import HostPausedError
@@ -31,8 +32,8 @@ def verdict(
         (RunStoppedError("pause"), Ending.PAUSED),
         (RunStoppedError("release"), Ending.RELEASED),
         (RunStoppedError("lease_lost"), Ending.LOST),
-        (HostPausedError("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5), Ending.POSTPONED),
-        (RetryableError("SOURCE_UNAVAILABLE", "away"), Ending.FAILED),
+        (HostPausedError(Reason.SOURCE_UNAVAILABLE, "later", retry_after_seconds=2.5), Ending.POSTPONED),
+        (RetryableError(Reason.SOURCE_UNAVAILABLE, "away"), Ending.FAILED),
         (TransientDatabaseError("locked", 1205), Ending.FAILED),
         (ValueError("a fault of ours"), Ending.FAILED),
     ],
@@ -44,7 +45,7 @@ def test_what_ended_a_run_decides_how_it_ends(error: BaseException | None, endin
 
 
 @pytest.mark.parametrize(
-    "error", [RunStoppedError("release"), RetryableError("SOURCE_UNAVAILABLE", "away"), ValueError("x")]
+    "error", [RunStoppedError("release"), RetryableError(Reason.SOURCE_UNAVAILABLE, "away"), ValueError("x")]
 )
 def test_a_cancel_that_a_caller_was_promised_counts_whatever_else_happened(error: BaseException) -> None:
     assert verdict(error, is_cancelled=True) == Verdict(Ending.CANCELLED)
@@ -68,13 +69,13 @@ def test_more_rejected_rows_than_allowed_complete_no_run() -> None:
 
 
 def test_a_postponed_run_waits_as_long_as_it_was_asked_to() -> None:
-    found = verdict(HostPausedError("SOURCE_UNAVAILABLE", "later", retry_after_seconds=2.5))
+    found = verdict(HostPausedError(Reason.SOURCE_UNAVAILABLE, "later", retry_after_seconds=2.5))
     assert (found.delay_ms, found.notices) == (2500, ("waited: later",))
 
 
 @pytest.mark.parametrize(("retries", "is_retryable"), [(2, True), (3, False), (4, False)])
 def test_nightly_retries_have_an_end(retries: int, is_retryable: bool) -> None:
-    found = verdict(RetryableError("SOURCE_UNAVAILABLE", "away"), retries=retries)
+    found = verdict(RetryableError(Reason.SOURCE_UNAVAILABLE, "away"), retries=retries)
     assert found.failure is not None
     assert found.error is not None
     assert found.failure.retryable is is_retryable
@@ -87,8 +88,8 @@ def test_nightly_retries_have_an_end(retries: int, is_retryable: bool) -> None:
     [
         (TransientDatabaseError("locked", 1205), True),
         (RefusedDatabaseError("no privilege", 1142), False),
-        (InvalidRequestError("INVALID_OPTION", "wrong"), False),
-        (FatalError("SOURCE_MALFORMED", "no JSON", category="validation"), False),
+        (InvalidRequestError(Reason.INVALID_OPTION, "wrong"), False),
+        (FatalError(Reason.SOURCE_MALFORMED, "no JSON", category=Category.VALIDATION), False),
     ],
 )
 def test_only_what_time_can_mend_is_retried(error: BaseException, is_retryable: bool) -> None:
@@ -98,5 +99,5 @@ def test_only_what_time_can_mend_is_retried(error: BaseException, is_retryable: 
 
 
 def test_a_source_that_changed_is_read_from_its_start() -> None:
-    assert verdict(RetryableError("SOURCE_CHANGED", "another file")).starts_over
-    assert not verdict(RetryableError("SOURCE_UNAVAILABLE", "away")).starts_over
+    assert verdict(RetryableError(Reason.SOURCE_CHANGED, "another file")).starts_over
+    assert not verdict(RetryableError(Reason.SOURCE_UNAVAILABLE, "away")).starts_over

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
+from server.core.reject_kinds import RejectKind
 from server.pipeline.plan import PreparedBatch
 from server.pipeline.prepare import prepare
 from server.targets.base import TargetColumn
@@ -23,13 +24,7 @@ TIMESTAMP = TargetColumn("v", "timestamp")
 NO_VALUE = None
 
 
-class Rejected(str):
-    """The kind of the reject that is expected."""
-
-    __slots__ = ()
-
-
-BAD, RANGE, LONG = Rejected("bad_cast"), Rejected("out_of_range"), Rejected("too_long")
+BAD, RANGE, LONG = RejectKind.BAD_CAST, RejectKind.OUT_OF_RANGE, RejectKind.TOO_LONG
 
 TEXTS = [
     ("007", "007"),
@@ -256,7 +251,7 @@ def prepare_value(column: TargetColumn, raw: str | None, *, decimal_comma: bool 
 
 
 def check(prepared: PreparedBatch, expected: str | None) -> None:
-    if isinstance(expected, Rejected):
+    if isinstance(expected, RejectKind):
         assert [reject.kind for reject in prepared.rejects] == [expected]
         assert prepared.rows.is_empty()
     else:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 import polars as pl
 import pytest
 
+from server.core.reasons import Category
+from server.core.reject_kinds import RejectKind
 from server.pipeline.keys import apply_ordinals
 from server.pipeline.prepare import key_digests, prepare
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject, SourceBatch
@@ -131,7 +133,9 @@ def test_a_reject_names_the_source_column_and_carries_its_place_and_raw_text() -
     batch = make_batch({"name": ["ok", None], "who": ["a", "b"]}, first_record_no=7)
     plan = make_plan(CONTENT_INDEX, ["name", "who"], requested={"title": "name"})
     assert prepare(batch, plan).rejects == (
-        Reject("required_missing", "validation", "title has no value and is required", 9, 800, "name", "|b"),
+        Reject(
+            RejectKind.REQUIRED_MISSING, Category.VALIDATION, "title has no value and is required", 9, 800, "name", "|b"
+        ),
     )
 
 
@@ -148,7 +152,9 @@ def test_the_raw_text_of_a_reject_is_cut() -> None:
 
 
 def test_rejects_of_the_source_and_of_validation_come_in_source_order() -> None:
-    parsing = [Reject("stray_quote", "parsing", "a stray quote", line, None, None, "") for line in (1, 3, 99)]
+    parsing = [
+        Reject(RejectKind.STRAY_QUOTE, Category.PARSING, "a stray quote", line, None, None, "") for line in (1, 3, 99)
+    ]
     batch = make_batch({"title": ["", "ok", ""]}, rejects=tuple(parsing))
     prepared = prepare(batch, make_plan(CONTENT_INDEX, ["title"]))
     assert [(reject.line, reject.kind) for reject in prepared.rejects] == [

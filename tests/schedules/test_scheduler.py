@@ -16,6 +16,7 @@ from db.schema import sync_errors, sync_runs
 from server.core.config import Settings
 from server.core.cron import last_fire, next_fire
 from server.core.errors import RetryableError
+from server.core.reasons import Reason
 from server.execution.outcome import store_ending
 from server.schedules.nightly_retry import RetryScheduler
 from tests.support.clock import FakeClock
@@ -162,7 +163,7 @@ async def test_a_run_that_fails_after_its_last_retry_says_that_it_is_given_up(
             connection, owner="w", source_types=frozenset({"csv", "api"}), ttl_ms=60_000, legacy_grace_minutes=15
         )
     assert lease is not None
-    error = RetryableError("SOURCE_UNAVAILABLE", "page 7 answered 503")
+    error = RetryableError(Reason.SOURCE_UNAVAILABLE, "page 7 answered 503")
     assert await store_ending(database, Settings(), FakeClock(), lease, error) == "failed"
     async with database.read() as connection:
         run = await get_run(connection, run_id)

@@ -147,7 +147,7 @@ export class SyncClient {
   }
 
   /** Lets a paused run go on (ContinueSync); answers it as it stands. */
-  async goOn(syncRunId: bigint): Promise<SyncRun> {
+  async continueRun(syncRunId: bigint): Promise<SyncRun> {
     const { run } = await answered(this.client.continueSync({ syncRunId }, this.once));
     if (run === undefined) throw noAnswer();
     return run;

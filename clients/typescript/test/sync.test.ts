@@ -88,7 +88,7 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
       return true;
     });
     await assert.rejects(client.pause(runId), SyncServiceError);
-    await assert.rejects(client.goOn(runId), SyncServiceError);
+    await assert.rejects(client.continueRun(runId), SyncServiceError);
   });
 
   test("a source is looked at without a run", async () => {

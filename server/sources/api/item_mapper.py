@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
+from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.json_values import digits_of, text_of, type_name
 from server.sources.api.items.paths import extract_of
@@ -76,10 +78,10 @@ def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
         if refused is not None:
             kind, message = refused.kind, refused.message
         else:
-            kind, message = "not_an_object", f"it is of type {type_name(value)}, not an object with fields"
+            kind, message = RejectKind.NOT_AN_OBJECT, f"it is of type {type_name(value)}, not an object with fields"
         rejects[index] = Reject(
             kind=kind,
-            category="parsing",
+            category=Category.PARSING,
             message=f"item {first_number + index} is not loaded: {message}",
             line=first_number + index,
             byte_offset=None,
@@ -97,7 +99,9 @@ def _by_field(column: str, text: str, *, as_json: bool, as_number: bool) -> Extr
             return [find(value) for value in values]
         except ValueError as error:
             raise FatalError(
-                "INVALID_MAPPING", f"options.fieldMapping.{column} {error} in one item", category="validation"
+                Reason.INVALID_MAPPING,
+                f"options.fieldMapping.{column} {error} in one item",
+                category=Category.VALIDATION,
             ) from None
 
     return extract

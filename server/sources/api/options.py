@@ -24,6 +24,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.urls import problem_of
@@ -276,7 +277,7 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
         for place, secret in _secrets(options, "options"):
             if secret.kind == "encrypted":
                 raise InvalidRequestError(
-                    "INVALID_OPTION", f"{place} is encrypted; send the secret itself", field=place
+                    Reason.INVALID_OPTION, f"{place} is encrypted; send the secret itself", field=place
                 )
     return options
 
@@ -286,7 +287,7 @@ def _check_columns(options: ApiOptions) -> None:
     for column in options.field_mapping:
         if column not in target.by_name:
             raise InvalidRequestError(
-                "INVALID_MAPPING",
+                Reason.INVALID_MAPPING,
                 f"options.fieldMapping: {target.name} has no column {column!r}; there are {', '.join(target.by_name)}",
                 field=f"options.fieldMapping.{column}",
             )
@@ -333,7 +334,7 @@ def _invalid(error: ErrorDetails) -> InvalidRequestError:
         "dict_type": "must be an object",
     }
     message = sentences.get(kind) or f"is wrong: {_lower_first(error['msg'])}"
-    return InvalidRequestError("INVALID_OPTION", f"{place} {message}", field=place)
+    return InvalidRequestError(Reason.INVALID_OPTION, f"{place} {message}", field=place)
 
 
 def _lower_first(text: str) -> str:

@@ -33,7 +33,7 @@ def format_of(answer: Answer, options: ApiOptions) -> str:
 
 
 async def read_answer(answer: Answer, options: ApiOptions, settings: Settings) -> Page:
-    """The items of an answer and what stands around them; a large one is read in a thread, so that leases are renewed.
+    """The items of a response and what stands around them; a large one is read in a thread, so that leases are renewed.
 
     Raises:
         JsonRefused: it cannot be read.

@@ -19,7 +19,7 @@ async def preview_api(
     """Fetch one page.
 
     Args:
-        rows_max: samples at the most.
+        rows_max: samples at most.
 
     Raises:
         InvalidRequestError, RetryableError, FatalError: as for a run.

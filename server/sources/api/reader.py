@@ -14,6 +14,7 @@ from contextlib import aclosing, suppress
 from typing import Any, Final
 
 from server.core.errors import FatalError, SyncError
+from server.core.reasons import Reason
 from server.sources.api import urls
 from server.sources.api.batch_builder import PageGatherer
 from server.sources.api.http.address_guard import AddressGuard
@@ -65,7 +66,7 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     kept = context.kept_pages if options.conditional else NoPages()
     pages = ConditionalPages(
-        client, kept, opened.shown, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
+        client, kept, opened.sent, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
     )
     walk = PageIterator(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
     mapper = ItemMapper(find_target(options.target_table), options.field_mapping, options.constants)
@@ -95,6 +96,8 @@ class ApiReader:
         """
         start = self._walk.start() if after is None else _position(after)
         queue: asyncio.Queue[SourceBatch | Exception | None] = asyncio.Queue(_BATCHES_WAITING_MAX)
+        # No TaskGroup, which must not span a yield: a consumer that stops early may close this generator in another
+        # task. The reader owns the task and ends it; its faults come through the queue.
         task = asyncio.create_task(self._produce(start, first_batch_no, queue))
         self._tasks.add(task)
         try:
@@ -151,7 +154,7 @@ class ApiReader:
                         began_seconds = self._context.clock.monotonic_seconds()
         except SyncError as error:
             ending = error
-        except Exception as error:  # noqa: BLE001 - a fault of ours; the consumer must get it, or it would wait for ever
+        except Exception as error:  # noqa: BLE001 - a fault of ours; the consumer must get it, or it would wait forever
             ending = error
         # Pages without items change nothing: a resume asks for the last one again.
         try:
@@ -173,4 +176,6 @@ def _position(document: Mapping[str, Any]) -> PagingState:
     try:
         return PagingState.from_json(document)
     except (KeyError, ValueError, TypeError) as error:
-        raise FatalError("INTERNAL", "the checkpoint of this run cannot be read; trigger the sync again") from error
+        raise FatalError(
+            Reason.INTERNAL, "the checkpoint of this run cannot be read; trigger the sync again"
+        ) from error

@@ -15,6 +15,7 @@ import httpcore
 import idna
 
 from server.core.errors import FatalError, InvalidRequestError
+from server.core.reasons import Reason
 from server.sources.secret_names import means_secret
 
 URL_CHARS_MAX: Final = 255
@@ -28,7 +29,7 @@ def check_url(url: str) -> None:
     """
     problem = problem_of(url)
     if problem:
-        raise InvalidRequestError("INVALID_REQUEST", f"sourceIdentifier {problem}", field="sourceIdentifier")
+        raise InvalidRequestError(Reason.INVALID_REQUEST, f"sourceIdentifier {problem}", field="sourceIdentifier")
 
 
 def problem_of(url: str) -> str:
@@ -64,7 +65,7 @@ def secret_parameter(query: str) -> str:
     return next((name for name, value in _parameters(query) if means_secret(name, value)), "")
 
 
-def shown(url: str) -> str:
+def redacted(url: str) -> str:
     """Scheme, host and path of a URL: what may stand in a text for people."""
     parts = urlsplit(url)
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path or '/'}"
@@ -111,7 +112,7 @@ def followed(url: str, target: str, without: Collection[str] = (), without_value
         without, without_values: names and values of query parameters that are left out, because they are secrets that
             the source says back.
 
-    A source behind a proxy often says http for itself although it was asked by https: the answer is https again.
+    A source behind a proxy often says http for itself although it was asked by https: the response is https again.
 
     Raises:
         FatalError: SOURCE_REFUSED, it names no URL.
@@ -123,7 +124,7 @@ def followed(url: str, target: str, without: Collection[str] = (), without_value
         if is_downgrade and urlsplit(joined).port is None:
             joined = "https" + joined[len("http") :]
     except ValueError as error:
-        raise FatalError("SOURCE_REFUSED", f"the next address that {shown(url)} names is no URL") from error
+        raise FatalError(Reason.SOURCE_REFUSED, f"the next address that {redacted(url)} names is no URL") from error
     base, _, query = joined.partition("#")[0].partition("?")
     kept = []
     for piece in filter(None, query.split("&")):

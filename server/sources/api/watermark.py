@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.sources.api.items.paths import extract_of
 from server.sources.api.option_base import OptionModel, ParameterName, Path
 
@@ -114,9 +115,9 @@ class WatermarkTracker:
                 mark = SeenWatermark(text, rank)
         if missing and not found:
             raise FatalError(
-                "INVALID_MAPPING",
+                Reason.INVALID_MAPPING,
                 f"no item of page {page_no} has a {self._options.format} at options.incremental.cursorField",
-                category="validation",
+                category=Category.VALIDATION,
             )
         if missing:
             self._notice(f"have no {self._options.format} at the cursor field; later changes of theirs may not be seen")

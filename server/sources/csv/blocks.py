@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.file_beginning import Beginning
 from server.sources.csv.findings import NOTHING_FOUND, Findings
@@ -161,7 +162,7 @@ class Block:
             rejects.append(
                 Reject(
                     kind=kind,
-                    category="parsing",
+                    category=Category.PARSING,
                     message=reject_text(
                         kind,
                         layout.window.data[start : min(end, start + LOOKED_AT_BYTES)],
@@ -264,7 +265,7 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
             end_offset = min(place.offset + int(end[0]), place.offset + len(raw))
             return Block(place, layout, beginning, limits, end_offset)
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
-            raise FatalError("INTERNAL", "a record could not be delimited; please report the file's structure")
+            raise FatalError(Reason.INTERNAL, "a record could not be delimited; please report the file's structure")
         wanted *= 2
 
 

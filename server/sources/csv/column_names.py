@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 
 
 def positional_names(count: int) -> tuple[str, ...]:
@@ -61,7 +62,7 @@ def match_column(wanted: str, columns: Iterable[str], *, field: str = "options.c
     equal = [column for column in known if folded(column) == key]
     if len(equal) > 1:
         raise InvalidRequestError(
-            "INVALID_MAPPING",
+            Reason.INVALID_MAPPING,
             f"the column {wanted!r} could be any of {', '.join(map(repr, equal))}; spell it as the file does",
             field=field,
         )
@@ -95,7 +96,7 @@ def match_columns(
             column = match_column(source, columns, field=field)
             if column is None:
                 raise InvalidRequestError(
-                    "INVALID_MAPPING", f"{field}: the source has no column {source!r}", field=field
+                    Reason.INVALID_MAPPING, f"{field}: the source has no column {source!r}", field=field
                 )
         else:
             names = (target, *others.get(folded(target), ()))

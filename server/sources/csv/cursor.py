@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from server.core.errors import FatalError
+from server.core.reasons import Reason
 from server.sources.csv.blocks import Block, BlockStart, Limits
 from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.inspection import CsvFile
@@ -93,7 +94,7 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         cursor = Cursor(int(position["file"]), place, int(position["part"]), int(position["records_before_file"]))
         fingerprint = str(position["fingerprint"])
     except (KeyError, TypeError, ValueError) as error:
-        raise FatalError("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
+        raise FatalError(Reason.INTERNAL, "the checkpoint of this run is not one of a csv source") from error
     cursor = replace(cursor, findings=Findings.from_json(position.get("findings")))
     if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
         raise files.changed(inspected[cursor.file].path.name)

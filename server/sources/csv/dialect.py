@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.sources.csv.encodings import Encoding, may_be_trail_byte
 from server.sources.csv.options import CsvOptions
 
@@ -206,7 +207,7 @@ def _encoded(name: str, text: str, encoding: Encoding) -> bytes:
 def _unwritable(name: str, encoding: Encoding) -> InvalidRequestError:
     field_name = f"options.{name}"
     return InvalidRequestError(
-        "INVALID_OPTION",
+        Reason.INVALID_OPTION,
         f"{field_name} cannot be told apart in a file in {encoding.name}; choose another character",
         field=field_name,
     )

@@ -16,6 +16,7 @@ import numpy as np
 
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Category, Reason
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names, encodings
 from server.sources.csv.dialect import Dialect, dialect_of
@@ -342,7 +343,7 @@ class _Head:
         raw = self._data[found.start : min(found.end, found.start + 4 * REJECT_RAW_CHARS_MAX)].rstrip(b"\r\n")
         return Reject(
             kind="header_mismatch",
-            category="parsing",
+            category=Category.PARSING,
             message=f"the header has {len(found.names)} names, but the records have {width} fields",
             line=line,
             byte_offset=offset,
@@ -351,4 +352,4 @@ class _Head:
         )
 
     def _malformed(self, what: str) -> InvalidRequestError:
-        return InvalidRequestError("SOURCE_MALFORMED", f"{self._name} {what}", field=_FIELD)
+        return InvalidRequestError(Reason.SOURCE_MALFORMED, f"{self._name} {what}", field=_FIELD)

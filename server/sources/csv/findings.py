@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from server.core.errors import FatalError
+from server.core.reasons import Reason
 
 # Kind -> the notice, of one and of several. `where` names the line of the first, and with several files its file.
 _TEXTS: Final = {
@@ -115,7 +116,7 @@ class Findings:
                 if kind in _TEXTS
             }
         except (TypeError, ValueError, AttributeError) as error:
-            raise FatalError("INTERNAL", "the checkpoint of this run is not one of a csv source") from error
+            raise FatalError(Reason.INTERNAL, "the checkpoint of this run is not one of a csv source") from error
         return cls(found)
 
     def to_json(self) -> dict[str, list[Any]]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError, RetryableError
+from server.core.reasons import Reason
 from server.sources.contract import SourceContext
 from server.sources.csv.file_beginning import Beginning, read_beginning
 from server.sources.csv.options import CsvOptions
@@ -122,7 +123,7 @@ def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> Csv
 
 def unreadable(name: str) -> RetryableError:
     """The error of a file whose bytes could not be had."""
-    return RetryableError("SOURCE_UNAVAILABLE", f"{name} could not be read: the disk or the network share failed")
+    return RetryableError(Reason.SOURCE_UNAVAILABLE, f"{name} could not be read: the disk or the network share failed")
 
 
 def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
@@ -132,7 +133,7 @@ def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
         odd = first.symmetric_difference(file.beginning.columns)
         if odd:
             raise InvalidRequestError(
-                "SOURCE_MALFORMED",
+                Reason.SOURCE_MALFORMED,
                 f"{file.path.name} has other columns than {inspected[0].path.name}: {min(odd)!r} is in only one",
                 field="sourceIdentifier",
             )

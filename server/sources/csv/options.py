@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
 from server.sources.csv.encodings import canonical_encoding
 from server.sources.write_options import WriteOptions
 
@@ -117,16 +118,16 @@ def parse_options(document: Mapping[str, Any]) -> CsvOptions:
         InvalidRequestError: INVALID_OPTION; its field names the option, its message says what may stand there.
     """
     if not isinstance(document, Mapping):
-        raise InvalidRequestError("INVALID_OPTION", "options must be a JSON object", field="options")
+        raise InvalidRequestError(Reason.INVALID_OPTION, "options must be a JSON object", field="options")
     if any(not isinstance(key, str) for key in document):
-        raise InvalidRequestError("INVALID_OPTION", "options has a key that is no text", field="options")
+        raise InvalidRequestError(Reason.INVALID_OPTION, "options has a key that is no text", field="options")
     given = {key: value for key, value in document.items() if value is not None}
     try:
         return CsvOptions.model_validate(given, by_alias=True, by_name=False)
     except ValidationError as error:
         raise _explained(error.errors(include_url=False, include_input=False)[0]) from error
     except RecursionError as error:
-        raise InvalidRequestError("INVALID_OPTION", "options is nested too deeply", field="options") from error
+        raise InvalidRequestError(Reason.INVALID_OPTION, "options is nested too deeply", field="options") from error
 
 
 def _explained(detail: ErrorDetails) -> InvalidRequestError:
@@ -137,9 +138,11 @@ def _explained(detail: ErrorDetails) -> InvalidRequestError:
         known = [info.alias or name for name, info in CsvOptions.model_fields.items()]
         near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        return InvalidRequestError("INVALID_OPTION", f"{field} is not an option of a csv source; {hint}", field=field)
+        return InvalidRequestError(
+            Reason.INVALID_OPTION, f"{field} is not an option of a csv source; {hint}", field=field
+        )
     if detail["type"] == "clash":
         name = detail["msg"].split(" ", 1)[0]
-        return InvalidRequestError("INVALID_OPTION", detail["msg"], field=name)
+        return InvalidRequestError(Reason.INVALID_OPTION, detail["msg"], field=name)
     message = detail["msg"][:1].lower() + detail["msg"][1:]
-    return InvalidRequestError("INVALID_OPTION", f"{field}: {message}", field=field)
+    return InvalidRequestError(Reason.INVALID_OPTION, f"{field}: {message}", field=field)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from server.core.errors import InvalidRequestError, RetryableError
+from server.core.reasons import Category, Reason
 
 # Longest suffix first.
 _COMPRESSIONS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
@@ -109,9 +110,9 @@ def state_of(descriptor: int) -> FileState:
 def changed(name: str) -> RetryableError:
     """The error for a file that changed while it was read."""
     return RetryableError(
-        "SOURCE_CHANGED",
+        Reason.SOURCE_CHANGED,
         f"{name} changed while it was read; the rows that are committed stay, and the next attempt starts over",
-        category="processing",
+        category=Category.PROCESSING,
     )
 
 
@@ -131,7 +132,7 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
         identifier: a file, a folder (its CSV files), or a pattern with `*`, `?`, `[...]`; absolute, or relative to
             the current folder (when that leads into a root) or else to each root in order.
         roots: folders that files may be read from.
-        files_max: files at the most.
+        files_max: files at most.
 
     Returns:
         One path for a file; for a folder or a pattern those that match, in name order, at least one.
@@ -162,7 +163,7 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
         raise _forbidden(identifier)
     if not is_pattern:
         _check_name(Path(identifier).name, Path(identifier).name)
-    raise InvalidRequestError("SOURCE_NOT_FOUND", f"{_shown(identifier)} is not in the data folders", field=_FIELD)
+    raise InvalidRequestError(Reason.SOURCE_NOT_FOUND, f"{_shown(identifier)} is not in the data folders", field=_FIELD)
 
 
 def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
@@ -181,7 +182,7 @@ def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
         if error.errno in (errno.ELOOP, errno.ENOTDIR, errno.EMLINK):
             raise _forbidden(str(path)) from error
         raise InvalidRequestError(
-            "SOURCE_NOT_FOUND", f"{_shown(path.name)} does not exist or may not be read", field=_FIELD
+            Reason.SOURCE_NOT_FOUND, f"{_shown(path.name)} does not exist or may not be read", field=_FIELD
         ) from error
     compression = compression_of(path.name)
     if compression is None:
@@ -217,15 +218,15 @@ def _walk(root: Path, parts: Sequence[str]) -> int:
 
 def _check_identifier(identifier: str) -> None:
     if not isinstance(identifier, str) or not identifier.strip():
-        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is empty; name a CSV file", field=_FIELD)
+        raise InvalidRequestError(Reason.SOURCE_UNSUPPORTED, "sourceIdentifier is empty; name a CSV file", field=_FIELD)
     if len(identifier) > _IDENTIFIER_CHARS_MAX:
-        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is too long for a path", field=_FIELD)
+        raise InvalidRequestError(Reason.SOURCE_UNSUPPORTED, "sourceIdentifier is too long for a path", field=_FIELD)
     if any(ord(character) < 0x20 or ord(character) == 0x7F for character in identifier):
-        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier holds a control character", field=_FIELD)
+        raise InvalidRequestError(Reason.SOURCE_UNSUPPORTED, "sourceIdentifier holds a control character", field=_FIELD)
     try:
         os.fsencode(identifier)
     except UnicodeEncodeError as error:
-        raise InvalidRequestError("SOURCE_UNSUPPORTED", "sourceIdentifier is not a path", field=_FIELD) from error
+        raise InvalidRequestError(Reason.SOURCE_UNSUPPORTED, "sourceIdentifier is not a path", field=_FIELD) from error
     if ".." in Path(identifier).parts:
         raise _forbidden(identifier)
 
@@ -269,7 +270,9 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
-        raise InvalidRequestError("SOURCE_NOT_FOUND", f"{_shown(folder.name)} may not be read", field=_FIELD) from error
+        raise InvalidRequestError(
+            Reason.SOURCE_NOT_FOUND, f"{_shown(folder.name)} may not be read", field=_FIELD
+        ) from error
     paths: list[Path] = []
     for name in names:
         if name.startswith(".") or compression_of(name) is None:
@@ -277,7 +280,7 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path
         paths += _match(folder / name, roots)
     if not paths:
         raise InvalidRequestError(
-            "SOURCE_NOT_FOUND", f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD
+            Reason.SOURCE_NOT_FOUND, f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD
         )
     return _checked_count(paths, files_max)
 
@@ -310,7 +313,9 @@ def _match(path: Path, roots: Sequence[Path]) -> list[Path]:
 def _checked_count(paths: list[Path], files_max: int) -> list[Path]:
     if len(paths) > files_max:
         raise InvalidRequestError(
-            "SOURCE_UNSUPPORTED", f"names {len(paths)} files; at most {files_max} are read in one run", field=_FIELD
+            Reason.SOURCE_UNSUPPORTED,
+            f"names {len(paths)} files; at most {files_max} are read in one run",
+            field=_FIELD,
         )
     return paths
 
@@ -322,7 +327,7 @@ def _shown(text: str) -> str:
 
 def _forbidden(identifier: str) -> InvalidRequestError:
     return InvalidRequestError(
-        "SOURCE_FORBIDDEN",
+        Reason.SOURCE_FORBIDDEN,
         f"{_shown(identifier)} lies outside the folders that files may be read from (TECHAURA_SYNC_DATA_ROOTS)",
         field=_FIELD,
     )
@@ -330,7 +335,7 @@ def _forbidden(identifier: str) -> InvalidRequestError:
 
 def _unsupported(name: str) -> InvalidRequestError:
     return InvalidRequestError(
-        "SOURCE_UNSUPPORTED",
+        Reason.SOURCE_UNSUPPORTED,
         f"{_shown(name)} is not a regular file that ends in .csv, .csv.gz, .csv.zst or .zip",
         field=_FIELD,
     )

@@ -17,6 +17,7 @@ from typing import IO, Any, Final, Protocol
 import zstandard
 
 from server.core.errors import FatalError, InvalidRequestError
+from server.core.reasons import Category, Reason
 
 _CHUNK_BYTES: Final = 256 * 1024
 _INPUT_BYTES: Final = 64 * 1024
@@ -133,9 +134,9 @@ class InflatedSource:
             part = self._inflater.read(_CHUNK_BYTES)
         except (zlib.error, zstandard.ZstdError, zipfile.BadZipFile, EOFError, OSError) as error:
             raise FatalError(
-                "SOURCE_MALFORMED",
+                Reason.SOURCE_MALFORMED,
                 f"{self._name}: the compressed content is damaged or cut off; write the file again",
-                category="parsing",
+                category=Category.PARSING,
             ) from error
         self._ended = not part
         self._buffer += part
@@ -148,7 +149,9 @@ class InflatedSource:
 
     def _too_large(self, what: str) -> FatalError:
         return FatalError(
-            "SOURCE_MALFORMED", f"{self._name}: the compressed content {what}, which is refused", category="parsing"
+            Reason.SOURCE_MALFORMED,
+            f"{self._name}: the compressed content {what}, which is refused",
+            category=Category.PARSING,
         )
 
     def close(self) -> None:
@@ -340,4 +343,4 @@ def _check_zstd_frames(descriptor: int, size: int, name: str) -> None:
 
 
 def _malformed(message: str) -> InvalidRequestError:
-    return InvalidRequestError("SOURCE_MALFORMED", message, field="sourceIdentifier")
+    return InvalidRequestError(Reason.SOURCE_MALFORMED, message, field="sourceIdentifier")

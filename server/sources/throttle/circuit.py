@@ -1,12 +1,13 @@
 """Keeps the runs of one replica from asking a source host again that has just said no.
 
-    closed      requests pass. Several failures in a row, of whichever runs, open the circuit; one answer that asks for
+    closed      requests pass. Several failures in a row, of whichever runs, open the circuit; one response that asks
+    for
                 patience (Retry-After) opens it for as long as it asks.
     open        no request passes: each is refused with the time that is left, and its run waits or is retried later.
     half-open   the time is over: one request passes and decides; the others are refused meanwhile.
 
 It knows only what this replica has seen; replicas do not share it. A host whose requests pass has no entry, so the table
-holds only troubled hosts, `hosts_max` at the most; the one that was left alone longest goes first.
+holds only troubled hosts, `hosts_max` at most; the one that was left alone longest goes first.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ from typing import Final
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import RetryableError, SyncError
+from server.core.reasons import Reason
 
-_COUNTED: Final = "SOURCE_UNAVAILABLE"
+_COUNTED: Final = Reason.SOURCE_UNAVAILABLE
 _PROBE_SECONDS: Final = 1.0
 
 
@@ -104,7 +106,7 @@ class Circuits:
             if isinstance(error, RetryableError) and error.reason == _COUNTED and not is_answer:
                 self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:
-                # Any other answer is an answer: the host is there.
+                # Any other status is a response: the host is there.
                 self._hosts.pop(host, None)
             raise
         else:

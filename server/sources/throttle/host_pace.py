@@ -65,11 +65,11 @@ class HostPace:
             await clock.sleep(min(wait_seconds, _WAIT_SECONDS_MAX))
             waiting()
 
-    def slow_down(self, gap_seconds_max: float) -> None:
+    def on_rate_limited(self, gap_seconds_max: float) -> None:
         """The host answered 429: leave twice the gap, up to a limit."""
         self.gap_seconds = min(gap_seconds_max, max(_GAP_FIRST_SECONDS, self.gap_seconds * 2))
 
-    def speed_up(self) -> None:
+    def on_success(self) -> None:
         """The host answered well: leave a little less of a gap."""
         self.gap_seconds = self.gap_seconds * _GAP_SHRINK if self.gap_seconds > _GAP_LEAST_SECONDS else 0.0
 

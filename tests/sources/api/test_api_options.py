@@ -10,7 +10,7 @@ from server.core.errors import InvalidRequestError
 from server.core.secret_box import SecretBox, SecretValue
 from server.sources.api.options import SECRET_PLACES, BearerAuth, parse_options
 from server.sources.api.reader import check_api
-from server.sources.api.urls import parameter, shown, with_parameters
+from server.sources.api.urls import parameter, redacted, with_parameters
 
 CANARY = "canary-51c0"
 
@@ -203,8 +203,8 @@ async def test_urls_that_are_refused(url, words, context):
 
 
 def test_what_is_shown_of_a_url_has_no_query_and_no_user():
-    assert shown("https://u:p@api.example.com:8443/a/b?x=secret") == "https://api.example.com:8443/a/b"
-    assert shown("https://api.example.com?x=secret") == "https://api.example.com/"
+    assert redacted("https://u:p@api.example.com:8443/a/b?x=secret") == "https://api.example.com:8443/a/b"
+    assert redacted("https://api.example.com?x=secret") == "https://api.example.com/"
 
 
 def test_parameters_are_set_without_touching_the_others():

@@ -123,12 +123,12 @@ def test_429_doubles_the_gap_and_good_answers_close_it_again(clock):
     pace = HostPaces().of("api.example.com", 443)
     gaps = []
     for _ in range(12):
-        pace.slow_down(30)
+        pace.on_rate_limited(30)
         gaps.append(pace.gap_seconds)
     assert gaps[:3] == [pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.4)]
     assert gaps[-1] == 30
     for _ in range(100):
-        pace.speed_up()
+        pace.on_success()
     assert pace.gap_seconds == 0
 
 

@@ -1,6 +1,6 @@
 """The asyncio client of SyncService; the same methods as the blocking one (client.py).
 
-Calls that answer once have a deadline; streams that follow a run have none. A caller that leaves a stream, or is
+Calls that response once have a deadline; streams that follow a run have none. A caller that leaves a stream, or is
 cancelled, ends the call and never the run.
 """
 
@@ -84,7 +84,7 @@ class AsyncSyncClient:
             return await self._stub.TestSource(request, timeout=self._timeout)
 
     async def resume(self) -> sync_service_pb2.ResumeSyncsResponse:
-        """Wake the workers; answers how many runs were pending."""
+        """Wake the workers; returns how many runs were pending."""
         request = sync_service_pb2.ResumeSyncsRequest()
         return await _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout))
 
@@ -148,7 +148,7 @@ class AsyncSyncClient:
             return await self._stub.ListSyncErrors(request, timeout=self._timeout)
 
     async def cancel(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Cancel a run; answers it as it stands.
+        """Cancel a run; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -158,7 +158,7 @@ class AsyncSyncClient:
             return (await self._stub.CancelSync(request, timeout=self._timeout)).run
 
     async def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Hold a run until it is continued; answers it as it stands.
+        """Hold a run until it is continued; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -167,8 +167,8 @@ class AsyncSyncClient:
         with translated():
             return (await self._stub.PauseSync(request, timeout=self._timeout)).run
 
-    async def go_on(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Let a paused run go on (ContinueSync); answers it as it stands.
+    async def continue_run(self, sync_run_id: int) -> resources_pb2.SyncRun:
+        """Continue a paused run (ContinueSync); returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -189,7 +189,7 @@ class AsyncSyncClient:
         """Return when the service can serve calls.
 
         Args:
-            timeout_seconds: time for the answer; None takes that of every call.
+            timeout_seconds: time for the response; None takes that of every call.
 
         Raises:
             SyncServiceError: it cannot, and why: DATABASE_UNAVAILABLE or SHUTTING_DOWN, say; no reason: nothing answers.

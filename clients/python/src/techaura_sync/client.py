@@ -1,6 +1,6 @@
 """The blocking client of SyncService.
 
-Calls that answer once have a deadline; streams that follow a run have none. A caller that stops reading a stream
+Calls that response once have a deadline; streams that follow a run have none. A caller that stops reading a stream
 ends the call and never the run. The asyncio client (aio.py) has the same methods.
 """
 
@@ -83,7 +83,7 @@ class SyncClient:
             return self._stub.TestSource(request, timeout=self._timeout)
 
     def resume(self) -> sync_service_pb2.ResumeSyncsResponse:
-        """Wake the workers; answers how many runs were pending."""
+        """Wake the workers; returns how many runs were pending."""
         request = sync_service_pb2.ResumeSyncsRequest()
         return _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout))
 
@@ -141,7 +141,7 @@ class SyncClient:
             return self._stub.ListSyncErrors(request, timeout=self._timeout)
 
     def cancel(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Cancel a run; answers it as it stands.
+        """Cancel a run; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -151,7 +151,7 @@ class SyncClient:
             return self._stub.CancelSync(request, timeout=self._timeout).run
 
     def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Hold a run until it is continued; answers it as it stands.
+        """Hold a run until it is continued; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -160,8 +160,8 @@ class SyncClient:
         with translated():
             return self._stub.PauseSync(request, timeout=self._timeout).run
 
-    def go_on(self, sync_run_id: int) -> resources_pb2.SyncRun:
-        """Let a paused run go on (ContinueSync); answers it as it stands.
+    def continue_run(self, sync_run_id: int) -> resources_pb2.SyncRun:
+        """Continue a paused run (ContinueSync); returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
@@ -182,7 +182,7 @@ class SyncClient:
         """Return when the service can serve calls.
 
         Args:
-            timeout_seconds: time for the answer; None takes that of every call.
+            timeout_seconds: time for the response; None takes that of every call.
 
         Raises:
             SyncServiceError: it cannot, and why: DATABASE_UNAVAILABLE or SHUTTING_DOWN, say; no reason: nothing answers.

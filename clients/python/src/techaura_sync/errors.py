@@ -23,11 +23,11 @@ class SyncServiceError(Exception):
     """A call that failed.
 
     Args:
-        reason: a name of the proto enum ErrorReason without its prefix; empty when the service did not answer.
+        reason: a name of the proto enum ErrorReason without its prefix; empty when the service did not respond.
         message: what happened and what to do next; the service puts no secret and no row content in it.
         code: the gRPC status code.
         field: the field of the request that is at fault, such as `csv.delimiter`; empty when none is named.
-        next_step: what a person does about it; empty when the service did not answer.
+        next_step: what a person does about it; empty when the service did not respond.
         json_field: the same under its name in the REST contract, such as `options.delimiter`.
     """
 
@@ -50,7 +50,7 @@ class SyncServiceError(Exception):
 
     @property
     def unreachable(self) -> bool:
-        """Whether the service gave no answer of its own: it is down, or the way to it is."""
+        """Whether the service gave no response of its own: it is down, or the way to it is."""
         return not self.reason and self.code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 

@@ -42,7 +42,7 @@ class JsonFormError(ValueError):
 
 
 def from_json(message: M, values: Any, path: str = "", keys: Collection[str] | None = None) -> M:
-    """Put the values of a JSON object into a message, and answer the message.
+    """Put the values of a JSON object into a message, and return the message.
 
     Args:
         message: an empty one.

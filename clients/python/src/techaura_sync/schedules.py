@@ -20,7 +20,7 @@ class SyncSchedules:
         self._timeout = timeout_seconds
 
     def create(self, schedule: schedules_pb2.SyncSchedule) -> schedules_pb2.SyncSchedule:
-        """Store a schedule; answers it as it is stored.
+        """Store a schedule; returns it as it is stored.
 
         Raises:
             SyncServiceError: it is wrong, or there are too many.
@@ -45,7 +45,7 @@ class SyncSchedules:
     def update(
         self, schedule: schedules_pb2.SyncSchedule, paths: Iterable[str] | None = None
     ) -> schedules_pb2.SyncSchedule:
-        """Change the fields that `paths` names (None: those that are set); answers it as it is stored.
+        """Change the fields that `paths` names (None: those that are set); returns it as it is stored.
 
         Raises:
             SyncServiceError: SCHEDULE_NOT_FOUND, SCHEDULE_CHANGED, or the change is wrong.
@@ -61,7 +61,7 @@ class SyncSchedules:
         self._call("DeleteSyncSchedule", schedules_pb2.DeleteSyncScheduleRequest(sync_schedule_id=schedule_id))
 
     def run_now(self, schedule_id: int) -> int:
-        """Start what the schedule syncs; answers the run's id.
+        """Start what the schedule syncs; returns the run's id.
 
         Raises:
             SyncServiceError: SCHEDULE_NOT_FOUND.
@@ -83,7 +83,7 @@ class AsyncSyncSchedules:
         self._timeout = timeout_seconds
 
     async def create(self, schedule: schedules_pb2.SyncSchedule) -> schedules_pb2.SyncSchedule:
-        """Store a schedule; answers it as it is stored.
+        """Store a schedule; returns it as it is stored.
 
         Raises:
             SyncServiceError: it is wrong, or there are too many.
@@ -108,7 +108,7 @@ class AsyncSyncSchedules:
     async def update(
         self, schedule: schedules_pb2.SyncSchedule, paths: Iterable[str] | None = None
     ) -> schedules_pb2.SyncSchedule:
-        """Change the fields that `paths` names (None: those that are set); answers it as it is stored.
+        """Change the fields that `paths` names (None: those that are set); returns it as it is stored.
 
         Raises:
             SyncServiceError: SCHEDULE_NOT_FOUND, SCHEDULE_CHANGED, or the change is wrong.
@@ -124,7 +124,7 @@ class AsyncSyncSchedules:
         await self._call("DeleteSyncSchedule", schedules_pb2.DeleteSyncScheduleRequest(sync_schedule_id=schedule_id))
 
     async def run_now(self, schedule_id: int) -> int:
-        """Start what the schedule syncs; answers the run's id.
+        """Start what the schedule syncs; returns the run's id.
 
         Raises:
             SyncServiceError: SCHEDULE_NOT_FOUND.

@@ -1,6 +1,6 @@
 """Which hosts and addresses the service may connect to, so that no caller can aim it at the inside of a network.
 
-A host is resolved once per connection, every address of the answer is checked, and the connection goes to a checked
+A host is resolved once per connection, every address of the response is checked, and the connection goes to a checked
 address: a name that answers differently a moment later (rebinding) gains nothing. TLS still verifies the host's name.
 Without settings, any host is allowed whose addresses are all public. `allowed_hosts` limits sources to the hosts on it,
 and those may have private addresses; `allow_private_addresses` lifts the rule on addresses for every host.
@@ -24,6 +24,7 @@ import httpcore
 
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError
+from server.core.reasons import Category, Reason
 
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -91,7 +92,7 @@ class AddressGuard:
         if not problem and literal is not None:
             problem = self._address_problem(host, port, literal)
         if problem:
-            raise InvalidRequestError("SOURCE_FORBIDDEN", problem, field=field)
+            raise InvalidRequestError(Reason.SOURCE_FORBIDDEN, problem, field=field)
 
     def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
         """The addresses of a host, all of them allowed.
@@ -104,7 +105,7 @@ class AddressGuard:
         for address in found:
             problem = problem or self._address_problem(host, port, address)
         if problem:
-            raise FatalError("SOURCE_FORBIDDEN", problem, category="validation")
+            raise FatalError(Reason.SOURCE_FORBIDDEN, problem, category=Category.VALIDATION)
         return found
 
     def _listed(self, host: str, port: int) -> bool:
@@ -185,7 +186,9 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Refused: no source is on a socket file."""
-        raise FatalError("SOURCE_FORBIDDEN", "sources on socket files are not supported", category="validation")
+        raise FatalError(
+            Reason.SOURCE_FORBIDDEN, "sources on socket files are not supported", category=Category.VALIDATION
+        )
 
     async def sleep(self, seconds: float) -> None:
         """Wait between httpcore's own connection tries, which are switched off."""

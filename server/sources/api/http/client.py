@@ -23,6 +23,7 @@ from typing import Final
 import httpx
 
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
 from server.sources.api import urls
 from server.sources.api.http.backoff import Backoff, retry_after_seconds
@@ -172,23 +173,23 @@ class ApiClient:
         wait_seconds = self._pace.held_seconds(self._clock)
         if wait_seconds > self._settings.http_retry_wait_seconds_max:
             raise HostPausedError(
-                "SOURCE_UNAVAILABLE",
+                Reason.SOURCE_UNAVAILABLE,
                 f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
         await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
 
     async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
-        source = f"{label} of {urls.shown(request.url)}"
+        source = f"{label} of {urls.redacted(request.url)}"
         try:
             async with asyncio.timeout(self._settings.http_timeout_seconds):
                 return await self._follow(request, label, token)
         except (TimeoutError, httpx.TimeoutException) as error:
             raise self._timed_out(error, source) from error
         except httpx.RemoteProtocolError as error:
-            raise RetryableError("SOURCE_UNAVAILABLE", f"{source} broke off, or it does not speak HTTP") from error
+            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{source} broke off, or it does not speak HTTP") from error
         except httpx.TransportError as error:
-            raise RetryableError("SOURCE_UNAVAILABLE", f"{source}: the connection failed or was reset") from error
+            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{source}: the connection failed or was reset") from error
 
     def _timed_out(self, error: Exception, source: str) -> RetryableError:
         settings = self._settings
@@ -202,7 +203,7 @@ class ApiClient:
         elif isinstance(error, httpx.TimeoutException):
             what, setting, seconds = "sent nothing", "READ_TIMEOUT", settings.http_read_timeout_seconds
         return RetryableError(
-            "SOURCE_UNAVAILABLE",
+            Reason.SOURCE_UNAVAILABLE,
             f"{source} {what} within {min(seconds, settings.http_timeout_seconds):g} seconds "
             f"(TECHAURA_SYNC_HTTP_{setting}_SECONDS)",
         )
@@ -214,9 +215,9 @@ class ApiClient:
                 raise _elsewhere(self._origin, url)
             response = await self._http.send(self._built(method, url, content, token, request.conditions), stream=True)
             try:
-                answered = self._headers_of(response, f"{label} of {urls.shown(url)}")
+                answered = self._headers_of(response, f"{label} of {urls.redacted(url)}")
                 if response.status_code not in _REDIRECTS:
-                    answer = await self._read(response, answered, f"{label} of {urls.shown(url)}", request)
+                    answer = await self._read(response, answered, f"{label} of {urls.redacted(url)}", request)
                     return replace(answer, url=url)
             finally:
                 await response.aclose()
@@ -224,7 +225,7 @@ class ApiClient:
             if response.status_code == 303:
                 method, content = "GET", None
             url = urls.followed(url, answered.get("location", ""), self._credentials.query)
-        raise FatalError("SOURCE_REFUSED", f"{urls.shown(url)} redirects more than {_REDIRECTS_MAX} times")
+        raise FatalError(Reason.SOURCE_REFUSED, f"{urls.redacted(url)} redirects more than {_REDIRECTS_MAX} times")
 
     def _built(
         self, method: str, url: str, content: bytes | None, token: str | None, conditions: Mapping[str, str]
@@ -248,10 +249,10 @@ class ApiClient:
             decoded[name] = f"{decoded[name]}, {value}" if name in decoded else value
         if size_bytes > self._settings.http_header_bytes_max:
             raise FatalError(
-                "SOURCE_MALFORMED",
+                Reason.SOURCE_MALFORMED,
                 f"{source} answered more than {self._settings.http_header_bytes_max} bytes of headers "
                 "(TECHAURA_SYNC_HTTP_HEADER_BYTES_MAX)",
-                category="parsing",
+                category=Category.PARSING,
             )
         return decoded
 
@@ -263,32 +264,34 @@ class ApiClient:
         if status in _RETRIED or status >= 500:
             fault = RateLimitedError if status == 429 else RetryableError
             raise fault(
-                "SOURCE_UNAVAILABLE",
+                Reason.SOURCE_UNAVAILABLE,
                 f"{source} answered {status}",
                 retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
             )
         if status in (401, 403):
             kind = _UnauthorizedError if status == 401 else FatalError
             text = f"{source} answered {status}: {self._credentials.hint}"
-            raise kind("AUTHENTICATION_FAILED", text, category="authentication", next_step=self._credentials.hint)
+            raise kind(
+                Reason.AUTHENTICATION_FAILED, text, category=Category.AUTHENTICATION, next_step=self._credentials.hint
+            )
         if status == 404:
-            raise PageMissingError("SOURCE_REFUSED", f"{source} answered 404: there is nothing at this address")
+            raise PageMissingError(Reason.SOURCE_REFUSED, f"{source} answered 404: there is nothing at this address")
         if status == 304 and request.conditions:
             return Answer(status, headers, b"")
         if not 200 <= status < 300:
             raise FatalError(
-                "SOURCE_REFUSED", f"{source} answered {status}; check the URL, the method and the parameters"
+                Reason.SOURCE_REFUSED, f"{source} answered {status}; check the URL, the method and the parameters"
             )
         if status == 206 and headers.get("content-range", "").strip().lower().startswith("bytes"):
-            raise FatalError("SOURCE_REFUSED", f"{source} answered a part of itself (206) that was not asked for")
+            raise FatalError(Reason.SOURCE_REFUSED, f"{source} answered a part of itself (206) that was not asked for")
         body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
         return Answer(status, headers, body)
 
     def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
         if status == 429:
-            self._pace.slow_down(self._settings.http_retry_wait_seconds_max)
+            self._pace.on_rate_limited(self._settings.http_retry_wait_seconds_max)
         elif status < 400:
-            self._pace.speed_up()
+            self._pace.on_success()
         pause = pause_seconds(headers, self._clock.now())
         if pause:
             self._pace.hold(self._clock, pause)
@@ -307,7 +310,7 @@ def _merged(groups: list[Mapping[str, str]]) -> dict[str, tuple[str, str]]:
 
 def _elsewhere(origin: tuple[str, str, int], url: str) -> FatalError:
     return FatalError(
-        "SOURCE_REFUSED",
-        f"the source on {origin[1]} points to {urls.shown(url)}; only its own scheme, host and port are asked, "
+        Reason.SOURCE_REFUSED,
+        f"the source on {origin[1]} points to {urls.redacted(url)}; only its own scheme, host and port are asked, "
         "because requests carry its secrets. Use the new address as the source if it is right",
     )

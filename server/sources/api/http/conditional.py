@@ -5,10 +5,10 @@ with the table, mirrored and refreshed like any others, and nothing rests on wha
 saved is the source's work, its rate limit and the network; rows that are as they should be cost no write in any case.
 
 A page is kept once it was read without a fault, the last one of a paged source not at all, and only where its validators can be trusted: with an ETag, or with a
-Last-Modified at least a minute before the answer (RFC 9110, 8.8.2.2: one second may see two changes), which a mirror does not
-trust at all. Pages are
-forgotten when a whole walk does not come by them, when a run finds fault with what its source sends, and after some
-days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong validators is read in full again and again.
+Last-Modified at least a minute before the response (RFC 9110, 8.8.2.2: one second may see two changes), which a mirror
+does not trust at all. Pages are forgotten when a whole walk does not come by them, when a run finds fault with what its
+source sends, and after some days (TECHAURA_SYNC_HTTP_KEPT_PAGE_DAYS_MAX), so that a source with wrong validators is
+read in full again and again.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ConditionalPages:
     Args:
         client: fetches them.
         kept: what earlier walks have kept, and where this one keeps.
-        shown: the secrets that requests carry: a page is kept for those only.
+        sent: the secrets that requests carry: a page is kept for those only.
         cursor_header: a header that names the next page, beside those that are always kept; empty for none.
         tags_only: whether Last-Modified alone is not trusted: a row that was deleted often leaves it as it was.
     """
@@ -49,14 +49,14 @@ class ConditionalPages:
         self,
         client: ApiClient,
         kept: PageCache,
-        shown: Mapping[str, str],
+        sent: Mapping[str, str],
         cursor_header: str = "",
         *,
         tags_only: bool = False,
     ) -> None:
         self._client = client
         self._kept = kept
-        self._shown = dict(shown)
+        self._sent = dict(sent)
         self._tags_only = tags_only
         self._paging_headers = _PAGING_HEADERS | ({cursor_header.lower()} if cursor_header else set())
         self._known: Mapping[str, Validators] | None = None
@@ -85,7 +85,7 @@ class ConditionalPages:
         validators = self._known.get(key)
         if validators is not None:
             answer = await self._client.fetch(replace(request, conditions=_conditions(validators)), label)
-            page = await self._kept.recall(key) if answer.status == 304 else None
+            page = await self._kept.get(key) if answer.status == 304 else None
             if page is not None:
                 self._unchanged.add(key)
                 # The type of the content is that of the kept body: many servers put another one on an empty answer.
@@ -130,7 +130,7 @@ class ConditionalPages:
         await self._flush()
         gone = set(self._known or ()) - self._met if is_whole else set()
         if gone:
-            await self._kept.forget(gone)
+            await self._kept.delete(gone)
 
     async def forget(self) -> None:
         """What the source sends is wrong: the next walk asks for everything.
@@ -139,15 +139,15 @@ class ConditionalPages:
             DatabaseError
         """
         self._new.clear()
-        await self._kept.forget()
+        await self._kept.delete()
 
     async def _flush(self) -> None:
         pages, self._new, self._new_bytes = self._new, {}, 0
         if pages:
-            await self._kept.keep(pages)
+            await self._kept.put(pages)
 
     def _key(self, request: PageRequest) -> str:
-        return self._kept.key_of({**self._shown, "url": request.url})
+        return self._kept.page_key_of({**self._sent, "url": request.url})
 
 
 def _picked(headers: Mapping[str, str], names: Collection[str]) -> dict[str, str]:

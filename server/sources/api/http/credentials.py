@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretValue
 from server.sources.api.http.oauth import OAuthGrant
 from server.sources.api.options import (
@@ -46,7 +47,7 @@ class Credentials:
         return frozenset(value for value in values if len(value) > 2)
 
     @property
-    def shown(self) -> dict[str, str]:
+    def sent(self) -> dict[str, str]:
         """All that requests prove themselves with, beside the tokens of a grant."""
         headers = {f"header {name.lower()}": value for name, value in self.headers.items()}
         return headers | {f"query {name}": value for name, value in self.query.items()}
@@ -121,4 +122,6 @@ def _sendable(value: str, place: str, secret: SecretValue) -> str:
 
 def _not_sendable(place: str, secret: SecretValue, why: str) -> FatalError:
     where = f" ({secret.origin})" if secret.origin else ""
-    return FatalError("SECRET_UNAVAILABLE", f"{place}{where} cannot be sent: {why}", category="authentication")
+    return FatalError(
+        Reason.SECRET_UNAVAILABLE, f"{place}{where} cannot be sent: {why}", category=Category.AUTHENTICATION
+    )

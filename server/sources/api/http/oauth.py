@@ -21,6 +21,7 @@ from urllib.parse import quote_plus, urlencode
 import httpx
 
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.http.response_body import read_body
 from server.sources.api.http.transport import request_to
@@ -116,13 +117,13 @@ class TokenSource:
             refused: one that the source has refused; another one is got.
 
         Raises:
-            RetryableError: SOURCE_UNAVAILABLE, the endpoint does not answer.
-            FatalError: AUTHENTICATION_FAILED, it refuses; SOURCE_MALFORMED, its answer is none; SOURCE_FORBIDDEN.
+            RetryableError: SOURCE_UNAVAILABLE, the endpoint does not respond.
+            FatalError: AUTHENTICATION_FAILED, it refuses; SOURCE_MALFORMED, its response is none; SOURCE_FORBIDDEN.
         """
         if self._is_good(self._tokens, refused):
             return self._tokens.access  # type: ignore[union-attr] # a good one is not None
         async with self._pace.lock:
-            known = await self._context.memory.recall(self._grant.key)
+            known = await self._context.memory.get(self._grant.key)
             tokens = Tokens.from_text(known) if known else None
             if not self._is_good(tokens, refused):
                 tokens = await self._renewed(tokens)
@@ -142,7 +143,7 @@ class TokenSource:
             tokens = await self._ask(refresh)
         except _GrantRefusedError as refusal:
             # Another replica may have rotated the token since it was recalled.
-            text = await self._context.memory.recall(self._grant.key)
+            text = await self._context.memory.get(self._grant.key)
             newer = Tokens.from_text(text) if text else None
             if newer is None or newer.refresh in ("", refresh):
                 raise refusal.error from None
@@ -152,11 +153,11 @@ class TokenSource:
             except _GrantRefusedError as again:
                 raise again.error from None
         # Shielded: a run that is cancelled now must not lose the only refresh token that still works.
-        await asyncio.shield(self._context.memory.keep(self._grant.key, tokens.to_text()))
+        await asyncio.shield(self._context.memory.put(self._grant.key, tokens.to_text()))
         return tokens
 
     async def _ask(self, refresh: str) -> Tokens:
-        place = f"the token endpoint {urls.shown(self._grant.token_url)}"
+        place = f"the token endpoint {urls.redacted(self._grant.token_url)}"
         settings = self._context.settings
         await self._pace.wait_for_slot(
             self._context.clock, settings.http_host_requests_per_second_max, self._context.moved
@@ -173,7 +174,7 @@ class TokenSource:
                 finally:
                     await response.aclose()
         except (TimeoutError, httpx.TransportError) as error:
-            raise RetryableError("SOURCE_UNAVAILABLE", f"{place} did not answer, or broke off") from error
+            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{place} did not answer, or broke off") from error
         return self._read(response.status_code, body, refresh, place)
 
     def _request(self, refresh: str) -> httpx.Request:
@@ -202,27 +203,27 @@ class TokenSource:
 
     def _read(self, status: int, body: bytes, refresh: str, place: str) -> Tokens:
         if status == 429 or status >= 500:
-            raise RetryableError("SOURCE_UNAVAILABLE", f"{place} answered {status}")
+            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{place} answered {status}")
         answer = _object(body)
         code = str(answer.get("error", ""))
         if status != 200 or code:
             said = f" ({code})" if code in _ERROR_CODES else ""
             error = FatalError(
-                "AUTHENTICATION_FAILED",
+                Reason.AUTHENTICATION_FAILED,
                 f"{place} answered {status}{said}: check options.auth: tokenUrl, clientId, clientSecret, "
                 "refreshToken and scope",
-                category="authentication",
+                category=Category.AUTHENTICATION,
                 next_step="check options.auth (tokenUrl, clientId, clientSecret, refreshToken, scope), then sync again",
             )
             raise _GrantRefusedError(error) if refresh and code == "invalid_grant" else error
         access, kind = answer.get("access_token"), answer.get("token_type", "Bearer")
         if not isinstance(access, str) or not access or not header_value_is_sendable(access):
             raise FatalError(
-                "SOURCE_MALFORMED", f"{place} answered no access_token that can be sent", category="parsing"
+                Reason.SOURCE_MALFORMED, f"{place} answered no access_token that can be sent", category=Category.PARSING
             )
         if not isinstance(kind, str) or kind.lower() != "bearer":
             raise FatalError(
-                "SOURCE_MALFORMED", f"{place} answered a token that is no bearer token", category="parsing"
+                Reason.SOURCE_MALFORMED, f"{place} answered a token that is no bearer token", category=Category.PARSING
             )
         given = answer.get("refresh_token")
         return Tokens(

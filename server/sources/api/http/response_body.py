@@ -10,6 +10,7 @@ from collections.abc import AsyncIterable, Mapping
 from typing import Final
 
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.sources.api.http.decompress import decompressor_for
 
 # JSON of a catalogue compresses 5 to 40 times; beyond this ratio, past the first megabyte, it is no such thing.
@@ -54,7 +55,7 @@ async def read_body(chunks: AsyncIterable[bytes], headers: Mapping[str, str], by
         except ValueError as error:
             raise _malformed(f"{source} answered a compressed body with {error}") from error
     if not decompressor.finished() or (encoding and not received):
-        raise RetryableError("SOURCE_UNAVAILABLE", f"{source} ended its compressed answer before its end")
+        raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{source} ended its compressed answer before its end")
     return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
@@ -66,4 +67,4 @@ def _too_large(source: str, bytes_max: int) -> FatalError:
 
 
 def _malformed(message: str) -> FatalError:
-    return FatalError("SOURCE_MALFORMED", message, category="parsing")
+    return FatalError(Reason.SOURCE_MALFORMED, message, category=Category.PARSING)

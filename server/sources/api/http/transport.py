@@ -20,6 +20,7 @@ import httpx
 
 from server.core.config import Settings
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.http.address_guard import AddressGuard, GuardedBackend
 
@@ -129,10 +130,10 @@ def _check_certificate(error: BaseException, url: httpcore.URL) -> None:
     while cause is not None:
         if isinstance(cause, ssl.SSLCertVerificationError):
             raise FatalError(
-                "SOURCE_REFUSED",
+                Reason.SOURCE_REFUSED,
                 f"the certificate of {url.host.decode('ascii', 'replace')} is not accepted: {cause.verify_message}. If it "
                 "is by an authority of your own, put that into the file of TECHAURA_SYNC_HTTP_CA_FILE",
-                category="network",
+                category=Category.NETWORK,
                 next_step="have the certificate renewed, or put its authority into the file of TECHAURA_SYNC_HTTP_CA_FILE",
             ) from error
         cause = cause.__cause__ or cause.__context__
@@ -149,5 +150,7 @@ def _tls_context(ca_file: str) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cafile=str(Path(ca_file)))
         except OSError as error:
-            raise FatalError("SOURCE_FORBIDDEN", "the file of TECHAURA_SYNC_HTTP_CA_FILE cannot be read") from error
+            raise FatalError(
+                Reason.SOURCE_FORBIDDEN, "the file of TECHAURA_SYNC_HTTP_CA_FILE cannot be read"
+            ) from error
     return context

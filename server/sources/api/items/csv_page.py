@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError
+from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import JsonRefusedError, Page
 from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits, read_block
@@ -17,7 +18,7 @@ from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
 
 # What a record looks like that ends too early.
-_BROKEN_KINDS: Final = frozenset({"missing_columns", "unclosed_quote", "bad_encoding"})
+_BROKEN_KINDS: Final = frozenset({RejectKind.MISSING_COLUMNS, RejectKind.UNCLOSED_QUOTE, RejectKind.BAD_ENCODING})
 
 
 class _Body:
@@ -52,7 +53,7 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
         options = parse_options({"delimiter": delimiter, "encoding": charset or "utf-8"})
         beginning = read_beginning(source, "the answer", options, settings)
     except InvalidRequestError as error:
-        raise JsonRefusedError("not_csv", f"it is no CSV: {error.message}") from None
+        raise JsonRefusedError(RejectKind.NOT_CSV, f"it is no CSV: {error.message}") from None
     limits = Limits(settings.csv_block_bytes, settings.csv_record_bytes_max, settings.batch_rows_max)
     place = BlockStart(beginning.offset, beginning.line, 1)
     entries: list[tuple[int, int, dict[str, str | None] | Reject]] = []
@@ -66,7 +67,7 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
     last = entries[-1][2] if entries else None
     if isinstance(last, Reject) and last.kind in _BROKEN_KINDS and not body.endswith((b"\n", b"\r")):
         raise JsonRefusedError(
-            "cut_off", f"its last record has no end, and {last.message[:1].lower()}{last.message[1:]}"
+            RejectKind.CUT_OFF, f"its last record has no end, and {last.message[:1].lower()}{last.message[1:]}"
         )
     return _page([entry for _, _, entry in entries], beginning.notices)
 

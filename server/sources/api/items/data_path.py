@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_page, parse_whole
 from server.sources.api.items.json_values import to_text, type_name
 from server.sources.api.items.paths import steps_of, value_at
@@ -36,7 +37,7 @@ def read_json(body: bytes, charset: str | None, data_path: str | None) -> Page:
 
         if layout.parts() > json_path.VALUES_MAX:
             raise JsonRefusedError(
-                "too_large", f"it has more than {json_path.VALUES_MAX} values, too many for a JSONPath"
+                RejectKind.TOO_LARGE, f"it has more than {json_path.VALUES_MAX} values, too many for a JSONPath"
             )
     document = parse_whole(text)
     items = _by_json_path(document, data_path) if data_path.startswith("$") else _by_steps(document, data_path)
@@ -59,7 +60,7 @@ def names_of(data_path: str) -> tuple[str, ...] | None:
 def _by_steps(document: Any, data_path: str) -> list[Any]:
     found = value_at(document, steps_of(data_path))
     if found is None:
-        raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
+        raise JsonRefusedError(RejectKind.NO_ARRAY, _NOWHERE.format(path=data_path))
     return _array(found, data_path)
 
 
@@ -70,9 +71,11 @@ def _by_json_path(document: Any, data_path: str) -> list[Any]:
     try:
         nodes = path.nodes(document)
         if not nodes and not path.may_be_empty(document):
-            raise JsonRefusedError("no_array", _NOWHERE.format(path=data_path))
+            raise JsonRefusedError(RejectKind.NO_ARRAY, _NOWHERE.format(path=data_path))
     except TooManyNodesError as error:
-        raise JsonRefusedError("too_large", f"options.dataPath {data_path!r} {error}; ask for smaller pages") from None
+        raise JsonRefusedError(
+            RejectKind.TOO_LARGE, f"options.dataPath {data_path!r} {error}; ask for smaller pages"
+        ) from None
     if path.steps is not None:
         return _array(nodes[0], data_path)
     return [item for node in nodes for item in (node if isinstance(node, list) else [node])]
@@ -82,5 +85,6 @@ def _array(found: Any, data_path: str) -> list[Any]:
     if isinstance(found, list):
         return found
     raise JsonRefusedError(
-        "no_array", f"options.dataPath {data_path!r} leads to a value of type {type_name(found)}, not to an array"
+        RejectKind.NO_ARRAY,
+        f"options.dataPath {data_path!r} leads to a value of type {type_name(found)}, not to an array",
     )

@@ -2,7 +2,7 @@
 
 msgspec takes no NaN, no half of a surrogate pair and no bad syntax, and hands numbers with a fraction or an exponent
 over as their text. What it lets pass is a name twice in one object: the names that came out are therefore counted
-against those that stand in the text. On any doubt the answer is None, and the strict parser finds the words for it.
+against those that stand in the text. On any doubt the response is None, and the strict parser finds the words for it.
 """
 
 from __future__ import annotations

@@ -17,12 +17,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from server.core.reject_kinds import RejectKind
 from server.sources.api.items.fast_json import FastArrays
 from server.sources.api.items.json_index import JsonIndex
 from server.sources.api.items.json_values import NumberText, type_name
 
 DEPTH_MAX: Final = 64
-# Python knows these too, but they are ways of writing text in text, and no character set of an answer.
+# Python knows these too, but they are ways of writing text in text, and no character set of a response.
 _NO_CHARSETS: Final = frozenset(
     {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "utf_7", "utf7", "undefined"}
 )
@@ -34,7 +35,7 @@ class JsonRefusedError(ValueError):
     """JSON that is not taken. Holds no content.
 
     Args:
-        kind: stable name, such as duplicate_key.
+        kind: what is wrong, as a stable name.
         message: what is wrong, as the end of a sentence about "it".
     """
 
@@ -68,18 +69,18 @@ class Page:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise JsonRefusedError("duplicate_key", "it has an object with the same key twice")
+        raise JsonRefusedError(RejectKind.DUPLICATE_KEY, "it has an object with the same key twice")
     return found
 
 
 def _float(text: str) -> NumberText:
     if math.isinf(float(text)):
-        raise JsonRefusedError("out_of_range", "it has a number beyond the range of a double, such as 1e999")
+        raise JsonRefusedError(RejectKind.OUT_OF_RANGE, "it has a number beyond the range of a double, such as 1e999")
     return NumberText(text)
 
 
 def _constant(name: str) -> Any:
-    raise JsonRefusedError("not_a_number", f"it has {name}, which JSON does not know")
+    raise JsonRefusedError(RejectKind.NOT_A_NUMBER, f"it has {name}, which JSON does not know")
 
 
 _STRICT: Final = json.JSONDecoder(object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
@@ -108,7 +109,7 @@ def parse_page(body: bytes, charset: str | None, names: tuple[str, ...] | None) 
         found = _at(value, path)
         if isinstance(found, Page):
             return found if found is value else replace(found, envelope=value)
-    raise JsonRefusedError("no_array", _no_array(value, paths, names))
+    raise JsonRefusedError(RejectKind.NO_ARRAY, _no_array(value, paths, names))
 
 
 def parse_whole(text: str) -> Any:
@@ -144,7 +145,7 @@ def refusals() -> Iterator[None]:
         yield
     except json.JSONDecodeError as error:
         raise JsonRefusedError(
-            "not_json", f"it is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
+            RejectKind.NOT_JSON, f"it is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
         ) from None
     except RecursionError:
         raise _too_deep() from None
@@ -171,10 +172,10 @@ def decode(body: bytes, charset: str | None) -> str:
             raise LookupError
         return body.decode(encoding).removeprefix("\ufeff")
     except LookupError:
-        raise JsonRefusedError("bad_encoding", "it names an encoding that is not known") from None
+        raise JsonRefusedError(RejectKind.BAD_ENCODING, "it names an encoding that is not known") from None
     except UnicodeError as error:
         place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
-        raise JsonRefusedError("bad_encoding", f"it is not {encoding}{place}") from None
+        raise JsonRefusedError(RejectKind.BAD_ENCODING, f"it is not {encoding}{place}") from None
 
 
 def _check_ended(text: str, end: int) -> None:
@@ -184,7 +185,7 @@ def _check_ended(text: str, end: int) -> None:
 
 
 def _too_deep() -> JsonRefusedError:
-    return JsonRefusedError("too_deep", f"it is nested deeper than {DEPTH_MAX}")
+    return JsonRefusedError(RejectKind.TOO_DEEP, f"it is nested deeper than {DEPTH_MAX}")
 
 
 def _skip(text: str, at: int) -> int:
@@ -248,12 +249,12 @@ def _walk_items(text: str, at: int) -> tuple[list[Any], dict[int, JsonRefusedErr
 
 
 def _too_long_number() -> JsonRefusedError:
-    return JsonRefusedError("out_of_range", "it has a whole number of more than 4300 digits")
+    return JsonRefusedError(RejectKind.OUT_OF_RANGE, "it has a whole number of more than 4300 digits")
 
 
 def half_pair() -> JsonRefusedError:
     """The refusal of what `has_half_pair` finds."""
-    return JsonRefusedError("bad_encoding", "it has half of a surrogate pair, which is no character")
+    return JsonRefusedError(RejectKind.BAD_ENCODING, "it has half of a surrogate pair, which is no character")
 
 
 def has_half_pair(text: str, value: Any) -> bool:

@@ -2,7 +2,7 @@
 
 The library follows the standard; what makes its cost grow faster than the document is refused when the options are
 checked: more than one `..`, filters inside of filters, `$` in a filter, many selectors in one pair of brackets, and
-the regular expressions of match() and search(). So each value of the document is visited a few times at the most. A
+the regular expressions of match() and search(). So each value of the document is visited a few times at most. A
 document of more than VALUES_MAX values, or a path that finds more than NODES_MAX, is refused when it is read.
 """
 
@@ -73,7 +73,7 @@ class JsonPath:
 
     @property
     def steps(self) -> tuple[str | int, ...] | None:
-        """Names and indexes, when the path is nothing but those and leads to one value at the most; else None."""
+        """Names and indexes, when the path is nothing but those and leads to one value at most; else None."""
         if not self._path.singular_query():
             return None
         return tuple(

@@ -1,11 +1,12 @@
 """Reads a page of JSON lines (NDJSON): one item in each line, blank lines left out.
 
 A line that is no JSON, or cannot be kept exactly, is refused by itself like an item of an array, and says nothing about
-its neighbours. Only where the last line is broken, and has no line end, is the answer taken for one that was cut off.
+its neighbours. Only where the last line is broken, and has no line end, is the response taken for one that was cut off.
 """
 
 from __future__ import annotations
 
+from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_whole
 from server.sources.api.items.json_values import to_text
 
@@ -35,9 +36,9 @@ def read_lines(body: bytes, charset: str | None) -> Page:
             # Compact, so that an item is the same item however its API spaces it.
             text = to_text(value) if " " in text or "\t" in text else text
         except JsonRefusedError as refused:
-            if number == len(lines) and refused.kind == "not_json":
+            if number == len(lines) and refused.kind == RejectKind.NOT_JSON:
                 # Behind a whole line stands its end; without a length nothing else tells a cut-off answer from a whole one.
-                raise JsonRefusedError("cut_off", "its last line is no JSON and has no end") from None
+                raise JsonRefusedError(RejectKind.CUT_OFF, "its last line is no JSON and has no end") from None
             page.refused[len(page.values)] = refused
         page.values.append(value)
         page.texts.append(text)

@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.sources.api.paging.hints import PageHints
 
 PAGE_ITEMS: Final = 100
@@ -93,9 +94,9 @@ class Paging(Protocol):
 def contradiction(message: str) -> RetryableError:
     """The pages don't fit together, most likely because the source changed between them; a new attempt may go well."""
     return RetryableError(
-        "SOURCE_CHANGED",
+        Reason.SOURCE_CHANGED,
         message,
-        category="processing",
+        category=Category.PROCESSING,
         next_step="wait for the retry; if it fails again, sync while the source is not being changed, or have its pages mended",
     )
 
@@ -165,10 +166,10 @@ class NumberPaging:
         number = int(place["page"])
         if number == self.first_page and page.signals.is_first is False:
             raise FatalError(
-                "INVALID_OPTION",
+                Reason.INVALID_OPTION,
                 f"the source says that page {number} is not its first one, so there are items before it: set "
                 "options.pagination.firstPage to 0",
-                category="validation",
+                category=Category.VALIDATION,
             )
         if not goes_on(page, self.page_items, number - self.first_page + 1):
             return None

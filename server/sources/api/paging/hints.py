@@ -75,7 +75,7 @@ def read_hints(envelope: Any, headers: Mapping[str, str]) -> PageHints:
     elif _rels(link_header) & {"prev", "previous", "first"}:
         # RFC 8288 pagers give the way back on each page and the way on where there is one.
         said.add(False)
-    # Where a page says both, going on is the answer that loses nothing.
+    # Where a page says both, continuing loses nothing.
     more = True if True in said else False if said else None
     total = _first_count(frames, _TOTAL)
     if total is None and frames and _is_rest_framework(frames[0]):

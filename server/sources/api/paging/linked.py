@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from server.core.errors import FatalError
+from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.items.paths import find
 from server.sources.api.paging.counted import PageFacts, PageToken
@@ -165,10 +166,14 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
         # An object is passed over where a path leads into it, such as links.next and links.next.href.
         is_way = isinstance(value, Mapping) and any(longer.startswith(f"{path}.") for longer in paths)
         if strict and isinstance(value, list | Mapping) and not is_way:
-            raise FatalError("SOURCE_MALFORMED", f"the next cursor at {path} is no text or number", category="parsing")
+            raise FatalError(
+                Reason.SOURCE_MALFORMED, f"the next cursor at {path} is no text or number", category=Category.PARSING
+            )
     if len(found) > TOKEN_CHARS_MAX:
         raise FatalError(
-            "SOURCE_MALFORMED", f"the next cursor is longer than {TOKEN_CHARS_MAX} characters", category="parsing"
+            Reason.SOURCE_MALFORMED,
+            f"the next cursor is longer than {TOKEN_CHARS_MAX} characters",
+            category=Category.PARSING,
         )
     return stated, found or None
 
@@ -187,9 +192,9 @@ def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: boo
         why = "is full" if total is None or page.items_after < total else ""
     if why:
         raise FatalError(
-            "SOURCE_MALFORMED",
+            Reason.SOURCE_MALFORMED,
             f"a page {why} but does not name the next one at {', '.join(where)}; choose the pagination that it has",
-            category="parsing",
+            category=Category.PARSING,
         )
 
 

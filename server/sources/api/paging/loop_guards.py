@@ -12,6 +12,7 @@ from typing import Final
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.sources.api.paging.counted import contradiction
 from server.sources.api.paging.position import PagingState
 
@@ -42,7 +43,9 @@ class LoopGuard:
             return
         digest = bytes.fromhex(digest_of(token))
         if digest in self._tokens:
-            raise FatalError("PAGINATION_LOOP", f"the next page after page {page_no - 1} is one that was read before")
+            raise FatalError(
+                Reason.PAGINATION_LOOP, f"the next page after page {page_no - 1} is one that was read before"
+            )
         self._tokens.add(digest)
 
     def check_page(self, digest: str, page_no: int) -> None:
@@ -54,7 +57,7 @@ class LoopGuard:
         key = bytes.fromhex(digest)
         if key in self._pages:
             raise FatalError(
-                "PAGINATION_LOOP",
+                Reason.PAGINATION_LOOP,
                 f"page {page_no} has the same items as page {self._pages[key]}: the source does not know the page "
                 "parameters. Set options.pagination to what it has, or enabled to false if it has no pages",
             )
@@ -62,7 +65,7 @@ class LoopGuard:
 
 
 class LimitGuard:
-    """Holds one attempt within the service's own limits; a limit ends it as failed, and a retry goes on from there."""
+    """Holds one attempt within the service's own limits; a limit ends it as failed, and a retry continues from there."""
 
     def __init__(self, settings: Settings, clock: Clock, start: PagingState) -> None:
         self._settings = settings
@@ -86,10 +89,10 @@ class LimitGuard:
         ):
             if value >= limit:
                 raise RetryableError(
-                    "SOURCE_LIMIT_REACHED",
+                    Reason.SOURCE_LIMIT_REACHED,
                     f"after page {position.pages} the limit TECHAURA_SYNC_HTTP_{name}_MAX ({limit:g}) was reached "
                     "before the source's last page; a retry goes on from there",
-                    category="processing",
+                    category=Category.PROCESSING,
                 )
 
 

@@ -40,7 +40,7 @@ class PageFetcher:
         return pages_max is not None and pages >= pages_max
 
     async def fetch(self, position: PagingState) -> tuple[PageRequest, Answer | None]:
-        """The request for the page at a position and its answer; None where there is no page, and that is the end.
+        """The request for the page at a position and its response; None where there is no page, and that is the end.
 
         Raises:
             RetryableError, FatalError: see ConditionalPages.fetch.

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from server.core.errors import FatalError, SyncError
+from server.core.reasons import Category, Reason
 from server.sources.api.http.conditional import ConditionalPages
 from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
@@ -29,11 +30,11 @@ from server.sources.contract import SourceContext
 # Faults that say nothing about what was sent before them.
 _PASSING: Final = frozenset(
     {
-        "SOURCE_UNAVAILABLE",
-        "SOURCE_LIMIT_REACHED",
-        "AUTHENTICATION_FAILED",
-        "SECRET_UNAVAILABLE",
-        "DATABASE_UNAVAILABLE",
+        Reason.SOURCE_UNAVAILABLE,
+        Reason.SOURCE_LIMIT_REACHED,
+        Reason.AUTHENTICATION_FAILED,
+        Reason.SECRET_UNAVAILABLE,
+        Reason.DATABASE_UNAVAILABLE,
     }
 )
 
@@ -185,10 +186,10 @@ class PageIterator:
             check_total(after)
         elif has_more and (self._options.mode == "mirror" or self._options.incremental is not None):
             raise FatalError(
-                "SOURCE_MALFORMED",
+                Reason.SOURCE_MALFORMED,
                 "the source says that it has more items than this page, which mode mirror would switch off and incremental "
                 "never look at again; set options.pagination to read them",
-                category="validation",
+                category=Category.VALIDATION,
             )
         elif has_more:
             self._notice("the source says that it has more items than this page; set options.pagination to read them")

@@ -1,4 +1,4 @@
-"""Makes a page of an answer: its items, what it says of other pages, and whether it can be taken for a page at all."""
+"""Makes a page of a response: its items, what it says of other pages, and whether it can be taken for a page at all."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from server.core.config import Settings
 from server.core.errors import FatalError, RetryableError
+from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
 from server.sources.api.items.json_page import JsonRefusedError, Page
@@ -22,7 +23,7 @@ class ParsedPage:
     Args:
         page: its items and what stands around them.
         signals: what it says of other pages.
-        headers: of the answer.
+        headers: of the response.
         size_bytes: of the body.
         format: how the body was read, such as `json`; empty where there was none.
         url: that answered.
@@ -37,20 +38,20 @@ class ParsedPage:
 
 
 class PageParser:
-    """Parses the answers of one source."""
+    """Parses the responses of one source."""
 
     def __init__(self, options: ApiOptions, settings: Settings) -> None:
         self._options = options
         self._settings = settings
 
     async def parse(self, answer: Answer, label: str) -> ParsedPage:
-        """The page that an answer holds.
+        """The page that a response holds.
 
         Args:
             label: names the page in errors, such as `page 7 of https://…`.
 
         Raises:
-            RetryableError: SOURCE_UNAVAILABLE, the answer broke off; SOURCE_LIMIT_REACHED.
+            RetryableError: SOURCE_UNAVAILABLE, the response broke off; SOURCE_LIMIT_REACHED.
             FatalError: SOURCE_MALFORMED; SOURCE_REFUSED, it says that there was an error.
         """
         page, read_as = Page(), ""
@@ -65,24 +66,26 @@ class PageParser:
         except JsonRefusedError as error:
             if error.kind == "cut_off":
                 raise RetryableError(
-                    "SOURCE_UNAVAILABLE", f"the answer to {label} broke off: {error.message}"
+                    Reason.SOURCE_UNAVAILABLE, f"the answer to {label} broke off: {error.message}"
                 ) from error
             raise FatalError(
-                "SOURCE_MALFORMED", f"the answer to {label} cannot be read: {error.message}", category="parsing"
+                Reason.SOURCE_MALFORMED,
+                f"the answer to {label} cannot be read: {error.message}",
+                category=Category.PARSING,
             ) from error
         items_max = self._settings.http_page_items_max
         if len(page.values) > items_max:
             raise RetryableError(
-                "SOURCE_LIMIT_REACHED",
+                Reason.SOURCE_LIMIT_REACHED,
                 f"{label} has {len(page.values)} items, more than TECHAURA_SYNC_HTTP_PAGE_ITEMS_MAX ({items_max}) allows; "
                 "ask for smaller pages, or raise the limit",
-                category="processing",
+                category=Category.PROCESSING,
             )
         if not page.values and says_error(page.envelope):
-            raise FatalError("SOURCE_REFUSED", f"{label} has no items and says that there was an error")
+            raise FatalError(Reason.SOURCE_REFUSED, f"{label} has no items and says that there was an error")
         return page
 
 
 def label_of(number: int, url: str) -> str:
     """How errors name a page."""
-    return f"page {number} of {urls.shown(url)}"
+    return f"page {number} of {urls.redacted(url)}"

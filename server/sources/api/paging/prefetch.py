@@ -27,7 +27,7 @@ class PagePrefetcher:
         self._guesses = True
 
     async def take(self, request: PageRequest, label: str) -> Answer:
-        """The answer to a request, whether it is under way or not.
+        """The response to a request, whether it is under way or not.
 
         Raises:
             RetryableError, FatalError: see ConditionalPages.fetch.

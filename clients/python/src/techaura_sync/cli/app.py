@@ -1,4 +1,4 @@
-"""The commands of techaura-sync; each makes one call of SyncService and prints the answer.
+"""The commands of techaura-sync; each makes one call of SyncService and prints the response.
 
 Exit codes: see exits.py. `trigger` and `test` are in trigger.py.
 """
@@ -144,11 +144,11 @@ def pause(context: typer.Context, run_id: RunId) -> None:
 
 
 @app.command("continue")
-def go_on(context: typer.Context, run_id: RunId) -> None:
-    """Let a paused run go on."""
+def continue_run(context: typer.Context, run_id: RunId) -> None:
+    """Continue a paused run."""
     session = session_of(context)
     with session.client() as client:
-        run = client.go_on(run_id)
+        run = client.continue_run(run_id)
     session.output.value(views.run_view(run), f"run {run_id} goes on")
 
 
