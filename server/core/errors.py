@@ -33,20 +33,22 @@ class SyncError(Exception):
     """Base of all errors that have a meaning for a caller.
 
     Args:
-        reason: a `Reason`.
+        reason: what happened, by name.
         message: what happened, where, and what to do next.
-        category: a `Category`; None takes the class's own.
+        category: the contract's category; None takes the class's own.
         next_step: what a person does about it; None takes that of the reason (reasons.py).
     """
 
     retryable: bool = False
     default_category: Category = Category.SYSTEM
 
-    def __init__(self, reason: str, message: str, *, category: str | None = None, next_step: str | None = None) -> None:
+    def __init__(
+        self, reason: Reason, message: str, *, category: Category | None = None, next_step: str | None = None
+    ) -> None:
         super().__init__(message)
-        self.reason = Reason(reason)
+        self.reason = reason
         self.message = message
-        self.category = Category(category or self.default_category)
+        self.category: Category = category or self.default_category
         self.next_step = next_step or next_step_for(reason)
 
 
@@ -62,10 +64,10 @@ class RetryableError(SyncError):
 
     def __init__(
         self,
-        reason: str,
+        reason: Reason,
         message: str,
         *,
-        category: str | None = None,
+        category: Category | None = None,
         next_step: str | None = None,
         retry_after_seconds: float | None = None,
     ) -> None:
@@ -88,7 +90,7 @@ class InvalidRequestError(SyncError):
 
     default_category: Category = Category.VALIDATION
 
-    def __init__(self, reason: str, message: str, *, field: str = "") -> None:
+    def __init__(self, reason: Reason, message: str, *, field: str = "") -> None:
         super().__init__(reason, message)
         self.field = field
 

@@ -14,6 +14,7 @@ class RejectKind(StrEnum):
     STRAY_QUOTE = "stray_quote"
     UNCLOSED_QUOTE = "unclosed_quote"
     REPEATED_HEADER = "repeated_header"
+    STRAY_LINE_BREAK = "stray_line_break"
     RECORD_TOO_LONG = "record_too_long"
     HEADER_MISMATCH = "header_mismatch"
     BAD_ENCODING = "bad_encoding"

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.reasons import Category
 from server.sources.page_cache import NoPages, PageCache
 from server.sources.throttle.circuit import Circuits
 from server.sources.throttle.host_pace import HostPaces
@@ -46,7 +47,7 @@ class Reject:
     """
 
     kind: str
-    category: str
+    category: Category
     message: str
     line: int
     byte_offset: int | None

@@ -17,6 +17,7 @@ import numpy as np
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Category, Reason
+from server.core.reject_kinds import RejectKind
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names, encodings
 from server.sources.csv.dialect import Dialect, dialect_of
@@ -342,7 +343,7 @@ class _Head:
     def _header_reject(self, found: _HeaderRows, line: int, offset: int, width: int) -> Reject:
         raw = self._data[found.start : min(found.end, found.start + 4 * REJECT_RAW_CHARS_MAX)].rstrip(b"\r\n")
         return Reject(
-            kind="header_mismatch",
+            kind=RejectKind.HEADER_MISMATCH,
             category=Category.PARSING,
             message=f"the header has {len(found.names)} names, but the records have {width} fields",
             line=line,

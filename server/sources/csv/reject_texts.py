@@ -6,20 +6,21 @@ import re
 from functools import lru_cache
 from typing import Final
 
+from server.core.reject_kinds import RejectKind
 from server.sources.csv.dialect import NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
 
 _TEXTS: Final = {
-    "missing_columns": (
+    RejectKind.MISSING_COLUMNS: (
         "the record has {fields} fields, {width} are expected; to take those that it lacks at its end as empty, set "
         "options.missingFields to empty"
     ),
-    "too_many_columns": "the record has {fields} fields, {width} are expected",
-    "unclosed_quote": "a quoted field is not closed before other records begin or the file ends",
-    "bad_encoding": "a byte does not decode as {encoding}; set options.encoding to the file's own, such as cp1252, or to auto",
-    "repeated_header": "the record repeats the header",
-    "stray_line_break": "a carriage return inside the line cuts the record; a value may hold one in quotes only",
-    "record_too_long": "the record is longer than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows",
+    RejectKind.TOO_MANY_COLUMNS: "the record has {fields} fields, {width} are expected",
+    RejectKind.UNCLOSED_QUOTE: "a quoted field is not closed before other records begin or the file ends",
+    RejectKind.BAD_ENCODING: "a byte does not decode as {encoding}; set options.encoding to the file's own, such as cp1252, or to auto",
+    RejectKind.REPEATED_HEADER: "the record repeats the header",
+    RejectKind.STRAY_LINE_BREAK: "a carriage return inside the line cuts the record; a value may hold one in quotes only",
+    RejectKind.RECORD_TOO_LONG: "the record is longer than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows",
 }
 _STRAY_QUOTE: Final = "a quote stands where none may: double it inside a quoted field, or set options.strayQuotes to keep, which takes it as text"
 _BACKSLASH: Final = "a backslash stands before a quote: set options.escape to \\ (a backslash)"
@@ -31,7 +32,7 @@ LOOKED_AT_BYTES: Final = 4096
 _DELIMITER_CHARS_MAX: Final = 8
 
 
-def reject_text(kind: str, record: bytes, fields: int, width: int, dialect: Dialect, encoding: Encoding) -> str:
+def reject_text(kind: RejectKind, record: bytes, fields: int, width: int, dialect: Dialect, encoding: Encoding) -> str:
     """A sentence for a person, without a value of the record.
 
     Args:
@@ -39,16 +40,16 @@ def reject_text(kind: str, record: bytes, fields: int, width: int, dialect: Dial
         record: working bytes, at most LOOKED_AT_BYTES of them.
         fields, width: how many there are, and should be.
     """
-    if kind == "stray_quote":
+    if kind == RejectKind.STRAY_QUOTE:
         return _of_stray_quote(record, dialect, encoding)
     text = _counted(kind, fields, width, encoding.name)
-    if kind == "unclosed_quote" and _has_backslash_quote(record, dialect):
+    if kind == RejectKind.UNCLOSED_QUOTE and _has_backslash_quote(record, dialect):
         return f"{text}; {_BACKSLASH}"
     return text
 
 
 @lru_cache(maxsize=1024)
-def _counted(kind: str, fields: int, width: int, encoding: str) -> str:
+def _counted(kind: RejectKind, fields: int, width: int, encoding: str) -> str:
     return _TEXTS[kind].format(fields=fields, width=width, encoding=encoding)
 
 

@@ -8,22 +8,22 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from server.core.reject_kinds import RejectKind
 from server.sources.csv.dialect import Dialect
 from server.sources.csv.structure.arrays import Flags, Positions
 from server.sources.csv.structure.line_facts import Window
 from server.sources.csv.structure.record_scanner import scan_record
 
 # What is wrong with a record that was not simply miscounted, by number; 0 is nothing or a wrong number of fields.
-KINDS: Final = (
-    "",
-    "stray_quote",
-    "unclosed_quote",
-    "record_too_long",
-    "bad_encoding",
-    "repeated_header",
-    "stray_line_break",
-)
 STRAY_QUOTE, UNCLOSED_QUOTE, RECORD_TOO_LONG, BAD_ENCODING, REPEATED_HEADER, STRAY_LINE_BREAK = range(1, 7)
+KINDS: Final = {
+    STRAY_QUOTE: RejectKind.STRAY_QUOTE,
+    UNCLOSED_QUOTE: RejectKind.UNCLOSED_QUOTE,
+    RECORD_TOO_LONG: RejectKind.RECORD_TOO_LONG,
+    BAD_ENCODING: RejectKind.BAD_ENCODING,
+    REPEATED_HEADER: RejectKind.REPEATED_HEADER,
+    STRAY_LINE_BREAK: RejectKind.STRAY_LINE_BREAK,
+}
 # Marks in a row that are counted; all of them are left out.
 _MARKS_COUNTED_MAX: Final = 16
 # In place of a column's index: the whole record is at fault.
@@ -88,7 +88,7 @@ class RecordIndex:
         self.faults[record] = fault
         self.columns[record] = column
 
-    def fault(self, record: int, dialect: Dialect, width: int) -> tuple[str, int]:
+    def fault(self, record: int, dialect: Dialect, width: int) -> tuple[RejectKind, int]:
         """The kind of a bad record, as in `Reject`, and the index of the column at fault or NO_COLUMN."""
         fault = int(self.faults[record])
         if fault == UNCLOSED_QUOTE:
@@ -99,7 +99,7 @@ class RecordIndex:
         if fault:
             return KINDS[fault], int(self.columns[record])
         fields = int(self.fields[record])
-        return ("missing_columns", fields) if fields < width else ("too_many_columns", NO_COLUMN)
+        return (RejectKind.MISSING_COLUMNS, fields) if fields < width else (RejectKind.TOO_MANY_COLUMNS, NO_COLUMN)
 
 
 def column_at(record_head: bytes, dialect: Dialect) -> int:
