@@ -17,7 +17,7 @@ from scripts.openapi.components import Schema
 from scripts.openapi.document import document, text_of
 from scripts.proto_comments import comments, one_line
 from server.core.config import PROJECT_DIR, Settings
-from server.core.reasons import REASONS
+from server.core.reasons import REASONS, Reason
 
 PREFIX = "TECHAURA_SYNC_"
 
@@ -150,7 +150,7 @@ def reference() -> str:
     ]
     for value, text in named(reasons.full_name, (value.name for value in reasons.values if value.number)):
         name = value.removeprefix("ERROR_REASON_")
-        reason = REASONS[name]
+        reason = REASONS[Reason(name)]
         retried = "yes" if reason.retryable else "no"
         lines.append(f"| `{name}` | {text} | {reason.category} | {retried} | {reason.next_step} |")
     return "\n".join(lines) + "\n"
