@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
-from tests.sources.api.test_api_pagination import PAGE, paged
+from tests.sources.api.pages import PAGE, paged
 
 LINK: dict[str, Any] = {"pagination": {"enabled": True, "type": "link"}}
 

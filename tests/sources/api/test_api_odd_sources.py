@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
-from tests.sources.api.test_api_pagination import OFFSET, PAGE, ids, songs
+from tests.sources.api.pages import OFFSET, PAGE, ids, songs
 
 AUTO: dict[str, Any] = {"pagination": {"enabled": True, "type": "auto"}}
 
