@@ -96,7 +96,7 @@ class Previews:
             return secrets[-1]
 
         # Imported late, as for runs: it would slow the start down.
-        from server.sources.api.items.json_values import to_text
+        from server.sources.exact_json.json_values import to_text
         from server.sources.redaction import shown_text, without_secrets
 
         context = SourceContext(

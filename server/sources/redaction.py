@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from typing import Any, Final
 from urllib.parse import quote, quote_plus
 
-from server.sources.api.items.json_page import JsonRefusedError, parse_whole
-from server.sources.api.items.json_values import NumberText, to_text
+from server.sources.exact_json.json_values import NumberText, to_text
+from server.sources.exact_json.strict_json import JsonRefusedError, parse_whole
 from server.sources.secret_names import means_secret
 from server.sources.source_type import FIELDS_MAX
 

@@ -15,9 +15,9 @@ from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import Page
-from server.sources.api.items.json_values import digits_of, text_of, type_name
 from server.sources.api.items.paths import extract_of
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
+from server.sources.exact_json.json_values import digits_of, text_of, type_name
 from server.targets.base import Target
 
 IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from server.sources.api.items.json_page import JsonRefusedError, parse_whole
 from server.sources.api.options import ApiOptions
 from server.sources.api.reader import open_api
 from server.sources.contract import SourceBatch, SourceContext
+from server.sources.exact_json.strict_json import JsonRefusedError, parse_whole
 from server.sources.source_type import FIELDS_MAX, Reveal, SourcePreview
 
 _FIELD_ITEMS_MAX: Final = 1000

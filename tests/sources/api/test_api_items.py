@@ -13,8 +13,8 @@ from starlette.responses import Response
 from server.core.errors import SyncError
 from server.sources.api.item_mapper import ItemMapper, rejects_of
 from server.sources.api.items.data_path import read_json
-from server.sources.api.items.json_page import JsonRefusedError
-from server.sources.api.items.json_values import NumberText, to_text
+from server.sources.exact_json.json_values import NumberText, to_text
+from server.sources.exact_json.strict_json import JsonRefusedError
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
 

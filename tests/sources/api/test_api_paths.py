@@ -14,9 +14,9 @@ from server.core.errors import InvalidRequestError, SyncError
 from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.items import json_path
 from server.sources.api.items.data_path import read_json
-from server.sources.api.items.json_page import JsonRefusedError
-from server.sources.api.items.json_values import NumberText, to_text
 from server.sources.api.options import parse_options
+from server.sources.exact_json.json_values import NumberText, to_text
+from server.sources.exact_json.strict_json import JsonRefusedError
 from server.targets.content_index import CONTENT_INDEX
 
 ITEM = (

@@ -11,11 +11,12 @@ from typing import Any, Final
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError
 from server.core.reject_kinds import RejectKind
-from server.sources.api.items.json_page import JsonRefusedError, Page
+from server.sources.api.items.json_page import Page
 from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits, read_block
 from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
+from server.sources.exact_json.strict_json import JsonRefusedError
 
 # What a record looks like that ends too early.
 _BROKEN_KINDS: Final = frozenset({RejectKind.MISSING_COLUMNS, RejectKind.UNCLOSED_QUOTE, RejectKind.BAD_ENCODING})

@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from server.core.reject_kinds import RejectKind
-from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_page, parse_whole
-from server.sources.api.items.json_values import to_text, type_name
+from server.sources.api.items.json_page import Page, parse_page
 from server.sources.api.items.paths import steps_of, value_at
+from server.sources.exact_json.json_values import to_text, type_name
+from server.sources.exact_json.strict_json import JsonRefusedError, decode, layout_of, parse_whole
 
 _NOWHERE: Final = "options.dataPath {path!r} leads nowhere in it"
 

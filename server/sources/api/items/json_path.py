@@ -20,7 +20,7 @@ from jsonpath.filter import BaseExpression, FilterContextPath, FilterQuery, Root
 from jsonpath.segments import JSONPathRecursiveDescentSegment
 from jsonpath.selectors import Filter, IndexSelector, NameSelector
 
-from server.sources.api.items.json_values import NumberText
+from server.sources.exact_json.json_values import NumberText
 
 VALUES_MAX: Final = 500_000
 NODES_MAX: Final = 200_000

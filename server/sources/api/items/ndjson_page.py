@@ -7,10 +7,9 @@ its neighbours. Only where the last line is broken, and has no line end, is the 
 from __future__ import annotations
 
 from server.core.reject_kinds import RejectKind
-from server.sources.api.items.json_page import JsonRefusedError, Page, decode, layout_of, parse_whole
-from server.sources.api.items.json_values import to_text
-
-_DEPTH_SAFE = 64
+from server.sources.api.items.json_page import Page
+from server.sources.exact_json.json_values import to_text
+from server.sources.exact_json.strict_json import JsonRefusedError, decode, parse_line
 
 
 def read_lines(body: bytes, charset: str | None) -> Page:
@@ -30,9 +29,7 @@ def read_lines(body: bytes, charset: str | None) -> Page:
             continue
         value = None
         try:
-            if text.count("[") + text.count("{") > _DEPTH_SAFE:
-                layout_of(text)
-            value = parse_whole(text)
+            value = parse_line(text)
             # Compact, so that an item is the same item however its API spaces it.
             text = to_text(value) if " " in text or "\t" in text else text
         except JsonRefusedError as refused:

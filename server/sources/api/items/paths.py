@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from server.sources.api.items.json_values import digits_of, text_of, to_text
+from server.sources.exact_json.json_values import digits_of, text_of, to_text
 
 PATH_CHARS_MAX: Final = 512
 _SEGMENT: Final = re.compile(r"(?P<name>[^\[\]]*)(?P<indexes>(?:\[[0-9]{1,9}\])*)")

@@ -10,10 +10,11 @@ from server.core.errors import FatalError, RetryableError
 from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
-from server.sources.api.items.json_page import JsonRefusedError, Page
+from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.page_format import format_of, read_answer
 from server.sources.api.paging.hints import PageHints, read_hints, says_error
+from server.sources.exact_json.strict_json import JsonRefusedError
 
 
 @dataclass(frozen=True, slots=True)
