@@ -172,6 +172,8 @@ def _fill(server: DatabaseServer, name: str, run_count: int) -> None:
         "INSERT INTO sync_batches (sync_run_id, restart_no, batch_no, lease_epoch, rows_read, rows_inserted, "
         "rows_updated, rows_unchanged, rows_rejected, rows_skipped, bytes_done, position) "
         "SELECT id, 0, 0, 1, 10, 10, 0, 0, 0, 0, 100, '{}' FROM sync_runs",
+        "INSERT INTO sync_errors (sync_run_id, error_type, error_message, line_no) SELECT "
+        f"{run_count}, 'validation', 'a value that the column does not take', id FROM sync_runs WHERE id <= 2000",
         "ANALYZE TABLE sync_runs, sync_errors, sync_batches",
         database=name,
     )

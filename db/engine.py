@@ -44,6 +44,16 @@ _SESSION_SQL = (
 )
 _IDLE_CONNECTION_SECONDS_MIN = 30
 _IN_MEMORY = ":memory:"
+# What is left of the write-ahead log once its pages are in the database. It grows to what one transaction changes, which
+# may be every page of a large index, and without a limit SQLite would keep it at the largest size that it ever had.
+WAL_BYTES_MAX = 16 * 1024 * 1024
+_SQLITE_PRAGMAS = (
+    "journal_mode=WAL",
+    f"journal_size_limit={WAL_BYTES_MAX}",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "temp_store=MEMORY",
+)
 # The pool logs a traceback for each connection that is lost before it can be rolled back, beside the error that whoever
 # used it gets.
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
@@ -226,7 +236,7 @@ def _sqlite_engine(database: str, pool_size_max: int) -> AsyncEngine:
         # The driver's own implicit BEGIN comes too late for DDL and takes its lock too late for writers.
         connection.isolation_level = None
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "temp_store=MEMORY"):
+        for pragma in _SQLITE_PRAGMAS:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
