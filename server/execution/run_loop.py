@@ -32,6 +32,7 @@ from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
 from server.core.tasks import owned_tasks
 from server.execution import planning
+from server.execution.advised_plan import advised_plan
 from server.execution.batch_jobs import make_job
 from server.execution.context import RunContext
 from server.execution.duplicate_keys import KeyRule, StreamedKeys, SurveyedKeys
@@ -42,7 +43,7 @@ from server.execution.transfer import BatchPipeline
 from server.execution.unchanged_source import record_repetition, same_reading
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.contract import SourceBatch, SourceReader
+from server.sources.contract import SourceBatch, SourceContext, SourceReader
 from server.sources.source_type import Source
 from server.writer import BatchWriter
 
@@ -79,7 +80,7 @@ class RunLoop:
         reader = await self._signals.guard(self._source.open(source_context, context.reveal), is_source=True)
         try:
             checkpoint = await self._checkpoint(reader)
-            plan = await self._plan(reader)
+            plan = await self._plan(reader, source_context)
             spec = self._spec(plan, reader)
             if await self._is_repetition(spec, reader, checkpoint):
                 return
@@ -130,7 +131,7 @@ class RunLoop:
             )
         return checkpoint
 
-    async def _plan(self, reader: SourceReader) -> MappingPlan:
+    async def _plan(self, reader: SourceReader, source_context: SourceContext) -> MappingPlan:
         request = self._source.mapping
         async with self._context.database.read() as connection:
             identifier, is_remembered = await row_identifier(connection, self._run.id)
@@ -140,9 +141,10 @@ class RunLoop:
         if not is_remembered:
             async with self._context.database.write() as connection:
                 await remember_row_identifier(connection, self._run.id, identifier)
-        plan = planning.plan_for(
-            request,
+        plan = await advised_plan(
+            self._source,
             reader.info.columns,
+            source_context,
             source_type=self._run.source_type,
             source_identifier=self._run.source_identifier,
             row_number_base=base,

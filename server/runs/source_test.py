@@ -16,7 +16,7 @@ from server.core.config import Settings
 from server.core.errors import RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
-from server.execution.planning import plan_for
+from server.execution.advised_plan import advised_plan
 from server.runs.request_checks import checked_source
 from server.sources.contract import Reject, SourceBatch, SourceContext, SourceMemory
 from server.sources.source_type import Reveal
@@ -107,7 +107,9 @@ class Previews:
             secret_seen=secrets.append,
         )
         preview = await source.preview(context, reveal, ROWS_MAX)
-        plan = plan_for(source.mapping, preview.columns, source_type=kind, source_identifier=source_identifier)
+        plan = await advised_plan(
+            source, preview.columns, context, source_type=kind, source_identifier=source_identifier
+        )
         rows: tuple[Mapping[str, str], ...] = ()
         rejects: tuple[Reject, ...] = ()
         count = 0

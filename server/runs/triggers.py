@@ -23,7 +23,7 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.retry import Retries, RetryPolicy
 from server.core.secret_box import SecretBox
-from server.execution.planning import plan_for
+from server.execution.advised_plan import advised_plan
 from server.execution.source_keys import SourceKeys
 from server.runs.request_checks import checked_source
 from server.sources.contract import SourceContext
@@ -93,7 +93,9 @@ class Triggers:
     async def _look(self, source_type_name: str, source_identifier: str, source: Source) -> None:
         columns = await source.check(self._context)
         if columns is not None:
-            plan_for(source.mapping, columns, source_type=source_type_name, source_identifier=source_identifier)
+            await advised_plan(
+                source, columns, self._context, source_type=source_type_name, source_identifier=source_identifier
+            )
 
     async def store(self, request: RunRequest) -> int:
         """Store a request as a pending run, or find the live run that does the same; return its id.

@@ -18,6 +18,7 @@ from pydantic import (
     Field,
     PlainValidator,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic.alias_generators import to_camel
@@ -29,6 +30,7 @@ from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
+from server.sources.delimiter_texts import understood_delimiter
 from server.sources.secret_names import secret_name
 from server.sources.write_options import WriteOptions
 from server.targets.registry import find_target
@@ -225,6 +227,11 @@ class ApiOptions(OptionModel, WriteOptions):
     conditional: bool = True
     pagination: Pagination = Pagination(enabled=False)
     incremental: Incremental | None = None
+
+    @field_validator("csv_delimiter", mode="before")
+    @classmethod
+    def _delimiter_is_understood(cls, value: Any) -> Any:
+        return understood_delimiter(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _body_is_posted(self) -> Self:

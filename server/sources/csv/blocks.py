@@ -104,9 +104,9 @@ class Block:
         self._place = place
         self._layout = layout
         self._beginning = beginning
-        width = len(beginning.columns)
         mark_undecodable(layout, beginning.dialect, beginning.encoding)
-        frame = frame_of(layout, beginning.dialect, beginning.encoding, width)
+        frame = frame_of(layout, beginning.dialect, beginning.encoding, beginning.width)
+        frame = _without_surplus_field(frame, layout, beginning)
         frame = _without_headers(frame, layout, beginning)
         self._frame = frame.rename(dict(zip(frame.columns, beginning.columns, strict=True)))
         self._offsets = place.offset + beginning.encoding.raw_offsets(layout.window.data, layout.starts)
@@ -180,6 +180,19 @@ class Block:
         return tuple(rejects)
 
 
+def _without_surplus_field(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning) -> pl.DataFrame:
+    """The frame without the field behind the last delimiter; records that have a value there are marked in `layout`."""
+    if not beginning.has_surplus_field:
+        return frame
+    surplus = frame.columns[-1]
+    is_empty = frame.get_column(surplus).str.strip_chars(" ") == ""
+    records = np.flatnonzero(layout.good)[(~is_empty).arg_true().to_list()]
+    for record in records.tolist():
+        # Without a fault of its own: it has a field too many.
+        layout.mark(record, 0)
+    return frame.drop(surplus).filter(is_empty)
+
+
 def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning) -> pl.DataFrame:
     """The frame without rows that repeat the header, as files that were put together have them; marked in `layout`."""
     header = beginning.header
@@ -199,7 +212,7 @@ def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginn
 
 def _findings(layout: RecordIndex, beginning: Beginning, first_line: int) -> Findings:
     """What the block holds beside rows and rejects."""
-    merged = list(merged_records(layout, len(beginning.columns)))
+    merged = list(merged_records(layout, beginning.width))
     escapes = escape_sequences(layout, beginning.dialect)
     comments = (layout.comments + first_line).tolist()
     return Findings.of(
@@ -210,7 +223,7 @@ def _findings(layout: RecordIndex, beginning: Beginning, first_line: int) -> Fin
             "mark": (layout.marked_lines(beginning.dialect.mark) + first_line).tolist(),
             "several_lines": [one.line + first_line for one in merged],
             "escape": [line + first_line for line, _text in escapes],
-            "filled": (layout.filled_lines + first_line).tolist(),
+            "filled": (layout.filled_lines(len(beginning.columns)) + first_line).tolist(),
         },
         examples={
             "several_lines": str(merged[0].right_lines) if merged else "",
@@ -256,7 +269,7 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         layout = find_records(
             working,
             beginning.dialect,
-            len(beginning.columns),
+            beginning.width,
             at_end=at_end,
             record_bytes_max=limits.record_bytes_max,
         )
@@ -297,7 +310,7 @@ def _padding_to_the_end(source: ByteSource, beginning: Beginning, place: BlockSt
 
 def _end(place: BlockStart, beginning: Beginning, limits: Limits, padding: int) -> Block:
     """The block of what is behind the last line: no records, and nothing after it."""
-    layout = find_records(b"", beginning.dialect, len(beginning.columns), at_end=True, record_bytes_max=1)
+    layout = find_records(b"", beginning.dialect, beginning.width, at_end=True, record_bytes_max=1)
     found = Findings.of({"padding": [place.line] * padding})
     return Block(place, layout, beginning, limits, _PAST_ALL, found)
 

@@ -21,6 +21,7 @@ from server.sources.csv.options import CsvOptions
 LF: Final = 10
 CR: Final = 13
 NO_BYTE: Final = -1
+ANY_NUMBER: Final = 1 << 30
 _ASCII_BLANKS: Final = (b" ", b"\t", b"\v", b"\f")
 # No-break spaces, and the space of East Asian scripts.
 _WIDE_BLANKS: Final = "\u00a0\u2007\u202f\u3000"
@@ -45,7 +46,7 @@ class Dialect:
         rule: how a quote stands inside a quoted field.
         comment: working bytes that begin a line to leave out; empty for none.
         keep_stray: whether quotes in wrong places are part of the value.
-        fills_missing: whether the fields that a record lacks at its end are empty.
+        missing_max: how many fields a record may lack at its end; they are empty.
         wide_blanks: white space outside ASCII, such as the no-break space.
         mark: the byte order mark, which is no text at a record's start; empty where the encoding has none.
         cr_ends_lines: whether a CR without LF ends a line whatever is on its sides, as in a file that has no other breaks.
@@ -57,7 +58,7 @@ class Dialect:
     rule: EscapeRule = "double"
     comment: bytes = b""
     keep_stray: bool = False
-    fills_missing: bool = False
+    missing_max: int = 0
     wide_blanks: tuple[bytes, ...] = ()
     mark: bytes = b""
     cr_ends_lines: bool = True
@@ -175,7 +176,7 @@ def dialect_of(options: CsvOptions, delimiter: str, encoding: Encoding) -> Diale
         rule=rule,
         comment=_encoded("commentPrefix", options.comment_prefix or "", encoding),
         keep_stray=options.stray_quotes == "keep",
-        fills_missing=options.missing_fields == "empty",
+        missing_max=ANY_NUMBER if options.missing_fields == "empty" else 0,
         wide_blanks=tuple(_encodable(_WIDE_BLANKS, encoding)),
         mark=codecs.BOM_UTF8 if encoding.working_name == "utf-8" else b"",
     )

@@ -7,7 +7,6 @@ name fails loudly instead of loading the wrong column.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -19,21 +18,21 @@ from server.core.errors import InvalidRequestError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
-from server.sources.csv import column_names, encodings
+from server.sources.csv import column_names
 from server.sources.csv.dialect import Dialect, dialect_of
+from server.sources.csv.encoding_choice import ChosenEncoding, choose_encoding
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.findings import NOTHING_FOUND, Findings
+from server.sources.csv.known_names import are_single_names
 from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.csv.structure import delimiter_detection
 from server.sources.csv.structure.line_facts import Window, window_of
 from server.sources.csv.structure.record_scanner import lenient_fields, record_fields, scan_record
+from server.sources.csv.structure.surplus_field import has_surplus_field
 from server.sources.storage.streams import ByteSource
 
 _HEAD_BYTES: Final = 256 * 1024
 _SAMPLE_BYTES: Final = 64 * 1024
-# How far a file is searched for its first byte that is not ASCII, when its encoding is to be found out.
-_SEARCH_BYTES_MAX: Final = 64 * 1024 * 1024
-_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _SAMPLE_RECORDS: Final = 50
 # The header is blamed for a mismatch only when so many records agree against it.
 _WITNESSES_MIN: Final = 8
@@ -57,6 +56,7 @@ class Beginning:
         detected: what was found out, JSON-able.
         notices: what a person should know.
         findings: what was left out above the header.
+        has_surplus_field: whether the records have an empty field more than there are columns, behind their last delimiter.
     """
 
     encoding: Encoding
@@ -69,47 +69,43 @@ class Beginning:
     detected: dict[str, Any]
     notices: tuple[str, ...]
     findings: Findings = NOTHING_FOUND
+    has_surplus_field: bool = False
+
+    @property
+    def width(self) -> int:
+        """Fields of a record that lacks none."""
+        return len(self.columns) + self.has_surplus_field
 
 
-def read_beginning(source: ByteSource, name: str, options: CsvOptions, settings: Settings) -> Beginning:
+def read_beginning(
+    source: ByteSource, name: str, options: CsvOptions, settings: Settings, *, is_unpacked: bool = False
+) -> Beginning:
     """Read as much of a file's beginning as is needed.
 
+    Args:
+        source: its content.
+        name: the file's, for messages.
+        options: the request's.
+        settings: limits.
+        is_unpacked: whether the content was unpacked from the file.
+
     Raises:
-        InvalidRequestError: SOURCE_MALFORMED (no header, too many columns), INVALID_OPTION (a character that the encoding lacks).
+        InvalidRequestError: SOURCE_MALFORMED (no CSV, no header, too many columns), INVALID_OPTION (a character that the
+            encoding lacks, another encoding).
         FatalError: a damaged compressed file.
     """
-    encoding = _encoding(source, options)
+    chosen = choose_encoding(source, name, options, is_unpacked=is_unpacked)
+    encoding = chosen.encoding
     wanted = _HEAD_BYTES
     wanted_max = 4 * settings.csv_record_bytes_max + _HEAD_BYTES
     while True:
         raw = source.read(0, wanted)
         at_end = len(raw) < wanted
         data = encoding.to_working(raw[encoding.mark_bytes :], at_end)
-        found = _Head(data, at_end or wanted >= wanted_max, name, options, settings, encoding).beginning()
+        found = _Head(data, at_end or wanted >= wanted_max, name, options, settings, chosen).beginning()
         if found is not None:
             return found
         wanted *= 4
-
-
-def _encoding(source: ByteSource, options: CsvOptions) -> Encoding:
-    head = source.read(0, encodings.MARK_BYTES_MAX)
-    if options.encoding != AUTO:
-        return encodings.declared_encoding(head, options.encoding)
-    marked = encodings.marked_encoding(head)
-    if marked is not None:
-        return marked
-    sample = source.read(0, _HEAD_BYTES)
-    offset = 0
-    piece = sample
-    while piece.isascii() and len(piece) == _HEAD_BYTES and offset < _SEARCH_BYTES_MAX:
-        offset += _HEAD_BYTES
-        piece = source.read(offset, _HEAD_BYTES)
-    telling = _NOT_ASCII.search(piece)
-    if telling is None:
-        return encodings.detected_encoding(sample[:_SAMPLE_BYTES], sample[:_SAMPLE_BYTES])
-    # From the start of the line that holds the first byte which tells something.
-    start = piece.rfind(b"\n", 0, telling.start()) + 1
-    return encodings.detected_encoding(sample[:_SAMPLE_BYTES], piece[start : start + _SAMPLE_BYTES])
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,17 +121,18 @@ class _Head:
     """The working bytes of a file's beginning, and what is made of them."""
 
     def __init__(
-        self, data: bytes, at_end: bool, name: str, options: CsvOptions, settings: Settings, encoding: Encoding
+        self, data: bytes, at_end: bool, name: str, options: CsvOptions, settings: Settings, chosen: ChosenEncoding
     ) -> None:
         self._data = data
         self._at_end = at_end
         self._name = name
         self._options = options
         self._settings = settings
-        self._encoding = encoding
-        self._notices: list[str] = []
+        self._encoding = chosen.encoding
+        self._notices: list[str] = list(chosen.notices)
         # Kind of finding -> where the lines begin that were left out above the header.
         self._left_out: dict[str, list[int]] = {}
+        self._surplus = False
 
     def beginning(self) -> Beginning | None:
         """What the beginning says; None when more bytes are needed."""
@@ -161,10 +158,6 @@ class _Head:
             if found is None:
                 return None
             start = found.end
-        if self._encoding.confidence < _CONFIDENCE_MIN:
-            self._notices.append(
-                f"{self._name}: the encoding {self._encoding.name} was guessed from few signs; name it in options.encoding"
-            )
         counts = delimiter_detection.field_counts(
             self._data,
             start,
@@ -173,7 +166,7 @@ class _Head:
             records_max=_SAMPLE_RECORDS,
             record_bytes_max=self._settings.csv_record_bytes_max,
         )
-        header, columns = self._columns(found, counts, dialect)
+        header, columns = self._columns(found, counts, dialect, start)
         self._check_width(len(columns))
         window = window_of(self._data[:start], dialect, at_end=True)
         detected: dict[str, Any] = {
@@ -200,7 +193,7 @@ class _Head:
                 header_reject = self._header_reject(found, line, int(offsets[1]), len(columns))
         return Beginning(
             encoding=self._encoding,
-            dialect=dialect,
+            dialect=replace(dialect, missing_max=max(dialect.missing_max, self._surplus)),
             columns=columns,
             offset=int(offsets[0]),
             line=int(np.searchsorted(window.breaks, start)) + 1,
@@ -209,6 +202,7 @@ class _Head:
             detected=detected,
             notices=tuple(self._notices),
             findings=Findings.of({kind: self._lines_of(window, at) for kind, at in self._left_out.items() if kind}),
+            has_surplus_field=self._surplus,
         )
 
     def _lines_of(self, window: Window, offsets: list[int]) -> list[int]:
@@ -295,15 +289,21 @@ class _Head:
         return texts
 
     def _columns(
-        self, found: _HeaderRows | None, counts: list[int], dialect: Dialect
+        self, found: _HeaderRows | None, counts: list[int], dialect: Dialect, start: int
     ) -> tuple[list[str] | None, tuple[str, ...]]:
         """The header's names when they can be trusted, and unique names for as many columns as a good record has."""
         usual, agreeing = Counter(counts).most_common(1)[0] if counts else (0, 0)
         if found is None:
             # A file in which no record is well-formed still has one: it will be rejected, not overlooked.
             return None, column_names.positional_names(max(usual, 1) if self._data.strip(b"\r\n") else 0)
-        header: list[str] | None = found.names
-        if self._header_is_wrong(len(found.names), counts, agreeing):
+        header: list[str] | None = self._without_surplus_names(found.names, counts, usual)
+        self._surplus = self._has_surplus_field(found.names, start, dialect)
+        if (
+            len(found.names) != usual
+            and header is found.names
+            and not self._surplus
+            and self._header_is_wrong(len(found.names), counts, agreeing)
+        ):
             header = self._repaired(found, usual, dialect)
         if header is None:
             return None, column_names.positional_names(usual)
@@ -311,6 +311,31 @@ class _Head:
         if columns != tuple(header):
             self._notices.append(f"{self._name}: columns without a name or with the same name were numbered")
         return header, columns
+
+    def _without_surplus_names(self, names: list[str], counts: list[int], usual: int) -> list[str]:
+        """The names without empty ones at their end that no record has a field for."""
+        surplus = len(names) - usual
+        if not counts or surplus <= 0 or len(names) in counts or any(name.strip() for name in names[usual:]):
+            return names
+        self._notices.append(_left_out_text(self._name, surplus))
+        return names[:usual]
+
+    def _has_surplus_field(self, names: list[str], start: int, dialect: Dialect) -> bool:
+        """Whether the records end in a delimiter that the header does not end in, and not in a column that it lost."""
+        if not are_single_names(names, self._options) or not has_surplus_field(
+            self._data,
+            start,
+            dialect,
+            len(names),
+            at_end=self._at_end,
+            records_max=_SAMPLE_RECORDS,
+            record_bytes_max=self._settings.csv_record_bytes_max,
+        ):
+            return False
+        self._notices.append(
+            f"{self._name}: the records end in a delimiter, and the header does not: their last field, which is empty, is left out"
+        )
+        return True
 
     def _check_width(self, width: int) -> None:
         columns_max = self._settings.csv_columns_max
@@ -325,7 +350,7 @@ class _Head:
         named = [name for name in found.names if name.strip()]
         if len(found.names) > width == len(named):
             surplus = len(found.names) - width
-            self._notices.append(f"{self._name}: the header has {surplus} empty names, which are left out")
+            self._notices.append(_left_out_text(self._name, surplus))
             return named
         if len(found.names) == 1 and self._options.header_lines == 1:
             line = self._data[found.start : delimiter_detection.line_end(self._data, found.start)]
@@ -354,3 +379,8 @@ class _Head:
 
     def _malformed(self, what: str) -> InvalidRequestError:
         return InvalidRequestError(Reason.SOURCE_MALFORMED, f"{self._name} {what}", field=_FIELD)
+
+
+def _left_out_text(name: str, count: int) -> str:
+    names = "an empty name, which is" if count == 1 else f"{count} empty names, which are"
+    return f"{name}: the header has {names} left out"

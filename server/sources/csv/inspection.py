@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from server.core.config import Settings
@@ -14,7 +15,7 @@ from server.core.reasons import Reason
 from server.sources.contract import SourceContext
 from server.sources.csv.file_beginning import Beginning, read_beginning
 from server.sources.csv.options import CsvOptions
-from server.sources.storage import files
+from server.sources.storage import content_kind, files
 from server.sources.storage.files import FileState, OpenedFile
 from server.sources.storage.streams import ByteSource, Caps, open_stream
 
@@ -72,14 +73,23 @@ def _states(paths: Sequence[Path], roots: Sequence[Path]) -> dict[Path, files.Fi
     return states
 
 
+def _first_bytes(opened: OpenedFile) -> bytes:
+    return os.pread(opened.descriptor, content_kind.LOOK_BYTES, 0)
+
+
 def open_stream_of(path: Path, settings: Settings) -> OpenStream:
     """Open a file's content. On an error nothing stays open."""
     opened = files.open_file(path, settings.data_root_paths)
     caps = Caps(settings.csv_decompressed_bytes_max, settings.csv_compression_ratio_max)
     try:
+        # What the bytes say wins over what the name says.
+        compression = content_kind.compression_by_content(opened.name, opened.compression, _first_bytes(opened))
+        opened = replace(opened, compression=compression)
         return OpenStream(opened, open_stream(opened.descriptor, opened.name, opened.compression, caps))
-    except BaseException:
+    except BaseException as error:
         opened.close()
+        if isinstance(error, OSError):
+            raise unreadable(opened.name) from error
         raise
 
 
@@ -103,7 +113,9 @@ def inspect_all(
 def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> CsvFile:
     opened = source.opened
     try:
-        beginning = read_beginning(source.stream, opened.name, options, settings)
+        beginning = read_beginning(
+            source.stream, opened.name, options, settings, is_unpacked=opened.compression != "none"
+        )
         fingerprint = opened.fingerprint()
     except FatalError as error:
         # Nothing has been loaded yet, so it is the request that cannot be served.

@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
 from server.sources.csv.encodings import canonical_encoding
+from server.sources.delimiter_texts import understood_delimiter
 from server.sources.write_options import WriteOptions
 
 AUTO: Final = "auto"
@@ -72,6 +73,11 @@ class CsvOptions(WriteOptions):
         if any(len(names) > 100 for names in value.values()):
             raise PydanticCustomError("aliases", "may hold at most 100 names for one column")
         return value
+
+    @field_validator("delimiter", mode="before")
+    @classmethod
+    def _tab_in_words(cls, value: Any) -> Any:
+        return understood_delimiter(value) if isinstance(value, str) else value
 
     @field_validator("encoding")
     @classmethod

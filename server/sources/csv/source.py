@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from server.core.secret_box import SecretPlaces
 from server.sources.contract import SourceContext, SourceReader, WatermarkRule
+from server.sources.csv.advice import advise
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.preview import preview_csv
 from server.sources.csv.reader import open_csv
+from server.sources.header_advice import Advice, Fits
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
 from server.sources.storage.identity import file_identity
 
@@ -58,6 +61,10 @@ class CsvSource:
     async def preview(self, context: SourceContext, reveal: Reveal, rows_max: int) -> SourcePreview:
         """Read its header and first block."""
         return await preview_csv(self.identifier, self.options, context, rows_max)
+
+    async def advice(self, context: SourceContext, fits: Fits) -> Advice | None:
+        """Try other delimiters, lines, quotes and encodings on its beginning."""
+        return await asyncio.to_thread(advise, self.identifier, self.options, context.settings, fits)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Open it, read its header and let go again."""

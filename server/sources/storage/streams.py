@@ -1,4 +1,4 @@
-"""Reads the bytes of one opened file from any offset on: plain, gzip, Zstandard, or a zip with one member.
+"""Reads the bytes of one opened file from any offset on: plain, gzip, Zstandard, or one file of a zip.
 
 Offsets are those of the decompressed content. A compressed stream only goes forward: a resumed run inflates the beginning
 again and throws it away. Two caps stop a bomb before it is in memory: the content's total size, and its ratio to the
@@ -18,6 +18,7 @@ import zstandard
 
 from server.core.errors import FatalError, InvalidRequestError
 from server.core.reasons import Category, Reason
+from server.sources.storage.zip_members import chosen_member
 
 _CHUNK_BYTES: Final = 256 * 1024
 _INPUT_BYTES: Final = 64 * 1024
@@ -278,7 +279,7 @@ def open_stream(descriptor: int, name: str, compression: str, caps: Caps) -> Byt
         caps: for compressed files.
 
     Raises:
-        InvalidRequestError: SOURCE_MALFORMED; it is no such file, or a zip that does not hold exactly one member.
+        InvalidRequestError: SOURCE_MALFORMED; it is no such file, or a zip without one file to read.
     """
     size = os.fstat(descriptor).st_size
     if compression == "none":
@@ -293,20 +294,12 @@ def open_stream(descriptor: int, name: str, compression: str, caps: Caps) -> Byt
 
 
 def _only_member(descriptor: int, size: int, name: str) -> zipfile.ZipInfo:
-    """The only file in a zip."""
+    """The file of a zip that is to be read."""
     try:
         with zipfile.ZipFile(_as_file(_Descriptor(descriptor))) as archive:
-            members = [member for member in archive.infolist() if not member.is_dir()]
-    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise _malformed(f"{name}: not a zip file that can be read") from error
-    if len(members) != 1:
-        raise _malformed(f"{name}: holds {len(members)} files; a zip must hold exactly one")
-    member = members[0]
-    if member.flag_bits & 0x1:
-        raise _malformed(f"{name}: is encrypted; store it without a password")
-    if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or member.compress_size > size:
-        raise _malformed(f"{name}: not a zip file that can be read")
-    return member
+            return chosen_member(archive, size, name)
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
+        raise _malformed(f"{name}: not a zip file that can be read; it is damaged or cut off") from error
 
 
 def _check_zstd_frames(descriptor: int, size: int, name: str) -> None:

@@ -131,3 +131,35 @@ def test_any_document_is_accepted_or_refused_by_name(document: dict[str, Any]) -
 def test_every_option_says_what_it_is() -> None:
     documented = component("CsvOptions")["properties"]
     assert all(documented[info.alias or name]["description"] for name, info in CsvOptions.model_fields.items())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("\\t", "\\\\t", "\\T", "tab", "TAB", "Tab", "tabs", "<tab>", "<TAB>", "{tab}", "[tab]", "(tab)", "tabulator"),
+        *("tabulador", "tabulación", "^I", "%09", "0x09", "0x9", "\\x09", "\\x9", "\\u0009", "\\011", "\\11", "U+0009"),
+        *("&#9;", "&#09;", "&#x9;", "&#x09;", "&Tab;", "chr(9)", "CHAR(9)", "$'\\t'", "'\\t'", '"\\t"', "\t"),
+    ],
+)
+def test_a_tab_is_understood_however_it_is_written(text: str) -> None:
+    assert parse_options({"delimiter": text}).delimiter == "\t"
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [("\\x1f", "\x1f"), ("\\u00a6", "\xa6"), ("\\\\x01", "\x01"), ("\\x7c\\x7c", "||"), ("|~|", "|~|")],
+)
+def test_a_delimiter_may_be_given_by_its_number(text: str, meant: str) -> None:
+    assert parse_options({"delimiter": text}).delimiter == meant
+
+
+@pytest.mark.parametrize("text", [*",;|~^:t9", "||", "\\", "\\n", "tabla", "0", "table", "::", " ", "''"])
+def test_other_delimiters_stay_as_they_are(text: str) -> None:
+    assert parse_options({"delimiter": text, "quote": ""}).delimiter == text
+
+
+@pytest.mark.parametrize("text", ["\\x0a", "\\u000d", "\\x00"])
+def test_a_delimiter_by_its_number_may_be_no_line_break(text: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_options({"delimiter": text})
+    assert caught.value.field == "options.delimiter"

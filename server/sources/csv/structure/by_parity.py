@@ -57,7 +57,7 @@ def by_parity(window: Window, dialect: Dialect, width: int, record_bytes_max: in
         ends=ends[kept],
         lines=lines[kept],
         fields=fields,
-        good=fields == width if not dialect.fills_missing else fields <= width,
+        good=(fields <= width) & (fields >= width - dialect.missing_max),
         # What lacks fields is written anew.
         odd=fields < width,
         faults=np.zeros(len(fields), np.uint8),

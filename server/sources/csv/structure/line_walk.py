@@ -73,7 +73,7 @@ class LineWalk:
             ends=self._ends[lines],
             lines=lines,
             fields=fields,
-            good=(fields <= self._width if self._dialect.fills_missing else fields == self._width) & (faults == 0),
+            good=(fields <= self._width) & (fields >= self._width - self._dialect.missing_max) & (faults == 0),
             odd=self._odd[lines] | (fields < self._width),
             faults=faults,
             columns=self._columns[lines],

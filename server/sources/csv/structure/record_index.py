@@ -77,10 +77,9 @@ class RecordIndex:
                     found.append(line)
         return np.array(found, np.int64)
 
-    @property
-    def filled_lines(self) -> Positions:
-        """The lines of the good records that lack fields at their end."""
-        return self.lines[self.good & (self.fields < self.width)]
+    def filled_lines(self, width: int) -> Positions:
+        """The lines of the good records that have less than so many fields."""
+        return self.lines[self.good & (self.fields < width)]
 
     def mark(self, record: int, fault: int, column: int = NO_COLUMN) -> None:
         """Make a record a bad one."""

@@ -131,8 +131,8 @@ class CsvOptions(_message.Message):
     MISSING_FIELDS_FIELD_NUMBER: _builtins.int
     delimiter: _builtins.str
     """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
-    out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
-    record. Default: `,`.
+    out. A tab may be written `\\t`. A first line such as `sep=;` names it where this is
+    unset or `auto`, and is no record. Default: `,`.
     """
     has_header: _builtins.bool
     """Optional. Whether the first record names the columns. Without a header the

@@ -20,8 +20,8 @@ export const file_techaura_sync_v1_csv_source: GenFile = /*@__PURE__*/
 export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   /**
    * Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
-   * out. A first line such as `sep=;` names it where this is unset or `auto`, and is no
-   * record. Default: `,`.
+   * out. A tab may be written `\t`. A first line such as `sep=;` names it where this is
+   * unset or `auto`, and is no record. Default: `,`.
    *
    * @generated from field: optional string delimiter = 1;
    */

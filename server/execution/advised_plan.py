@@ -1,0 +1,99 @@
+"""A run's mapping, or a refusal that says what would fit: another reading of the source, or names in another language."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
+from server.execution.planning import plan_for
+from server.pipeline.names import folded
+from server.pipeline.plan import MappingPlan
+from server.sources.contract import SourceContext
+from server.sources.header_advice import AdvisingSource, Fit, Fits
+from server.sources.source_type import MappingRequest, Source
+from server.targets.other_names import OTHER_NAMES
+from server.targets.registry import find_target
+
+
+async def advised_plan(
+    source: Source,
+    columns: tuple[str, ...],
+    context: SourceContext,
+    *,
+    source_type: str,
+    source_identifier: str,
+    row_number_base: int | None = None,
+) -> MappingPlan:
+    """The mapping of a run; what is said when it cannot be made is the same for a test, a request and a run.
+
+    Args:
+        source: asked what else its columns could be, if it can tell.
+        columns: its columns as it is read now.
+        context: what it is opened with.
+        source_type, source_identifier, row_number_base: see `plan_for`.
+
+    Raises:
+        InvalidRequestError: INVALID_MAPPING, or INVALID_OPTION where another option would bring the wanted columns.
+    """
+    try:
+        return plan_for(
+            source.mapping,
+            columns,
+            source_type=source_type,
+            source_identifier=source_identifier,
+            row_number_base=row_number_base,
+        )
+    except InvalidRequestError as refusal:
+        if refusal.reason != Reason.INVALID_MAPPING or not isinstance(source, AdvisingSource):
+            raise
+        advice = await source.advice(context, _fits(source.mapping, source_type, source_identifier))
+        if advice is None:
+            raise
+        text = f"{refusal.message}; {advice.text}" if advice.is_addition else advice.text
+        raise InvalidRequestError(advice.reason, text, field=advice.field) from refusal
+
+
+def _fits(request: MappingRequest, source_type: str, source_identifier: str) -> Fits:
+    """Tells of columns whether the mapping can be made of them, as it is or with names in another language."""
+
+    def fits(columns: Sequence[str]) -> Fit | None:
+        for proposed in ({}, proposed_mapping(request, columns)):
+            asked = replace(request, columns={**request.columns, **proposed})
+            try:
+                plan = plan_for(asked, tuple(columns), source_type=source_type, source_identifier=source_identifier)
+            except InvalidRequestError:
+                continue
+            mapping = asked.columns if proposed else {}
+            return Fit(tuple(plan.source_columns.values()), mapping)
+        return None
+
+    return fits
+
+
+def proposed_mapping(request: MappingRequest, columns: Sequence[str]) -> Mapping[str, str]:
+    """Target columns that nothing fills -> source columns whose names mean the same in another language."""
+    target = find_target(request.target)
+    requested = {folded(name) for name in (*request.columns, *request.constants)}
+    present = {folded(column) for column in columns}
+    by_word: dict[str, str] = {}
+    for column in columns:
+        by_word.setdefault(_bare(column), column)
+    own = {folded(column.name) for column in target.columns}
+    proposed: dict[str, str] = {}
+    for name, words in OTHER_NAMES.get(target.name, {}).items():
+        if folded(name) in requested | present:
+            continue
+        for word in (folded(name), *(folded(word) for word in words if folded(word) not in own)):
+            if word in by_word and by_word[word] not in proposed.values():
+                proposed[name] = by_word[word]
+                break
+    return proposed
+
+
+def _bare(name: str) -> str:
+    """A name as it is compared, and without the signs around it, such as the `#` of a commented header."""
+    kept = folded("".join(char for char in name if unicodedata.category(char) != "Cf"))
+    return kept.strip("#*\"'«»“”:;.!-/%[]<>¿?¡ ")

@@ -1,0 +1,246 @@
+"""Which options would bring the columns that a mapping wants, when a file has none of them as it is read.
+
+Other delimiters, quotes, encodings and further lines are tried on the file's beginning; what looks right is read once more
+in full with the options that are to be advised, so that the advice, followed, brings those columns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from server.core.config import Settings
+from server.core.errors import SyncError
+from server.sources.csv import advice_text, column_names
+from server.sources.csv.advice_text import Reading
+from server.sources.csv.dialect import Dialect, dialect_of
+from server.sources.csv.encoding_choice import detected_encoding_of
+from server.sources.csv.encodings import Encoding
+from server.sources.csv.file_beginning import Beginning, read_beginning
+from server.sources.csv.inspection import open_stream_of
+from server.sources.csv.options import CsvOptions
+from server.sources.csv.structure import delimiter_detection
+from server.sources.csv.structure.record_scanner import lenient_fields
+from server.sources.header_advice import Advice, Fits
+from server.sources.storage import files
+from server.sources.storage.streams import ByteSource
+
+_HEAD_BYTES: Final = 256 * 1024
+_LINES_MAX: Final = 50
+_LINE_BYTES_MAX: Final = 16 * 1024
+_RECORDS_MAX: Final = 50
+_DELIMITERS_MAX: Final = 16
+_DELIMITER_CHARS_MAX: Final = 8
+_BETWEEN_WORDS: Final = re.compile(r"[^\w\"]+")
+_COMMENT_MARKS: Final = ("#", "//", "--", "%", ";", "!", "*", "'", "REM ", "@")
+_FIELDS: Final = {
+    "delimiter": "delimiter",
+    "preambleLines": "preamble_lines",
+    "commentPrefix": "comment_prefix",
+    "encoding": "encoding",
+    "quote": "quote",
+    "hasHeader": "has_header",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """A physical line of the file's beginning: its number from 1, and its working bytes without the line break."""
+
+    number: int
+    raw: bytes
+
+
+def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits) -> Advice | None:
+    """What to set so that a mapping fits the first of a source's files; None when nothing that is tried brings its names.
+
+    Raises:
+        InvalidRequestError, RetryableError, FatalError: as for opening it.
+    """
+    path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
+    opened = open_stream_of(path, settings)
+    try:
+        is_unpacked = opened.opened.compression != "none"
+        return HeaderAdviser(opened.stream, path.name, options, settings, is_unpacked=is_unpacked).advice(fits)
+    finally:
+        opened.close()
+
+
+class HeaderAdviser:
+    """Looks for readings of one file that a mapping fits.
+
+    Args:
+        source: its content.
+        name: its name.
+        options: how it is read now.
+        settings: limits.
+        is_unpacked: whether the content was unpacked from the file.
+    """
+
+    def __init__(
+        self, source: ByteSource, name: str, options: CsvOptions, settings: Settings, *, is_unpacked: bool
+    ) -> None:
+        self._source = source
+        self._name = name
+        self._options = options
+        self._settings = settings
+        self._is_unpacked = is_unpacked
+        self._now = self._read({})
+
+    def advice(self, fits: Fits) -> Advice | None:
+        """What to set so that the mapping fits; None when nothing that is tried does."""
+        proposal: Reading | None = None
+        for changes, line in self._candidates(fits):
+            reading = self._checked(changes, line, fits)
+            if reading is None:
+                continue
+            if not reading.fit.mapping:
+                return advice_text.told(self._name, self._now, reading)
+            proposal = proposal or reading
+        if proposal is not None:
+            return advice_text.told(self._name, self._now, proposal)
+        return advice_text.mismatch(self._name, self._now)
+
+    def _read(self, changes: Mapping[str, Any]) -> Beginning:
+        options = self._options.model_copy(update={_FIELDS[name]: value for name, value in changes.items()})
+        return read_beginning(self._source, self._name, options, self._settings, is_unpacked=self._is_unpacked)
+
+    def _candidates(self, fits: Fits) -> Iterator[tuple[dict[str, Any], int]]:
+        """Changes of options that may bring the wanted names, the smallest first, with the line of the header."""
+        first_line = int(self._now.detected.get("headerLine", 1))
+        yield {}, first_line
+        yield {"hasHeader": not self._options.has_header}, 1
+        base: dict[str, Any] = {}
+        encoding = self._now.encoding
+        head = self._source.read(0, _HEAD_BYTES)[encoding.mark_bytes :]
+        if _has_undecodable(encoding, head):
+            encoding = detected_encoding_of(self._source)
+            base["encoding"] = encoding.name
+            yield base, first_line
+        if not self._options.has_header:
+            base["hasHeader"] = True
+        for line in _lines(encoding.to_working(head, at_end=False)):
+            if line.number >= first_line or self._options.preamble_lines:
+                yield from self._of_line(line, first_line, encoding, base, fits)
+
+    def _of_line(
+        self, line: _Line, first_line: int, encoding: Encoding, base: Mapping[str, Any], fits: Fits
+    ) -> Iterator[tuple[dict[str, Any], int]]:
+        text = encoding.show(line.raw)
+        changes = dict(base)
+        if line.number != first_line:
+            changes["preambleLines"] = line.number - 1
+        found: list[tuple[int, int, dict[str, Any]]] = []
+        for quote in self._quotes(text):
+            for delimiter in self._delimiters(text):
+                tried = dict(changes)
+                if delimiter != self._now_delimiter:
+                    tried["delimiter"] = delimiter
+                if quote != self._options.quote:
+                    tried["quote"] = quote
+                names = self._names(line.raw, tried, encoding)
+                fit = fits(column_names.unique_names(names)) if tried and names else None
+                # A single word of a song may mean a column in another language: that is no header.
+                if fit is not None and (not fit.mapping or len(fit.names) > 1 or line.number == first_line):
+                    found.append((bool(fit.mapping), sum(not name or name != name.strip() for name in names), tried))
+        yield from ((tried, line.number) for _, _, tried in sorted(found, key=lambda one: one[:2])[:3])
+
+    @property
+    def _now_delimiter(self) -> str:
+        return str(self._now.detected["delimiter"])
+
+    def _quotes(self, text: str) -> tuple[str, ...]:
+        usual = self._options.quote
+        other = "'" if usual != "'" else '"'
+        return (usual, other) if text.count(other) > 1 else (usual,)
+
+    def _delimiters(self, text: str) -> list[str]:
+        """The delimiters that may divide a line: the one in use, the usual ones, and what stands between its words."""
+        runs = _BETWEEN_WORDS.findall(text)
+        every = [self._now_delimiter, *delimiter_detection.DELIMITERS]
+        every += [run.strip(" '") for run in runs] + runs + [char for run in runs for char in run]
+        wanted = [text for text in every if text and len(text) <= _DELIMITER_CHARS_MAX and text not in (".", "-", "'")]
+        marks = {self._options.quote, self._options.escape or self._options.quote}
+        good = [
+            one
+            for one in dict.fromkeys(wanted)
+            if one in text and not marks & set(one) and one.isprintable() | (one == "\t")
+        ]
+        return [self._now_delimiter, *(one for one in good if one != self._now_delimiter)][:_DELIMITERS_MAX]
+
+    def _names(self, line: bytes, changes: Mapping[str, Any], encoding: Encoding) -> list[str]:
+        options = self._options.model_copy(update={"quote": changes.get("quote", self._options.quote)})
+        try:
+            dialect = dialect_of(options, changes.get("delimiter", self._now_delimiter), encoding)
+        except SyncError:
+            return []
+        return [encoding.show(field) for field in lenient_fields(line, dialect)]
+
+    def _checked(self, changes: dict[str, Any], line: int, fits: Fits) -> Reading | None:
+        """The reading with these changes, if it is one that the mapping fits and most records agree with."""
+        try:
+            found = self._read(changes) if changes else self._now
+        except SyncError:
+            return None
+        fit = fits(found.columns)
+        if fit is None or found.header_reject is not None:
+            return None
+        counts = self._counts(found, found.dialect)
+        if changes and counts and Counter(counts).most_common(1)[0][0] != len(found.columns):
+            return None
+        if "preambleLines" in changes:
+            changes = self._comments(changes, line, found)
+        return Reading(changes, fit, found.columns, line)
+
+    def _counts(self, found: Beginning, dialect: Dialect) -> list[int]:
+        encoding = found.encoding
+        raw = self._source.read(0, _HEAD_BYTES)
+        return delimiter_detection.field_counts(
+            encoding.to_working(raw[found.offset :], at_end=len(raw) < _HEAD_BYTES),
+            0,
+            dialect,
+            at_end=len(raw) < _HEAD_BYTES,
+            records_max=_RECORDS_MAX,
+            record_bytes_max=self._settings.csv_record_bytes_max,
+        )
+
+    def _comments(self, changes: dict[str, Any], line: int, found: Beginning) -> dict[str, Any]:
+        """The changes with a comment prefix where the lines above the header have one and no song begins with it."""
+        head = found.encoding.to_working(self._source.read(0, _HEAD_BYTES)[found.encoding.mark_bytes :], at_end=False)
+        lines = list(_lines(head, 4 * _LINES_MAX))
+        above = [one.raw for one in lines if one.number < line and one.raw.strip()]
+        below = [one.raw for one in lines if one.number >= line]
+        for mark in _COMMENT_MARKS:
+            prefix = mark.encode()
+            if above and all(raw.startswith(prefix) for raw in above):
+                marked = [raw for raw in below if raw.startswith(prefix)]
+                width = len(found.columns)
+                are_comments = all(len(lenient_fields(raw, found.dialect)) != width for raw in marked)
+                if not marked:
+                    return {**changes, "commentPrefix": mark}
+                if are_comments and width > 1:
+                    return {name: value for name, value in changes.items() if name != "preambleLines"} | {
+                        "commentPrefix": mark
+                    }
+        return changes
+
+
+def _lines(data: bytes, lines_max: int = _LINES_MAX) -> Iterator[_Line]:
+    """The first lines of working bytes that are not blank."""
+    start, number = 0, 1
+    while start < len(data) and number <= lines_max:
+        end = delimiter_detection.line_end(data, start)
+        if data[start:end].strip() and end - start <= _LINE_BYTES_MAX:
+            yield _Line(number, data[start:end])
+        start, number = delimiter_detection.next_line(data, start), number + 1
+
+
+def _has_undecodable(encoding: Encoding, head: bytes) -> bool:
+    try:
+        encoding.to_working(head, at_end=False).decode(encoding.working_name)
+    except UnicodeDecodeError as error:
+        return error.end < len(head) - 4
+    return False

@@ -1,0 +1,117 @@
+"""The words of an advice: what the file looks like read another way, and the options to set, for REST and the command line."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from server.core.reasons import Reason
+from server.core.shown import quoted
+from server.sources.csv.file_beginning import Beginning
+from server.sources.header_advice import Advice, Fit
+
+_FLAGS: Final = {
+    "delimiter": "--delimiter",
+    "preambleLines": "--preamble-lines",
+    "commentPrefix": "--comment-prefix",
+    "encoding": "--encoding",
+    "quote": "--quote",
+    "hasHeader": "--no-header",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A way to read the file that the mapping fits: what to set, what it brings, and where its header stands."""
+
+    changes: Mapping[str, Any]
+    fit: Fit
+    columns: tuple[str, ...]
+    line: int
+
+
+def told(name: str, now: Beginning, reading: Reading) -> Advice:
+    """The advice to read a file another way.
+
+    Args:
+        name: the file's.
+        now: how it begins as it is read now.
+        reading: the way that brings the wanted names.
+    """
+    changes = dict(reading.changes)
+    said: list[str] = []
+    if "preambleLines" in changes or "commentPrefix" in changes:
+        said.append(f"the names stand in line {reading.line}, not in line {now.detected.get('headerLine', 1)}")
+    if "delimiter" in changes:
+        count = len(now.columns)
+        there = "is one column" if count == 1 else f"are {count} columns"
+        before = f"read with {quoted(str(now.detected['delimiter']))} there {there}"
+        names = ", ".join(quoted(column.strip()) for column in reading.fit.names[:5])
+        said.append(
+            f"{before}, with {quoted(changes['delimiter'])} there are {len(reading.columns)}, {names} among them"
+        )
+    if "quote" in changes:
+        said.append(f"the names stand in {quoted(changes['quote'])}")
+    if "encoding" in changes:
+        said.append(f"the names are not written in {now.encoding.name}")
+    if "hasHeader" in changes:
+        said.append(
+            "its first record holds the names"
+            if changes["hasHeader"]
+            else "the mapping counts columns, as if it had no header"
+        )
+    settings = _settings_of(changes)
+    if reading.fit.mapping:
+        said.append(
+            "these names may mean the wanted ones: "
+            + ", ".join(f"{quoted(column)} {target}" for target, column in reading.fit.mapping.items())
+        )
+        settings.append(_mapping_text(reading.fit.mapping))
+    fields = [f"options.{option}" for option in changes]
+    return Advice(
+        reason=Reason.INVALID_OPTION if fields else Reason.INVALID_MAPPING,
+        field=fields[0] if fields else "options.columnMapping",
+        text=f"{f'{quoted(name)}: ' if fields else ''}{'; '.join(said)}; set {' and '.join(settings)}",
+        is_addition=not fields,
+    )
+
+
+def _settings_of(changes: Mapping[str, Any]) -> list[str]:
+    texts = {name: _setting_text(name, value) for name, value in changes.items()}
+    if "preambleLines" in texts and "commentPrefix" in texts:
+        texts["preambleLines"] += f", or {texts.pop('commentPrefix')}"
+    return list(texts.values())
+
+
+def mismatch(name: str, now: Beginning) -> Advice | None:
+    """What is said of a header that does not fit its records."""
+    if now.header_reject is None:
+        return None
+    width = len(now.columns)
+    line = int(now.detected["headerLine"])
+    return Advice(
+        reason=Reason.INVALID_MAPPING,
+        field="options.columnMapping",
+        text=f"{quoted(name)}: {now.header_reject.message}, so no name can be trusted; correct the header,"
+        f" or set options.hasHeader to false (--no-header), options.preambleLines to {line} (--preamble-lines {line})"
+        f" and options.columnMapping to names of column_1 to column_{width}",
+    )
+
+
+def _setting_text(name: str, value: Any) -> str:
+    flag = _FLAGS[name]
+    if isinstance(value, bool):
+        return f"options.{name} to {str(value).lower()}" + (f" ({flag})" if not value else f" (without {flag})")
+    shown = quoted(value) if name in ("delimiter", "commentPrefix", "quote") else str(value)
+    typed = "'\\t'" if value == "\t" else shlex.quote(str(value))
+    if typed == str(value) and name in ("delimiter", "commentPrefix"):
+        typed = f"'{value}'"
+    return f"options.{name} to {shown} ({flag} {typed})"
+
+
+def _mapping_text(mapping: Mapping[str, str]) -> str:
+    flags = " ".join(f"--map {shlex.quote(f'{target}={name}')}" for target, name in mapping.items())
+    return f"options.columnMapping to {json.dumps(dict(mapping), ensure_ascii=False)} ({flags})"

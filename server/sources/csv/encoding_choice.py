@@ -1,0 +1,141 @@
+"""Looks at the first bytes of one file before anything else: whether it is text that may be CSV, and in which encoding."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
+from server.core.shown import quoted
+from server.sources.csv import encoding_detection
+from server.sources.csv.encodings import Encoding
+from server.sources.csv.options import AUTO, CsvOptions
+from server.sources.storage import content_kind
+from server.sources.storage.streams import ByteSource
+
+_HEAD_BYTES: Final = 256 * 1024
+_SAMPLE_BYTES: Final = 64 * 1024
+# How far a file is searched for its first byte that is not ASCII, when its encoding is to be found out.
+_SEARCH_BYTES_MAX: Final = 64 * 1024 * 1024
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+# What was found out with less confidence is worth a notice.
+_CONFIDENCE_MIN: Final = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class ChosenEncoding:
+    """The encoding to read a file with, and what a person should know of the choice."""
+
+    encoding: Encoding
+    notices: tuple[str, ...] = ()
+
+
+def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_unpacked: bool) -> ChosenEncoding:
+    """The encoding of a file that is text.
+
+    Args:
+        source: its content.
+        name: the file's, for messages.
+        options: the request's.
+        is_unpacked: whether the content was unpacked from the file.
+
+    Raises:
+        InvalidRequestError: SOURCE_MALFORMED (it is a workbook, a page, an archive or anything else that is no CSV),
+            INVALID_OPTION (it is UTF-16 or UTF-32 and another encoding is declared, or the other way round).
+        FatalError: a damaged compressed file.
+    """
+    head = source.read(0, content_kind.LOOK_BYTES)
+    marked = encoding_detection.marked_encoding(head)
+    found = marked or encoding_detection.wide_encoding(head)
+    kind = content_kind.binary_kind(head)
+    if kind is None and found is None and content_kind.looks_binary(head):
+        kind = content_kind.BINARY
+    if kind is None:
+        reading = found or Encoding("utf-8")
+        is_whole = len(head) < content_kind.LOOK_BYTES
+        text = reading.to_working(head[reading.mark_bytes :], is_whole).decode("utf-8", "replace")
+        kind = content_kind.text_kind(text, is_whole=is_whole)
+    if kind is not None:
+        raise content_kind.refused(name, kind, inside=is_unpacked)
+    if marked is not None:
+        return ChosenEncoding(marked)
+    if options.encoding == AUTO:
+        return _doubted(name, detected_encoding_of(source))
+    declared = encoding_detection.declared_encoding(head, options.encoding)
+    _check_width(name, declared, found, head)
+    return ChosenEncoding(declared, _contradicted(source, name, declared))
+
+
+def _doubted(name: str, encoding: Encoding) -> ChosenEncoding:
+    if encoding.confidence >= _CONFIDENCE_MIN:
+        return ChosenEncoding(encoding)
+    return ChosenEncoding(
+        encoding,
+        (
+            (
+                f"{quoted(name)}: the encoding {encoding.name} was guessed from few signs; set options.encoding to"
+                f" {encoding.name} if the text is right, or to the one that it is written in"
+            ),
+        ),
+    )
+
+
+def _check_width(name: str, declared: Encoding, found: Encoding | None, head: bytes) -> None:
+    """Make sure that the size of the code units is the declared one: otherwise not a single name can be read."""
+    if found is not None and found.name != declared.name and not _reads_as(declared, head):
+        what = f"looks like {found.name.upper()} without a byte order mark"
+        right = found.name
+    elif found is None and declared.unit_bytes > 1 and b"\0" not in head and encoding_detection.is_utf8(head) and head:
+        what = f"is not {declared.name.upper()}: its bytes are UTF-8"
+        right = "utf-8"
+    else:
+        return
+    raise InvalidRequestError(
+        Reason.INVALID_OPTION,
+        f"{quoted(name)} {what}; set options.encoding to {right} or to auto (--encoding {right})",
+        field="options.encoding",
+    )
+
+
+def _reads_as(declared: Encoding, head: bytes) -> bool:
+    """Whether a declared wide encoding gives text with lines or fields."""
+    if declared.unit_bytes == 1:
+        return False
+    return encoding_detection.has_structure(declared.to_working(head, at_end=False).decode("utf-8", "ignore"))
+
+
+def _contradicted(source: ByteSource, name: str, declared: Encoding) -> tuple[str, ...]:
+    """What is told of a declared encoding that the bytes contradict."""
+    if declared.unit_bytes > 1 or declared.name == "utf-8":
+        return ()
+    better = encoding_detection.better_encoding(_telling_sample(source), declared.name)
+    if better is None:
+        return ()
+    right, sign = better
+    return (
+        (
+            f"{quoted(name)} is read as {declared.name}, as options.encoding says, but {sign}:"
+            f" set options.encoding to {right} (--encoding {right})"
+        ),
+    )
+
+
+def detected_encoding_of(source: ByteSource) -> Encoding:
+    """The likeliest encoding of a file without a mark, whatever is declared."""
+    return encoding_detection.detected_encoding(source.read(0, _SAMPLE_BYTES), _telling_sample(source))
+
+
+def _telling_sample(source: ByteSource) -> bytes:
+    """From the start of the line that holds the first byte which is not ASCII; the file's beginning without such a byte."""
+    piece = sample = source.read(0, _HEAD_BYTES)
+    offset = 0
+    while piece.isascii() and len(piece) == _HEAD_BYTES and offset < _SEARCH_BYTES_MAX:
+        offset += _HEAD_BYTES
+        piece = source.read(offset, _HEAD_BYTES)
+    telling = _NOT_ASCII.search(piece)
+    if telling is None:
+        return sample[:_SAMPLE_BYTES]
+    start = max(piece.rfind(b"\n", 0, telling.start()), piece.rfind(b"\r", 0, telling.start())) + 1
+    return piece[start : start + _SAMPLE_BYTES]

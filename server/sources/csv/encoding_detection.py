@@ -1,0 +1,197 @@
+"""Which encoding a file has: by its mark, by where its zero bytes stand, by being valid UTF-8, by what its text looks like."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from typing import Final
+
+import numpy as np
+from charset_normalizer import from_bytes
+
+from server.sources.csv.encodings import WITHOUT_MARK, Encoding, canonical_encoding, is_multi_byte
+from server.sources.csv.latin_text import faults_of, is_latin
+
+# Longest first: the mark of UTF-32-LE begins with that of UTF-16-LE.
+_MARKS: Final = (
+    (codecs.BOM_UTF32_LE, "utf-32-le"),
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+MARK_BYTES_MAX: Final = 4
+_WESTERN: Final = "cp1252"
+# Latin script, the usual one first: of those that read equally well the first one wins.
+_LATIN: Final = ("cp1252", "cp1250", "mac_roman", "cp850", "cp852", "cp437", "cp1254", "cp1257")
+# What files are really written in; the detector knows many more, and takes a short text for the oddest of them.
+_LIKELY: Final = (
+    *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
+    *("cp437", "cp850", "cp852", "cp866", "koi8_r", "koi8_u", "mac_roman", "mac_cyrillic"),
+    *("cp932", "euc_jp", "cp949", "gb18030", "big5"),
+)
+# Matches that differ by less are equally likely.
+_CHAOS_TOLERANCE: Final = 0.05
+_COHERENCE_TOLERANCE: Final = 0.1
+_CONFIDENCE_OF_EQUALS: Final = 0.7
+# Faults of a text, per character beyond ASCII: two encodings this close are equals, and a text with more makes no sense.
+_ASIDE_MAX: Final = 0.02
+_SENSE_MIN: Final = 0.5
+_NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
+_CONTROLS_OF_LATIN1: Final = re.compile("[\x80-\x9f]")
+# A first line of printable ASCII alone: text of one byte a character, whatever NULs its values hold.
+_PLAIN_LINE: Final = re.compile(rb"[\t\x20-\x7e]+[\r\n]")
+_STRUCTURE: Final = frozenset("\n\r,;\t|")
+
+
+def declared_encoding(head: bytes, declared: str) -> Encoding:
+    """The encoding of a file that begins with `head`, when the options declare one. A byte order mark wins."""
+    marked = marked_encoding(head)
+    if marked is not None:
+        return marked
+    return Encoding(WITHOUT_MARK.get(declared, declared))
+
+
+def marked_encoding(head: bytes) -> Encoding | None:
+    """What the byte order mark says, or None when there is none."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return Encoding(name, len(mark), how="mark")
+    return None
+
+
+def detected_encoding(head: bytes, sample: bytes) -> Encoding:
+    """The likeliest encoding of a file without a mark.
+
+    UTF-16 and UTF-32 are told by where their zero bytes stand, UTF-8 by being valid (text in another encoding
+    that is valid UTF-8 by chance is very rare), Latin script by what reads best, the rest by charset-normalizer.
+
+    Args:
+        head: how the file begins.
+        sample: lines of it that hold bytes which are not ASCII, if there are any.
+    """
+    wide = wide_encoding(head)
+    if wide is not None:
+        return wide
+    if is_utf8(sample):
+        return Encoding("utf-8", confidence=1.0 if not sample.isascii() else 0.9, how="detected")
+    latin = _latin_encoding(sample) if is_latin(sample) else None
+    return latin or _legacy_encoding(sample)
+
+
+def is_utf8(sample: bytes) -> bool:
+    """Whether a piece of a file is valid UTF-8; the character at its end may be cut off."""
+    try:
+        _, used = codecs.utf_8_decode(sample, "strict", False)
+    except UnicodeDecodeError:
+        return False
+    # A last byte that begins a character is a cut one only in a text that has shown whole ones.
+    return used == len(sample) or not sample[:used].isascii()
+
+
+def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
+    """The encoding that fits better than a declared one of one byte a character, and what shows it; None without a sign.
+
+    Args:
+        sample: a piece of the file that begins with a line.
+        declared: canonical name.
+    """
+    if sample.isascii():
+        return None
+    if is_utf8(sample) and len(_NOT_ASCII.findall(sample)) >= (8 if is_multi_byte(declared) else 2):
+        return "utf-8", "the bytes above 0x7F are valid UTF-8"
+    controls = _CONTROLS_OF_LATIN1.findall(sample.decode(declared, "ignore"))
+    if not controls or declared == _WESTERN:
+        return None
+    fitting = sample.decode(_WESTERN, "ignore")
+    if _CONTROLS_OF_LATIN1.search(fitting) or faults_of(fitting) >= len(controls):
+        return None
+    return _WESTERN, f"{len(controls)} control characters (U+0080 to U+009F) stand where cp1252 has quotes and dashes"
+
+
+def _latin_encoding(sample: bytes) -> Encoding | None:
+    """The encoding in which a text in Latin script makes most sense; of equals the usual one, with less confidence.
+
+    Returns:
+        None when it makes little sense in all of them, as the bytes of other scripts do.
+    """
+    faults: dict[str, float] = {}
+    texts: dict[str, str] = {}
+    for name in _LATIN:
+        texts[name] = sample.decode(name, "replace")
+        faults[name] = round(faults_of(texts[name]) + 2 * texts[name].count("\ufffd"), 3)
+    best = min(_LATIN, key=lambda name: faults[name])
+    count = len(_NOT_ASCII.findall(sample))
+    if faults[best] > _SENSE_MIN * count:
+        return None
+    margin = max(_ASIDE_MAX * count, 0.01)
+    equals = [name for name in _LATIN if faults[name] <= faults[best] + margin and texts[name] != texts[best]]
+    doubt = _CONFIDENCE_OF_EQUALS if equals else 1.0
+    confidence = round(max(0.1, 1.0 - faults[best] / (2 * count)) * doubt, 3)
+    return Encoding(canonical_encoding(best), confidence=confidence, how="detected")
+
+
+def _legacy_encoding(sample: bytes) -> Encoding:
+    """The likeliest one of the older encodings, of any script.
+
+    charset-normalizer often finds several that read well and differ in a letter (`ñ` in cp1252 is `ń` in cp1250). Of such
+    equals the Western European one is taken, with less confidence, because most such files are.
+    """
+    matches = list(from_bytes(sample, cp_isolation=list(_LIKELY)))
+    if matches:
+        best = matches[0]
+        equals = [
+            match
+            for match in matches
+            if match.chaos <= best.chaos + _CHAOS_TOLERANCE and match.coherence >= best.coherence - _COHERENCE_TOLERANCE
+        ]
+        western = next((match for match in equals if _WESTERN in match.could_be_from_charset), None)
+        name = best.encoding if western is None else _WESTERN
+        doubt = 1.0 if len({str(match) for match in equals}) == 1 else _CONFIDENCE_OF_EQUALS
+        confidence = round(max(0.0, 1.0 - (western or best).chaos) * doubt, 3)
+        return Encoding(canonical_encoding(name), confidence=confidence, how="detected")
+    return min(
+        (Encoding(name, confidence=0.3, how="detected") for name in (_WESTERN, "cp1250")),
+        key=lambda encoding: faults_of(sample.decode(encoding.name, "replace")),
+    )
+
+
+def wide_encoding(sample: bytes) -> Encoding | None:
+    """UTF-16 or UTF-32 when the sample's zero bytes stand where those of such text would."""
+    data = np.frombuffer(sample[: len(sample) - len(sample) % 4], np.uint8)
+    if data.size < 8 or _PLAIN_LINE.match(sample):
+        return None
+    zero = (data.reshape(-1, 4) == 0).mean(axis=0)
+    if zero[2] > 0.9 and zero[3] > 0.9 and zero[0] < 0.5:
+        return Encoding("utf-32-le", confidence=round(float(min(zero[2:])), 3), how="detected")
+    if zero[0] > 0.9 and zero[1] > 0.9 and zero[3] < 0.5:
+        return Encoding("utf-32-be", confidence=round(float(min(zero[:2])), 3), how="detected")
+    even, odd = float(zero[[0, 2]].mean()), float(zero[[1, 3]].mean())
+    if odd > 0.5 and even < 0.2:
+        return Encoding("utf-16-le", confidence=round(odd, 3), how="detected")
+    if even > 0.5 and odd < 0.2:
+        return Encoding("utf-16-be", confidence=round(even, 3), how="detected")
+    if odd > 0 and even == 0 and _reads_as_wide(sample, "utf-16-le"):
+        return Encoding("utf-16-le", confidence=0.9, how="detected")
+    if even > 0 and odd == 0 and _reads_as_wide(sample, "utf-16-be"):
+        return Encoding("utf-16-be", confidence=0.9, how="detected")
+    return None
+
+
+def has_structure(text: str) -> bool:
+    """Whether a text has a line break or one of the usual delimiters."""
+    return not _STRUCTURE.isdisjoint(text)
+
+
+def _reads_as_wide(sample: bytes, name: str) -> bool:
+    """Whether text in another script than Latin is seen: ASCII only where lines and fields are divided, or nearly so.
+
+    Text of one byte a character that holds NULs gives units that are two ASCII characters each.
+    """
+    whole = sample[: len(sample) - len(sample) % 2]
+    try:
+        text = codecs.getincrementaldecoder(name)("strict").decode(whole)
+    except UnicodeDecodeError:
+        return False
+    pairs = sum(1 for at in range(0, len(whole), 2) if 0x20 <= whole[at] < 0x7F and 0x20 <= whole[at + 1] < 0x7F)
+    return has_structure(text) and pairs < 0.4 * len(text) and "\0" not in text

@@ -1,0 +1,101 @@
+"""Which old encoding a file has, by what its text looks like; and declared encodings that the bytes contradict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.sources.csv.reading import Reading, read_bytes
+
+AUTO = {"encoding": "auto", "delimiter": "auto"}
+SPANISH = [
+    ("Rebelión", "Joe Arroyo", "Salsa"),
+    ("Llorarás", "Oscar D’León", "Salsa"),
+    ("Corazón", "Maná", "Rock"),
+    ("Niña Bonita", "Chino", "Pop"),
+]
+PORTUGUESE = [("Coração", "João", "Fado"), ("Você é linda", "Caetano", "MPB"), ("Não", "Simão", "Axé")]
+FRENCH = [("L’été indien", "Joe Dassin", "Variété"), ("Forêt", "Noël", "Français"), ("Où vas-tu", "Zazie", "cœur")]
+GERMAN = [("Für Elise", "Müller", "Klassik"), ("Über sieben Brücken", "Jürgen", "Schön"), ("Straße", "Größe", "x")]
+WORLD = [("Mötley Crüe", "Björk", "Rock"), ("Sigur Rós", "Céline", "Pop"), ("Año", "Ñejo", "Señorita")]
+POLISH = [("Żółć", "Kayah", "Pop"), ("Małgośka", "Maryla", "Pieśń"), ("Dziewczyna o perłowych włosach", "Ślązak", "x")]
+CZECH = [("Příliš žluťoučký kůň", "Gott", "Pop"), ("Děti", "Zagorová", "Šanson"), ("Štědrý večer", "Čechomor", "x")]
+TURKISH = [("Şımarık", "Tarkan", "Pop"), ("Gülümse", "Sezen", "Türkü"), ("Dağlar", "Barış", "Müzik")]
+ENGLISH = [("Rock—pop, “live”", "Beyoncé", "R&B"), ("Don’t stop", "Café Tacvba", "Rock")]
+
+
+def read(folder: Path, rows: list[tuple[str, str, str]], encoding: str, line_break: str) -> Reading:
+    lines = ["title;artist;genre", *(";".join(row) for row in rows), ""]
+    return read_bytes(folder, line_break.join(lines).encode(encoding), AUTO)
+
+
+@pytest.mark.parametrize("line_break", ["\r", "\n", "\r\n"])
+@pytest.mark.parametrize(
+    ("rows", "encoding"),
+    [
+        *((rows, name) for rows in (SPANISH, PORTUGUESE, FRENCH, GERMAN, WORLD) for name in ("cp1252", "mac_roman")),
+        *((rows, "cp850") for rows in (PORTUGUESE, GERMAN, WORLD)),
+        *((rows, name) for rows in (POLISH, CZECH) for name in ("cp1250", "cp852")),
+        (TURKISH, "cp1254"),
+        (ENGLISH, "cp1252"),
+    ],
+)
+def test_the_encoding_is_the_one_whose_words_make_sense(
+    tmp_path: Path, rows: list[tuple[str, str, str]], encoding: str, line_break: str
+) -> None:
+    reading = read(tmp_path, rows, encoding, line_break)
+    assert reading.values == rows
+    assert reading.notices == ()
+
+
+def test_mac_roman_is_called_by_its_name(tmp_path: Path) -> None:
+    assert read(tmp_path, SPANISH, "mac_roman", "\r").info.detected["encoding"] == "mac-roman"
+
+
+@pytest.mark.parametrize("rows", [[("Ñ", "x", "aña")], [("Jesteś", "Łzy", "x")]])
+def test_a_doubtful_guess_says_how_to_settle_it(tmp_path: Path, rows: list[tuple[str, str, str]]) -> None:
+    reading = read(tmp_path, rows, "cp1250", "\n") if "ś" in rows[0][0] else read(tmp_path, rows, "cp1252", "\n")
+    name = reading.info.detected["encoding"]
+    (notice,) = reading.notices
+    assert f"the encoding {name} was guessed from few signs; set options.encoding to {name}" in notice
+
+
+@pytest.mark.parametrize(
+    "declared", ["cp1252", "latin-1", "cp850", "mac_roman", "cp1250", "iso-8859-15", "ascii", "gbk"]
+)
+def test_utf8_that_is_declared_otherwise_is_told(tmp_path: Path, declared: str) -> None:
+    content = "title,artist,genre\nCanción,Maná,Rock\nNiño,Björk,Pop\nÁ,É,Í\n".encode()
+    notices = read_bytes(tmp_path, b"x,y,z\n" * 60_000 + content, {"encoding": declared}).notices
+    assert len(notices) == 1
+    assert "the bytes above 0x7F are valid UTF-8: set options.encoding to utf-8" in notices[0]
+
+
+@pytest.mark.parametrize("declared", ["latin-1", "iso-8859-15", "iso-8859-2"])
+def test_controls_where_cp1252_has_quotes_are_told(tmp_path: Path, declared: str) -> None:
+    content = "title,artist\n“Don’t stop” – live,Maná\n".encode("cp1252")
+    (notice,) = read_bytes(tmp_path, content, {"encoding": declared}).notices
+    assert "4 control characters (U+0080 to U+009F) stand where cp1252 has quotes and dashes" in notice
+    assert "set options.encoding to cp1252" in notice
+
+
+@pytest.mark.parametrize(
+    ("declared", "text"),
+    [
+        ("cp1252", "Canción – “viva”,Maná\n"),
+        ("latin-1", "Canción,Maná\n"),
+        ("mac_roman", "Canción – “viva”,Maná\n"),
+        ("cp850", "Canción,Maná\n"),
+        ("cp1252", "plain,text\n"),
+        ("cp1251", "Катюша,Кино\n"),
+        ("gbk", "歌曲,艺术家\n"),
+        ("cp1252", "x,Café"),
+    ],
+)
+def test_a_declared_encoding_that_fits_is_not_spoken_of(tmp_path: Path, declared: str, text: str) -> None:
+    assert read_bytes(tmp_path, ("title,artist\n" + text).encode(declared), {"encoding": declared}).notices == ()
+
+
+def test_a_single_letter_at_the_end_of_the_file_is_not_taken_for_utf8(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, "title,artist\nx,Café".encode("cp1252"), {"encoding": "auto"})
+    assert reading.values == [("x", "Café")]
