@@ -16,7 +16,6 @@ from http import HTTPStatus
 from typing import Final, TypeVar
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
-from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -24,6 +23,7 @@ from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.requests import is_terminal
 
 from gateway.connections import ConnectionPool
+from gateway.endpoint import Endpoint
 from gateway.errors import STOPPING_TEXT, RequestFaultError, failure_body, http_answer
 from gateway.routes import client, run_id, settings
 
@@ -32,7 +32,7 @@ T = TypeVar("T")
 _UINT64_MAX: Final = 2**64 - 1
 
 
-class Events(HTTPEndpoint):
+class Events(Endpoint):
     """GET /v1/sync/{syncRunId}/events."""
 
     async def get(self, request: Request) -> Response:

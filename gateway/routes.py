@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar
@@ -18,6 +18,7 @@ from techaura_sync.view_types import RunErrorView, RunStatusView, RunView, Sourc
 from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, RunId, ServiceState
 from gateway.body import read_object
 from gateway.config import GatewaySettings
+from gateway.endpoint import Endpoint, query, refuse_unknown
 from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFaultError, http_answer
 from gateway.options import read_spec
 
@@ -30,7 +31,7 @@ _SOURCE_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
 PAGE_KEYS: Final = ("pageSize", "pageToken")
 
 
-class Stats(HTTPEndpoint):
+class Stats(Endpoint):
     """GET /v1/sync/stats."""
 
     async def get(self, request: Request) -> Reply[Answer[StatsView]]:
@@ -38,7 +39,7 @@ class Stats(HTTPEndpoint):
         return answer(request, views.stats_view(await client(request).stats()))
 
 
-class Status(HTTPEndpoint):
+class Status(Endpoint):
     """GET /v1/sync/{syncRunId}."""
 
     async def get(self, request: Request) -> Reply[Answer[RunStatusView]]:
@@ -49,7 +50,7 @@ class Status(HTTPEndpoint):
         return answer(request, views.status_view(await client(request).status(run_id(request))))
 
 
-class Trigger(HTTPEndpoint):
+class Trigger(Endpoint):
     """POST /v1/sync/trigger."""
 
     async def post(self, request: Request) -> Reply[MessageAnswer[RunId]]:
@@ -72,7 +73,7 @@ class Trigger(HTTPEndpoint):
         raise no_answer()
 
 
-class SourceTest(HTTPEndpoint):
+class SourceTest(Endpoint):
     """POST /v1/sync/test."""
 
     async def post(self, request: Request) -> Reply[Answer[SourceTestView]]:
@@ -86,7 +87,7 @@ class SourceTest(HTTPEndpoint):
         return answer(request, views.source_test_view(found))
 
 
-class Resume(HTTPEndpoint):
+class Resume(Endpoint):
     """POST /v1/sync/resume."""
 
     async def post(self, request: Request) -> Reply[MessageAnswer[PendingCount]]:
@@ -106,7 +107,7 @@ class Resume(HTTPEndpoint):
         )
 
 
-class Runs(HTTPEndpoint):
+class Runs(Endpoint):
     """GET /v1/sync/runs."""
 
     query_keys: ClassVar = (*PAGE_KEYS, "status", "sourceType")
@@ -125,7 +126,7 @@ class Runs(HTTPEndpoint):
         return page_answer(request, [views.run_view(run) for run in page.runs], page.next_page_token)
 
 
-class Errors(HTTPEndpoint):
+class Errors(Endpoint):
     """GET /v1/sync/{syncRunId}/errors."""
 
     query_keys: ClassVar = PAGE_KEYS
@@ -144,7 +145,7 @@ class Errors(HTTPEndpoint):
         return page_answer(request, [views.error_view(error) for error in page.errors], page.next_page_token)
 
 
-class Cancel(HTTPEndpoint):
+class Cancel(Endpoint):
     """POST /v1/sync/{syncRunId}/cancel."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
@@ -157,7 +158,7 @@ class Cancel(HTTPEndpoint):
         return answer(request, views.run_view(await client(request).cancel(run_id(request))))
 
 
-class Pause(HTTPEndpoint):
+class Pause(Endpoint):
     """POST /v1/sync/{syncRunId}/pause."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
@@ -169,7 +170,7 @@ class Pause(HTTPEndpoint):
         return answer(request, views.run_view(await client(request).pause(run_id(request))))
 
 
-class Continue(HTTPEndpoint):
+class Continue(Endpoint):
     """POST /v1/sync/{syncRunId}/continue."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
@@ -251,29 +252,7 @@ async def no_body(request: Request) -> None:
     Raises:
         RequestFaultError: it is no JSON object, or has a key.
     """
-    _refuse_unknown(await json_body(request), frozenset(), "the body")
-
-
-def query(request: Request, *known: str) -> dict[str, str]:
-    """The parameters of the query.
-
-    Raises:
-        RequestFaultError: 400 for one that is not known, or stands there twice.
-    """
-    given = request.query_params.multi_items()
-    _refuse_unknown([name for name, _value in given], known, "the query")
-    for name in {name for name, _value in given}:
-        if len(request.query_params.getlist(name)) > 1:
-            raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{name} stands in the query more than once", field=name)
-    return dict(given)
-
-
-def _refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
-    for name in given:
-        if name not in known:
-            knows = f"; it knows {', '.join(sorted(known))}" if known else ""
-            text = f"{where} has no key {name[:100]!r}{knows}"
-            raise RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=name[:100])
+    refuse_unknown(await json_body(request), frozenset(), "the body")
 
 
 def run_id(request: Request) -> int:
@@ -304,7 +283,7 @@ def _spec(body: dict[str, Any]) -> SyncSpec:
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, "sourceType and sourceIdentifier are required", field=key)
         if not isinstance(value, str):
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{key} must be a text", field=key)
-    _refuse_unknown(body, _SOURCE_KEYS, "the body")
+    refuse_unknown(body, _SOURCE_KEYS, "the body")
     return read_spec(body["sourceType"], body["sourceIdentifier"], body.get("options"))
 
 

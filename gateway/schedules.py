@@ -6,7 +6,6 @@ import re
 from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
-from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
@@ -15,9 +14,10 @@ from techaura_sync.spec import source_type_of
 from techaura_sync.view_types import ScheduleView
 
 from gateway.answers import Answer, Page, Reply, RunId, ScheduleId
+from gateway.endpoint import Endpoint, query
 from gateway.errors import RequestFaultError
 from gateway.options import read_spec
-from gateway.routes import PAGE_KEYS, answer, client, json_body, no_body, page_answer, page_size, query
+from gateway.routes import PAGE_KEYS, answer, client, json_body, no_body, page_answer, page_size
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _INT32_MAX: Final = 2**31 - 1
@@ -28,7 +28,7 @@ _KNOWN: Final = sorted((*FIELDS, *_SPEC_KEYS))
 _SETTABLE: Final = ", ".join(key for key in _KNOWN if key != "revision")
 
 
-class Schedules(HTTPEndpoint):
+class Schedules(Endpoint):
     """GET and POST /v1/sync/schedules."""
 
     query_keys: ClassVar = PAGE_KEYS
@@ -45,11 +45,13 @@ class Schedules(HTTPEndpoint):
         Its first fire is the first after now.
         """
         body = await json_body(request)
+        if body.get("revision") is not None:
+            raise _fault("revision", "a new schedule has no revision yet; leave revision out")
         schedule, _paths = read_schedule(body)
         return answer(request, views.schedule_view(await client(request).schedules.create(schedule)))
 
 
-class Schedule(HTTPEndpoint):
+class Schedule(Endpoint):
     """GET, PATCH and DELETE /v1/sync/schedules/{scheduleId}."""
 
     async def get(self, request: Request) -> Reply[Answer[ScheduleView]]:
@@ -73,12 +75,13 @@ class Schedule(HTTPEndpoint):
 
     async def delete(self, request: Request) -> Reply[Answer[ScheduleId]]:
         """Remove a recurring sync; its runs stay."""
+        await no_body(request)
         schedule_id = _schedule_id(request)
         await client(request).schedules.delete(schedule_id)
         return answer(request, ScheduleId(scheduleId=schedule_id))
 
 
-class RunNow(HTTPEndpoint):
+class RunNow(Endpoint):
     """POST /v1/sync/schedules/{scheduleId}/run."""
 
     async def post(self, request: Request) -> Reply[Answer[RunId]]:
@@ -140,6 +143,8 @@ def _with_both(body: dict[str, Any], present: str) -> dict[str, Any]:
     """
     if body.get("sourceType") is None:
         return body | {"sourceType": present}
+    if not isinstance(body["sourceType"], str) or not body["sourceType"]:
+        raise _fault("sourceType", "sourceType must be a text that is not empty")
     if body["sourceType"] == present:
         return {key: value for key, value in body.items() if key != "sourceType"}
     raise _fault("options", "another sourceType needs options of its own")

@@ -90,8 +90,8 @@ class InvalidRequestError(SyncError):
 
     default_category: Category = Category.VALIDATION
 
-    def __init__(self, reason: Reason, message: str, *, field: str = "") -> None:
-        super().__init__(reason, message)
+    def __init__(self, reason: Reason, message: str, *, field: str = "", next_step: str | None = None) -> None:
+        super().__init__(reason, message, next_step=next_step)
         self.field = field
 
 

@@ -166,6 +166,8 @@ class Schedules:
             for name in ScheduleDraft.__dataclass_fields__
             if getattr(draft, name) is not None
         }
+        if given.get("time_zone") == "":
+            given["time_zone"] = self._settings.time_zone
         if draft.overlap_policy is not None:
             given["overlap_policy"] = _overlap_policy(draft.overlap_policy)
         changed = replace(schedule, **given)
@@ -224,6 +226,10 @@ def _check(schedule: Schedule) -> None:
     if len(schedule.source_identifier) > 255:
         raise InvalidRequestError(
             Reason.INVALID_REQUEST, "sourceIdentifier has more than 255 characters", field="sourceIdentifier"
+        )
+    if not schedule.cron:
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST, "cron is required: five fields, such as 0 3 * * *", field="cron"
         )
     if problem := cron_problem(schedule.cron):
         raise InvalidRequestError(Reason.INVALID_REQUEST, problem, field="cron")

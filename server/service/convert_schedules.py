@@ -13,7 +13,7 @@ from techaura_sync.spec import SyncSpec, source_type_of, sync_spec
 from db.records import OverlapPolicy, Schedule
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.schedules.service import ScheduleDraft
+from server.schedules.service import CATCH_UP_SECONDS_DEFAULT, ScheduleDraft
 from server.service.convert import options_document, timestamp
 from server.service.request_checks import PLAIN_FIELDS, SPEC, SPEC_IDENTIFIER, member
 
@@ -22,6 +22,8 @@ _POLICY_NAMES: Final = {value: name for name, value in _POLICIES.items()} | {
     pb.OVERLAP_POLICY_UNSPECIFIED: OverlapPolicy.SKIP
 }
 SEALED: Final = "(sealed)"
+_IDENTIFIER: Final = "source_identifier"
+_SOURCES: Final = frozenset(member.name for member in SyncSpec.DESCRIPTOR.oneofs_by_name["source"].fields)
 
 
 def draft_of(message: pb.SyncSchedule, paths: set[str]) -> ScheduleDraft:
@@ -37,25 +39,39 @@ def draft_of(message: pb.SyncSchedule, paths: set[str]) -> ScheduleDraft:
     given: dict[str, Any] = {name: getattr(message, name) for name in PLAIN_FIELDS if name in paths}
     if "overlap_policy" in given:
         given["overlap_policy"] = member(message.overlap_policy, _POLICY_NAMES, "overlap_policy", "overlapPolicy")
-    if given.get("time_zone") == "":
-        del given["time_zone"]
+    # What a mask names and the message leaves out gets its default (AIP-134); an empty time zone is the service's own.
+    if "catch_up_seconds" in given and not message.HasField("catch_up_seconds"):
+        given["catch_up_seconds"] = CATCH_UP_SECONDS_DEFAULT
+    if "enabled" in given and not message.HasField("enabled"):
+        given["enabled"] = True
     return ScheduleDraft(**given, **_of_spec(message.spec, paths))
 
 
 def _of_spec(spec: SyncSpec, paths: set[str]) -> dict[str, Any]:
     """The identifier on its own, or the source type with all that goes with it, as the paths say."""
-    is_whole = SPEC in paths
-    given: dict[str, Any] = {}
-    if SPEC_IDENTIFIER in paths or (is_whole and spec.source_identifier):
-        given["source_identifier"] = spec.source_identifier
+    parts = {path.removeprefix(f"{SPEC}.") for path in paths if path.startswith(f"{SPEC}.")} - {_IDENTIFIER}
+    if SPEC not in paths and not parts:
+        return {_IDENTIFIER: spec.source_identifier} if SPEC_IDENTIFIER in paths else {}
     source_type, options = source_type_of(spec), options_document(spec)
-    if (is_whole and source_type) or any(path.startswith(f"{SPEC}.") for path in paths - {SPEC_IDENTIFIER}):
-        given |= {"source_type": source_type, "options": options}
-    if options and not source_type:
+    named = parts & _SOURCES
+    if named and named != {spec.WhichOneof("source")}:
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST,
+            f"the update mask names spec.{min(named)}, which is not the source that the schedule's spec has",
+            field="updateMask",
+        )
+    if not source_type and (options or parts):
         raise InvalidRequestError(
             Reason.INVALID_REQUEST,
             "the source type with its options, the target table and how rows are written change together: set them all",
             field="options",
+        )
+    given: dict[str, Any] = {"source_type": source_type, "options": options} if source_type else {}
+    if SPEC_IDENTIFIER in paths or (SPEC in paths and spec.source_identifier):
+        given[_IDENTIFIER] = spec.source_identifier
+    if not given:
+        raise InvalidRequestError(
+            Reason.INVALID_REQUEST, "the update mask names spec, and the schedule has none", field="updateMask"
         )
     return given
 

@@ -13,7 +13,7 @@ from google.rpc import error_details_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 from grpc_status import rpc_status
 from techaura.sync.v1 import api_source_pb2, csv_source_pb2, schedules_pb2, sync_service_pb2, sync_service_pb2_grpc
-from techaura.sync.v1.sync_spec_pb2 import CustomSource, SyncSpec, WriteOptions
+from techaura.sync.v1.sync_spec_pb2 import SYNC_MODE_MIRROR, CustomSource, SyncSpec, WriteOptions
 from techaura_sync import sync_spec
 
 from tests.support.service import Service
@@ -188,6 +188,65 @@ def test_an_update_that_can_never_be_right_is_refused_before_the_schedule_is_loo
 ) -> None:
     request = schedules_pb2.UpdateSyncScheduleRequest(schedule=schedules_pb2.SyncSchedule(**given))
     assert refused(call(stub, "UpdateSyncSchedule", request))[::2] == (grpc.StatusCode.INVALID_ARGUMENT, field)
+
+
+def updated(
+    stub: Any, schedule: schedules_pb2.SyncSchedule, paths: list[str], **given: Any
+) -> schedules_pb2.SyncSchedule:
+    """A schedule after an update of what the mask names."""
+    change = schedules_pb2.SyncSchedule(sync_schedule_id=schedule.sync_schedule_id, **given)
+    mask = field_mask_pb2.FieldMask(paths=paths)
+    request = schedules_pb2.UpdateSyncScheduleRequest(schedule=change, update_mask=mask)
+    changed: schedules_pb2.SyncSchedule = stub.UpdateSyncSchedule(request, timeout=10).schedule
+    return changed
+
+
+def test_what_a_mask_names_and_the_message_leaves_out_gets_its_default(
+    stub: Any, schedule: schedules_pb2.SyncSchedule
+) -> None:
+    fields = ["catch_up_seconds", "enabled", "time_zone", "overlap_policy"]
+    changed = updated(stub, schedule, fields, catch_up_seconds=0, enabled=False, time_zone="UTC", overlap_policy=2)
+    assert (changed.catch_up_seconds, changed.enabled, changed.time_zone) == (0, False, "UTC")
+    again = updated(stub, schedule, fields)
+    unchanged = (schedule.catch_up_seconds, schedule.enabled, schedule.time_zone, schedule.overlap_policy)
+    assert (again.catch_up_seconds, again.enabled, again.time_zone, again.overlap_policy) == unchanged
+
+
+def test_what_a_mask_does_not_name_is_not_looked_at(stub: Any, schedule: schedules_pb2.SyncSchedule) -> None:
+    spec = SyncSpec(write=WriteOptions(mirror_gone_ratio_max=7))
+    changed = updated(stub, schedule, ["cron"], cron="0 5 * * *", spec=spec)
+    assert (changed.cron, changed.stored_options, changed.spec) == ("0 5 * * *", schedule.stored_options, schedule.spec)
+
+
+@pytest.mark.parametrize(
+    ("paths", "spec"),
+    [
+        (["spec.api"], sync_spec("csv", "a.csv")),
+        (["spec.custom", "spec.source_identifier"], sync_spec("csv", "a.csv")),
+        (["spec.csv", "spec.api"], sync_spec("csv", "a.csv")),
+        (["spec"], SyncSpec()),
+        (["spec"], SyncSpec(write=WriteOptions(mode=SYNC_MODE_MIRROR))),
+        (["spec.write"], SyncSpec(write=WriteOptions(mode=SYNC_MODE_MIRROR))),
+        (["spec.target_table"], SyncSpec(target_table="catalog_items")),
+    ],
+)
+def test_a_mask_that_the_spec_does_not_bear_out_is_refused(
+    stub: Any, schedule: schedules_pb2.SyncSchedule, paths: list[str], spec: SyncSpec
+) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        updated(stub, schedule, paths, spec=spec)
+    assert refused(caught.value)[:2] == (grpc.StatusCode.INVALID_ARGUMENT, "INVALID_REQUEST")
+
+
+def test_a_mask_may_name_a_part_of_the_spec(stub: Any, schedule: schedules_pb2.SyncSchedule) -> None:
+    moved = updated(stub, schedule, ["spec.source_identifier"], spec=SyncSpec(source_identifier="moved.csv"))
+    assert (moved.spec.source_identifier, moved.stored_options) == ("moved.csv", schedule.stored_options)
+    spec = sync_spec("csv", "not meant.csv", {"delimiter": ";", "mode": "mirror"})
+    changed = updated(stub, schedule, ["spec.csv", "spec.write"], spec=spec)
+    assert (changed.spec.source_identifier, dict(changed.stored_options)) == (
+        "moved.csv",
+        {"delimiter": ";", "mode": "mirror"},
+    )
 
 
 def trigger(source_type: str, **options: Message) -> sync_service_pb2.TriggerSyncRequest:

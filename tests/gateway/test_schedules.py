@@ -111,3 +111,51 @@ async def test_a_patch_that_changes_nothing_is_refused(http: httpx.AsyncClient, 
     assert answer.status_code == 400
     assert answer.json()["error"].startswith("nothing to change")
     assert script.requests == []
+
+
+@pytest.mark.parametrize("value", ["", 5, ["csv"]])
+async def test_a_source_type_that_is_no_name_is_refused_by_its_field(http: httpx.AsyncClient, value: object) -> None:
+    answer = await http.patch("/v1/sync/schedules/5", json={"sourceType": value})
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "sourceType")
+
+
+async def test_a_new_schedule_has_no_revision_yet(http: httpx.AsyncClient, script: Script) -> None:
+    answer = await http.post("/v1/sync/schedules", json=BODY | {"revision": 3})
+
+    assert (answer.status_code, answer.json()["field"]) == (400, "revision")
+    assert script.requests == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/sync/trigger?dryRun=true"),
+        ("POST", "/v1/sync/test?x=1"),
+        ("POST", "/v1/sync/resume?x=1"),
+        ("POST", "/v1/sync/1/cancel?x=1"),
+        ("POST", "/v1/sync/schedules?pageSize=3"),
+        ("POST", "/v1/sync/schedules/5/run?x"),
+        ("PATCH", "/v1/sync/schedules/5?x=1"),
+        ("DELETE", "/v1/sync/schedules/5?x=1"),
+        ("GET", "/v1/sync/stats?x=1"),
+        ("GET", "/v1/sync/1?x=1"),
+        ("GET", "/v1/sync/1/events?x=1"),
+        ("GET", "/v1/sync/schedules/5?pageSize=3"),
+        ("GET", "/v1/sync/runs?pageSize=3&pageSize=4"),
+    ],
+)
+async def test_a_query_key_that_a_route_does_not_know_is_refused(
+    http: httpx.AsyncClient, script: Script, method: str, path: str
+) -> None:
+    answer = await http.request(method, path, json=BODY if method in ("POST", "PATCH") else None)
+
+    assert (answer.status_code, "the query" in answer.json()["error"]) == (400, True)
+    assert script.requests == []
+
+
+async def test_a_removal_takes_no_body(http: httpx.AsyncClient, script: Script) -> None:
+    answer = await http.request("DELETE", "/v1/sync/schedules/5", json={"x": 1})
+
+    assert answer.status_code == 400
+    assert script.requests == []

@@ -64,7 +64,9 @@ def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits)
     opened = open_stream_of(path, settings)
     try:
         is_unpacked = opened.opened.compression != "none"
-        return HeaderAdviser(opened.stream, path.name, options, settings, is_unpacked=is_unpacked).advice(fits)
+        return HeaderAdviser(opened.stream, files.shown_name(path), options, settings, is_unpacked=is_unpacked).advice(
+            fits
+        )
     finally:
         opened.close()
 

@@ -51,7 +51,7 @@ class BlockReader:
         try:
             block = read_block(source.stream, file.beginning, cursor.place, limits)
         except OSError as error:
-            raise unreadable(file.path.name) from error
+            raise unreadable(file.name) from error
         source.opened.check_unchanged()
         return block
 
@@ -64,10 +64,10 @@ class BlockReader:
         try:
             source = open_stream_of(file.path, self._settings)
         except InvalidRequestError as error:
-            raise files.changed(file.path.name) from error
+            raise files.changed(file.name) from error
         self._open = (index, source)
         if source.opened.state != file.state:
-            raise files.changed(file.path.name)
+            raise files.changed(file.name)
         return source
 
     def close(self) -> None:

@@ -97,5 +97,5 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         raise FatalError(Reason.INTERNAL, "the checkpoint of this run is not one of a csv source") from error
     cursor = replace(cursor, findings=Findings.from_json(position.get("findings")))
     if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
-        raise files.changed(inspected[cursor.file].path.name)
+        raise files.changed(inspected[cursor.file].name)
     return cursor, limits

@@ -31,6 +31,11 @@ class CsvFile:
     fingerprint: str
     beginning: Beginning
 
+    @property
+    def name(self) -> str:
+        """Its name, for people."""
+        return files.shown_name(self.path)
+
 
 @dataclass(frozen=True, slots=True)
 class OpenStream:
@@ -61,7 +66,7 @@ async def settled(
     still = [path for path in paths if path not in moving]
     if not still:
         raise files.changed(moving[0].name)
-    return still, tuple(f"{path.name} is still being written and was left out" for path in moving)
+    return still, tuple(f"{files.shown_name(path)} is still being written and was left out" for path in moving)
 
 
 def _states(paths: Sequence[Path], roots: Sequence[Path]) -> dict[Path, files.FileState]:
@@ -146,6 +151,6 @@ def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
         if odd:
             raise InvalidRequestError(
                 Reason.SOURCE_MALFORMED,
-                f"{file.path.name} has other columns than {inspected[0].path.name}: {min(odd)!r} is in only one",
+                f"{file.name} has other columns than {inspected[0].name}: {min(odd)!r} is in only one",
                 field="sourceIdentifier",
             )

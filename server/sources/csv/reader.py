@@ -84,7 +84,7 @@ class CsvReader:
 
     def notices(self) -> tuple[str, ...]:
         """Files that were left out, headers that were repaired or not trusted, and what was met in the records so far."""
-        return few_notices([*self._notices, *self._findings.notices([file.path.name for file in self._files])])
+        return few_notices([*self._notices, *self._findings.notices([file.name for file in self._files])])
 
     async def content_digest(self) -> str:
         """A digest of the bytes of all files, in order; their names and times don't count.
@@ -120,7 +120,7 @@ class CsvReader:
         return describe(
             [
                 FileFacts(
-                    name=file.path.name,
+                    name=file.name,
                     fingerprint=file.fingerprint,
                     size_bytes=file.state.size_bytes,
                     found={**file.beginning.detected, "compression": file.compression},
@@ -204,4 +204,4 @@ class CsvReader:
 
 def _named(file: CsvFile, reject: Reject) -> Reject:
     """With several files a line number alone says nothing."""
-    return replace(reject, message=f"{file.path.name}: {reject.message}")
+    return replace(reject, message=f"{file.name}: {reject.message}")

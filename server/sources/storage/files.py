@@ -13,6 +13,7 @@ import errno
 import glob
 import hashlib
 import os
+import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ class OpenedFile:
     """A regular file inside the data roots, open for reading.
 
     Args:
-        name: file name, for people.
+        name: file name, for people (`shown_name`).
         path: where it was found.
         descriptor: owned by whoever holds this; close it with `close`.
         compression: none, gzip, zstd or zip.
@@ -188,7 +189,7 @@ def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
     if compression is None:
         os.close(descriptor)
         raise _unsupported(path.name)
-    return OpenedFile(path.name, path, descriptor, compression, state_of(descriptor))
+    return OpenedFile(shown_name(path), path, descriptor, compression, state_of(descriptor))
 
 
 def _walk(root: Path, parts: Sequence[str]) -> int:
@@ -293,7 +294,8 @@ def _matching(pattern: Path, roots: Sequence[Path]) -> list[Path]:
     real = _resolved(fixed)
     if real is None or _root_of(real, roots) is None:
         return []
-    rest = str(pattern.relative_to(fixed)).replace("**", "*")
+    # Two stars in a row would mean any depth, and three are no pattern to pathlib.
+    rest = re.sub(r"\*{2,}", "*", str(pattern.relative_to(fixed)))
     matches = sorted(match.relative_to(real) for match in real.glob(rest))
     paths: list[Path] = []
     for match in matches:
@@ -305,7 +307,10 @@ def _matching(pattern: Path, roots: Sequence[Path]) -> list[Path]:
 def _match(path: Path, roots: Sequence[Path]) -> list[Path]:
     """A file of a folder or pattern, resolved: nothing when it is no file, an error when it leads out."""
     real = _resolved(path)
-    if real is None or _root_of(real, roots) is None:
+    if real is None:
+        # A link that leads nowhere, or to itself.
+        return []
+    if _root_of(real, roots) is None:
         raise _forbidden(path.name)
     return [real] if _is_kind(real, stat.S_ISREG) and compression_of(real.name) is not None else []
 
@@ -318,6 +323,15 @@ def _checked_count(paths: list[Path], files_max: int) -> list[Path]:
             field=_FIELD,
         )
     return paths
+
+
+def shown_name(path: Path) -> str:
+    """A file's name as text for people, messages and the database, which take no more than that.
+
+    On Linux a name is bytes: those that are no UTF-8 are escaped, and so is what would act on a terminal.
+    """
+    text = os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return "".join(one if one.isprintable() else one.encode("unicode_escape").decode("ascii") for one in text)
 
 
 def _shown(text: str) -> str:

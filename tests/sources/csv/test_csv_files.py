@@ -279,3 +279,28 @@ async def test_a_file_that_has_been_left_alone_is_read_without_waiting(root: Pat
     clock = StillClock()
     assert len((await read_path("good.csv", context_for(root, clock=clock, csv_settle_seconds=0.5))).rows) == 1
     assert clock.waited == []
+
+
+@pytest.mark.parametrize("pattern", ["*", "**", "***", "s*****", "./**.csv"])
+def test_stars_in_a_row_mean_one(tmp_path: Path, pattern: str) -> None:
+    (tmp_path / "songs.csv").write_bytes(b"a,b\n1,2\n")
+    assert asyncio.run(read_path(pattern, context_for(tmp_path))).values == [("1", "2")]
+
+
+def test_links_that_lead_nowhere_are_no_files_of_a_pattern(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_bytes(b"a,b\n1,2\n")
+    (tmp_path / "loop.csv").symlink_to(tmp_path / "loop.csv")
+    (tmp_path / "gone.csv").symlink_to(tmp_path / "nothing.csv")
+    assert asyncio.run(read_path("*.csv", context_for(tmp_path))).values == [("1", "2")]
+
+
+def test_a_name_that_is_no_text_is_shown_escaped(tmp_path: Path) -> None:
+    for name in (b"lat\xe9.csv", b"lat\x1b[31m.csv"):
+        (tmp_path / os.fsdecode(name)).write_bytes(b"a,b\n1,2\n3\n")
+    reading = asyncio.run(read_path("lat*.csv", context_for(tmp_path)))
+    told = [found["name"] for found in reading.info.detected["formats"]] + [
+        reject.message for reject in reading.rejects
+    ]
+    assert all(text.isprintable() and text.encode("utf-8") for text in told)
+    assert reading.rejects[0].message.startswith("lat\\x1b[31m.csv: ")
+    assert reading.rejects[1].message.startswith("lat\\xe9.csv: ")

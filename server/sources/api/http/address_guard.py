@@ -29,6 +29,7 @@ from server.core.reasons import Category, Reason
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = IPv6Network("64:ff9b:1::/48")
+_LET_IN: Final = "let the host in with TECHAURA_SYNC_ALLOWED_HOSTS, or give another URL"
 _COMPATIBLE: Final = IPv6Network("::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _DOCUMENTATION: Final = IPv6Network("3fff::/20")
@@ -92,7 +93,7 @@ class AddressGuard:
         if not problem and literal is not None:
             problem = self._address_problem(host, port, literal)
         if problem:
-            raise InvalidRequestError(Reason.SOURCE_FORBIDDEN, problem, field=field)
+            raise InvalidRequestError(Reason.SOURCE_FORBIDDEN, problem, field=field, next_step=_LET_IN)
 
     def checked(self, host: str, port: int, addresses: Iterable[str]) -> list[Address]:
         """The addresses of a host, all of them allowed.
@@ -105,7 +106,7 @@ class AddressGuard:
         for address in found:
             problem = problem or self._address_problem(host, port, address)
         if problem:
-            raise FatalError(Reason.SOURCE_FORBIDDEN, problem, category=Category.VALIDATION)
+            raise FatalError(Reason.SOURCE_FORBIDDEN, problem, category=Category.VALIDATION, next_step=_LET_IN)
         return found
 
     def _listed(self, host: str, port: int) -> bool:

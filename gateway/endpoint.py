@@ -1,0 +1,59 @@
+"""What every route of the API has: it takes the keys that it names, in its query and in its body, and no others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from http import HTTPStatus
+from typing import ClassVar
+
+from starlette.endpoints import HTTPEndpoint
+from starlette.requests import Request
+
+from gateway.errors import RequestFaultError
+
+
+class Endpoint(HTTPEndpoint):
+    """One path of the API."""
+
+    # What the query of a GET may hold; that of any other method holds nothing.
+    query_keys: ClassVar[tuple[str, ...]] = ()
+
+    async def dispatch(self) -> None:
+        """Look at the query, then call the method.
+
+        Raises:
+            RequestFaultError: 400 for a key of the query that is not known, or stands there twice.
+        """
+        request = Request(self.scope, receive=self.receive)
+        query(request, *(self.query_keys if request.method in ("GET", "HEAD") else ()))
+        await super().dispatch()
+
+
+def query(request: Request, *known: str) -> dict[str, str]:
+    """The parameters of the query.
+
+    Raises:
+        RequestFaultError: 400 for one that is not known, or stands there twice.
+    """
+    given = request.query_params.multi_items()
+    refuse_unknown([name for name, _value in given], known, "the query")
+    for name in {name for name, _value in given}:
+        if len(request.query_params.getlist(name)) > 1:
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"{name} stands in the query more than once", field=name)
+    return dict(given)
+
+
+def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> None:
+    """Check names.
+
+    Args:
+        where: they stand, for the message.
+
+    Raises:
+        RequestFaultError: 400 for the first that is not known.
+    """
+    for name in given:
+        if name not in known:
+            knows = f"; it knows {', '.join(sorted(known))}" if known else ""
+            text = f"{where} has no key {name[:100]!r}{knows}"
+            raise RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=name[:100])
