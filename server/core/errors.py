@@ -45,6 +45,8 @@ class SyncError(Exception):
     def __init__(
         self, reason: Reason, message: str, *, category: Category | None = None, next_step: str | None = None
     ) -> None:
+        # What a name from the disk or the network holds may be no text that a response or the database takes.
+        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
         super().__init__(message)
         self.reason = reason
         self.message = message

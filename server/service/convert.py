@@ -66,7 +66,8 @@ def run_message(run: records.Run) -> pb.SyncRun:
 
 def _format(found: Mapping[str, Any]) -> pb.DetectedFormat:
     return pb.DetectedFormat(
-        file_name=found["name"],
+        # A run of an earlier version may hold a name that is no text.
+        file_name=found["name"].encode("utf-8", "backslashreplace").decode("utf-8"),
         file_count=found["fileCount"],
         encoding=found["encoding"],
         encoding_how=found["encodingHow"],

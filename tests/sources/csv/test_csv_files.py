@@ -304,3 +304,11 @@ def test_a_name_that_is_no_text_is_shown_escaped(tmp_path: Path) -> None:
     assert all(text.isprintable() and text.encode("utf-8") for text in told)
     assert reading.rejects[0].message.startswith("lat\\x1b[31m.csv: ")
     assert reading.rejects[1].message.startswith("lat\\xe9.csv: ")
+
+
+def test_a_refusal_that_names_such_a_file_is_text(tmp_path: Path) -> None:
+    for number in range(2):
+        (tmp_path / os.fsdecode(b"lat\xe9%d.csv" % number)).write_bytes(b"a,b\n1,2\n" if number else b"a,c\n1,2\n")
+    with pytest.raises(SyncError) as caught:
+        asyncio.run(read_path("lat*.csv", context_for(tmp_path)))
+    assert caught.value.message.encode("utf-8")
