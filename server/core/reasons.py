@@ -106,7 +106,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         "move the file into a folder of TECHAURA_SYNC_DATA_ROOTS, or let the host in with TECHAURA_SYNC_ALLOWED_HOSTS",
     ),
     Reason.SOURCE_UNSUPPORTED: ReasonInfo(
-        Category.VALIDATION, "give a regular file that ends in .csv, .csv.gz, .csv.zst or .zip"
+        Category.VALIDATION, "give a regular file whose name ends as docs/guides/csv.md says"
     ),
     Reason.SOURCE_CHANGED: ReasonInfo(
         Category.PROCESSING, "let the file be written whole before it is synced (write beside it, then rename)"

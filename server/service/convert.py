@@ -65,22 +65,25 @@ def run_message(run: records.Run) -> pb.SyncRun:
 
 
 def _format(found: Mapping[str, Any]) -> pb.DetectedFormat:
+    """How files are read. What only text has is missing from other formats, and `format` from runs of earlier versions."""
     return pb.DetectedFormat(
         # A run of an earlier version may hold a name that is no text.
         file_name=found["name"].encode("utf-8", "backslashreplace").decode("utf-8"),
         file_count=found["fileCount"],
-        encoding=found["encoding"],
-        encoding_how=found["encodingHow"],
-        encoding_confidence=found["encodingConfidence"],
-        delimiter=found["delimiter"],
-        delimiter_how=found["delimiterHow"],
-        delimiter_confidence=found["delimiterConfidence"],
-        quote=found["quote"],
-        line_break=found["lineBreak"],
-        preamble_lines=found["preambleLines"],
+        encoding=found.get("encoding", ""),
+        encoding_how=found.get("encodingHow", ""),
+        encoding_confidence=found.get("encodingConfidence", 0),
+        delimiter=found.get("delimiter", ""),
+        delimiter_how=found.get("delimiterHow", ""),
+        delimiter_confidence=found.get("delimiterConfidence", 0),
+        quote=found.get("quote", ""),
+        line_break=found.get("lineBreak", ""),
+        preamble_lines=found.get("preambleLines", 0),
         header_line=found.get("headerLine", 0),
         column_count=found["columns"],
         compression=found["compression"],
+        format=found.get("format", "csv"),
+        sheet=found.get("sheet", ""),
     )
 
 

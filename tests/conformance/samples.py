@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -96,6 +97,35 @@ def csv_sample(folder: Path) -> Iterator[Sample]:
 
 
 @contextmanager
+def ndjson_sample(folder: Path) -> Iterator[Sample]:
+    """A file with lines that are no objects."""
+    lines = [
+        f'"no object {n}"' if n % _REJECT_EVERY == 0 else json.dumps({"external_id": f"k-{n}", "title": f"Canción {n}"})
+        for n in range(RECORDS)
+    ]
+    (folder / "songs.ndjson").write_text("\n".join(lines) + "\n")
+    (folder / "cut.jsonl.gz").write_bytes(gzip.compress((folder / "songs.ndjson").read_bytes())[:-40])
+    for table in TABLES:
+        (folder / f"{table}.jsonl").write_text("\n".join(map(json.dumps, table_rows(table))))
+    yield _file_sample(folder, "songs.ndjson", "cut.jsonl.gz", ".jsonl", {"csv_block_bytes": 1024})
+
+
+def _file_sample(folder: Path, name: str, cut: str, ending: str, settings: Mapping[str, Any]) -> Sample:
+    """A file of another format than CSV, written before; the source type is the same."""
+    return Sample(
+        kind=CSV,
+        identifier=name,
+        options={},
+        settings={"csv_settle_seconds": 0.0, **settings},
+        spellings=(f"./{name}", str(folder / name)),
+        wrong={"options.format": {"format": "pdf"}, "options.sheet": {"sheet": ""}},
+        missing=f"nothing{ending}",
+        broken=lambda: (cut, {}),
+        tables={table: (f"{table}{ending}", {"targetTable": table}) for table in TABLES},
+    )
+
+
+@contextmanager
 def api_sample(folder: Path) -> Iterator[Sample]:
     """A paged API with items that are no objects."""
     with items_api(count=RECORDS) as api:
@@ -151,4 +181,9 @@ def sequence_sample(folder: Path) -> Iterator[Sample]:
     )
 
 
-SAMPLES: Final[Mapping[str, MakeSample]] = {"csv": csv_sample, "api": api_sample, "sequence": sequence_sample}
+SAMPLES: Final[Mapping[str, MakeSample]] = {
+    "csv": csv_sample,
+    "ndjson": ndjson_sample,
+    "api": api_sample,
+    "sequence": sequence_sample,
+}

@@ -110,21 +110,22 @@ DOORS: Final[Mapping[str, Door]] = {"gRPC": over_grpc, "REST": over_rest, "comma
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_rows_arrive_through_each_door_in_each_table(installed: Installed, kind: str, table: str) -> None:
+    source_type = installed.samples[kind].kind.name
     identifier, options = installed.samples[kind].tables[table]
     columns = tuple(TABLES[table])
     for number, door in enumerate(DOORS.values()):
-        told = installed.service.finished(door(installed.service, kind, identifier, options))
-        assert (told["failure"], told["status"], told["sourceType"]) == (None, "completed", kind)
+        told = installed.service.finished(door(installed.service, source_type, identifier, options))
+        assert (told["failure"], told["status"], told["sourceType"]) == (None, "completed", source_type)
         read, inserted = told["ledger"]["rowsRead"], told["ledger"]["inserted"]
         assert (read, inserted) == (TABLE_ROWS, 0 if number else TABLE_ROWS)
-        assert installed.rows(table, columns, kind) == table_rows(table)
+        assert installed.rows(table, columns, source_type) == table_rows(table)
     installed.clear(table)
 
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_whole_source_is_counted_to_the_last_record(installed: Installed, kind: str) -> None:
     sample = installed.samples[kind]
-    told = installed.service.run(kind, sample.identifier, sample.options)
+    told = installed.service.run(sample.kind.name, sample.identifier, sample.options)
     assert told["failure"] is None
     ledger = told["ledger"]
     assert ledger["rowsRead"] == ledger["inserted"] + ledger["rejected"]

@@ -19,7 +19,7 @@ CSV: dict[str, Any] = {
     "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
     "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep", "missingFields": "empty",
     "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
-    "columnAliases": {"title": ["Título", "song"]}, "stripText": False, **WRITE,
+    "columnAliases": {"title": ["Título", "song"]}, "stripText": False, "format": "ndjson", "sheet": "2", **WRITE,
 }  # fmt: skip
 API: dict[str, Any] = {
     "targetTable": "content_index", "method": "POST", "headers": {"X-One": "1", "X-Two": {"env": "SOURCE_TWO"}}, "dataPath": "a.b", "contentType": "game",

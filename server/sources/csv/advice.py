@@ -20,6 +20,7 @@ from server.sources.csv.dialect import Dialect, dialect_of
 from server.sources.csv.encoding_choice import detected_encoding_of
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.file_beginning import Beginning, read_beginning
+from server.sources.csv.format_choice import LOOK_BYTES, format_of
 from server.sources.csv.inspection import open_stream_of
 from server.sources.csv.options import CsvOptions
 from server.sources.csv.structure import delimiter_detection
@@ -55,7 +56,7 @@ class _Line:
 
 
 def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits) -> Advice | None:
-    """What to set so that a mapping fits the first of a source's files; None when nothing that is tried brings its names.
+    """What to set so that a mapping fits the first of a source's files; None for another format, and when nothing helps.
 
     Raises:
         InvalidRequestError, RetryableError, FatalError: as for opening it.
@@ -63,6 +64,8 @@ def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits)
     path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
     opened = open_stream_of(path, settings)
     try:
+        if format_of(path.name, opened.stream.read(0, LOOK_BYTES), options) != "csv":
+            return None
         is_unpacked = opened.opened.compression != "none"
         return HeaderAdviser(opened.stream, files.shown_name(path), options, settings, is_unpacked=is_unpacked).advice(
             fits

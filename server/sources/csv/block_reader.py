@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError
-from server.sources.csv.blocks import Block, Limits, read_block
+from server.sources.csv.blocks import Limits
 from server.sources.csv.cursor import Cursor
-from server.sources.csv.inspection import CsvFile, OpenStream, open_stream_of, unreadable
+from server.sources.csv.file_format import FileBlock, OpenStream
+from server.sources.csv.inspection import CsvFile, open_stream_of, unreadable
 from server.sources.storage import files
 
 
@@ -25,7 +26,7 @@ class BlockReader:
         self._settings = settings
         self._open: tuple[int, OpenStream] | None = None if held is None else (0, held)
 
-    def read(self, cursor: Cursor, limits: Limits) -> tuple[Cursor, Block | None]:
+    def read(self, cursor: Cursor, limits: Limits) -> tuple[Cursor, FileBlock | None]:
         """The block at a cursor or the first one after it that has records, and where it begins; None at the end.
 
         Raises:
@@ -43,13 +44,13 @@ class BlockReader:
                 cursor = cursor.after(block)
         return cursor, None
 
-    def _read_at(self, cursor: Cursor, limits: Limits) -> Block | None:
+    def _read_at(self, cursor: Cursor, limits: Limits) -> FileBlock | None:
         """The block at a cursor; None at the end of its file. The file is the same before and afterwards."""
         file = self._files[cursor.file]
         source = self._opened(cursor.file)
         source.opened.check_unchanged()
         try:
-            block = read_block(source.stream, file.beginning, cursor.place, limits)
+            block = file.read_block(source, cursor.place, limits)
         except OSError as error:
             raise unreadable(file.name) from error
         source.opened.check_unchanged()

@@ -12,7 +12,8 @@ from typing import Any
 
 from server.core.errors import FatalError
 from server.core.reasons import Reason
-from server.sources.csv.blocks import Block, BlockStart, Limits
+from server.sources.csv.blocks import BlockStart, Limits
+from server.sources.csv.file_format import FileBlock
 from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.inspection import CsvFile
 from server.sources.storage import files
@@ -48,7 +49,7 @@ class Cursor:
             findings = findings.plus(beginning.findings, index)
         return cls(index, place, 0, records_before, findings)
 
-    def after(self, block: Block) -> Cursor:
+    def after(self, block: FileBlock) -> Cursor:
         """Behind a block that begins here."""
         return replace(self, place=block.next_place, part=0, findings=self.findings.plus(block.findings, self.file))
 

@@ -64,6 +64,16 @@ _TEXTS: Final = {
         "a record ends early; the fields that it lacks were taken as empty ({where}), by options.missingFields",
         "{count} records end early; the fields that they lack were taken as empty (first: {where}), by options.missingFields",
     ),
+    "unknown_key": (
+        (
+            "a line has keys that none of the first lines has ({where}: {example}); their values were left out: put a line with "
+            "every key first"
+        ),
+        (
+            "{count} lines have keys that none of the first lines has (first: {where}: {example}); their values were left out: "
+            "put a line with every key first"
+        ),
+    ),
 }
 # What makes it doubtful that the records were read as they are meant.
 _DOUBTS: Final = frozenset({"several_lines"})

@@ -13,11 +13,12 @@ from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.sources.contract import SourceContext
-from server.sources.csv.file_beginning import Beginning, read_beginning
+from server.sources.csv.file_format import FileBeginning, OpenStream, ReadBlock, begin_of
+from server.sources.csv.format_choice import LOOK_BYTES, format_of
 from server.sources.csv.options import CsvOptions
 from server.sources.storage import content_kind, files
 from server.sources.storage.files import FileState, OpenedFile
-from server.sources.storage.streams import ByteSource, Caps, open_stream
+from server.sources.storage.streams import Caps, open_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,25 +30,14 @@ class CsvFile:
     compression: str
     bytes_total: int
     fingerprint: str
-    beginning: Beginning
+    format: str
+    beginning: FileBeginning
+    read_block: ReadBlock
 
     @property
     def name(self) -> str:
         """Its name, for people."""
         return files.shown_name(self.path)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenStream:
-    """A file that is open for reading."""
-
-    opened: OpenedFile
-    stream: ByteSource
-
-    def close(self) -> None:
-        """Let go of the file. Call once."""
-        self.stream.close()
-        self.opened.close()
 
 
 async def settled(
@@ -118,9 +108,8 @@ def inspect_all(
 def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> CsvFile:
     opened = source.opened
     try:
-        beginning = read_beginning(
-            source.stream, opened.name, options, settings, is_unpacked=opened.compression != "none"
-        )
+        found = format_of(opened.name, source.stream.read(0, LOOK_BYTES), options)
+        table = begin_of(found)(source, options, settings)
         fingerprint = opened.fingerprint()
     except FatalError as error:
         # Nothing has been loaded yet, so it is the request that cannot be served.
@@ -134,7 +123,9 @@ def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> Csv
         compression=opened.compression,
         bytes_total=source.stream.bytes_total,
         fingerprint=fingerprint,
-        beginning=beginning,
+        format=found,
+        beginning=table.beginning,
+        read_block=table.read_block,
     )
 
 
@@ -144,9 +135,16 @@ def unreadable(name: str) -> RetryableError:
 
 
 def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
-    """Every file must have the columns of the first, in any order."""
+    """Every file must have the format and the columns of the first, these in any order."""
     first = set(inspected[0].beginning.columns)
     for file in inspected[1:]:
+        if file.format != inspected[0].format:
+            raise InvalidRequestError(
+                Reason.SOURCE_MALFORMED,
+                f"{file.name} is {file.format} and {inspected[0].name} is {inspected[0].format}: the files of one "
+                "source have one format",
+                field="sourceIdentifier",
+            )
         odd = first.symmetric_difference(file.beginning.columns)
         if odd:
             raise InvalidRequestError(

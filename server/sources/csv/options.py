@@ -39,6 +39,7 @@ class CsvOptions(WriteOptions):
         validate_by_alias=True,
     )
 
+    format: Literal["auto", "csv", "ndjson"] = "auto"
     delimiter: str = Field(",", min_length=1, max_length=8)
     has_header: bool = True
     header_lines: int = Field(1, ge=1, le=10)
@@ -53,6 +54,7 @@ class CsvOptions(WriteOptions):
     strip_text: bool = True
     null_tokens: tuple[Token, ...] = Field((), max_length=100)
     column_mapping: dict[ColumnName, ColumnName] = Field(default_factory=dict, max_length=1000)
+    sheet: str | None = Field(None, min_length=1, max_length=500)
     column_aliases: dict[ColumnName, tuple[ColumnName, ...]] = Field(default_factory=dict, max_length=1000)
 
     @field_validator("null_tokens", mode="before")

@@ -18,11 +18,12 @@ from typing import Any
 from server.core.config import Settings
 from server.sources.contract import Reject, SourceBatch, SourceContext, SourceInfo
 from server.sources.csv.block_reader import BlockReader
-from server.sources.csv.blocks import Block, Limits, Part
+from server.sources.csv.blocks import Limits, Part
 from server.sources.csv.cursor import Cursor, cursor_of, position_of
+from server.sources.csv.file_format import FileBlock, OpenStream
 from server.sources.csv.findings import NOTHING_FOUND
 from server.sources.csv.format_summary import FileFacts, describe, few_notices
-from server.sources.csv.inspection import CsvFile, OpenStream, inspect_all, settled, unreadable
+from server.sources.csv.inspection import CsvFile, inspect_all, settled, unreadable
 from server.sources.csv.options import CsvOptions
 from server.sources.storage import files
 
@@ -63,7 +64,7 @@ class CsvReader:
         self._limits = Limits(settings.csv_block_bytes, settings.csv_record_bytes_max, settings.batch_rows_max)
         self._notices = few_notices([*notices, *(notice for file in inspected for notice in file.beginning.notices)])
         self._blocks = BlockReader(inspected, held, settings)
-        self._pending: asyncio.Task[tuple[Cursor, Block | None]] | None = None
+        self._pending: asyncio.Task[tuple[Cursor, FileBlock | None]] | None = None
         self._findings = NOTHING_FOUND
         self._closed = False
         # The size of what is compressed is not known beforehand; then that of the whole is not either.
@@ -123,7 +124,7 @@ class CsvReader:
                     name=file.name,
                     fingerprint=file.fingerprint,
                     size_bytes=file.state.size_bytes,
-                    found={**file.beginning.detected, "compression": file.compression},
+                    found={**file.beginning.detected, "compression": file.compression, "format": file.format},
                 )
                 for file in self._files
             ]
@@ -157,7 +158,7 @@ class CsvReader:
         finally:
             await self._settle()
 
-    async def _next(self, cursor: Cursor, limits: Limits) -> tuple[Cursor, Block | None]:
+    async def _next(self, cursor: Cursor, limits: Limits) -> tuple[Cursor, FileBlock | None]:
         """The block that is being read ahead, or the first one."""
         if self._closed:
             raise RuntimeError("the reader is closed")

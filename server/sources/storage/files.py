@@ -24,7 +24,15 @@ from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Category, Reason
 
 # Longest suffix first.
-_COMPRESSIONS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
+_CSV_ENDINGS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
+_OTHER_ENDINGS: Final = (
+    (".ndjson.gz", "gzip"),
+    (".ndjson.zst", "zstd"),
+    (".ndjson", "none"),
+    (".jsonl.gz", "gzip"),
+    (".jsonl.zst", "zstd"),
+    (".jsonl", "none"),
+)
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
 _DIGEST_BYTES: Final = 1024 * 1024
@@ -119,18 +127,19 @@ def changed(name: str) -> RetryableError:
 
 def compression_of(name: str) -> str | None:
     """How a file of that name is compressed; None when no such file is read."""
+    return _by_ending(name, (*_CSV_ENDINGS, *_OTHER_ENDINGS))
+
+
+def _by_ending(name: str, endings: Sequence[tuple[str, str]]) -> str | None:
     lower = name.lower()
-    for suffix, compression in _COMPRESSIONS:
-        if lower.endswith(suffix) and len(lower) > len(suffix):
-            return compression
-    return None
+    return next((found for suffix, found in endings if lower.endswith(suffix) and len(lower) > len(suffix)), None)
 
 
 def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[Path]:
     """The files that an identifier stands for, resolved and inside the roots; nothing is opened.
 
     Args:
-        identifier: a file, a folder (its CSV files), or a pattern with `*`, `?`, `[...]`; absolute, or relative to
+        identifier: a file, a folder (its CSV files, and no others), or a pattern with `*`, `?`, `[...]`; absolute, or relative to
             the current folder (when that leads into a root) or else to each root in order.
         roots: folders that files may be read from.
         files_max: files at most.
@@ -276,7 +285,7 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path
         ) from error
     paths: list[Path] = []
     for name in names:
-        if name.startswith(".") or compression_of(name) is None:
+        if name.startswith(".") or _by_ending(name, _CSV_ENDINGS) is None:
             continue
         paths += _match(folder / name, roots)
     if not paths:
@@ -350,6 +359,6 @@ def _forbidden(identifier: str) -> InvalidRequestError:
 def _unsupported(name: str) -> InvalidRequestError:
     return InvalidRequestError(
         Reason.SOURCE_UNSUPPORTED,
-        f"{_shown(name)} is not a regular file that ends in .csv, .csv.gz, .csv.zst or .zip",
+        f"{_shown(name)} is not a regular file that ends in .csv, .ndjson, .jsonl (each also with .gz or .zst behind it) or .zip",
         field=_FIELD,
     )

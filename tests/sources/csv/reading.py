@@ -37,7 +37,7 @@ class StillClock:
 
 @dataclass(frozen=True)
 class Row:
-    values: tuple[str, ...]
+    values: tuple[Any, ...]
     line: int
     record_no: int
     byte_offset: int
@@ -52,7 +52,7 @@ class Reading:
     notices: tuple[str, ...]
 
     @property
-    def values(self) -> list[tuple[str, ...]]:
+    def values(self) -> list[tuple[Any, ...]]:
         return [row.values for row in self.rows]
 
     @property

@@ -82,6 +82,8 @@ class DetectedFormatView(TypedDict):
     headerLine: Annotated[Id | None, "Line of the header, from 1; null when there is none."]
     columnCount: Count
     compression: str
+    format: str
+    sheet: Annotated[str | None, "The sheet that is read of a workbook; null for other formats."]
 
 
 class RunView(CountsView):

@@ -97,6 +97,8 @@ def _format_view(found: resources_pb2.DetectedFormat) -> DetectedFormatView:
         "headerLine": found.header_line or None,
         "columnCount": found.column_count,
         "compression": found.compression,
+        "format": found.format,
+        "sheet": found.sheet or None,
     }
 
 

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/csv_source.proto\x12\x10techaura.sync.v1\"\xbe\x06\n\nCsvOptions\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nhas_header\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x19\n\x0cheader_lines\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\x05quote\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x06\x65scape\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x33\n\x0cstray_quotes\x18\x07 \x01(\x0e\x32\x1d.techaura.sync.v1.StrayQuotes\x12\x1b\n\x0epreamble_lines\x18\x08 \x01(\x05H\x06\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\t \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\n \x01(\x08H\x08\x88\x01\x01\x12\x17\n\nstrip_text\x18\x0b \x01(\x08H\t\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0c \x03(\t\x12G\n\x0e\x63olumn_mapping\x18\r \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12G\n\x0e\x63olumn_aliases\x18\x0e \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x37\n\x0emissing_fields\x18\x0f \x01(\x0e\x32\x1f.techaura.sync.v1.MissingFields\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0f\n\r_header_linesB\x0b\n\t_encodingB\x08\n\x06_quoteB\t\n\x07_escapeB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_text\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t*d\n\rMissingFields\x12\x1e\n\x1aMISSING_FIELDS_UNSPECIFIED\x10\x00\x12\x19\n\x15MISSING_FIELDS_REJECT\x10\x01\x12\x18\n\x14MISSING_FIELDS_EMPTY\x10\x02*[\n\x0bStrayQuotes\x12\x1c\n\x18STRAY_QUOTES_UNSPECIFIED\x10\x00\x12\x17\n\x13STRAY_QUOTES_REJECT\x10\x01\x12\x15\n\x11STRAY_QUOTES_KEEP\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/csv_source.proto\x12\x10techaura.sync.v1\"\x8a\x07\n\nCsvOptions\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nhas_header\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x19\n\x0cheader_lines\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\x05quote\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x06\x65scape\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x33\n\x0cstray_quotes\x18\x07 \x01(\x0e\x32\x1d.techaura.sync.v1.StrayQuotes\x12\x1b\n\x0epreamble_lines\x18\x08 \x01(\x05H\x06\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\t \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\n \x01(\x08H\x08\x88\x01\x01\x12\x17\n\nstrip_text\x18\x0b \x01(\x08H\t\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0c \x03(\t\x12G\n\x0e\x63olumn_mapping\x18\r \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12G\n\x0e\x63olumn_aliases\x18\x0e \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x37\n\x0emissing_fields\x18\x0f \x01(\x0e\x32\x1f.techaura.sync.v1.MissingFields\x12,\n\x06\x66ormat\x18\x10 \x01(\x0e\x32\x1c.techaura.sync.v1.FileFormat\x12\x12\n\x05sheet\x18\x11 \x01(\tH\n\x88\x01\x01\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0f\n\r_header_linesB\x0b\n\t_encodingB\x08\n\x06_quoteB\t\n\x07_escapeB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_textB\x08\n\x06_sheet\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t*l\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ILE_FORMAT_AUTO\x10\x01\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x02\x12\x16\n\x12\x46ILE_FORMAT_NDJSON\x10\x03*d\n\rMissingFields\x12\x1e\n\x1aMISSING_FIELDS_UNSPECIFIED\x10\x00\x12\x19\n\x15MISSING_FIELDS_REJECT\x10\x01\x12\x18\n\x14MISSING_FIELDS_EMPTY\x10\x02*[\n\x0bStrayQuotes\x12\x1c\n\x18STRAY_QUOTES_UNSPECIFIED\x10\x00\x12\x17\n\x13STRAY_QUOTES_REJECT\x10\x01\x12\x15\n\x11STRAY_QUOTES_KEEP\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_options = b'8\001'
   _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._loaded_options = None
   _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_options = b'8\001'
-  _globals['_MISSINGFIELDS']._serialized_start=918
-  _globals['_MISSINGFIELDS']._serialized_end=1018
-  _globals['_STRAYQUOTES']._serialized_start=1020
-  _globals['_STRAYQUOTES']._serialized_end=1111
+  _globals['_FILEFORMAT']._serialized_start=994
+  _globals['_FILEFORMAT']._serialized_end=1102
+  _globals['_MISSINGFIELDS']._serialized_start=1104
+  _globals['_MISSINGFIELDS']._serialized_end=1204
+  _globals['_STRAYQUOTES']._serialized_start=1206
+  _globals['_STRAYQUOTES']._serialized_end=1297
   _globals['_CSVOPTIONS']._serialized_start=56
-  _globals['_CSVOPTIONS']._serialized_end=886
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=598
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=650
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=652
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=735
-  _globals['_COLUMNNAMES']._serialized_start=888
-  _globals['_COLUMNNAMES']._serialized_end=916
+  _globals['_CSVOPTIONS']._serialized_end=962
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=664
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=716
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=718
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=801
+  _globals['_COLUMNNAMES']._serialized_start=964
+  _globals['_COLUMNNAMES']._serialized_end=992
 # @@protoc_insertion_point(module_scope)

@@ -19,6 +19,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _FileFormat:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FileFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileFormat.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FILE_FORMAT_UNSPECIFIED: _FileFormat.ValueType  # 0
+    """Not set: auto."""
+    FILE_FORMAT_AUTO: _FileFormat.ValueType  # 1
+    """By its content."""
+    FILE_FORMAT_CSV: _FileFormat.ValueType  # 2
+    """Delimited text."""
+    FILE_FORMAT_NDJSON: _FileFormat.ValueType  # 3
+    """One JSON object in each line (.ndjson, .jsonl)."""
+
+class FileFormat(_FileFormat, metaclass=_FileFormatEnumTypeWrapper):
+    """What a file is."""
+
+FILE_FORMAT_UNSPECIFIED: FileFormat.ValueType  # 0
+"""Not set: auto."""
+FILE_FORMAT_AUTO: FileFormat.ValueType  # 1
+"""By its content."""
+FILE_FORMAT_CSV: FileFormat.ValueType  # 2
+"""Delimited text."""
+FILE_FORMAT_NDJSON: FileFormat.ValueType  # 3
+"""One JSON object in each line (.ndjson, .jsonl)."""
+Global___FileFormat: _TypeAlias = FileFormat  # noqa: Y015
+
 class _MissingFields:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -129,6 +157,8 @@ class CsvOptions(_message.Message):
     COLUMN_MAPPING_FIELD_NUMBER: _builtins.int
     COLUMN_ALIASES_FIELD_NUMBER: _builtins.int
     MISSING_FIELDS_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    SHEET_FIELD_NUMBER: _builtins.int
     delimiter: _builtins.str
     """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
     out. A tab may be written `\\t`. A first line such as `sep=;` names it where this is
@@ -178,6 +208,12 @@ class CsvOptions(_message.Message):
     """Optional. A record with fewer fields than there are columns: `reject` it, or take the
     fields that it lacks at its end as `empty`. Default: `reject`.
     """
+    format: Global___FileFormat.ValueType
+    """Optional. What the file is. Default: `auto`, by its content."""
+    sheet: _builtins.str
+    """Optional. The sheet of a workbook, by its name or else its number from 1. Default: the
+    first one that has cells; sheets that can be seen come before hidden ones.
+    """
     @_builtins.property
     def null_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Values that mean "no value" beside the empty one; at most 100 of 100
@@ -214,10 +250,12 @@ class CsvOptions(_message.Message):
         column_mapping: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         column_aliases: _abc.Mapping[_builtins.str, Global___ColumnNames] | None = ...,
         missing_fields: Global___MissingFields.ValueType = ...,
+        format: Global___FileFormat.ValueType = ...,
+        sheet: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "strip_text", b"strip_text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "strip_text", b"strip_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "missing_fields", b"missing_fields", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "format", b"format", "has_header", b"has_header", "header_lines", b"header_lines", "missing_fields", b"missing_fields", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015
@@ -237,6 +275,8 @@ class CsvOptions(_message.Message):
     _WhichOneofArgType__preamble_lines: _TypeAlias = _typing.Literal["_preamble_lines", b"_preamble_lines"]  # noqa: Y015
     _WhichOneofReturnType__quote: _TypeAlias = _typing.Literal["quote"]  # noqa: Y015
     _WhichOneofArgType__quote: _TypeAlias = _typing.Literal["_quote", b"_quote"]  # noqa: Y015
+    _WhichOneofReturnType__sheet: _TypeAlias = _typing.Literal["sheet"]  # noqa: Y015
+    _WhichOneofArgType__sheet: _TypeAlias = _typing.Literal["_sheet", b"_sheet"]  # noqa: Y015
     _WhichOneofReturnType__strip_text: _TypeAlias = _typing.Literal["strip_text"]  # noqa: Y015
     _WhichOneofArgType__strip_text: _TypeAlias = _typing.Literal["_strip_text", b"_strip_text"]  # noqa: Y015
     @_typing.overload
@@ -257,6 +297,8 @@ class CsvOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__preamble_lines) -> _WhichOneofReturnType__preamble_lines | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__quote) -> _WhichOneofReturnType__quote | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sheet) -> _WhichOneofReturnType__sheet | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__strip_text) -> _WhichOneofReturnType__strip_text | None: ...
 

@@ -184,6 +184,8 @@ class DetectedFormat(_message.Message):
     HEADER_LINE_FIELD_NUMBER: _builtins.int
     COLUMN_COUNT_FIELD_NUMBER: _builtins.int
     COMPRESSION_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    SHEET_FIELD_NUMBER: _builtins.int
     file_name: _builtins.str
     """Output only. Name of the first file that is read so."""
     file_count: _builtins.int
@@ -212,6 +214,10 @@ class DetectedFormat(_message.Message):
     """Output only. Columns of a record."""
     compression: _builtins.str
     """Output only. none, gzip, zstd or zip."""
+    format: _builtins.str
+    """Output only. What the files are: csv, ndjson, xlsx, ods or parquet."""
+    sheet: _builtins.str
+    """Output only. The sheet that is read of a workbook; empty for other formats."""
     def __init__(
         self,
         *,
@@ -229,10 +235,12 @@ class DetectedFormat(_message.Message):
         header_line: _builtins.int = ...,
         column_count: _builtins.int = ...,
         compression: _builtins.str = ...,
+        format: _builtins.str = ...,
+        sheet: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_count", b"column_count", "compression", b"compression", "delimiter", b"delimiter", "delimiter_confidence", b"delimiter_confidence", "delimiter_how", b"delimiter_how", "encoding", b"encoding", "encoding_confidence", b"encoding_confidence", "encoding_how", b"encoding_how", "file_count", b"file_count", "file_name", b"file_name", "header_line", b"header_line", "line_break", b"line_break", "preamble_lines", b"preamble_lines", "quote", b"quote"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_count", b"column_count", "compression", b"compression", "delimiter", b"delimiter", "delimiter_confidence", b"delimiter_confidence", "delimiter_how", b"delimiter_how", "encoding", b"encoding", "encoding_confidence", b"encoding_confidence", "encoding_how", b"encoding_how", "file_count", b"file_count", "file_name", b"file_name", "format", b"format", "header_line", b"header_line", "line_break", b"line_break", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/csv_source.proto.
  */
 export const file_techaura_sync_v1_csv_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEivgYKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSNwoObWlzc2luZ19maWVsZHMYDyABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk1pc3NpbmdGaWVsZHMaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dCIcCgtDb2x1bW5OYW1lcxINCgVuYW1lcxgBIAMoCSpkCg1NaXNzaW5nRmllbGRzEh4KGk1JU1NJTkdfRklFTERTX1VOU1BFQ0lGSUVEEAASGQoVTUlTU0lOR19GSUVMRFNfUkVKRUNUEAESGAoUTUlTU0lOR19GSUVMRFNfRU1QVFkQAipbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAmIGcHJvdG8z");
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEiigcKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSNwoObWlzc2luZ19maWVsZHMYDyABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk1pc3NpbmdGaWVsZHMSLAoGZm9ybWF0GBAgASgOMhwudGVjaGF1cmEuc3luYy52MS5GaWxlRm9ybWF0EhIKBXNoZWV0GBEgASgJSAqIAQEaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dEIICgZfc2hlZXQiHAoLQ29sdW1uTmFtZXMSDQoFbmFtZXMYASADKAkqbAoKRmlsZUZvcm1hdBIbChdGSUxFX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhQKEEZJTEVfRk9STUFUX0FVVE8QARITCg9GSUxFX0ZPUk1BVF9DU1YQAhIWChJGSUxFX0ZPUk1BVF9OREpTT04QAypkCg1NaXNzaW5nRmllbGRzEh4KGk1JU1NJTkdfRklFTERTX1VOU1BFQ0lGSUVEEAASGQoVTUlTU0lOR19GSUVMRFNfUkVKRUNUEAESGAoUTUlTU0lOR19GSUVMRFNfRU1QVFkQAipbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAmIGcHJvdG8z");
 
 /**
  * Options of source type csv: how the bytes of a file become records.
@@ -140,6 +140,21 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * @generated from field: techaura.sync.v1.MissingFields missing_fields = 15;
    */
   missingFields: MissingFields;
+
+  /**
+   * Optional. What the file is. Default: `auto`, by its content.
+   *
+   * @generated from field: techaura.sync.v1.FileFormat format = 16;
+   */
+  format: FileFormat;
+
+  /**
+   * Optional. The sheet of a workbook, by its name or else its number from 1. Default: the
+   * first one that has cells; sheets that can be seen come before hidden ones.
+   *
+   * @generated from field: optional string sheet = 17;
+   */
+  sheet?: string | undefined;
 };
 
 /**
@@ -169,6 +184,47 @@ export type ColumnNames = Message<"techaura.sync.v1.ColumnNames"> & {
  */
 export const ColumnNamesSchema: GenMessage<ColumnNames> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_csv_source, 1);
+
+/**
+ * What a file is.
+ *
+ * @generated from enum techaura.sync.v1.FileFormat
+ */
+export enum FileFormat {
+  /**
+   * Not set: auto.
+   *
+   * @generated from enum value: FILE_FORMAT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * By its content.
+   *
+   * @generated from enum value: FILE_FORMAT_AUTO = 1;
+   */
+  AUTO = 1,
+
+  /**
+   * Delimited text.
+   *
+   * @generated from enum value: FILE_FORMAT_CSV = 2;
+   */
+  CSV = 2,
+
+  /**
+   * One JSON object in each line (.ndjson, .jsonl).
+   *
+   * @generated from enum value: FILE_FORMAT_NDJSON = 3;
+   */
+  NDJSON = 3,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.FileFormat.
+ */
+export const FileFormatSchema: GenEnum<FileFormat> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_csv_source, 0);
 
 /**
  * A record with fewer fields than there are columns.
@@ -202,7 +258,7 @@ export enum MissingFields {
  * Describes the enum techaura.sync.v1.MissingFields.
  */
 export const MissingFieldsSchema: GenEnum<MissingFields> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_csv_source, 0);
+  enumDesc(file_techaura_sync_v1_csv_source, 1);
 
 /**
  * A quote where none may stand.
@@ -236,5 +292,5 @@ export enum StrayQuotes {
  * Describes the enum techaura.sync.v1.StrayQuotes.
  */
 export const StrayQuotesSchema: GenEnum<StrayQuotes> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_csv_source, 1);
+  enumDesc(file_techaura_sync_v1_csv_source, 2);
 

@@ -1,0 +1,52 @@
+"""How a number that its format knows to be one is written for the column that it goes to.
+
+A mapping reads numbers as people write them, so that 69.900 may be 69900 and is refused. A number of JSON, a workbook or
+Parquet leaves no such doubt: where its column fills a column of numbers it is written as the mapping reads it, without
+exponent, with the decimal mark of the options and never with just three decimals. Everywhere else it keeps its text.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Final
+
+from server.sources.csv.options import CsvOptions
+from server.targets.registry import TARGETS
+
+# A double has no more digits before its point, or zeros behind it.
+_EXPONENT_MAX: Final = 400
+_DROPPED: Final = re.compile(r"[\W_]+")
+
+
+def number_columns(options: CsvOptions, columns: Sequence[str]) -> frozenset[str]:
+    """The source columns that may fill a column of numbers, by any name that the mapping could find them by."""
+    numbers = [column.name for column in TARGETS[options.target_table].columns if column.kind in ("integer", "decimal")]
+    mapped = {_plain(target): source for target, source in options.column_mapping.items()}
+    aliases = {_plain(target): names for target, names in options.column_aliases.items()}
+    wanted: set[str] = set()
+    for name in numbers:
+        source = mapped.get(_plain(name))
+        names = (name, *aliases.get(_plain(name), ())) if source is None else (source,)
+        wanted.update(map(_plain, names))
+    return frozenset(column for column in columns if _plain(column) in wanted)
+
+
+def number_text(text: str, *, decimal_comma: bool) -> str:
+    """A number as a column of numbers reads it: the same value."""
+    if "e" in text or "E" in text:
+        number = Decimal(text)
+        exponent = number.as_tuple().exponent
+        if not isinstance(exponent, int) or abs(exponent) > _EXPONENT_MAX:
+            return text
+        text = format(number, "f")
+    if text[-4:-3] == ".":
+        text += "0"
+    return text.replace(".", ",") if decimal_comma else text
+
+
+def _plain(name: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", name)
+    return _DROPPED.sub("", "".join(char for char in decomposed if not unicodedata.combining(char))).casefold()
