@@ -154,6 +154,12 @@ class Settings(BaseSettings):
     csv_compression_ratio_max: float = Field(
         250.0, ge=1, le=100_000, description="content of a compressed CSV file over its size"
     )
+    workbook_cells_max: int = Field(
+        50_000_000, ge=1000, description="cells with a value in the sheet of a workbook at the most"
+    )
+    workbook_text_chars_max: int = Field(
+        128 * 1024 * 1024, ge=1024, description="texts that the cells of a workbook share, which are held in memory"
+    )
     loaders_max: int = Field(
         2,
         ge=1,

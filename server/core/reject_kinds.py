@@ -27,6 +27,8 @@ class RejectKind(StrEnum):
     CUT_OFF = "cut_off"
     TOO_DEEP = "too_deep"
     TOO_LARGE = "too_large"
+    # A cell of a workbook.
+    CELL_ERROR = "cell_error"
     # Its values.
     BAD_CAST = "bad_cast"
     OUT_OF_RANGE = "out_of_range"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from server.sources.csv.source import CSV
 from server.sources.source_type import SourceType
 from tests.conformance.sequence_source import SEQUENCE
 from tests.support.items_api import items_api
+from tests.support.workbooks import ods_row, write_ods, write_xlsx, xlsx_row
 
 RECORDS = 330
 _REJECT_EVERY = 10
@@ -110,6 +111,35 @@ def ndjson_sample(folder: Path) -> Iterator[Sample]:
     yield _file_sample(folder, "songs.ndjson", "cut.jsonl.gz", ".jsonl", {"csv_block_bytes": 1024})
 
 
+def _workbook(path: Path, rows: Iterable[Sequence[str]], make_row: Callable[[int, Sequence[str]], str]) -> None:
+    """A sheet of texts."""
+    write = write_xlsx if path.suffix == ".xlsx" else write_ods
+    write(path, {"Datos": "".join(make_row(number, row) for number, row in enumerate(rows, 1))})
+
+
+def _workbook_sample(folder: Path, ending: str, make_row: Callable[[int, Sequence[str]], str]) -> Sample:
+    """A sheet with rows of a cell too many."""
+    songs = [(f"k-{n}", f"Canción {n}", *(["more"] if n % _REJECT_EVERY == 0 else [])) for n in range(RECORDS)]
+    _workbook(folder / f"songs{ending}", [("external_id", "title"), *songs], make_row)
+    (folder / f"cut{ending}").write_bytes((folder / f"songs{ending}").read_bytes()[:-40])
+    for table in TABLES:
+        rows = [tuple(TABLES[table]), *(tuple(row.values()) for row in table_rows(table))]
+        _workbook(folder / f"{table}{ending}", rows, make_row)
+    return _file_sample(folder, f"songs{ending}", f"cut{ending}", ending, {"batch_rows_max": 100})
+
+
+@contextmanager
+def xlsx_sample(folder: Path) -> Iterator[Sample]:
+    """An Excel workbook."""
+    yield _workbook_sample(folder, ".xlsx", xlsx_row)
+
+
+@contextmanager
+def ods_sample(folder: Path) -> Iterator[Sample]:
+    """An OpenDocument spreadsheet."""
+    yield _workbook_sample(folder, ".ods", lambda _number, row: ods_row(row))
+
+
 def _file_sample(folder: Path, name: str, cut: str, ending: str, settings: Mapping[str, Any]) -> Sample:
     """A file of another format than CSV, written before; the source type is the same."""
     return Sample(
@@ -184,6 +214,8 @@ def sequence_sample(folder: Path) -> Iterator[Sample]:
 SAMPLES: Final[Mapping[str, MakeSample]] = {
     "csv": csv_sample,
     "ndjson": ndjson_sample,
+    "xlsx": xlsx_sample,
+    "ods": ods_sample,
     "api": api_sample,
     "sequence": sequence_sample,
 }

@@ -64,7 +64,7 @@ def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits)
     path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
     opened = open_stream_of(path, settings)
     try:
-        if format_of(path.name, opened.stream.read(0, LOOK_BYTES), options) != "csv":
+        if format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options) != "csv":
             return None
         is_unpacked = opened.opened.compression != "none"
         return HeaderAdviser(opened.stream, files.shown_name(path), options, settings, is_unpacked=is_unpacked).advice(

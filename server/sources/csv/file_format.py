@@ -125,6 +125,8 @@ Begin = Callable[[OpenStream, CsvOptions, Settings], Table]
 
 _FORMATS: Final = {
     "csv": "server.sources.csv.csv_format:begin",
+    "xlsx": "server.sources.workbook.workbook_format:begin",
+    "ods": "server.sources.workbook.workbook_format:begin",
     "ndjson": "server.sources.ndjson.ndjson_format:begin",
 }
 

@@ -64,6 +64,10 @@ _TEXTS: Final = {
         "a record ends early; the fields that it lacks were taken as empty ({where}), by options.missingFields",
         "{count} records end early; the fields that they lack were taken as empty (first: {where}), by options.missingFields",
     ),
+    "long_number": (
+        "a whole number has more than 15 digits ({where}: {example}): a workbook keeps 15; store such ids as text",
+        "{count} whole numbers have more than 15 digits (first: {where}: {example}): a workbook keeps 15; store such ids as text",
+    ),
     "unknown_key": (
         (
             "a line has keys that none of the first lines has ({where}: {example}); their values were left out: put a line with "

@@ -13,6 +13,9 @@ from server.core.reasons import Reason
 from server.core.reject_kinds import RejectKind
 from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.exact_json.strict_json import JsonRefusedError, parse_line
+from server.sources.storage import content_kind
+from server.sources.storage.files import OpenedFile
+from server.sources.storage.workbook_kind import workbook_kind
 
 # How much of a file's content is looked at.
 LOOK_BYTES: Final = 64 * 1024
@@ -24,26 +27,40 @@ _OF_HEADERS: Final = frozenset({"has_header", "header_lines", "preamble_lines"})
 # Format -> what it is called, and the options that say nothing about it.
 _MEANINGLESS: Final = {
     "csv": ("a CSV file", frozenset({"sheet"})),
+    "xlsx": ("a workbook", _OF_TEXT | {"encoding"}),
+    "ods": ("a workbook", _OF_TEXT | {"encoding"}),
     "ndjson": ("JSON lines", _OF_TEXT | _OF_HEADERS | {"sheet", "encoding"}),
 }
 
+# What a workbook is called.
+KINDS: Final = {"xlsx": content_kind.EXCEL, "ods": content_kind.OPEN_DOCUMENT}
 
-def format_of(name: str, content: bytes, options: CsvOptions) -> str:
+
+def format_of(opened: OpenedFile, content: bytes, options: CsvOptions) -> str:
     """The format of a file.
 
     Args:
-        name: the file's.
+        opened: the file.
         content: how it begins, unpacked; LOOK_BYTES of it, or all.
         options: the request's.
 
     Raises:
         InvalidRequestError: INVALID_OPTION; an option that was set says nothing about the format.
     """
-    found = options.format
+    found: str = options.format
+    whole = reads_whole_file(opened.descriptor, content) if opened.compression == "none" else None
     if found == AUTO:
-        found = "ndjson" if looks_like_lines(content) or name.lower().endswith(_LINE_ENDINGS) else "csv"
+        is_lines = looks_like_lines(content) or opened.name.lower().endswith(_LINE_ENDINGS)
+        found = whole or ("ndjson" if is_lines else "csv")
+    elif found == "csv" and whole is not None:
+        raise content_kind.refused(opened.name, KINDS[whole])
     check_options(found, options)
     return found
+
+
+def reads_whole_file(descriptor: int, head: bytes) -> str | None:
+    """The format of a file whose bytes are read here and there; None for one that is read as a stream."""
+    return workbook_kind(descriptor, head)
 
 
 def check_options(name: str, options: CsvOptions) -> None:

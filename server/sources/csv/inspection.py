@@ -14,11 +14,11 @@ from server.core.errors import FatalError, InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.sources.contract import SourceContext
 from server.sources.csv.file_format import FileBeginning, OpenStream, ReadBlock, begin_of
-from server.sources.csv.format_choice import LOOK_BYTES, format_of
+from server.sources.csv.format_choice import LOOK_BYTES, format_of, reads_whole_file
 from server.sources.csv.options import CsvOptions
 from server.sources.storage import content_kind, files
 from server.sources.storage.files import FileState, OpenedFile
-from server.sources.storage.streams import Caps, open_stream
+from server.sources.storage.streams import Caps, PlainSource, open_stream
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,12 @@ def open_stream_of(path: Path, settings: Settings) -> OpenStream:
     caps = Caps(settings.csv_decompressed_bytes_max, settings.csv_compression_ratio_max)
     try:
         # What the bytes say wins over what the name says.
-        compression = content_kind.compression_by_content(opened.name, opened.compression, _first_bytes(opened))
+        head = _first_bytes(opened)
+        if reads_whole_file(opened.descriptor, head) is not None:
+            # Its reader unpacks it by itself.
+            opened = replace(opened, compression="none")
+            return OpenStream(opened, PlainSource(opened.descriptor, opened.state.size_bytes))
+        compression = content_kind.compression_by_content(opened.name, opened.compression, head)
         opened = replace(opened, compression=compression)
         return OpenStream(opened, open_stream(opened.descriptor, opened.name, opened.compression, caps))
     except BaseException as error:
@@ -108,7 +113,7 @@ def inspect_all(
 def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> CsvFile:
     opened = source.opened
     try:
-        found = format_of(opened.name, source.stream.read(0, LOOK_BYTES), options)
+        found = format_of(opened, source.stream.read(0, LOOK_BYTES), options)
         table = begin_of(found)(source, options, settings)
         fingerprint = opened.fingerprint()
     except FatalError as error:

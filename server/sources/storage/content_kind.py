@@ -37,6 +37,7 @@ _DOWNLOAD: Final = (
 
 EXCEL: Final = Kind("an Excel workbook", _SAVE_AS)
 OLD_EXCEL: Final = Kind("an Excel workbook of the old form (.xls) or another old Office file", _SAVE_AS)
+LOCKED_EXCEL: Final = Kind("an Excel workbook with a password", "save it without one")
 OPEN_DOCUMENT: Final = Kind("an OpenDocument file (such as an .ods spreadsheet)", _SAVE_AS)
 NUMBERS: Final = Kind("an Apple Numbers document", "export it as CSV")
 WORD: Final = Kind("a Word document", "save its table as CSV")
@@ -87,6 +88,8 @@ _MAGIC: Final = (
 _BZIP2: Final = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
 _CONTROL: Final = re.compile(rb"[\x00-\x08\x0e-\x1f]")
 _NO_CONTROLS: Final = bytes(byte for byte in range(256) if byte >= 0x20 or byte in b"\0\t\n\v\f\r\x1a\x1b")
+# Office keeps what it encrypts in a container of the old form, under this name.
+_LOCKED: Final = "EncryptedPackage".encode("utf-16-le")
 _TAR: Final = slice(257, 262)
 
 _COMMENTS: Final = re.compile(r"(?:\s*<!--.*?-->)*\s*", re.DOTALL)
@@ -133,6 +136,8 @@ def binary_kind(head: bytes) -> Kind | None:
     if packed is not None:
         return Kind(f"{_PACKED_WORDS[packed]} inside of another one", _UNPACK)
     for magic, kind in _MAGIC:
+        if kind is OLD_EXCEL and head.startswith(magic) and _LOCKED in head:
+            return LOCKED_EXCEL
         if head.startswith(magic) and (magic != b"BZh" or _BZIP2.match(head)):
             return kind
     if head[_TAR] == b"ustar":

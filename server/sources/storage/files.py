@@ -32,6 +32,9 @@ _OTHER_ENDINGS: Final = (
     (".jsonl.gz", "gzip"),
     (".jsonl.zst", "zstd"),
     (".jsonl", "none"),
+    (".xlsx", "none"),
+    (".xlsm", "none"),
+    (".ods", "none"),
 )
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
@@ -359,6 +362,6 @@ def _forbidden(identifier: str) -> InvalidRequestError:
 def _unsupported(name: str) -> InvalidRequestError:
     return InvalidRequestError(
         Reason.SOURCE_UNSUPPORTED,
-        f"{_shown(name)} is not a regular file that ends in .csv, .ndjson, .jsonl (each also with .gz or .zst behind it) or .zip",
+        f"{_shown(name)} is not a regular file that ends in .csv, .ndjson, .jsonl (each also with .gz or .zst behind it), .xlsx, .xlsm, .ods or .zip",
         field=_FIELD,
     )

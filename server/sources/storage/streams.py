@@ -263,6 +263,11 @@ class _ZipMember:
         return self._member.compress_size
 
 
+def file_of(descriptor: int) -> IO[bytes]:
+    """The bytes of an opened file as a file of their own position; the descriptor stays with the caller."""
+    return _as_file(_Descriptor(descriptor))
+
+
 def _as_file(handle: Any) -> IO[bytes]:
     """A `_Descriptor` has the part of a file's methods that zipfile calls."""
     file: IO[bytes] = handle

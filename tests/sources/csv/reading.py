@@ -69,7 +69,9 @@ def context_for(*roots: Path, clock: StillClock | None = None, **settings: Any) 
 
 def rows_of(batch: SourceBatch) -> list[Row]:
     values = batch.frame.rows()
-    columns = zip(values, batch.lines, batch.record_nos, batch.byte_offsets, strict=True)
+    # A workbook has none.
+    offsets = list(batch.byte_offsets) or [0] * batch.frame.height
+    columns = zip(values, batch.lines, batch.record_nos, offsets, strict=True)
     return [Row(*parts) for parts in columns]
 
 

@@ -58,9 +58,7 @@ KINDS: list[tuple[bytes, str]] = [
     (b'{"title": "cut o', "a JSON document"),
     (b'[{"title": "' + b"x" * 100_000, "a JSON document"),
     (b"\xef\xbb\xbf" + b'[\n  {\n    "title": "A"', "a JSON document"),
-    (WORKBOOK, "an Excel workbook"),
     (OLD_WORKBOOK, "an Excel workbook"),
-    (SPREADSHEET, "an OpenDocument file"),
     (zipped(("word/document.xml", b"<x/>"), ("[Content_Types].xml", b"")), "a Word document"),
     (zipped(("Index/Document.iwa", b"x"), ("preview.jpg", b"x")), "an Apple Numbers document"),
     (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "a PDF document"),
@@ -78,6 +76,23 @@ KINDS: list[tuple[bytes, str]] = [
     (bytes(range(256)) * 8, "binary data"),
     (bytes(range(1, 255)) * 8, "binary data"),
 ]
+
+
+# Formats that are read, unless the request says that the file is CSV.
+OTHER_FORMATS: list[tuple[bytes, str]] = [
+    (WORKBOOK, "an Excel workbook"),
+    (SPREADSHEET, "an OpenDocument file"),
+]
+
+
+@pytest.mark.parametrize("options", [{}, HEADLESS, {"encoding": "auto", "delimiter": "auto"}], ids=range(3))
+@pytest.mark.parametrize(("content", "word"), OTHER_FORMATS, ids=range(len(OTHER_FORMATS)))
+def test_another_format_is_refused_by_its_name_where_csv_is_asked_for(
+    tmp_path: Path, content: bytes, word: str, options: dict[str, Any]
+) -> None:
+    message = refusal(tmp_path, content, options | {"format": "csv"})
+    assert message.startswith(f"'songs.csv' is {word}")
+    assert "not a CSV file; " in message
 
 
 @pytest.mark.parametrize("options", [{}, HEADLESS, {"encoding": "auto", "delimiter": "auto"}], ids=range(3))

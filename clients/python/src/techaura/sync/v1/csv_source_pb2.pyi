@@ -33,6 +33,10 @@ class _FileFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileFormat
     """Delimited text."""
     FILE_FORMAT_NDJSON: _FileFormat.ValueType  # 3
     """One JSON object in each line (.ndjson, .jsonl)."""
+    FILE_FORMAT_XLSX: _FileFormat.ValueType  # 4
+    """An Excel workbook (.xlsx, .xlsm)."""
+    FILE_FORMAT_ODS: _FileFormat.ValueType  # 5
+    """An OpenDocument spreadsheet (.ods)."""
 
 class FileFormat(_FileFormat, metaclass=_FileFormatEnumTypeWrapper):
     """What a file is."""
@@ -45,6 +49,10 @@ FILE_FORMAT_CSV: FileFormat.ValueType  # 2
 """Delimited text."""
 FILE_FORMAT_NDJSON: FileFormat.ValueType  # 3
 """One JSON object in each line (.ndjson, .jsonl)."""
+FILE_FORMAT_XLSX: FileFormat.ValueType  # 4
+"""An Excel workbook (.xlsx, .xlsm)."""
+FILE_FORMAT_ODS: FileFormat.ValueType  # 5
+"""An OpenDocument spreadsheet (.ods)."""
 Global___FileFormat: _TypeAlias = FileFormat  # noqa: Y015
 
 class _MissingFields:
