@@ -250,10 +250,11 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         if not at_end and working.endswith(b"\r"):
             # Whether it is a line break of one byte or two is not known yet.
             working = working[:-1]
-        padding = _padding(working) if at_end else 0
-        working = working[: len(working) - padding]
         if not working and at_end:
-            return _end(place, beginning, limits, padding) if padding else None
+            return None
+        padding = _padding(working) if at_end else 0
+        if padding and padding == len(working):
+            return _end(place, beginning, limits, padding)
         if not at_end and not working.strip(PADDING):
             rest = _padding_to_the_end(source, beginning, place)
             if rest:
@@ -273,10 +274,15 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
             at_end=at_end,
             record_bytes_max=limits.record_bytes_max,
         )
+        found = NOTHING_FOUND
+        if padding and layout.starts.size and int(layout.starts[-1]) == len(working) - padding:
+            # Where it stands inside a value, behind an escaped line break or an open quote, it is text.
+            found = _of_padding(place.line + int(layout.lines[-1]), padding)
+            layout = layout.without_last()
         if layout.consumed:
             end = beginning.encoding.raw_offsets(working, np.array([layout.consumed], np.int64))
             end_offset = min(place.offset + int(end[0]), place.offset + len(raw))
-            return Block(place, layout, beginning, limits, end_offset)
+            return Block(place, layout, beginning, limits, end_offset, found)
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
             raise FatalError(Reason.INTERNAL, "a record could not be delimited; please report the file's structure")
         wanted *= 2
@@ -311,8 +317,11 @@ def _padding_to_the_end(source: ByteSource, beginning: Beginning, place: BlockSt
 def _end(place: BlockStart, beginning: Beginning, limits: Limits, padding: int) -> Block:
     """The block of what is behind the last line: no records, and nothing after it."""
     layout = find_records(b"", beginning.dialect, beginning.width, at_end=True, record_bytes_max=1)
-    found = Findings.of({"padding": [place.line] * padding})
-    return Block(place, layout, beginning, limits, _PAST_ALL, found)
+    return Block(place, layout, beginning, limits, _PAST_ALL, _of_padding(place.line, padding))
+
+
+def _of_padding(line: int, count: int) -> Findings:
+    return Findings.of({"padding": [line] * count})
 
 
 def _overlong(source: ByteSource, beginning: Beginning, place: BlockStart, limits: Limits) -> Block:

@@ -117,6 +117,14 @@ def test_zero_bytes_and_ctrl_z_inside_values_are_text(tmp_path: Path) -> None:
     assert reading.values == [("\0a", "\x1a", "x\x1a"), ("B", "C", "D")]
 
 
+def test_what_stands_behind_an_escaped_line_break_or_in_open_quotes_is_text(tmp_path: Path) -> None:
+    for block_bytes in (8, 1 << 20):
+        reading = read_bytes(tmp_path, HEAD + b"A,B,C\\\n\0\x1a", {"escape": "\\"}, csv_block_bytes=block_bytes)
+        assert (reading.values, reading.notices) == ([("A", "B", "C\n\0\x1a")], ())
+        reading = read_bytes(tmp_path, HEAD + b'A,B,"C\n\0\0', csv_block_bytes=block_bytes)
+        assert ([fault[0] for fault in reading.faults], reading.rows) == (["unclosed_quote"], ())
+
+
 def test_zero_bytes_between_records_are_a_record(tmp_path: Path) -> None:
     reading = read_bytes(tmp_path, HEAD + b"A,B,C\n" + b"\0" * 40 + b"\nD,E,F\n", csv_block_bytes=16)
     assert (titles(reading), [reject.line for reject in reading.rejects]) == (["A", "D"], [3])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -80,6 +80,20 @@ class RecordIndex:
     def filled_lines(self, width: int) -> Positions:
         """The lines of the good records that have less than so many fields."""
         return self.lines[self.good & (self.fields < width)]
+
+    def without_last(self) -> RecordIndex:
+        """The same without its last record, which is none; what it consumed is consumed."""
+        return replace(
+            self,
+            starts=self.starts[:-1],
+            ends=self.ends[:-1],
+            lines=self.lines[:-1],
+            fields=self.fields[:-1],
+            good=self.good[:-1],
+            odd=self.odd[:-1],
+            faults=self.faults[:-1],
+            columns=self.columns[:-1],
+        )
 
     def mark(self, record: int, fault: int, column: int = NO_COLUMN) -> None:
         """Make a record a bad one."""

@@ -239,7 +239,9 @@ def _value(field: bytes, is_quoted: bool, dialect: Dialect) -> bytes:
 
 
 def lenient_fields(line: bytes, dialect: Dialect) -> list[bytes]:
-    """Split a header line whose quotes are wrong: a quote that cannot be closed properly is part of the name.
+    """Split a line whose quotes are wrong: a quote that cannot be closed properly is part of the value.
+
+    Takes time in proportion to the line: a field is looked at up to the first quote that is out of order.
 
     Args:
         line: one line without its line break.
@@ -247,19 +249,21 @@ def lenient_fields(line: bytes, dialect: Dialect) -> list[bytes]:
     """
     fields: list[bytes] = []
     position = 0
-    keeping = replace(dialect, keep_stray=True)
+    strict = replace(dialect, keep_stray=False, rule="escape" if dialect.rule == "escape" else "double")
+    source = _Bytes(line, len(line), too_long=False, at_end=True)
+    quote = bytes([dialect.quote]) if dialect.quote != NO_BYTE else b""
     while position <= len(line):
-        if dialect.quote != NO_BYTE and line.startswith(bytes([dialect.quote]), position):
-            source = _Bytes(line, len(line), too_long=False, at_end=True)
-            end, problem, _, is_odd, _ = _quoted(source, position, keeping)
-            value = _value(line[position:end], True, dialect)
-            # A quote that is closed only behind other fields was never meant to open one.
-            if problem is None and (not is_odd or dialect.delimiter not in value):
-                fields.append(value)
+        if quote and line.startswith(quote, position):
+            end, problem, *_ = _quoted(source, position, strict)
+            if problem is None:
+                fields.append(_value(line[position:end], True, dialect))
                 position = end + len(dialect.delimiter)
                 continue
         end = line.find(dialect.delimiter, position)
         end = len(line) if end < 0 else end
-        fields.append(line[position:end])
+        field = line[position:end]
+        # A quote that is closed only behind other fields was never meant to open one.
+        is_quoted = len(field) > 1 and field.startswith(quote) and field.endswith(quote) if quote else False
+        fields.append(_value(field, is_quoted, dialect) if is_quoted else field)
         position = end + len(dialect.delimiter)
     return fields
