@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -187,13 +187,19 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One committed batch: the checkpoint. `conflicts` counts its rows that had been edited in the target."""
+    """One committed batch: the checkpoint.
+
+    Args:
+        conflicts: its rows that had been edited in the target.
+        tally: what was wrong with the rows of the reading up to its end, JSON-able; see server/core/tally.py.
+    """
 
     batch_no: int
     ledger: Ledger
     position: Mapping[str, Any]
     bytes_done: int
     conflicts: int = 0
+    tally: Sequence[Sequence[Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)

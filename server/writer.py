@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -34,6 +34,7 @@ from server.core.errors import LeaseLostError
 from server.core.reasons import Category
 from server.core.reject_kinds import RejectKind
 from server.core.retry import Retries, RetryPolicy
+from server.core.tally import Kind, Tally
 from server.core.waits import Wait
 
 # A notice must not hold the run up for longer.
@@ -61,6 +62,7 @@ class WriteJob:
         position: where the next batch begins.
         bytes_done: bytes of the source up to the end of this batch.
         origin: where a row of `rows`, by its index, stands in the source.
+        kinds: what is wrong with rows of the batch before loading, all of them.
     """
 
     batch_no: int
@@ -70,6 +72,7 @@ class WriteJob:
     position: Mapping[str, Any]
     bytes_done: int
     origin: Callable[[int], Origin]
+    kinds: tuple[Kind, ...] = ()
 
 
 class CommitOrder:
@@ -140,6 +143,7 @@ class BatchWriter:
         clock: time and randomness.
         wait: records what the run waits for.
         first_batch_no: number of the first batch that is written.
+        tally: what was wrong with the rows before that batch.
         errors_room: error rows that may still be stored for the run; further ones are counted only.
         refused_statements_max: statements that find the rows of one batch which the table refuses.
         refused_seconds_max: time for the transaction of a batch once the table has refused a row of the run.
@@ -156,6 +160,7 @@ class BatchWriter:
         *,
         wait: Wait | None = None,
         first_batch_no: int = 1,
+        tally: Tally | None = None,
         errors_room: int = 10_000,
         refused_statements_max: int = 50_000,
         refused_seconds_max: float = 300.0,
@@ -169,6 +174,7 @@ class BatchWriter:
         self._wait = wait or Wait(clock, "run", lease.run_id)
         self._order = CommitOrder(first_batch_no)
         self._errors_room = errors_room
+        self._tally = tally or Tally()
         # With care only once the table has refused a row: it takes statements that other batches do without.
         self._care = Care(False, has_accepted=first_batch_no > 1, statements_max=refused_statements_max)
         self._refused_seconds_max = refused_seconds_max
@@ -205,6 +211,7 @@ class BatchWriter:
                     raise error.of(said) from error
             else:
                 self._errors_room -= errors_stored
+                self._tally = Tally.from_json(batch.tally)
                 await self._order.committed(job.batch_no)
                 await self._note_wait()
                 return batch
@@ -237,7 +244,8 @@ class BatchWriter:
             if committed is not None:
                 return committed, 0
             result = await self._load(connection, job)
-            errors = [*job.rejects, *_errors_of(job, result, self._spec)]
+            found = _errors_of(job, result, self._spec)
+            errors = [*job.rejects, *found]
             kept = sum(conflict.kept_whole for conflict in result.conflicts)
             ledger = replace(
                 job.ledger,
@@ -247,9 +255,11 @@ class BatchWriter:
                 rejected=job.ledger.rejected + len(result.collided) + len(result.damaged) + len(result.refused),
                 skipped=job.ledger.skipped + kept,
             )
-            batch = Batch(job.batch_no, ledger, job.position, job.bytes_done, len(result.conflicts))
+            kinds = [*job.kinds, *_kinds_of(job, result, found)]
             await self._order.turn(job.batch_no, mark)
-            # Only now is it known how many of the errors before these were stored.
+            # Only now is it known what the batches before this one found, and how many of their errors were stored.
+            tally = self._tally.plus(kinds).to_json() or ()
+            batch = Batch(job.batch_no, ledger, job.position, job.bytes_done, len(result.conflicts), tally)
             errors = errors[: max(0, self._errors_room)]
             await insert_errors(connection, self._lease.run_id, self._restart_no, errors)
             await insert_batch(connection, self._lease, self._restart_no, batch)
@@ -267,6 +277,16 @@ class BatchWriter:
         if counts.inserted or counts.updated or counts.unchanged:
             self._care = replace(self._care, has_accepted=True)
         return result
+
+
+def _kinds_of(job: WriteJob, result: LoadResult, errors: Sequence[ErrorRow]) -> Iterator[Kind]:
+    """What the target has to say about rows of the batch, as counts."""
+    for error in errors:
+        if error.error_code != RejectKind.CONFLICT:
+            yield Kind(error.error_code, error.column or "", 1, error.line or 0)
+    kept = [conflict.row_no for conflict in result.conflicts if conflict.kept_whole]
+    if kept:
+        yield Kind(RejectKind.CONFLICT, "", len(kept), job.origin(min(kept)).line)
 
 
 def _errors_of(job: WriteJob, result: LoadResult, spec: LoadSpec) -> list[ErrorRow]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Row, Subquery, case, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,6 +14,8 @@ from db.schema import sync_batches, sync_runs
 
 _B = sync_batches.c
 _R = sync_runs.c
+# What a checkpoint keeps beside the position of its source, in the same document.
+_TALLY_KEY: Final = "run:tally"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ async def insert_batch(connection: AsyncConnection, lease: Lease, restart_no: in
             rows_skipped=batch.ledger.skipped,
             rows_conflicting=batch.conflicts,
             bytes_done=batch.bytes_done,
-            position=dict(batch.position),
+            position={**batch.position, **({_TALLY_KEY: list(batch.tally)} if batch.tally else {})},
         )
     )
 
@@ -136,6 +138,8 @@ def totals_in(row: Row[Any]) -> BatchTotals:
 
 
 def _batch(row: Row[Any]) -> Batch:
+    position = dict(row.position)
+    tally = position.pop(_TALLY_KEY, ())
     return Batch(
         batch_no=row.batch_no,
         ledger=Ledger(
@@ -146,7 +150,8 @@ def _batch(row: Row[Any]) -> Batch:
             row.rows_rejected,
             row.rows_skipped,
         ),
-        position=row.position,
+        position=position,
         bytes_done=row.bytes_done,
         conflicts=row.rows_conflicting,
+        tally=tally,
     )

@@ -71,6 +71,20 @@ async def count_errors(connection: AsyncConnection, run_id: int, restart_no: int
     return int(result.scalar_one())
 
 
+async def first_message(connection: AsyncConnection, run_id: int, restart_no: int, code: str, line: int) -> str | None:
+    """What was said of the first error with this code on this line; None when it was not stored.
+
+    No more rows are looked at than a run stores of its errors.
+    """
+    query = (
+        select(_E.error_message)
+        .where(_E.sync_run_id == run_id, _E.restart_no == restart_no, _E.error_code == code[:50], _E.line_no == line)
+        .order_by(_E.id)
+        .limit(1)
+    )
+    return (await connection.execute(query)).scalar_one_or_none()
+
+
 async def list_errors(
     connection: AsyncConnection, run_id: int, *, before_id: int | None = None, limit: int
 ) -> list[ErrorRow]:

@@ -69,6 +69,11 @@ async def retry_count(connection: AsyncConnection, run_id: int) -> int:
     return int((await connection.execute(select(_R.retry_count).where(_R.id == run_id))).scalar_one() or 0)
 
 
+async def source_type(connection: AsyncConnection, run_id: int) -> str:
+    """The type of the run's source."""
+    return str((await connection.execute(select(_R.source_type).where(_R.id == run_id))).scalar_one())
+
+
 async def list_runs(
     connection: AsyncConnection,
     *,

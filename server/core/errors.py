@@ -17,6 +17,7 @@ the log, is chained with `raise ... from`.
 from __future__ import annotations
 
 from server.core.reasons import Category, Reason, next_step_for
+from server.core.texts import escaped
 
 __all__ = [
     "FatalError",
@@ -45,13 +46,13 @@ class SyncError(Exception):
     def __init__(
         self, reason: Reason, message: str, *, category: Category | None = None, next_step: str | None = None
     ) -> None:
-        # What a name from the disk or the network holds may be no text that a response or the database takes.
-        message = message.encode("utf-8", "backslashreplace").decode("utf-8")
+        # What it tells of files, columns and answers comes from outside, may be no text at all, and goes to terminals and logs.
+        message = escaped(message)
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.category: Category = category or self.default_category
-        self.next_step = next_step or next_step_for(reason)
+        self.next_step = escaped(next_step or next_step_for(reason))
 
 
 class RetryableError(SyncError):

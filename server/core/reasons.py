@@ -139,7 +139,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.ERROR_BUDGET_EXCEEDED: ReasonInfo(
         Category.VALIDATION,
-        "correct the rows that the run's errors list, or raise TECHAURA_SYNC_ERROR_RATIO_MAX; sync again",
+        "set the option that the failure names, or correct the rows that the run's errors list, and sync again; if that many "
+        "bad rows are right, raise TECHAURA_SYNC_ERROR_RATIO_MAX",
     ),
     Reason.MIRROR_GUARD: ReasonInfo(
         Category.VALIDATION,

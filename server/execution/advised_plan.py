@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -95,5 +94,4 @@ def proposed_mapping(request: MappingRequest, columns: Sequence[str]) -> Mapping
 
 def _bare(name: str) -> str:
     """A name as it is compared, and without the signs around it, such as the `#` of a commented header."""
-    kept = folded("".join(char for char in name if unicodedata.category(char) != "Cf"))
-    return kept.strip("#*\"'«»“”:;.!-/%[]<>¿?¡ ")
+    return folded(name).strip("#*\"'«»“”:;.!-/%[]<>¿?¡ ")

@@ -5,6 +5,8 @@ A wrong file must not empty a shop. So nothing is switched off when
     the source had no row at all        the run fails, unless the request says mirrorAllowEmpty
     too many rows are gone              the run fails, above mirrorGoneRatioMax of the rows that were active
     some record was rejected            a notice says so: a row that could not be read is not a row that is gone
+    the reading was in doubt            a notice says so: more rows than the error budget's share were skipped for a key that
+                                        repeats, or keys look as if a spreadsheet had shortened them
 
 The rows that the source has are written by then, and stay.
 """
@@ -13,16 +15,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from sqlalchemy.ext.asyncio import AsyncConnection
+
 from db.engine import Database
 from db.loaders.mirror import count_gone, deactivate_gone, forget_seen
 from db.loaders.refusals import Refusal
-from db.records import ErrorRow, Lease, LoadSpec
+from db.records import ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories import runs
-from db.repositories.batches import read_totals
+from db.repositories.batches import last_batch, read_totals
 from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
 from server.core.errors import FatalError, LeaseLostError
 from server.core.reasons import Category, Reason
+from server.core.reject_kinds import RejectKind
+from server.core.tally import SHORTENED_CODE, Tally
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
@@ -31,9 +37,12 @@ _ERRORS_MAX: Final = 1000
 
 
 async def finish_mirror(
-    database: Database, lease: Lease, restart_no: int, spec: LoadSpec, options: WriteOptions
+    database: Database, lease: Lease, restart_no: int, spec: LoadSpec, options: WriteOptions, skipped_ratio_max: float
 ) -> None:
     """Switch off what is gone, in one transaction, and note how many rows that were.
+
+    Args:
+        skipped_ratio_max: the share of rows that may be skipped for a key that repeats.
 
     Raises:
         FatalError: MIRROR_GUARD; nothing was switched off.
@@ -42,12 +51,15 @@ async def finish_mirror(
     async with database.write() as connection:
         ledger = (await read_totals(connection, lease.run_id)).ledger
         found = await count_gone(connection, spec, lease.run_id, restart_no)
-        if found.gone and ledger.rejected:
+        doubt = await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
+        if found.gone and doubt:
             notice = (
-                f"{found.gone} rows of the table were not seen in the source, and {ledger.rejected} records of the source "
-                "were rejected; because one may be the other, nothing was switched off"
+                f"{found.gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, "
+                "nothing was switched off"
             )
             await runs.add_notices(connection, lease.run_id, (notice,))
+            # The same source with other options or a larger budget is to be read again, and not taken for done.
+            await runs.forget_reading(connection, lease.run_id)
         elif found.gone:
             _guard(found.active, found.gone, ledger.read, options)
             done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
@@ -64,6 +76,26 @@ async def finish_mirror(
                 await runs.forget_reading(connection, lease.run_id)
         if not await lock_run_shared(connection, lease):
             raise LeaseLostError(lease.run_id)
+
+
+async def _doubt(
+    connection: AsyncConnection, run_id: int, restart_no: int, ledger: Ledger, skipped_ratio_max: float
+) -> str:
+    """Why what was not seen may be there all the same; empty when nothing says so."""
+    if ledger.rejected:
+        return f"{ledger.rejected} records of the source were rejected"
+    batch = await last_batch(connection, run_id, restart_no)
+    tally = Tally.from_json(batch.tally) if batch is not None else Tally()
+    skipped = tally.count(RejectKind.DUPLICATE_KEY)
+    if skipped > skipped_ratio_max * ledger.read:
+        return (
+            f"{skipped} of {ledger.read} rows of the source were skipped because a later row has the same key, more than "
+            f"TECHAURA_SYNC_ERROR_RATIO_MAX ({skipped_ratio_max:g}) allows"
+        )
+    shortened = tally.count(SHORTENED_CODE)
+    if shortened:
+        return f"{shortened} keys of the source look like numbers that a spreadsheet has shortened, such as 7.70212E+12"
+    return ""
 
 
 async def forget_ended(database: Database) -> None:

@@ -9,10 +9,12 @@ from db.errors import TransientDatabaseError
 from db.records import Lease
 from db.repositories import leases, runs, watermarks
 from db.repositories.batches import BatchTotals, last_batch, read_totals
-from db.repositories.errors import insert_errors
+from db.repositories.errors import first_message, insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.retry import Retries, RetryPolicy
+from server.core.tally import Tally
+from server.execution.row_faults import MESSAGES_MAX, NO_FAULTS, RowFaults
 from server.execution.stop_signal import RunStoppedError
 from server.execution.verdict import Ending, Verdict, verdict_on
 from server.sources.contract import POSITION_MARK, WatermarkRule
@@ -62,13 +64,32 @@ async def _store_once(
         totals = await read_totals(connection, lease.run_id)
         retry_count = await runs.retry_count(connection, lease.run_id)
         verdict = verdict_on(
-            error, is_cancelled=is_cancelled, ledger=totals.ledger, retry_count=retry_count, settings=settings
+            error,
+            is_cancelled=is_cancelled,
+            ledger=totals.ledger,
+            retry_count=retry_count,
+            settings=settings,
+            faults=await _faults(connection, lease.run_id, totals.restart_no),
         )
         if not await _store(connection, lease, totals, verdict):
             return Ending.LOST
         if verdict.ending is Ending.COMPLETED and watermark is not None:
             await _move_watermark(connection, lease.run_id, totals.restart_no, watermark)
         return verdict.ending
+
+
+async def _faults(connection: AsyncConnection, run_id: int, restart_no: int) -> RowFaults:
+    """What was wrong with the rows of the reading, with what was said of the first row of its commonest kinds."""
+    batch = await last_batch(connection, run_id, restart_no)
+    tally = Tally.from_json(batch.tally) if batch is not None else Tally()
+    if not tally.kinds:
+        return NO_FAULTS
+    messages = {
+        kind: await first_message(connection, run_id, restart_no, kind.code, kind.first_line)
+        for kind in tally.by_code()[:MESSAGES_MAX]
+    }
+    said = {kind: message for kind, message in messages.items() if message is not None}
+    return RowFaults(tally, said, await runs.source_type(connection, run_id))
 
 
 async def _store(connection: AsyncConnection, lease: Lease, totals: BatchTotals, verdict: Verdict) -> bool:

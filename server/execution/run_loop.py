@@ -30,7 +30,9 @@ from db.repositories.sources import remember_row_identifier, row_identifier
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
+from server.core.tally import Tally
 from server.core.tasks import owned_tasks
+from server.core.texts import escaped
 from server.execution import planning
 from server.execution.advised_plan import advised_plan
 from server.execution.batch_jobs import make_job
@@ -41,6 +43,7 @@ from server.execution.mirror import finish_mirror
 from server.execution.stop_signal import RunSignals
 from server.execution.transfer import BatchPipeline
 from server.execution.unchanged_source import record_repetition, same_reading
+from server.execution.verdict import ErrorBudgetError
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
 from server.sources.contract import SourceBatch, SourceContext, SourceReader
@@ -89,7 +92,8 @@ class RunLoop:
             await self._transfer(plan, spec, keys, reader, checkpoint)
             if spec.seen_by is not None:
                 options = self._source.mapping.write
-                await finish_mirror(context.database, self._lease, self._restart_no, spec, options)
+                share_max = context.settings.error_ratio_max
+                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max)
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
@@ -149,8 +153,8 @@ class RunLoop:
             source_identifier=self._run.source_identifier,
             row_number_base=base,
         )
-        if plan.identity == "row_number":
-            await self._add_notices((planning.ROW_NUMBER_NOTICE,))
+        row_number = (planning.ROW_NUMBER_NOTICE,) if plan.identity == "row_number" else ()
+        await self._add_notices((*plan.notices, *row_number))
         return plan
 
     def _spec(self, plan: MappingPlan, reader: SourceReader) -> LoadSpec:
@@ -231,6 +235,7 @@ class RunLoop:
             self._context.clock,
             wait=self._context.waits.of(self._run.id),
             first_batch_no=first_batch_no,
+            tally=Tally.from_json(checkpoint.tally) if checkpoint else None,
             errors_room=settings.rejects_stored_max - errors_stored,
             refused_statements_max=settings.refused_statements_max,
             refused_seconds_max=settings.refused_seconds_max,
@@ -246,14 +251,9 @@ class RunLoop:
         self._signals.batch_committed()
         self._context.changed(self._run.id)
         self._rejected_count += batch.ledger.rejected
-        limit = self._context.settings.error_count_max
-        if self._rejected_count > limit:
-            raise FatalError(
-                Reason.ERROR_BUDGET_EXCEEDED,
-                f"{self._rejected_count} rows were rejected, more than the {limit} that TECHAURA_SYNC_ERROR_COUNT_MAX "
-                "allows; what was committed stays",
-                category=Category.VALIDATION,
-            )
+        if self._rejected_count > self._context.settings.error_count_max:
+            # The verdict finds the words: it knows what was wrong with the rows.
+            raise ErrorBudgetError
 
     async def _compare_with_table(self, spec: LoadSpec) -> None:
         """Every row that was written has a key of its own, so the table has at least as many rows of this source."""
@@ -283,7 +283,7 @@ class RunLoop:
     async def _add_notices(self, notices: tuple[str, ...]) -> None:
         if notices:
             async with self._context.database.write() as connection:
-                await runs.add_notices(connection, self._run.id, notices)
+                await runs.add_notices(connection, self._run.id, tuple(map(escaped, notices)))
 
 
 async def _result(task: asyncio.Task[str]) -> str:

@@ -11,6 +11,7 @@ from server.core.config import Settings
 from server.core.errors import FatalError, SyncError
 from server.core.file_errors import file_error
 from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS, Category, Reason, next_step_for
+from server.execution.row_faults import NO_FAULTS, RowFaults
 from server.execution.stop_signal import RunStoppedError
 from server.sources.throttle.circuit import HostPausedError
 
@@ -49,8 +50,21 @@ class Verdict:
     starts_over: bool = False
 
 
+class ErrorBudgetError(FatalError):
+    """More rows were rejected than a run may have; the verdict finds the words."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.ERROR_BUDGET_EXCEEDED, "too many rows were rejected", category=Category.VALIDATION)
+
+
 def verdict_on(
-    error: BaseException | None, *, is_cancelled: bool, ledger: Ledger, retry_count: int, settings: Settings
+    error: BaseException | None,
+    *,
+    is_cancelled: bool,
+    ledger: Ledger,
+    retry_count: int,
+    settings: Settings,
+    faults: RowFaults = NO_FAULTS,
 ) -> Verdict:
     """How a run ends.
 
@@ -59,31 +73,34 @@ def verdict_on(
         is_cancelled: whether a caller was told that it is cancelled.
         ledger: its counts.
         retry_count: how often it was retried at night.
+        faults: what was wrong with its rows.
     """
     if error is None:
-        error = _ledger_fault(ledger, settings)
+        error = _ledger_fault(ledger, faults, settings)
     elif is_cancelled:
         # The caller was told that the run is cancelled, so that wins over whatever else stopped it.
         return Verdict(Ending.CANCELLED)
     match error:
         case None:
-            return Verdict(Ending.COMPLETED)
+            return Verdict(Ending.COMPLETED, notices=faults.notices(ledger, settings.error_ratio_max))
         case RunStoppedError():
             stopped = {"release": Ending.RELEASED, "pause": Ending.PAUSED, "lease_lost": Ending.LOST}
             return Verdict(stopped.get(error.reason, Ending.CANCELLED))
+        case ErrorBudgetError():
+            error = _budget_fault(ledger, faults, settings)
         case HostPausedError():
             # Not a failure of this run, and not counted as a retry: its host is rate-limited because of other runs.
             delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
             return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)
-    return _failed(failure_of(error), retry_count, settings)
+    notices = faults.notices(replace(ledger, rejected=0), settings.error_ratio_max)
+    return _failed(failure_of(error), retry_count, settings, notices)
 
 
-def _failed(failure: RunFailure, retry_count: int, settings: Settings) -> Verdict:
+def _failed(failure: RunFailure, retry_count: int, settings: Settings, notices: tuple[str, ...]) -> Verdict:
     error = ErrorRow(failure.category, failure.reason, failure.message, failure.retryable)
-    notices: tuple[str, ...] = ()
     if failure.retryable and retry_count >= settings.retry_count_max > 0:
         failure = _given_up(failure, retry_count)
-        notices = (f"given up after {retry_count} nightly retries",)
+        notices = (*notices, f"given up after {retry_count} nightly retries")
     # What was read belongs to the previous content; a retry must not continue in the middle of the new one.
     return Verdict(Ending.FAILED, failure, error, notices, starts_over=failure.reason == Reason.SOURCE_CHANGED)
 
@@ -127,18 +144,27 @@ def _given_up(failure: RunFailure, retry_count: int) -> RunFailure:
     )
 
 
-def _ledger_fault(ledger: Ledger, settings: Settings) -> FatalError | None:
+def _ledger_fault(ledger: Ledger, faults: RowFaults, settings: Settings) -> FatalError | None:
     """What is wrong with the counts of a run whose source was read to its end."""
     if not ledger.balanced:
         return FatalError(
             Reason.LEDGER_MISMATCH, f"the counts of the run do not add up: {ledger}", category=Category.SYSTEM
         )
-    if ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max:
-        return FatalError(
-            Reason.ERROR_BUDGET_EXCEEDED,
-            f"{ledger.rejected} of {ledger.read} rows were rejected; TECHAURA_SYNC_ERROR_RATIO_MAX allows a share of "
-            f"{settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max}. The good rows "
-            "are written; mend the rows that the run's errors list, or allow more, and sync again",
-            category=Category.VALIDATION,
-        )
+    if is_over_budget(ledger, settings):
+        return _budget_fault(ledger, faults, settings)
     return None
+
+
+def is_over_budget(ledger: Ledger, settings: Settings) -> bool:
+    """Whether more rows were rejected than a run may have."""
+    return ledger.rejected > settings.error_ratio_max * ledger.read or ledger.rejected > settings.error_count_max
+
+
+def _budget_fault(ledger: Ledger, faults: RowFaults, settings: Settings) -> FatalError:
+    return FatalError(
+        Reason.ERROR_BUDGET_EXCEEDED,
+        f"{ledger.rejected} of {ledger.read} rows were rejected{faults.why_rejected()}; TECHAURA_SYNC_ERROR_RATIO_MAX "
+        f"allows a share of {settings.error_ratio_max:g} and TECHAURA_SYNC_ERROR_COUNT_MAX {settings.error_count_max} "
+        "rows. The good rows are written",
+        category=Category.VALIDATION,
+    )

@@ -23,6 +23,9 @@ from server.pipeline.plan import MappingPlan
 # The working column that holds the 16 bytes of the key digest.
 DIGEST: Final = "key:digest"
 
+# As spreadsheets show numbers of twelve digits and more, with either decimal mark: 7.70212E+12, 1E+15, 7,7E+012.
+_SHORTENED: Final = r"^[+-]?[0-9](?:[.,][0-9]+)?[eE]\+0?[1-9][0-9]$"
+
 
 def key_columns(plan: MappingPlan) -> tuple[str, ...]:
     """The target columns that the digest of every row needs, in order."""
@@ -36,6 +39,21 @@ def key_columns(plan: MappingPlan) -> tuple[str, ...]:
             return (identity_column(plan),)
         case "row_number":
             return ()
+
+
+def text_keys(plan: MappingPlan) -> tuple[str, ...]:
+    """The text columns of the source by which rows are known again; none where their content is what identifies them."""
+    if plan.identity not in ("mapped", "natural"):
+        return ()
+    named = [name for name in key_columns(plan) if name in plan.source_columns]
+    return tuple(name for name in named if plan.target.by_name[name].kind == "text")
+
+
+def looks_shortened(name: str) -> pl.Expr:
+    """True for a key that looks like a number which a spreadsheet has shortened, such as 7.70212E+12."""
+    key = pl.col(name)
+    # Nearly no key has a plus, and looking for one is fast.
+    return key.str.contains("+", literal=True).and_(key.str.contains(_SHORTENED)).fill_null(False)
 
 
 def identity_column(plan: MappingPlan) -> str:

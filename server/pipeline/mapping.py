@@ -11,7 +11,9 @@ from typing import NoReturn
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.pipeline.names import AmbiguousNameError, find_column, listed
+from server.core.texts import listed, quoted
+from server.pipeline import mapping_notices
+from server.pipeline.names import AmbiguousNameError, find_column
 from server.pipeline.plan import IdentityRule, MappingPlan
 from server.targets.base import Target
 
@@ -57,21 +59,25 @@ def plan_mapping(
         ValueError: a constant or an identity rule that no request can cause.
     """
     mapped = _requested_columns(target, columns, requested)
-    mapped |= _columns_of_same_name(target, columns, mapped, aliases or {})
+    other_names = _names_by_target(target, aliases or {})
+    mapped |= _columns_of_same_name(target, columns, mapped, other_names)
     fixed = _checked_constants(target, constants)
     for column in target.columns:
         if column.name in mapped or column.name in fixed or not column.required:
             continue
         if column.default is None:
+            repeated = mapping_notices.repeated_text((column.name, *other_names.get(column.name, ())), columns)
             _refuse(
                 f"the required column {column.name} of {target.name} is mapped from no source column; "
-                f"the source has {listed(columns)}"
+                + (f"{repeated}, so set options.columnMapping.{column.name} to one of them" if repeated else "")
+                + f"{'; ' if repeated else ''}the source has {listed(columns)}"
             )
         fixed[column.name] = column.default
+    extra_columns = _extra_columns(target, columns, mapped, fixed)
     return MappingPlan(
         target=target,
         source_columns={column.name: mapped[column.name] for column in target.columns if column.name in mapped},
-        extra_columns=_extra_columns(target, columns, mapped, fixed),
+        extra_columns=extra_columns,
         constants=fixed,
         identity=_identity_rule(target, mapped, identity),
         row_number_base=row_number_base,
@@ -79,6 +85,7 @@ def plan_mapping(
         null_tokens=null_tokens,
         strip_text=strip_text,
         checked_json=checked_json,
+        notices=mapping_notices.notices_of(target, columns, mapped, fixed, are_kept=bool(extra_columns)),
     )
 
 
@@ -86,16 +93,21 @@ def _requested_columns(target: Target, columns: Sequence[str], requested: Mappin
     names = tuple(target.by_name)
     mapped: dict[str, str] = {}
     for wanted_target, wanted_source in requested.items():
-        target_name = _find(wanted_target, names, f"column {listed([wanted_target])} of {target.name}")
+        target_name = _find(wanted_target, names, f"column {quoted(wanted_target)} of {target.name}")
         if target_name is None:
-            _refuse(f"{target.name} has no column {listed([wanted_target])} that can be mapped; it has {listed(names)}")
+            _refuse(
+                f"{target.name} has no column {quoted(wanted_target)} that options.columnMapping could fill; "
+                f"it has {', '.join(names)}"
+            )
         if target_name in mapped:
             _refuse(f"the column {target_name} of {target.name} is mapped more than once")
-        source_name = _find(wanted_source, columns, f"source column {listed([wanted_source])}")
+        source_name = _find(wanted_source, columns, f"source column {quoted(wanted_source)}")
         if source_name is None:
+            repeated = mapping_notices.repeated_text((wanted_source,), columns)
             _refuse(
-                f"the source has no column {listed([wanted_source])} to fill {target_name} from; "
-                f"it has {listed(columns)}"
+                f"the source has no column {quoted(wanted_source)} to fill {target_name} from; "
+                + (f"{repeated}, so set options.columnMapping.{target_name} to one of them; " if repeated else "")
+                + f"it has {listed(columns)}"
             )
         mapped[target_name] = source_name
     return mapped
@@ -117,10 +129,21 @@ def _columns_of_same_name(
         for alias in aliases.get(name, ()):
             if name in found:
                 break
-            source_name = _find(alias, columns, f"source column {listed([alias])}")
+            source_name = _find(alias, columns, f"source column {quoted(alias)}")
             if source_name is not None and source_name not in taken:
                 found[name] = source_name
                 taken.add(source_name)
+    return found
+
+
+def _names_by_target(target: Target, aliases: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """The other names of target columns, by the columns' own names however the request writes those."""
+    found: dict[str, tuple[str, ...]] = {}
+    for wanted, names in aliases.items():
+        what = f"column {quoted(wanted)} of {target.name}"
+        name = _find(wanted, tuple(target.by_name), what, "options.columnAliases")
+        if name is not None:
+            found[name] = (*found.get(name, ()), *names)
     return found
 
 
@@ -161,12 +184,12 @@ def _identity_rule(target: Target, mapped: Mapping[str, str], asked: IdentityRul
     return asked or fitting[0]
 
 
-def _find(name: str, columns: Sequence[str], what: str) -> str | None:
+def _find(name: str, columns: Sequence[str], what: str, field: str = _FIELD) -> str | None:
     try:
         return find_column(name, columns)
     except AmbiguousNameError as error:
         raise InvalidRequestError(
-            Reason.INVALID_MAPPING, f"{what} is ambiguous: it fits {listed(error.matches)}", field=_FIELD
+            Reason.INVALID_MAPPING, f"{what} is ambiguous: it fits {listed(error.matches)}", field=field
         ) from error
 
 

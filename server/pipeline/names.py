@@ -1,5 +1,6 @@
-"""Finds a column by the name that a person wrote: exactly, then without case, then without accents and spacing.
+"""Finds a column by the name that a person wrote: exactly, then as it looks, without case, without accents and spacing.
 
+What cannot be seen never counts: a zero-width space or a byte order mark in a name changes nothing but the exact match.
 The position of a column never counts. A name that fits several columns equally well is an error, never a guess.
 """
 
@@ -7,10 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Iterable
-from typing import Final
 
-NAMES_LISTED_MAX: Final = 20
-_NAME_CHARS_MAX: Final = 64
+from server.core.texts import visible
 
 
 class AmbiguousNameError(Exception):
@@ -26,8 +25,8 @@ class AmbiguousNameError(Exception):
 
 
 def folded(name: str) -> str:
-    """The name without case, accents, white space and underscores; may be empty."""
-    decomposed = unicodedata.normalize("NFKD", name)
+    """The name without case, accents, invisible characters, white space and underscores; may be empty."""
+    decomposed = unicodedata.normalize("NFKD", visible(name))
     kept = (char for char in decomposed if not unicodedata.combining(char) and char != "_" and not char.isspace())
     return "".join(kept).casefold()
 
@@ -41,7 +40,7 @@ def find_column(name: str, columns: Iterable[str]) -> str | None:
     there_are = tuple(columns)
     if name in there_are:
         return name
-    comparisons: tuple[Callable[[str], str], ...] = (str.casefold, folded)
+    comparisons: tuple[Callable[[str], str], ...] = (visible, _lower, folded)
     for form in comparisons:
         wanted = form(name)
         matches = tuple(column for column in there_are if form(column) == wanted)
@@ -52,10 +51,5 @@ def find_column(name: str, columns: Iterable[str]) -> str | None:
     return None
 
 
-def listed(names: Iterable[str]) -> str:
-    """Names for a message: quoted by commas, at most 20 of them, each cut at 64 characters."""
-    every = tuple(names)
-    shown = [name if len(name) <= _NAME_CHARS_MAX else name[:_NAME_CHARS_MAX] + "…" for name in every]
-    text = ", ".join(shown[:NAMES_LISTED_MAX]) or "none"
-    rest = len(every) - NAMES_LISTED_MAX
-    return f"{text} and {rest} more" if rest > 0 else text
+def _lower(name: str) -> str:
+    return visible(name).casefold()

@@ -40,6 +40,7 @@ class MappingPlan:
         strip_text: whether text loses its surrounding white space; False keeps text and extras as they stand.
         checked_json: target columns whose texts the source made of parsed JSON, strictly by RFC 8259; of these only
             the limits of the databases are left to check.
+        notices: what a person should know of the mapping.
     """
 
     target: Target
@@ -52,6 +53,7 @@ class MappingPlan:
     null_tokens: frozenset[str] = field(default_factory=frozenset)
     strip_text: bool = True
     checked_json: frozenset[str] = frozenset()
+    notices: tuple[str, ...] = field(default=(), compare=False)
 
     def __hash__(self) -> int:
         """A hash that agrees with equality, so that what is compiled from a plan can be kept per plan."""

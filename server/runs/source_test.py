@@ -16,7 +16,9 @@ from server.core.config import Settings
 from server.core.errors import RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
+from server.core.texts import escaped
 from server.execution.advised_plan import advised_plan
+from server.execution.row_faults import shortened_text
 from server.runs.request_checks import checked_source
 from server.sources.contract import Reject, SourceBatch, SourceContext, SourceMemory
 from server.sources.source_type import Reveal
@@ -112,12 +114,15 @@ class Previews:
         )
         rows: tuple[Mapping[str, str], ...] = ()
         rejects: tuple[Reject, ...] = ()
+        shortened: tuple[str, ...] = ()
         count = 0
         if preview.batch is not None:
+            from server.execution.batch_jobs import shortened_keys
             from server.pipeline.prepare import prepare
 
             count = preview.batch.frame.height + len(preview.batch.rejects)
             prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
+            shortened = tuple(map(shortened_text, shortened_keys(prepared, plan)))
             names = [name for name in prepared.rows.columns if name in plan.target.by_name or name in plan.constants]
             rows = tuple(
                 {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
@@ -132,7 +137,7 @@ class Previews:
             detected=preview.detected,
             rows=rows,
             rejects=rejects,
-            notices=preview.notices,
+            notices=tuple(map(escaped, (*preview.notices, *plan.notices, *shortened))),
         )
 
 

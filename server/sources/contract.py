@@ -11,10 +11,10 @@ A reader is opened for one run, read once from the start or from a checkpoint, a
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from server.core.clock import Clock
 from server.core.config import Settings
@@ -30,6 +30,23 @@ if TYPE_CHECKING:
 REJECT_RAW_CHARS_MAX = 64 * 1024
 # What a run keeps of a source's fingerprint and of its digest.
 DIGEST_CHARS_MAX: Final = 64
+
+
+class ColumnNames(tuple[str, ...]):  # noqa: SLOT001 - a tuple can have no slots of its own
+    """The names of a source's columns, each once, with what became of names that its header has more than once.
+
+    Args:
+        names: as columns are called.
+        repeated: a name that stands more than once in the header -> the places of its columns, from 1.
+    """
+
+    repeated: Mapping[str, tuple[int, ...]]
+
+    def __new__(cls, names: Iterable[str], repeated: Mapping[str, tuple[int, ...]] | None = None) -> Self:
+        """The names as a tuple."""
+        made = super().__new__(cls, names)
+        made.repeated = repeated or {}
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +104,8 @@ class SourceInfo:
     """What is known of an opened source before its first record.
 
     Args:
-        columns: source column names, in order; for an API the target columns that its mapping fills.
+        columns: source column names, in order; for an API the target columns that its mapping fills. `ColumnNames` where
+            the source has names that stand more than once.
         fingerprint: changes when the content changes, at most DIGEST_CHARS_MAX characters; empty when the source has none.
         bytes_total: size, or 0 when unknown.
         rereadable: whether `batches` may be called again from the start for the same content.

@@ -17,6 +17,7 @@ from server.core.config import Settings
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
+from server.core.texts import quoted, visible
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names
 from server.sources.csv.dialect import Dialect, dialect_of
@@ -308,8 +309,12 @@ class _Head:
         if header is None:
             return None, column_names.positional_names(usual)
         columns = column_names.unique_names(header)
-        if columns != tuple(header):
-            self._notices.append(f"{self._name}: columns without a name or with the same name were numbered")
+        unnamed = [str(place) for place, name in enumerate(header, 1) if not visible(name).strip()]
+        if unnamed:
+            # What becomes of names that stand more than once, the mapping says (pipeline/mapping_notices.py).
+            self._notices.append(
+                f"{quoted(self._name)}: columns without a name were numbered by their place ({', '.join(unnamed)})"
+            )
         return header, columns
 
     def _without_surplus_names(self, names: list[str], counts: list[int], usual: int) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from server.core.errors import InvalidRequestError
-from server.sources.csv.column_names import match_column, match_columns, unique_names
+from server.sources.csv.column_names import unique_names
 from tests.sources.csv.reading import read_bytes
 
 BODY = b"".join(b"%d,a,b\n" % number for number in range(10))
@@ -166,26 +166,7 @@ def test_a_file_of_one_column_has_no_delimiter_and_says_so(tmp_path: Path) -> No
     assert any("guessed" in notice for notice in reading.notices)
 
 
-def test_names_are_found_without_regard_to_case_accents_and_spaces() -> None:
-    columns = ("Título", " Artist ", "género")
-    assert [match_column(name, columns) for name in ("titulo", "ARTIST", "Genero", "year")] == [*columns, None]
-
-
-def test_a_name_that_fits_two_columns_is_refused_unless_it_is_spelt_the_same() -> None:
-    assert match_column("title", ("Title", "title")) == "title"
-    with pytest.raises(InvalidRequestError) as caught:
-        match_column("TITLE", ("Title", "title"))
-    assert caught.value.reason == "INVALID_MAPPING"
-
-
-def test_columns_are_matched_by_mapping_then_name_then_alias() -> None:
-    columns = ("Song", "ARTIST", "Stil", "Band")
-    found = match_columns(
-        ("title", "artist", "genre", "year"), columns, {"Title": "song"}, {"artist": ("Band",), "genre": ("x", "stil")}
-    )
-    assert found == {"title": "Song", "artist": "ARTIST", "genre": "Stil"}
-
-
-def test_a_mapped_column_that_the_source_lacks_is_refused() -> None:
-    with pytest.raises(InvalidRequestError, match=r"columnMapping\.title.*'Song'"):
-        match_columns(("title",), ("a",), {"title": "Song"}, {})
+def test_names_that_look_the_same_are_numbered_and_told_with_their_places() -> None:
+    names = unique_names(["genre", "title", "gen\u200bre", "\ufeff"])
+    assert names.repeated == {"genre": (1, 3)}
+    assert names == ("genre_1", "title", "genre_2", "column_4")

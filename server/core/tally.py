@@ -1,0 +1,94 @@
+"""Counts of what was wrong with rows, by code and column, each with the line on which it was first seen.
+
+A run keeps one for its reading; each checkpoint holds it as it stands behind the batch, so that it survives a takeover
+and the end of a run needs no look at the errors. It is bounded: what is beyond `KINDS_MAX` kinds goes into one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from server.core.reject_kinds import RejectKind
+
+KINDS_MAX: Final = 32
+# The code of all that found no place.
+OTHER_CODE: Final = "other"
+# The code of keys that look as if a spreadsheet had shortened them. It is no fault by itself, and no row is counted out.
+SHORTENED_CODE: Final = "shortened_key"
+
+_SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
+
+_CODE_CHARS_MAX: Final = 64
+_COLUMN_CHARS_MAX: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One way in which rows were wrong.
+
+    Args:
+        code: the code of the rejects, such as bad_cast.
+        column: the source column at fault; empty when it is the whole record.
+        count: rows.
+        first_line: the line of the first of them; 0 when it is not known.
+    """
+
+    code: str
+    column: str
+    count: int
+    first_line: int
+
+    @property
+    def is_rejected(self) -> bool:
+        """Whether its rows count as rejected."""
+        return not self.is_skipped and self.code != SHORTENED_CODE
+
+    @property
+    def is_skipped(self) -> bool:
+        """Whether its rows count as skipped."""
+        return self.code in _SKIPPED
+
+    def with_more(self, other: Kind) -> Kind:
+        """This kind with the rows of another added."""
+        lines = [line for line in (self.first_line, other.first_line) if line]
+        return Kind(self.code, self.column, self.count + other.count, min(lines, default=0))
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The kinds so far, in the order in which they were first seen."""
+
+    kinds: tuple[Kind, ...] = field(default=())
+
+    def plus(self, found: Iterable[Kind]) -> Tally:
+        """This tally with more of what is wrong added to it."""
+        kinds = {(kind.code, kind.column): kind for kind in self.kinds}
+        for one in found:
+            key = (one.code[:_CODE_CHARS_MAX], one.column[:_COLUMN_CHARS_MAX])
+            if key not in kinds and len(kinds) >= KINDS_MAX - 1:
+                key = (OTHER_CODE, "")
+            kinds[key] = kinds.get(key, Kind(*key, 0, 0)).with_more(one)
+        return Tally(tuple(kinds.values()))
+
+    def by_code(self) -> list[Kind]:
+        """One kind for each code, whatever the column; those of most rows first."""
+        codes: dict[str, Kind] = {}
+        for kind in self.kinds:
+            known = codes.get(kind.code, Kind(kind.code, "", 0, 0))
+            codes[kind.code] = known.with_more(kind)
+        return sorted(codes.values(), key=lambda kind: (-kind.count, kind.first_line))
+
+    def count(self, code: str) -> int:
+        """Rows of one code."""
+        return sum(kind.count for kind in self.kinds if kind.code == code)
+
+    def to_json(self) -> list[list[Any]]:
+        """The form in which a checkpoint holds it."""
+        return [[kind.code, kind.column, kind.count, kind.first_line] for kind in self.kinds]
+
+    @classmethod
+    def from_json(cls, document: Sequence[Sequence[Any]]) -> Tally:
+        """The tally of a checkpoint."""
+        return cls(tuple(Kind(str(code), str(column), int(count), int(line)) for code, column, count, line in document))
