@@ -1,4 +1,4 @@
-"""Writes docs/reference.md, .env.example and gateway/openapi.json from the code; --check compares instead.
+"""Writes docs/reference.md, .env.example, gateway/openapi.json and the help of the command's flags from the code; --check compares.
 
 Run by scripts/generate.
 """
@@ -9,13 +9,14 @@ import json
 import sys
 from collections.abc import Iterable
 
+from google.protobuf.descriptor import Descriptor
 from pydantic import SecretStr
 from techaura.sync.v1 import error_reasons_pb2, schedules_pb2, sync_service_pb2, sync_spec_pb2
 
 from gateway.config import GatewaySettings
 from scripts.openapi.components import Schema
 from scripts.openapi.document import document, text_of
-from scripts.proto_comments import comments, one_line
+from scripts.proto_comments import comments, described_field, one_line
 from server.core.config import PROJECT_DIR, Settings
 from server.core.reasons import REASONS, Reason
 
@@ -167,12 +168,42 @@ def env_example() -> str:
     return "\n".join(lines)
 
 
+def option_help() -> str:
+    """The whole of the module that holds what each option's flag means."""
+    lines = [
+        '"""What each option means, by the full name of its field; written by scripts/generate from protos/."""',
+        "# ruff: noqa: E501, Q003",
+        "# fmt: off",
+        "",
+        "OPTION_HELP: dict[str, str] = {",
+        *(
+            f"    {json.dumps(name)}: {json.dumps(text)},"
+            for name, text in _meanings(sync_spec_pb2.SyncSpec.DESCRIPTOR).items()
+        ),
+        "}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _meanings(message: Descriptor) -> dict[str, str]:
+    """Full name and meaning of the fields of a message and of the messages in it that are no maps."""
+    found: dict[str, str] = {}
+    for field in message.fields:
+        part = field.message_type
+        if part is not None and part.file.package == message.file.package and not part.GetOptions().map_entry:
+            found |= _meanings(part)
+        if field.full_name in comments():
+            found[field.full_name] = one_line(described_field(field))
+    return found
+
+
 def main() -> int:
     """Write the files, or with --check say which are stale."""
     files = {
         PROJECT_DIR / "docs" / "reference.md": reference(),
         PROJECT_DIR / ".env.example": env_example(),
         PROJECT_DIR / "gateway" / "openapi.json": text_of(document()),
+        PROJECT_DIR / "clients/python/src/techaura_sync/cli/option_help.py": option_help(),
     }
     stale = [path for path, wanted in files.items() if not path.exists() or path.read_text() != wanted]
     if "--check" in sys.argv:

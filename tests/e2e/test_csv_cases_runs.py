@@ -226,3 +226,52 @@ def test_json_is_told_apart(service: Service, put: Any) -> None:
     """What is printed with --json is the same text, and JSON."""
     shown = command(service, "--json", "test", "csv", put("title,Artista\nA,B\n"))
     assert "'Artista'" in json.loads(shown.stdout)["notices"][0]
+
+
+def test_brackets_in_a_name_are_no_markup(service: Service, put: Any) -> None:
+    table = "category_id,capacity,capacity_gb,Precio,Cantidad [/u],content_unit\nm,1GB,1,abc,10,u\nm,2GB,1,100,x,u\n"
+    options = ITEMS | {"columnMapping": {"price": "Precio", "content_count": "Cantidad [/u]"}}
+    found = service.run("csv", put(table), options)
+    listed = command(service, "errors", str(found["syncRunId"]))
+    assert (listed.returncode, "Cantidad [/u]" in listed.stdout) == (0, True), listed.stderr
+    status = command(service, "status", str(found["syncRunId"]))
+    assert (status.returncode, "2 of 2 rows were rejected" in status.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("columns", ["\x1b[31mtit\x1b[0mle,\x1b]0;pwned\x07artist", "\x9b31mx,\x7fy,\u202ez"])
+def test_no_control_character_of_a_file_reaches_the_terminal(service: Service, put: Any, columns: str) -> None:
+    name = put(f"{columns}\nA,B\n")
+    for asked in (
+        ["trigger"],
+        ["test"],
+        ["--json", "test"],
+        ["trigger", "--map", "title=\x1b[31mtit\x1b[0mle", "--watch"],
+    ):
+        before, after = (asked[:1], asked[1:]) if asked[0] == "--json" else ([], asked)
+        shown = command(service, *before, after[0], "csv", name, *after[1:])
+        said = shown.stdout + shown.stderr
+        assert [char for char in said if char != "\n" and ord(char) in {*range(32), *range(0x7F, 0xA0), 0x202E}] == []
+    refused = command(service, "trigger", "csv", name)
+    assert refused.returncode != 0
+    assert [
+        escape
+        for escape in ("\x1b", "\x07", "\x9b", "\x7f")
+        if escape in columns and repr(escape)[1:-1] not in refused.stderr
+    ] == []
+
+
+def test_the_advice_can_be_followed_on_the_command_line(service: Service, put: Any) -> None:
+    name = put((HEADER + "advice,1GB,1,69.900,3.000,u\n").replace(",", ";"))
+    asked = ["csv", name, "--table", "catalog_items", "--delimiter", ";", "--decimal-comma"]
+    looked = command(service, "test", *asked)
+    assert (looked.returncode, "price='69900.00'" in looked.stdout) == (0, True), looked.stdout
+    shown = command(service, "trigger", *asked, "--watch")
+    assert (shown.returncode, items(service, "advice")) == (0, [(1, "69900.00", 3000)]), shown.stdout
+
+
+def test_flags_do_what_their_options_do(service: Service, put: Any) -> None:
+    name = put('report\n\ntitle;artist;genre\n"A" x;n/a;"Rock"\nB;C\n')
+    asked = ["--preamble-lines", "2", "--stray-quotes", "keep", "--missing-fields", "empty", "--null-tokens", "n/a"]
+    shown = command(service, "trigger", "csv", name, "--delimiter", ";", *asked, "--content-type", "video", "--watch")
+    assert shown.returncode == 0, shown.stdout + shown.stderr
+    assert songs(service, name) == [('"A" x', None, "Rock"), ("B", "C", None)]

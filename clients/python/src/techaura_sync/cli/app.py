@@ -72,7 +72,7 @@ def status(
         # What ended a failed run is one of these too.
         lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
         lines += [f"next step: {response.run.failure.next_step}"] if response.run.failure.next_step else []
-        session.output.value(views.status_view(response), "\n".join(lines))
+        session.output.value(views.status_view(response), *lines)
 
 
 @app.command()
@@ -81,7 +81,7 @@ def stats(context: typer.Context) -> None:
     session = session_of(context)
     with session.client() as client:
         view = views.stats_view(client.stats())
-    session.output.value(view, "\n".join(f"{name:<12}{count:>10}" for name, count in view.items()))
+    session.output.value(view, *(f"{name:<12}{count:>10}" for name, count in view.items()))
 
 
 @app.command()

@@ -16,6 +16,7 @@ import grpc
 import typer
 from techaura.sync.v1 import resources_pb2
 
+from techaura_sync.cli.terminal import shown
 from techaura_sync.errors import SyncServiceError
 
 OK, FAILED, BAD_REQUEST, UNREACHABLE = 0, 1, 2, 3
@@ -54,7 +55,7 @@ def failures_on_stderr(target: str) -> Iterator[None]:
         place = f" (field {error.json_field})" if error.json_field else ""
         what = f"the service at {target} cannot be reached: " if code == UNREACHABLE else ""
         reason = f" [{error.reason}]" if error.reason else ""
-        print(f"techaura-sync: {what}{error.message}{place}{reason}", file=sys.stderr)
+        print(shown(f"techaura-sync: {what}{error.message}{place}{reason}"), file=sys.stderr)
         if error.next_step:
-            print(f"next step: {error.next_step}", file=sys.stderr)
+            print(shown(f"next step: {error.next_step}"), file=sys.stderr)
         raise typer.Exit(code) from error

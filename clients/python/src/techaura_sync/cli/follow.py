@@ -33,7 +33,7 @@ def follow_trigger(
                 last = response.progress
                 bar.show(last.status, last.ledger, last.bytes_done, last.bytes_total)
                 if output.as_json:
-                    output.value(progress_view(last), "")
+                    output.value(progress_view(last))
         except SyncServiceError as error:
             if not error.unreachable:
                 raise
@@ -68,7 +68,7 @@ def follow_run(
             run = response.run
             bar.show(run.status, run.ledger)
             if output.as_json:
-                output.value(status_view(response), "")
+                output.value(status_view(response))
     _print_end(output, sync_run_id, run.status, run.ledger, run.failure)
     return run.status
 
@@ -82,6 +82,7 @@ def _print_end(
 ) -> None:
     if output.as_json:
         return
-    why = f"\n{failure.message}" if failure.message else ""
-    next_step = f"\nnext step: {failure.next_step}" if failure.next_step else ""
-    output.value({}, f"run {sync_run_id} {counts_text(status, ledger)}{why}{next_step}")
+    lines = [f"run {sync_run_id} {counts_text(status, ledger)}"]
+    lines += [failure.message] if failure.message else []
+    lines += [f"next step: {failure.next_step}"] if failure.next_step else []
+    output.value({}, *lines)

@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
+from techaura_sync.cli.terminal import shown, shown_json
 from techaura_sync.views import status_name
 
 
@@ -32,22 +34,24 @@ class Output:
     console: Console
     progress: Console
 
-    def value(self, view: Mapping[str, object], text: str) -> None:
-        """Print one result: the view as JSON, or the text."""
+    def value(self, view: Mapping[str, object], *lines: str) -> None:
+        """Print one result: the view as JSON, or the lines, each as it is but for what would steer a terminal."""
         if self.as_json:
-            self.console.print(json.dumps(view, ensure_ascii=False), markup=False, highlight=False, soft_wrap=True)
-        else:
-            self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._print(self.console, shown_json(json.dumps(view, ensure_ascii=False)))
+            return
+        for line in lines:
+            self._print(self.console, shown(line))
 
     def table(self, title: str, columns: tuple[str, ...], views: Sequence[Mapping[str, object]]) -> None:
         """Print views as rows; `columns` are the keys to show."""
         if self.as_json:
             for view in views:
-                self.value(view, "")
+                self.value(view)
             return
-        table = Table(*columns, title=title, title_justify="left")
+        # A text is no markup; rich would read one that is given as a plain string.
+        table = Table(*columns, title=Text(shown(title)), title_justify="left")
         for view in views:
-            table.add_row(*("" if view[column] is None else str(view[column]) for column in columns))
+            table.add_row(*(Text("" if view[column] is None else shown(str(view[column]))) for column in columns))
         self.console.print(table)
 
     @contextmanager
@@ -55,14 +59,18 @@ class Output:
         """A progress bar for one run; silent with --json, where each snapshot is a line of its own."""
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[counts]}"),
+            TextColumn("{task.fields[counts]}", markup=False),
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self.progress, disable=self.as_json) as progress:
-            yield RunBar(progress, progress.add_task(label, total=None, counts=""))
+            yield RunBar(progress, progress.add_task(shown(label), total=None, counts=""))
+
+    @staticmethod
+    def _print(console: Console, line: str) -> None:
+        console.print(Text(line), highlight=False, soft_wrap=True)
 
 
 class RunBar:
@@ -112,7 +120,7 @@ def _known(how: str, confidence: float) -> str:
     return f"{how}, {confidence:.0%}" if how == "detected" else how
 
 
-def source_test_text(found: sync_service_pb2.TestSourceResponse) -> str:
+def source_test_lines(found: sync_service_pb2.TestSourceResponse) -> list[str]:
     """What a test of a source found, for a person."""
     size = "the whole source" if found.whole else "its beginning"
     lines = [f"{found.item_count} records in {size}", f"fields: {', '.join(found.fields)}"]
@@ -122,4 +130,4 @@ def source_test_text(found: sync_service_pb2.TestSourceResponse) -> str:
         lines.append(f"row {number}: {' '.join(values)}")
     lines += [f"rejected: line {error.line}: {error.message}" for error in found.rejected]
     lines += [f"notice: {notice}" for notice in found.notices]
-    return "\n".join(lines)
+    return lines

@@ -67,7 +67,7 @@ def show(context: typer.Context, schedule_id: ScheduleId) -> None:
     session = session_of(context)
     with session.client() as client:
         view = views.schedule_view(client.schedules.get(schedule_id))
-    session.output.value(view, "\n".join(f"{key:<18}{'' if value is None else value}" for key, value in view.items()))
+    session.output.value(view, *(f"{key:<18}{'' if value is None else value}" for key, value in view.items()))
 
 
 @commands.command()
