@@ -172,7 +172,7 @@ def option_help() -> str:
     """The whole of the module that holds what each option's flag means."""
     lines = [
         '"""What each option means, by the full name of its field; written by scripts/generate from protos/."""',
-        "# ruff: noqa: E501, Q003",
+        "# ruff: noqa: Q003",
         "# fmt: off",
         "",
         "OPTION_HELP: dict[str, str] = {",

@@ -24,6 +24,13 @@ def visible(name: str) -> str:
     return "".join(char for char in name if unicodedata.category(char) != "Cf" and char not in _SELECTORS)
 
 
+def folded(name: str) -> str:
+    """The name without case, accents, invisible characters, white space and underscores; may be empty."""
+    decomposed = unicodedata.normalize("NFKD", visible(name))
+    kept = (char for char in decomposed if not unicodedata.combining(char) and char != "_" and not char.isspace())
+    return "".join(kept).casefold()
+
+
 def escaped(text: str) -> str:
     """A sentence that may hold text from outside, fit for a terminal or a log; line feeds stay."""
     if text.isprintable():

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
+from server.core.texts import folded
 from server.execution.planning import plan_for
-from server.pipeline.names import folded
 from server.pipeline.plan import MappingPlan
 from server.sources.contract import SourceContext
 from server.sources.header_advice import AdvisingSource, Fit, Fits

@@ -6,10 +6,9 @@ The position of a column never counts. A name that fits several columns equally 
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Callable, Iterable
 
-from server.core.texts import visible
+from server.core.texts import folded, visible
 
 
 class AmbiguousNameError(Exception):
@@ -22,13 +21,6 @@ class AmbiguousNameError(Exception):
     def __init__(self, matches: tuple[str, ...]) -> None:
         super().__init__("a column name fits more than one column")
         self.matches = matches
-
-
-def folded(name: str) -> str:
-    """The name without case, accents, invisible characters, white space and underscores; may be empty."""
-    decomposed = unicodedata.normalize("NFKD", visible(name))
-    kept = (char for char in decomposed if not unicodedata.combining(char) and char != "_" and not char.isspace())
-    return "".join(kept).casefold()
 
 
 def find_column(name: str, columns: Iterable[str]) -> str | None:

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from server.core.errors import InvalidRequestError
-from server.core.texts import listed
+from server.core.texts import folded, listed
 from server.pipeline.mapping import plan_mapping
-from server.pipeline.names import folded
 from server.sources.csv.column_names import unique_names
 from server.targets.base import Target, TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from server.sources.csv.column_names import folded
+from server.core.texts import folded
 from server.sources.csv.options import CsvOptions
 from server.targets.other_names import OTHER_NAMES
 from server.targets.registry import find_target
@@ -24,10 +24,6 @@ def are_single_names(names: Sequence[str], options: CsvOptions) -> bool:
     wanted = [column.name for column in target.columns] + list(options.column_mapping.values())
     wanted += [name for aliases in options.column_aliases.values() for name in aliases]
     wanted += [word for words in OTHER_NAMES.get(target.name, {}).values() for word in words]
-    known = {_compared(name) for name in wanted}
-    others = [name.strip() for name in names if _compared(name) not in known]
+    known = {folded(name) for name in wanted}
+    others = [name.strip() for name in names if folded(name) not in known]
     return 2 * len(others) < len(names) and all(_SHORT.fullmatch(name) for name in others)
-
-
-def _compared(name: str) -> str:
-    return re.sub(r"[\s_]", "", folded(name))

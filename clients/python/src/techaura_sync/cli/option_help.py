@@ -1,5 +1,5 @@
 """What each option means, by the full name of its field; written by scripts/generate from protos/."""
-# ruff: noqa: E501, Q003
+# ruff: noqa: Q003
 # fmt: off
 
 OPTION_HELP: dict[str, str] = {
