@@ -19,6 +19,8 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.CsvOptions.column_mapping": "Target column to source column, matched without regard to case and accents; at most 1000. Default: source columns that are called like a target column.",
     "techaura.sync.v1.CsvOptions.column_aliases": "Target column to other names that its source column may have; at most 1000 lists of 100.",
     "techaura.sync.v1.CsvOptions.missing_fields": "A record with fewer fields than there are columns: `reject` it, or take the fields that it lacks at its end as `empty`. Default: `reject`.",
+    "techaura.sync.v1.CsvOptions.format": "What the file is. Default: `auto`, by its content.",
+    "techaura.sync.v1.CsvOptions.sheet": "The sheet of a workbook, by its name or else its number from 1. Default: the first one that has cells; sheets that can be seen come before hidden ones.",
     "techaura.sync.v1.SyncSpec.csv": "A CSV file, or several.",
     "techaura.sync.v1.ApiOptions.method": "`GET` or `POST`. Default: `GET`.",
     "techaura.sync.v1.ApiOptions.headers": "Headers of every request, at most 64; their values are secrets.",
