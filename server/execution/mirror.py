@@ -5,7 +5,7 @@ A wrong file must not empty a shop. So nothing is switched off when
     the source had no row at all        the run fails, unless the request says mirrorAllowEmpty
     too many rows are gone              the run fails, above mirrorGoneRatioMax of the rows that were active
     some record was rejected            a notice says so: a row that could not be read is not a row that is gone
-    the reading was in doubt            a notice says so: more rows than the error budget's share were skipped for a key that
+    the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the error budget's share were skipped for a key that
                                         repeats, or keys look as if a spreadsheet had shortened them
 
 The rows that the source has are written by then, and stay.
@@ -13,6 +13,7 @@ The rows that the source has are written by then, and stay.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -37,12 +38,19 @@ _ERRORS_MAX: Final = 1000
 
 
 async def finish_mirror(
-    database: Database, lease: Lease, restart_no: int, spec: LoadSpec, options: WriteOptions, skipped_ratio_max: float
+    database: Database,
+    lease: Lease,
+    restart_no: int,
+    spec: LoadSpec,
+    options: WriteOptions,
+    skipped_ratio_max: float,
+    doubts: Sequence[str] = (),
 ) -> None:
     """Switch off what is gone, in one transaction, and note how many rows that were.
 
     Args:
         skipped_ratio_max: the share of rows that may be skipped for a key that repeats.
+        doubts: what the source's reader doubts of its own reading.
 
     Raises:
         FatalError: MIRROR_GUARD; nothing was switched off.
@@ -51,7 +59,7 @@ async def finish_mirror(
     async with database.write() as connection:
         ledger = (await read_totals(connection, lease.run_id)).ledger
         found = await count_gone(connection, spec, lease.run_id, restart_no)
-        doubt = await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
+        doubt = next(iter(doubts), "") or await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
         if found.gone and doubt:
             notice = (
                 f"{found.gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, "

@@ -93,7 +93,9 @@ class RunLoop:
             if spec.seen_by is not None:
                 options = self._source.mapping.write
                 share_max = context.settings.error_ratio_max
-                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max)
+                await finish_mirror(
+                    context.database, self._lease, self._restart_no, spec, options, share_max, reader.doubts()
+                )
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())

@@ -232,6 +232,10 @@ class SourceReader(Protocol):
         """What a person should know about the reading so far, such as pages that were left out on request."""
         ...
 
+    def doubts(self) -> tuple[str, ...]:
+        """What makes it doubtful that the records so far were read as they are meant; a mirror switches off nothing then."""
+        ...
+
     async def close(self) -> None:
         """Let go of files and connections. Safe to call twice."""
         ...

@@ -125,6 +125,10 @@ class Sequence:
         """None."""
         return ()
 
+    def doubts(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

@@ -107,6 +107,16 @@ def test_a_rejected_record_may_be_the_missing_row_so_nothing_is_switched_off(ser
     assert "0" in available(service, file)
 
 
+def test_a_value_that_holds_records_may_hold_the_missing_row_so_nothing_is_switched_off(
+    service: Service, file: str
+) -> None:
+    put(service, file, range(1, 8), extra='8,"Eight\n0,Zero\n9,Nine\n10,Ten"\n')
+    run = service.run("csv", file, MIRROR)
+    assert (run["status"], run["ledger"]["rejected"], run["deactivated"]) == ("completed", 0, 0)
+    assert any("nothing was switched off" in notice and "is a quote missing" in notice for notice in run["notices"])
+    assert "0" in available(service, file)
+
+
 def test_rows_of_other_sources_are_left_alone(service: Service, file: str) -> None:
     other = f"other-{file}"
     put(service, other, range(5))

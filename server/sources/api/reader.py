@@ -125,6 +125,10 @@ class ApiReader:
         """What a person should know about the reading so far."""
         return self._walk.notices
 
+    def doubts(self) -> tuple[str, ...]:
+        """None: a page is read as JSON means it, or not at all."""
+        return ()
+
     async def close(self) -> None:
         """End the fetching and close the connections. Safe to call twice."""
         for task in tuple(self._tasks):

@@ -87,6 +87,10 @@ class CsvReader:
         """Files that were left out, headers that were repaired or not trusted, and what was met in the records so far."""
         return few_notices([*self._notices, *self._findings.notices([file.name for file in self._files])])
 
+    def doubts(self) -> tuple[str, ...]:
+        """Values over several lines that would be records by themselves: a quote may be missing."""
+        return self._findings.doubts([file.name for file in self._files])
+
     async def content_digest(self) -> str:
         """A digest of the bytes of all files, in order; their names and times don't count.
 
