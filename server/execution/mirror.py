@@ -5,8 +5,9 @@ A wrong file must not empty a shop. So nothing is switched off when
     the source had no row at all        the run fails, unless the request says mirrorAllowEmpty
     too many rows are gone              the run fails, above mirrorGoneRatioMax of the rows that were active
     some record was rejected            a notice says so: a row that could not be read is not a row that is gone
-    the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the error budget's share were skipped for a key that
-                                        repeats, or keys look as if a spreadsheet had shortened them
+    the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the
+                                        error budget's share were skipped for a key that repeats, or keys look as if a
+                                        spreadsheet had shortened them
 
 The rows that the source has are written by then, and stay.
 """
