@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+import polars as pl
+
 from server.sources.api.source import API
 from server.sources.csv.source import CSV
 from server.sources.source_type import SourceType
@@ -140,6 +142,18 @@ def ods_sample(folder: Path) -> Iterator[Sample]:
     yield _workbook_sample(folder, ".ods", lambda _number, row: ods_row(row))
 
 
+@contextmanager
+def parquet_sample(folder: Path) -> Iterator[Sample]:
+    """A file with values of bytes that are no text."""
+    titles = [b"\xff" if n % _REJECT_EVERY == 0 else f"Canción {n}".encode() for n in range(RECORDS)]
+    songs = pl.DataFrame({"external_id": [f"k-{n}" for n in range(RECORDS)], "title": titles})
+    songs.write_parquet(folder / "songs.parquet", row_group_size=70)
+    (folder / "cut.parquet").write_bytes((folder / "songs.parquet").read_bytes()[:-40])
+    for table in TABLES:
+        pl.DataFrame(table_rows(table)).write_parquet(folder / f"{table}.parquet")
+    yield _file_sample(folder, "songs.parquet", "cut.parquet", ".parquet", {"batch_rows_max": 100})
+
+
 def _file_sample(folder: Path, name: str, cut: str, ending: str, settings: Mapping[str, Any]) -> Sample:
     """A file of another format than CSV, written before; the source type is the same."""
     return Sample(
@@ -216,6 +230,7 @@ SAMPLES: Final[Mapping[str, MakeSample]] = {
     "ndjson": ndjson_sample,
     "xlsx": xlsx_sample,
     "ods": ods_sample,
+    "parquet": parquet_sample,
     "api": api_sample,
     "sequence": sequence_sample,
 }

@@ -23,6 +23,7 @@ PLANTED = {
     ("server/sources/csv/encodings.py", "import server.sources.csv.reader"): "csv",
     ("server/sources/ndjson/line_cutter.py", "import server.sources.ndjson.ndjson_format"): "ndjson",
     ("server/sources/workbook/cells.py", "import server.sources.workbook.xlsx_rows"): "workbook",
+    ("server/sources/parquet/value_texts.py", "import server.sources.parquet.parquet_format"): "parquet",
     ("db/repositories/leases.py", "import db.loaders.upsert"): "database",
     ("server/sources/csv/reader.py", "import db.engine"): "db_engines",
     ("server/targets/registry.py", "import db.schema"): "db_engines",

@@ -127,6 +127,7 @@ _FORMATS: Final = {
     "csv": "server.sources.csv.csv_format:begin",
     "xlsx": "server.sources.workbook.workbook_format:begin",
     "ods": "server.sources.workbook.workbook_format:begin",
+    "parquet": "server.sources.parquet.parquet_format:begin",
     "ndjson": "server.sources.ndjson.ndjson_format:begin",
 }
 

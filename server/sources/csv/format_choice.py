@@ -29,11 +29,12 @@ _MEANINGLESS: Final = {
     "csv": ("a CSV file", frozenset({"sheet"})),
     "xlsx": ("a workbook", _OF_TEXT | {"encoding"}),
     "ods": ("a workbook", _OF_TEXT | {"encoding"}),
+    "parquet": ("a Parquet file", _OF_TEXT | _OF_HEADERS | {"sheet", "encoding"}),
     "ndjson": ("JSON lines", _OF_TEXT | _OF_HEADERS | {"sheet", "encoding"}),
 }
 
-# What a workbook is called.
-KINDS: Final = {"xlsx": content_kind.EXCEL, "ods": content_kind.OPEN_DOCUMENT}
+# What a file that is read whole is called.
+KINDS: Final = {"xlsx": content_kind.EXCEL, "ods": content_kind.OPEN_DOCUMENT, "parquet": content_kind.PARQUET}
 
 
 def format_of(opened: OpenedFile, content: bytes, options: CsvOptions) -> str:
@@ -60,7 +61,7 @@ def format_of(opened: OpenedFile, content: bytes, options: CsvOptions) -> str:
 
 def reads_whole_file(descriptor: int, head: bytes) -> str | None:
     """The format of a file whose bytes are read here and there; None for one that is read as a stream."""
-    return workbook_kind(descriptor, head)
+    return "parquet" if content_kind.binary_kind(head) is content_kind.PARQUET else workbook_kind(descriptor, head)
 
 
 def check_options(name: str, options: CsvOptions) -> None:

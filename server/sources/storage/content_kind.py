@@ -45,6 +45,7 @@ POWERPOINT: Final = Kind("a PowerPoint document", "save its table as CSV")
 HTML: Final = Kind("an HTML page", _DOWNLOAD)
 XML: Final = Kind("an XML document", _EXPORT)
 JSON: Final = Kind("a JSON document", _EXPORT)
+PARQUET: Final = Kind("a Parquet file", _EXPORT)
 BINARY: Final = Kind("binary data and no text", _EXPORT)
 
 # What compressed streams are read as.
@@ -149,7 +150,7 @@ def binary_kind(head: bytes) -> Kind | None:
     if head[:3] == b"\0\0\0" and head[4:8] == b"ftyp":
         return Kind("a film or sound file (MP4)", _EXPORT)
     if head.startswith(b"PAR1") and _CONTROL.search(head, 4, 16):
-        return Kind("a Parquet file", _EXPORT)
+        return PARQUET
     return None
 
 

@@ -35,6 +35,7 @@ _OTHER_ENDINGS: Final = (
     (".xlsx", "none"),
     (".xlsm", "none"),
     (".ods", "none"),
+    (".parquet", "none"),
 )
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
@@ -362,6 +363,6 @@ def _forbidden(identifier: str) -> InvalidRequestError:
 def _unsupported(name: str) -> InvalidRequestError:
     return InvalidRequestError(
         Reason.SOURCE_UNSUPPORTED,
-        f"{_shown(name)} is not a regular file that ends in .csv, .ndjson, .jsonl (each also with .gz or .zst behind it), .xlsx, .xlsm, .ods or .zip",
+        f"{_shown(name)} is not a regular file that ends in .csv, .ndjson, .jsonl (each also with .gz or .zst behind it), .xlsx, .xlsm, .ods, .parquet or .zip",
         field=_FIELD,
     )

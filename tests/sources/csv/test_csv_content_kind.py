@@ -63,7 +63,6 @@ KINDS: list[tuple[bytes, str]] = [
     (zipped(("Index/Document.iwa", b"x"), ("preview.jpg", b"x")), "an Apple Numbers document"),
     (b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n1 0 obj\n", "a PDF document"),
     (b"{\\rtf1\\ansi title,artist}", "an RTF document"),
-    (b"PAR1\x15\x04\x15\x20" + b"x" * 50 + b"PAR1", "a Parquet file"),
     (b"SQLite format 3\0\x10\0\x01\x01", "an SQLite database"),
     (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "a PNG image"),
     (b"\xff\xd8\xff\xe0\0\x10JFIF\0", "a JPEG image"),
@@ -80,6 +79,7 @@ KINDS: list[tuple[bytes, str]] = [
 
 # Formats that are read, unless the request says that the file is CSV.
 OTHER_FORMATS: list[tuple[bytes, str]] = [
+    (b"PAR1\x15\x04\x15\x20" + b"x" * 50 + b"PAR1", "a Parquet file"),
     (WORKBOOK, "an Excel workbook"),
     (SPREADSHEET, "an OpenDocument file"),
 ]

@@ -37,6 +37,8 @@ class _FileFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FileFormat
     """An Excel workbook (.xlsx, .xlsm)."""
     FILE_FORMAT_ODS: _FileFormat.ValueType  # 5
     """An OpenDocument spreadsheet (.ods)."""
+    FILE_FORMAT_PARQUET: _FileFormat.ValueType  # 6
+    """Parquet."""
 
 class FileFormat(_FileFormat, metaclass=_FileFormatEnumTypeWrapper):
     """What a file is."""
@@ -53,6 +55,8 @@ FILE_FORMAT_XLSX: FileFormat.ValueType  # 4
 """An Excel workbook (.xlsx, .xlsm)."""
 FILE_FORMAT_ODS: FileFormat.ValueType  # 5
 """An OpenDocument spreadsheet (.ods)."""
+FILE_FORMAT_PARQUET: FileFormat.ValueType  # 6
+"""Parquet."""
 Global___FileFormat: _TypeAlias = FileFormat  # noqa: Y015
 
 class _MissingFields:
