@@ -134,12 +134,13 @@ def test_a_whole_source_is_counted_to_the_last_record(installed: Installed, kind
 
 @pytest.mark.parametrize("kind", SAMPLES)
 def test_a_source_is_tested_and_scheduled_as_it_is_run(installed: Installed, kind: str) -> None:
+    source_type = installed.samples[kind].kind.name
     identifier, options = installed.samples[kind].tables["catalog_items"]
-    source = {"sourceType": kind, "sourceIdentifier": identifier, "options": options}
+    source = {"sourceType": source_type, "sourceIdentifier": identifier, "options": options}
     status, tested = installed.service.post("/v1/sync/test", source)
     assert (status, tested["data"]["itemCount"]) == (200, TABLE_ROWS), tested
     status, made = installed.service.post("/v1/sync/schedules", source | {"cron": "0 3 * * *"})
-    assert (status, made["data"]["sourceType"]) == (200, kind), made
+    assert (status, made["data"]["sourceType"]) == (200, source_type), made
     shown = json.dumps(made)
     assert not [secret for secret in installed.samples[kind].secrets if secret in shown]
 
