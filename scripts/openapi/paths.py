@@ -130,7 +130,7 @@ def _body(more: Operation, requests: Requests) -> Schema:
         return {"required": False, "description": "Has nothing to say.", "content": empty}
     schemas: dict[str, Callable[[], Schema]] = {
         "sync": requests.sync,
-        "schedule": lambda: requests.schedule(FIELDS),
+        "schedule": lambda: requests.schedule([name for name in FIELDS if name != "revision"]),
         "change": lambda: requests.schedule_change(FIELDS),
     }
     content = json_content(schemas[more.body]())

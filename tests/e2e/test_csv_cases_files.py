@@ -42,7 +42,7 @@ REFUSED: list[tuple[Case, tuple[str, ...]]] = [
         ("is an HTML page, not a CSV file",),
     ),
     (("page2.csv", PAGE, {}), ("is an HTML page, not a CSV file",)),
-    (("libro.csv", WORKBOOK, {}), ("is an Excel workbook", "save it as CSV")),
+    (("libro.csv", WORKBOOK, {}), ("is an Excel workbook that is damaged", "save it again")),
     (("wide.csv", (HEADER + ROWS).decode().encode("utf-16-le"), {}), ("looks like UTF-16", "options.encoding to utf-16-le")),
     (("two.zip", zipped(("a.csv", ROWS), ("b.csv", ROWS)), {}), ("holds 2 files: 'a.csv', 'b.csv'",)),
     (

@@ -137,7 +137,7 @@ def test_what_was_found_out_is_shown_by_rest_grpc_and_the_command(service: Servi
     assert 0 < found.pop("encodingConfidence") <= 1
     assert 0 < found.pop("delimiterConfidence") <= 1
     assert found == {
-        "fileName": "found.csv.gz", "fileCount": 1, "encoding": "cp1252", "encodingHow": "detected", "delimiter": ";",
+        "fileName": "found.csv.gz", "format": "csv", "sheet": None, "fileCount": 1, "encoding": "cp1252", "encodingHow": "detected", "delimiter": ";",
         "delimiterHow": "detected", "quote": '"', "lineBreak": "crlf", "preambleLines": 1, "headerLine": 2,
         "columnCount": 3, "compression": "gzip",
     }  # fmt: skip

@@ -39,7 +39,7 @@ class CsvOptions(WriteOptions):
         validate_by_alias=True,
     )
 
-    format: Literal["auto", "csv", "xlsx", "ods", "ndjson", "parquet"] = "auto"
+    format: Literal["auto", "csv", "ndjson", "xlsx", "ods", "parquet"] = "auto"
     delimiter: str = Field(",", min_length=1, max_length=8)
     has_header: bool = True
     header_lines: int = Field(1, ge=1, le=10)
