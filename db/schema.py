@@ -46,6 +46,7 @@ _ID = Integer().with_variant(mysql.INTEGER(unsigned=True), "mysql", "mariadb")
 _BIG = BigInteger()
 _TIME = DateTime().with_variant(mysql.TIMESTAMP(), "mysql", "mariadb")
 _NOW = text("CURRENT_TIMESTAMP")
+_MARKS = "column_marks"
 
 
 def _key_text(length: int) -> String:
@@ -54,6 +55,20 @@ def _key_text(length: int) -> String:
 
 def _digest() -> String:
     return String(64).with_variant(mysql.VARCHAR(64, charset="ascii", collation="ascii_bin"), "mysql", "mariadb")
+
+
+def _columns_of_loading() -> tuple[Column[Any], ...]:
+    """What the loaders keep in a table that rows of sources go into."""
+    return (
+        Column("created_at", _TIME, server_default=_NOW),
+        Column("updated_at", _TIME, server_default=_NOW),
+        # ---- ours
+        Column("row_hash", _BIG),
+        # What the last sync left in each column; see db/loaders/column_hashes.py.
+        Column(_MARKS, String(255)),
+        # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
+        Column("deactivated_by_run", _ID),
+    )
 
 
 def _read_json(value: Any) -> Any:
@@ -199,14 +214,7 @@ content_index = Table(
     Column("metadata", JSON(none_as_null=True)),
     Column("is_available", Boolean, server_default=text("1")),
     Column("last_synced_at", _TIME),
-    Column("created_at", _TIME, server_default=_NOW),
-    Column("updated_at", _TIME, server_default=_NOW),
-    # ---- ours
-    Column("row_hash", _BIG),
-    # What the last sync left in each column; see db/loaders/column_hashes.py.
-    Column("column_marks", String(255)),
-    # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
-    Column("deactivated_by_run", _ID),
+    *_columns_of_loading(),
     UniqueConstraint("source_type", "source_identifier", "external_id", name="uq_content_index_source_external"),
     Index("idx_content_index_content_type", "content_type"),
     Index("idx_content_index_source_type", "source_type"),
@@ -234,14 +242,7 @@ catalog_items = Table(
     Column("min_price", Numeric(10, 2)),
     Column("max_price", Numeric(10, 2)),
     Column("metadata", JSON(none_as_null=True)),
-    Column("created_at", _TIME, server_default=_NOW),
-    Column("updated_at", _TIME, server_default=_NOW),
-    # ---- ours
-    Column("row_hash", _BIG),
-    # What the last sync left in each column; see db/loaders/column_hashes.py.
-    Column("column_marks", String(255)),
-    # The run of a mirror that switched the row off, so that only such a row is switched on when it comes back.
-    Column("deactivated_by_run", _ID),
+    *_columns_of_loading(),
     UniqueConstraint("category_id", "capacity", name="uq_catalog_items_category_capacity"),
     Index("idx_catalog_items_category_capacity", "category_id", "capacity"),
     Index("idx_catalog_items_is_active", "is_active"),
@@ -396,3 +397,6 @@ sync_kept_pages = Table(
     Index("idx_sync_kept_pages_kept_at", "kept_at"),
     **_TABLE_OPTIONS,
 )
+
+# Tables that rows of sources go into.
+TARGET_TABLES = tuple(table for table in metadata.tables.values() if _MARKS in table.c)

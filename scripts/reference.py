@@ -60,7 +60,9 @@ def _table(schema: Schema, prefix: str) -> list[str]:
     rows = ["| option | default | meaning |", "|---|---|---|"]
     for key, value in schema["properties"].items():
         default = f"`{json.dumps(value['default'])}`" if "default" in value else ""
-        rows.append(f"| `{prefix}{key}` | {default} | {value['description']} |")
+        names = value.get("enum", ())
+        choice = f" One of {', '.join(f'`{name}`' for name in names if name is not None)}." if names else ""
+        rows.append(f"| `{prefix}{key}` | {default} | {value['description']}{choice} |")
     return [*rows, ""]
 
 

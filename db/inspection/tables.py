@@ -7,29 +7,28 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from sqlalchemy import Row, Table, UniqueConstraint, select, text
+from sqlalchemy import Row, Table, UniqueConstraint, bindparam, select, text
 
 from db.engine import Database
 from db.errors import RefusedDatabaseError
 from db.inspection.findings import Finding
-from db.schema import catalog_items, content_index, metadata
+from db.schema import TARGET_TABLES, metadata
 
-# Tables that rows of sources go into; a row is found again by the unique key.
-_TARGETS: Final = (content_index, catalog_items)
+_NAMES: Final = {"names": [table.name for table in TARGET_TABLES]}
 _TABLES: Final = text(
     "SELECT TABLE_NAME AS name, TABLE_TYPE AS type, ENGINE AS engine FROM information_schema.TABLES "
     "WHERE TABLE_SCHEMA = DATABASE()"
 )
 _COLUMNS: Final = text(
     "SELECT TABLE_NAME AS name, COLUMN_NAME AS column_name, CHARACTER_SET_NAME AS charset, COLLATION_NAME AS collation_name "
-    "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN ('content_index', 'catalog_items') "
+    "FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME IN :names "
     "AND CHARACTER_SET_NAME IS NOT NULL"
-)
+).bindparams(bindparam("names", expanding=True))
 _UNIQUE: Final = text(
     "SELECT TABLE_NAME AS name, INDEX_NAME AS index_name, COLUMN_NAME AS column_name, SUB_PART AS prefix "
     "FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND NON_UNIQUE = 0 "
-    "AND TABLE_NAME IN ('content_index', 'catalog_items')"
-)
+    "AND TABLE_NAME IN :names"
+).bindparams(bindparam("names", expanding=True))
 
 
 async def table_findings(database: Database) -> list[Finding]:
@@ -40,8 +39,8 @@ async def table_findings(database: Database) -> list[Finding]:
     """
     async with database.read() as connection:
         tables = {str(row.name): row for row in await connection.execute(_TABLES)}
-        columns = (await connection.execute(_COLUMNS)).all()
-        unique = (await connection.execute(_UNIQUE)).all()
+        columns = (await connection.execute(_COLUMNS, _NAMES)).all()
+        unique = (await connection.execute(_UNIQUE, _NAMES)).all()
     findings = []
     for name in metadata.tables:
         row = tables.get(name)
@@ -49,7 +48,9 @@ async def table_findings(database: Database) -> list[Finding]:
             findings.append(_view(name))
         elif row is not None and str(row.engine).lower() != "innodb":
             findings.append(_engine(name, str(row.engine)))
-    targets = [table for table in _TARGETS if table.name in tables and str(tables[table.name].type) == "BASE TABLE"]
+    targets = [
+        table for table in TARGET_TABLES if table.name in tables and str(tables[table.name].type) == "BASE TABLE"
+    ]
     if any(_lacks_key(target, unique) for target in targets):
         unique = await _settled_unique(database, targets)
     findings += [_key(target.name, _key_of(target)) for target in targets if _lacks_key(target, unique)]
@@ -72,7 +73,7 @@ async def _settled_unique(database: Database, targets: list[Table]) -> Sequence[
             async with database.read() as connection:
                 await connection.execute(select(target.c["id"]).limit(0))
     async with database.read() as connection:
-        return (await connection.execute(_UNIQUE)).all()
+        return (await connection.execute(_UNIQUE, _NAMES)).all()
 
 
 def _key_of(target: Table) -> list[str]:

@@ -9,6 +9,8 @@ from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
 from server.sources.registry import source_type
 from server.sources.source_type import Source
+from server.sources.write_options import SyncMode
+from server.targets.base import Target
 from server.targets.registry import find_target
 
 IDENTIFIER_CHARS_MAX: Final = 255
@@ -32,5 +34,19 @@ def checked_source(source_type_name: str, source_identifier: str, options: Mappi
             field="sourceIdentifier",
         )
     source = kind.load(source_identifier, options, True)
-    find_target(source.mapping.target)
+    check_mode(find_target(source.mapping.target), source.mapping.write.mode)
     return kind.name, source
+
+
+def check_mode(target: Target, mode: SyncMode) -> None:
+    """Refuse a mirror of a table whose rows cannot be switched off.
+
+    Raises:
+        InvalidRequestError: INVALID_OPTION.
+    """
+    if mode == "mirror" and target.availability_column is None:
+        raise InvalidRequestError(
+            Reason.INVALID_OPTION,
+            f"options.mode cannot be mirror: {target.name} has no column by which a row is switched off",
+            field="options.mode",
+        )

@@ -9,6 +9,8 @@ from db.loaders.refusals import TargetRefusedError
 from db.loaders.target_check import check_target
 from db.migrate import migrate
 from db.records import LoadCounts
+from db.schema import TARGET_TABLES
+from server.targets.registry import TARGETS
 from tests.db.test_refused_rows import numbered, put
 from tests.db.test_upsert import CATALOG, CONTENT, rows_of, songs
 from tests.support.database_server import CHOSEN, DatabaseServer
@@ -188,3 +190,9 @@ async def test_what_is_no_refusal_of_rows_is_raised_as_it_is(database: Database,
     for expect_new in (True, False):
         with pytest.raises(Exception, match="nowhere"):
             await put(database, numbered(60), expect_new=expect_new)
+
+
+def test_each_target_is_a_table_with_what_the_loaders_keep_in_it() -> None:
+    assert {table.name for table in TARGET_TABLES} == set(TARGETS)
+    for table in TARGET_TABLES:
+        assert set(TARGETS[table.name].by_name) < set(table.columns.keys())
