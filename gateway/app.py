@@ -14,15 +14,13 @@ from typing import Final
 import grpc
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.routing import Route
 from techaura_sync import AsyncSyncClient, CallLimits
 from techaura_sync.requests import CHANNEL_OPTIONS
 
-from gateway import events, routes, schedules
+from gateway import documentation, events, routes, schedules
 from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
-from gateway.documentation import docs, docs_file, openapi
 from gateway.errors import HANDLERS
 
 # Connected from the start and never given up for lack of use: whoever takes the places on the gRPC port later takes none
@@ -35,29 +33,8 @@ def utc_now() -> datetime:
     return datetime.now(UTC)  # noqa: TID251 - the gateway's clock, handed in as this function
 
 
-# Fixed paths stand before `{sync_run_id}`, which would match them too.
-ROUTES = (
-    Route("/v1/sync/stats", routes.Stats),
-    Route("/v1/sync/runs", routes.Runs),
-    Route("/v1/sync/trigger", routes.Trigger),
-    Route("/v1/sync/test", routes.SourceTest),
-    Route("/v1/sync/resume", routes.Resume),
-    Route("/v1/sync/schedules", schedules.Schedules),
-    Route("/v1/sync/schedules/{schedule_id}", schedules.Schedule),
-    Route("/v1/sync/schedules/{schedule_id}/run", schedules.RunNow),
-    Route("/v1/sync/{sync_run_id}", routes.Status),
-    Route("/v1/sync/{sync_run_id}/errors", routes.Errors),
-    Route("/v1/sync/{sync_run_id}/cancel", routes.Cancel),
-    Route("/v1/sync/{sync_run_id}/pause", routes.Pause),
-    Route("/v1/sync/{sync_run_id}/continue", routes.Continue),
-    Route("/v1/sync/{sync_run_id}/events", events.Events),
-    Route("/healthz", routes.Health),
-    Route("/readyz", routes.Ready),
-    Route("/openapi.json", openapi),
-    Route("/docs", docs),
-    # Part of the page, not of the interface.
-    Route("/docs/{name}", docs_file, include_in_schema=False),
-)
+# Those of schedules come first: `/v1/sync/{sync_run_id}/...` would match some of them too.
+ROUTES: Final = (*schedules.ROUTES, *routes.ROUTES, *events.ROUTES, *documentation.ROUTES)
 
 
 def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable[[], datetime] = utc_now) -> Starlette:

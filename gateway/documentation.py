@@ -13,6 +13,7 @@ from typing import Final
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 
 # The page runs its own scripts only and asks its own host only; it can be shown in no other page.
 _PAGE_HEADERS: Final = {
@@ -56,3 +57,11 @@ async def docs_file(request: Request) -> Response:
 @cache
 def _content(name: str) -> bytes:
     return files("gateway").joinpath(name).read_bytes()
+
+
+ROUTES: Final = (
+    Route("/openapi.json", openapi),
+    Route("/docs", docs),
+    # Part of the page, not of the interface.
+    Route("/docs/{name}", docs_file, include_in_schema=False),
+)

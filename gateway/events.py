@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from techaura_sync import AsyncSyncClient, SyncServiceError, views
 from techaura_sync.requests import is_terminal
@@ -115,3 +116,6 @@ def _last_event_id(request: Request) -> int:
 
 def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+ROUTES: Final = (Route("/v1/sync/{sync_run_id}/events", Events),)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final, TypeVar
 
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
+from starlette.routing import Route
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec, views
 from techaura_sync.errors import no_answer
@@ -312,3 +313,20 @@ def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
         "status must be one of pending, in_progress, completed, failed, cancelled",
         field="status",
     )
+
+
+# Fixed paths stand before `{sync_run_id}`, which would match them too.
+ROUTES: Final = (
+    Route("/v1/sync/stats", Stats),
+    Route("/v1/sync/runs", Runs),
+    Route("/v1/sync/trigger", Trigger),
+    Route("/v1/sync/test", SourceTest),
+    Route("/v1/sync/resume", Resume),
+    Route("/v1/sync/{sync_run_id}", Status),
+    Route("/v1/sync/{sync_run_id}/errors", Errors),
+    Route("/v1/sync/{sync_run_id}/cancel", Cancel),
+    Route("/v1/sync/{sync_run_id}/pause", Pause),
+    Route("/v1/sync/{sync_run_id}/continue", Continue),
+    Route("/healthz", Health),
+    Route("/readyz", Ready),
+)

@@ -7,6 +7,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, Final
 
 from starlette.requests import Request
+from starlette.routing import Route
 from techaura.sync.v1 import schedules_pb2
 from techaura_sync import views
 from techaura_sync.json_form import JsonFormError, from_json
@@ -159,3 +160,10 @@ def _schedule_id(request: Request) -> int:
 
 def _fault(field: str, text: str) -> RequestFaultError:
     return RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=field)
+
+
+ROUTES: Final = (
+    Route("/v1/sync/schedules", Schedules),
+    Route("/v1/sync/schedules/{schedule_id}", Schedule),
+    Route("/v1/sync/schedules/{schedule_id}/run", RunNow),
+)
