@@ -3,8 +3,8 @@
 // Calls that answer once have a deadline; streams that follow a run have none. Leaving a stream early (break, or an
 // aborted signal) ends the call and never the run. Every failure is a SyncServiceError.
 
-import type { MessageInitShape } from "@bufbuild/protobuf";
-import { Code, createClient, type Client } from "@connectrpc/connect";
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { Code, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { answered, noAnswer, SyncServiceError, toSyncServiceError } from "./errors.js";
 import { SyncStatus, type SyncRun, type SyncStats } from "./gen/techaura/sync/v1/resources_pb.js";
@@ -42,6 +42,7 @@ export function isTerminal(status: SyncStatus): boolean {
 const BROKEN: readonly Code[] = [Code.Unavailable, Code.Canceled, Code.Aborted, Code.Unknown];
 
 export class SyncClient {
+  private readonly transport: Transport;
   private readonly client: Client<typeof SyncService>;
   private readonly session: Http2SessionManager;
   private readonly once: { timeoutMs: number };
@@ -54,7 +55,8 @@ export class SyncClient {
   constructor(target: string, options: ClientOptions = {}) {
     const baseUrl = `http://${target}`;
     this.session = new Http2SessionManager(baseUrl);
-    this.client = createClient(SyncService, createGrpcTransport({ baseUrl, sessionManager: this.session }));
+    this.transport = createGrpcTransport({ baseUrl, sessionManager: this.session });
+    this.client = createClient(SyncService, this.transport);
     this.once = { timeoutMs: options.callTimeoutMs ?? 10_000 };
     this.watchRetriesMax = options.watchRetriesMax ?? 8;
     this.retryWaitMaxMs = options.retryWaitMaxMs ?? 5_000;
@@ -64,6 +66,18 @@ export class SyncClient {
   /** Ends the connection and every open call. */
   close(): void {
     this.session.abort();
+  }
+
+  /**
+   * Makes any call that answers once, as the proto has it: `call(SyncService.method.getSyncSchedule, { syncScheduleId })`.
+   * It has the deadline and the errors of the other methods.
+   */
+  async call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+  ): Promise<MessageShape<O>> {
+    const asked = this.transport.unary(method, undefined, this.once.timeoutMs, undefined, request);
+    return (await answered(asked)).message;
   }
 
   /** Starts a run: first `accepted`, then progress up to a terminal status. */

@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ContentType, isTerminal, SyncClient, SyncServiceError, SyncStatus } from "../src/index.js";
+import { ContentType, isTerminal, SyncClient, SyncService, SyncServiceError, SyncStatus } from "../src/index.js";
 
 const target = process.env["TECHAURA_SYNC_TARGET"];
 const csv = process.env["TECHAURA_SYNC_TEST_CSV"];
@@ -45,6 +45,15 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
     assert.ok(events.length > 1);
     assert.equal(last, SyncStatus.COMPLETED);
     assert.ok(rows > 0n);
+  });
+
+  test("any call of the service that answers once is made by its name", async () => {
+    assert.equal((await client.call(SyncService.method.listSyncRuns, { pageSize: 1 })).runs.length, 1);
+    await assert.rejects(client.call(SyncService.method.cancelSync, { syncRunId: 4_000_000_000n }), (thrown) => {
+      assert.ok(thrown instanceof SyncServiceError);
+      assert.equal(thrown.reason, "RUN_NOT_FOUND");
+      return true;
+    });
   });
 
   test("a detached run is watched to its end, counted and listed", async () => {

@@ -1,4 +1,4 @@
-"""The asyncio client of SyncService; the same methods as the blocking one (client.py).
+"""The asyncio client of SyncService. scripts/generate makes the blocking one of it (client.py).
 
 Calls that response once have a deadline; streams that follow a run have none. A caller that leaves a stream, or is
 cancelled, ends the call and never the run.
@@ -17,9 +17,10 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_g
 from techaura.sync.v1.sync_spec_pb2 import SyncSpec
 
 from techaura_sync import requests
+from techaura_sync.aio_schedules import AsyncSyncSchedules
+from techaura_sync.channels import aio_answered
 from techaura_sync.errors import SyncServiceError, no_answer, not_ready, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits
-from techaura_sync.schedules import AsyncSyncSchedules
 from techaura_sync.watch import WatchState
 
 Message = TypeVar("Message")
@@ -58,10 +59,10 @@ class AsyncSyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
-    async def close(self, grace_seconds: float | None = None) -> None:
-        """Close the channel, unless the caller brought it; open calls get `grace_seconds` to end."""
+    async def close(self) -> None:
+        """Close the channel with its open calls, unless the caller brought it."""
         if self._own_channel is not None:
-            await self._own_channel.close(grace_seconds)
+            await self._own_channel.close()
 
     def trigger(self, spec: SyncSpec, *, detach: bool = False) -> AsyncGenerator[sync_service_pb2.TriggerSyncResponse]:
         """Start a run: first `accepted`, then, unless `detach`, progress up to a terminal status.
@@ -126,7 +127,8 @@ class AsyncSyncClient:
     async def stats(self) -> resources_pb2.SyncStats:
         """How many runs there are, by status."""
         request = sync_service_pb2.GetSyncStatsRequest()
-        return (await _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout))).stats
+        response = await _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout))
+        return response.stats
 
     async def watch_stats(self) -> AsyncGenerator[resources_pb2.SyncStats]:
         """The counts now and at each change; ends when the caller stops reading."""
@@ -155,7 +157,8 @@ class AsyncSyncClient:
         """
         request = sync_service_pb2.CancelSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return (await self._stub.CancelSync(request, timeout=self._timeout)).run
+            response = await self._stub.CancelSync(request, timeout=self._timeout)
+            return response.run
 
     async def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
         """Hold a run until it is continued; returns it as it stands.
@@ -165,7 +168,8 @@ class AsyncSyncClient:
         """
         request = sync_service_pb2.PauseSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return (await self._stub.PauseSync(request, timeout=self._timeout)).run
+            response = await self._stub.PauseSync(request, timeout=self._timeout)
+            return response.run
 
     async def continue_run(self, sync_run_id: int) -> resources_pb2.SyncRun:
         """Continue a paused run (ContinueSync); returns it as it stands.
@@ -175,7 +179,8 @@ class AsyncSyncClient:
         """
         request = sync_service_pb2.ContinueSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return (await self._stub.ContinueSync(request, timeout=self._timeout)).run
+            response = await self._stub.ContinueSync(request, timeout=self._timeout)
+            return response.run
 
     async def serving(self) -> bool:
         """Whether the process of the service lives and is not stopping; False also when nothing answers."""
@@ -195,9 +200,8 @@ class AsyncSyncClient:
             SyncServiceError: it cannot, and why: DATABASE_UNAVAILABLE or SHUTTING_DOWN, say; no reason: nothing answers.
         """
         with translated():
-            call = self._health.Check(requests.readiness(), timeout=timeout_seconds or self._timeout)
-            answer = await call
-            metadata = await call.trailing_metadata()
+            seconds = timeout_seconds or self._timeout
+            answer, metadata = await aio_answered(self._health.Check, requests.readiness(), seconds)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise not_ready(metadata)
 

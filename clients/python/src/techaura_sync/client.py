@@ -1,13 +1,10 @@
-"""The blocking client of SyncService.
-
-Calls that response once have a deadline; streams that follow a run have none. A caller that stops reading a stream
-ends the call and never the run. The asyncio client (aio.py) has the same methods.
-"""
+"""The blocking client of SyncService. Made from the asyncio one by scripts/generate; not edited by hand."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from typing import Protocol, Self, TypeVar
 
 import grpc
@@ -16,6 +13,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2, sync_service_pb2_g
 from techaura.sync.v1.sync_spec_pb2 import SyncSpec
 
 from techaura_sync import requests
+from techaura_sync.channels import answered
 from techaura_sync.errors import SyncServiceError, no_answer, not_ready, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits
 from techaura_sync.schedules import SyncSchedules
@@ -58,11 +56,11 @@ class SyncClient:
         self.close()
 
     def close(self) -> None:
-        """Close the channel, unless the caller brought it."""
+        """Close the channel with its open calls, unless the caller brought it."""
         if self._own_channel is not None:
             self._own_channel.close()
 
-    def trigger(self, spec: SyncSpec, *, detach: bool = False) -> Iterator[sync_service_pb2.TriggerSyncResponse]:
+    def trigger(self, spec: SyncSpec, *, detach: bool = False) -> Generator[sync_service_pb2.TriggerSyncResponse]:
         """Start a run: first `accepted`, then, unless `detach`, progress up to a terminal status.
 
         Raises:
@@ -87,7 +85,7 @@ class SyncClient:
         request = sync_service_pb2.ResumeSyncsRequest()
         return _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout))
 
-    def watch_resume(self) -> Iterator[sync_service_pb2.ResumeSyncsResponse]:
+    def watch_resume(self) -> Generator[sync_service_pb2.ResumeSyncsResponse]:
         """Wake the workers and follow the runs that were pending until none of them is left."""
         request = sync_service_pb2.ResumeSyncsRequest(watch=True)
         return _stream(lambda: self._stub.ResumeSyncs(request))
@@ -101,7 +99,7 @@ class SyncClient:
         request = sync_service_pb2.GetSyncStatusRequest(sync_run_id=sync_run_id)
         return _only(lambda: self._stub.GetSyncStatus(request, timeout=self._timeout))
 
-    def watch(self, sync_run_id: int, *, after_sequence: int = 0) -> Iterator[sync_service_pb2.GetSyncStatusResponse]:
+    def watch(self, sync_run_id: int, *, after_sequence: int = 0) -> Generator[sync_service_pb2.GetSyncStatusResponse]:
         """Follow a run to its end, over broken connections too; the last message carries a terminal status.
 
         Raises:
@@ -111,9 +109,10 @@ class SyncClient:
         while not state.ended:
             broken: SyncServiceError | None = None
             try:
-                for response in _stream(lambda: self._stub.GetSyncStatus(state.request())):
-                    state.seen(response)
-                    yield response
+                with closing(_stream(lambda: self._stub.GetSyncStatus(state.request()))) as responses:
+                    for response in responses:
+                        state.seen(response)
+                        yield response
             except SyncServiceError as error:
                 broken = error
             if not state.ended:
@@ -122,13 +121,15 @@ class SyncClient:
     def stats(self) -> resources_pb2.SyncStats:
         """How many runs there are, by status."""
         request = sync_service_pb2.GetSyncStatsRequest()
-        return _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout)).stats
+        response = _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout))
+        return response.stats
 
-    def watch_stats(self) -> Iterator[resources_pb2.SyncStats]:
+    def watch_stats(self) -> Generator[resources_pb2.SyncStats]:
         """The counts now and at each change; ends when the caller stops reading."""
         request = sync_service_pb2.GetSyncStatsRequest(watch=True)
-        for response in _stream(lambda: self._stub.GetSyncStats(request)):
-            yield response.stats
+        with closing(_stream(lambda: self._stub.GetSyncStats(request))) as responses:
+            for response in responses:
+                yield response.stats
 
     def list_runs(self, request: sync_service_pb2.ListSyncRunsRequest) -> sync_service_pb2.ListSyncRunsResponse:
         """One page of runs, newest first."""
@@ -148,7 +149,8 @@ class SyncClient:
         """
         request = sync_service_pb2.CancelSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return self._stub.CancelSync(request, timeout=self._timeout).run
+            response = self._stub.CancelSync(request, timeout=self._timeout)
+            return response.run
 
     def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
         """Hold a run until it is continued; returns it as it stands.
@@ -158,7 +160,8 @@ class SyncClient:
         """
         request = sync_service_pb2.PauseSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return self._stub.PauseSync(request, timeout=self._timeout).run
+            response = self._stub.PauseSync(request, timeout=self._timeout)
+            return response.run
 
     def continue_run(self, sync_run_id: int) -> resources_pb2.SyncRun:
         """Continue a paused run (ContinueSync); returns it as it stands.
@@ -168,7 +171,8 @@ class SyncClient:
         """
         request = sync_service_pb2.ContinueSyncRequest(sync_run_id=sync_run_id)
         with translated():
-            return self._stub.ContinueSync(request, timeout=self._timeout).run
+            response = self._stub.ContinueSync(request, timeout=self._timeout)
+            return response.run
 
     def serving(self) -> bool:
         """Whether the process of the service lives and is not stopping; False also when nothing answers."""
@@ -188,9 +192,10 @@ class SyncClient:
             SyncServiceError: it cannot, and why: DATABASE_UNAVAILABLE or SHUTTING_DOWN, say; no reason: nothing answers.
         """
         with translated():
-            answer, call = self._health.Check.with_call(requests.readiness(), timeout=timeout_seconds or self._timeout)
+            seconds = timeout_seconds or self._timeout
+            answer, metadata = answered(self._health.Check, requests.readiness(), seconds)
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
-            raise not_ready(call.trailing_metadata())
+            raise not_ready(metadata)
 
 
 class _Call(Protocol[Message_co]):
@@ -201,12 +206,13 @@ class _Call(Protocol[Message_co]):
     def cancel(self) -> bool: ...
 
 
-def _stream(start: Callable[[], _Call[Message]]) -> Iterator[Message]:
+def _stream(start: Callable[[], _Call[Message]]) -> Generator[Message]:
     """Start a call at the first read and hand out its messages; leaving early ends the call."""
     with translated():
         call = start()
         try:
-            yield from call
+            for message in call:
+                yield message
         finally:
             call.cancel()
 

@@ -1,0 +1,88 @@
+"""The calls on recurring syncs, for asyncio; scripts/generate makes the blocking ones of it (schedules.py).
+
+Messages are those of techaura/sync/v1/schedules.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.field_mask_pb2 import FieldMask
+from google.protobuf.message import Message
+from techaura.sync.v1 import schedules_pb2
+
+from techaura_sync.errors import translated
+
+
+class AsyncSyncSchedules:
+    """The schedules of one service; an `AsyncSyncClient` has one."""
+
+    def __init__(self, stub: Any, timeout_seconds: float) -> None:
+        self._stub = stub
+        self._timeout = timeout_seconds
+
+    async def create(self, schedule: schedules_pb2.SyncSchedule) -> schedules_pb2.SyncSchedule:
+        """Store a schedule; returns it as it is stored.
+
+        Raises:
+            SyncServiceError: it is wrong, or there are too many.
+        """
+        return _one(await self._call("CreateSyncSchedule", schedules_pb2.CreateSyncScheduleRequest(schedule=schedule)))
+
+    async def get(self, schedule_id: int) -> schedules_pb2.SyncSchedule:
+        """One schedule.
+
+        Raises:
+            SyncServiceError: SCHEDULE_NOT_FOUND.
+        """
+        request = schedules_pb2.GetSyncScheduleRequest(sync_schedule_id=schedule_id)
+        return _one(await self._call("GetSyncSchedule", request))
+
+    async def page(self, page_size: int = 0, page_token: str = "") -> schedules_pb2.ListSyncSchedulesResponse:
+        """One page of schedules, newest first."""
+        request = schedules_pb2.ListSyncSchedulesRequest(page_size=page_size, page_token=page_token)
+        response: schedules_pb2.ListSyncSchedulesResponse = await self._call("ListSyncSchedules", request)
+        return response
+
+    async def update(
+        self, schedule: schedules_pb2.SyncSchedule, paths: Iterable[str] | None = None
+    ) -> schedules_pb2.SyncSchedule:
+        """Change the fields that `paths` names (None: those that are set); returns it as it is stored.
+
+        Raises:
+            SyncServiceError: SCHEDULE_NOT_FOUND, SCHEDULE_CHANGED, or the change is wrong.
+        """
+        return _one(await self._call("UpdateSyncSchedule", _update(schedule, paths)))
+
+    async def delete(self, schedule_id: int) -> None:
+        """Remove a schedule; its runs stay.
+
+        Raises:
+            SyncServiceError: SCHEDULE_NOT_FOUND.
+        """
+        await self._call("DeleteSyncSchedule", schedules_pb2.DeleteSyncScheduleRequest(sync_schedule_id=schedule_id))
+
+    async def run_now(self, schedule_id: int) -> int:
+        """Start what the schedule syncs; returns the run's id.
+
+        Raises:
+            SyncServiceError: SCHEDULE_NOT_FOUND.
+        """
+        request = schedules_pb2.RunSyncScheduleRequest(sync_schedule_id=schedule_id)
+        response: schedules_pb2.RunSyncScheduleResponse = await self._call("RunSyncSchedule", request)
+        return response.sync_run_id
+
+    async def _call(self, name: str, request: Message) -> Any:
+        with translated():
+            return await getattr(self._stub, name)(request, timeout=self._timeout)
+
+
+def _one(response: Any) -> schedules_pb2.SyncSchedule:
+    schedule: schedules_pb2.SyncSchedule = response.schedule
+    return schedule
+
+
+def _update(schedule: schedules_pb2.SyncSchedule, paths: Iterable[str] | None) -> Message:
+    mask = None if paths is None else FieldMask(paths=list(paths))
+    return schedules_pb2.UpdateSyncScheduleRequest(schedule=schedule, update_mask=mask)
