@@ -1,6 +1,6 @@
 """The bodies of answers.
 
-A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.view_types`, a text in `Annotated` says what a field means.
+A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.views`, a text in `Annotated` says what a field means.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from starlette.responses import JSONResponse
-from techaura_sync.view_types import Count, Facets, Id, TimeText
+from techaura_sync.views.values import Count, Facets, Id, TimeText
 
 T = TypeVar("T")
 B = TypeVar("B", bound=Mapping[str, object])

@@ -20,8 +20,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
-from techaura_sync import AsyncSyncClient, SyncServiceError, views
+from techaura_sync import AsyncSyncClient, SyncServiceError
 from techaura_sync.requests import is_terminal
+from techaura_sync.views.runs import status_view
 
 from gateway.connections import ConnectionPool
 from gateway.endpoint import Endpoint
@@ -80,7 +81,7 @@ async def _events(
     try:
         async with aclosing(client.watch(sync_run_id, after_sequence=after_sequence)) as responses:
             while (response := await _next_unless(stopping, responses)) is not None:
-                yield ServerSentEvent(_json(views.status_view(response)), id=str(response.sequence))
+                yield ServerSentEvent(_json(status_view(response)), id=str(response.sequence))
         if stopping.is_set():
             body = failure_body(
                 STOPPING_TEXT,

@@ -12,9 +12,12 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.routing import Route
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec, views
+from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec
 from techaura_sync.errors import no_answer
-from techaura_sync.view_types import RunErrorView, RunStatusView, RunView, SourceTestView, StatsView
+from techaura_sync.views import values
+from techaura_sync.views.errors import RunErrorView, error_view
+from techaura_sync.views.runs import RunStatusView, RunView, StatsView, run_view, stats_view, status_name, status_view
+from techaura_sync.views.sources import SourceTestView, source_test_view
 
 from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, RunId, ServiceState
 from gateway.body import read_object
@@ -37,7 +40,7 @@ class Stats(Endpoint):
 
     async def get(self, request: Request) -> Reply[Answer[StatsView]]:
         """Count runs by status."""
-        return answer(request, views.stats_view(await client(request).stats()))
+        return answer(request, stats_view(await client(request).stats()))
 
 
 class Status(Endpoint):
@@ -48,7 +51,7 @@ class Status(Endpoint):
 
         With its newest errors; all of them are in the list of its errors.
         """
-        return answer(request, views.status_view(await client(request).status(run_id(request))))
+        return answer(request, status_view(await client(request).status(run_id(request))))
 
 
 class Trigger(Endpoint):
@@ -85,7 +88,7 @@ class SourceTest(Endpoint):
         """
         body = await json_body(request)
         found = await client(request).test_source(_spec(body))
-        return answer(request, views.source_test_view(found))
+        return answer(request, source_test_view(found))
 
 
 class Resume(Endpoint):
@@ -124,7 +127,7 @@ class Runs(Endpoint):
                 source_type=given.get("sourceType", ""),
             )
         )
-        return page_answer(request, [views.run_view(run) for run in page.runs], page.next_page_token)
+        return page_answer(request, [run_view(run) for run in page.runs], page.next_page_token)
 
 
 class Errors(Endpoint):
@@ -143,7 +146,7 @@ class Errors(Endpoint):
                 sync_run_id=sync_run_id, page_size=page_size(given), page_token=given.get("pageToken", "")
             )
         )
-        return page_answer(request, [views.error_view(error) for error in page.errors], page.next_page_token)
+        return page_answer(request, [error_view(error) for error in page.errors], page.next_page_token)
 
 
 class Cancel(Endpoint):
@@ -156,7 +159,7 @@ class Cancel(Endpoint):
         within a second.
         """
         await no_body(request)
-        return answer(request, views.run_view(await client(request).cancel(run_id(request))))
+        return answer(request, run_view(await client(request).cancel(run_id(request))))
 
 
 class Pause(Endpoint):
@@ -168,7 +171,7 @@ class Pause(Endpoint):
         Over restarts: it is pending and paused then. Pausing it again changes nothing.
         """
         await no_body(request)
-        return answer(request, views.run_view(await client(request).pause(run_id(request))))
+        return answer(request, run_view(await client(request).pause(run_id(request))))
 
 
 class Continue(Endpoint):
@@ -180,7 +183,7 @@ class Continue(Endpoint):
         After its last committed batch. Continuing a run that is not paused changes nothing.
         """
         await no_body(request)
-        return answer(request, views.run_view(await client(request).continue_run(run_id(request))))
+        return answer(request, run_view(await client(request).continue_run(run_id(request))))
 
 
 class Health(HTTPEndpoint):
@@ -238,7 +241,7 @@ def page_answer(request: Request, items: list[T], next_page_token: str) -> Reply
 
 def time_text(request: Request) -> str:
     """The time of an answer."""
-    return views.time_text(request.app.state.now())
+    return values.time_text(request.app.state.now())
 
 
 async def json_body(request: Request) -> dict[str, Any]:
@@ -306,7 +309,7 @@ def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
     if name is None:
         return resources_pb2.SYNC_STATUS_UNSPECIFIED
     for status in resources_pb2.SyncStatus.values():
-        if status != resources_pb2.SYNC_STATUS_UNSPECIFIED and views.status_name(status) == name:
+        if status != resources_pb2.SYNC_STATUS_UNSPECIFIED and status_name(status) == name:
             return status
     raise RequestFaultError(
         HTTPStatus.BAD_REQUEST,

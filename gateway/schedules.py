@@ -9,10 +9,9 @@ from typing import Any, ClassVar, Final
 from starlette.requests import Request
 from starlette.routing import Route
 from techaura.sync.v1 import schedules_pb2
-from techaura_sync import views
 from techaura_sync.json_form import JsonFormError, from_json
 from techaura_sync.spec import source_type_of
-from techaura_sync.view_types import ScheduleView
+from techaura_sync.views.schedules import ScheduleView, schedule_view
 
 from gateway.answers import Answer, Page, Reply, RunId, ScheduleId
 from gateway.endpoint import Endpoint, query
@@ -38,7 +37,7 @@ class Schedules(Endpoint):
         """List recurring syncs, newest first."""
         given = query(request, *self.query_keys)
         page = await client(request).schedules.page(page_size(given), given.get("pageToken", ""))
-        return page_answer(request, [views.schedule_view(one) for one in page.schedules], page.next_page_token)
+        return page_answer(request, [schedule_view(one) for one in page.schedules], page.next_page_token)
 
     async def post(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Store a recurring sync.
@@ -49,7 +48,7 @@ class Schedules(Endpoint):
         if body.get("revision") is not None:
             raise _fault("revision", "a new schedule has no revision yet; leave revision out")
         schedule, _paths = read_schedule(body)
-        return answer(request, views.schedule_view(await client(request).schedules.create(schedule)))
+        return answer(request, schedule_view(await client(request).schedules.create(schedule)))
 
 
 class Schedule(Endpoint):
@@ -57,7 +56,7 @@ class Schedule(Endpoint):
 
     async def get(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Tell what one recurring sync is."""
-        return answer(request, views.schedule_view(await client(request).schedules.get(_schedule_id(request))))
+        return answer(request, schedule_view(await client(request).schedules.get(_schedule_id(request))))
 
     async def patch(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Change the fields of a recurring sync that the body has.
@@ -72,7 +71,7 @@ class Schedule(Endpoint):
         if not paths:
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
-        return answer(request, views.schedule_view(await client(request).schedules.update(schedule, paths)))
+        return answer(request, schedule_view(await client(request).schedules.update(schedule, paths)))
 
     async def delete(self, request: Request) -> Reply[Answer[ScheduleId]]:
         """Remove a recurring sync; its runs stay."""

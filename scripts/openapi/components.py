@@ -1,21 +1,24 @@
 """The schemas that a document names: types of answers, and messages and enums of the protos.
 
 A field of an answer takes its description from its `Annotated`, else from the doc comment of the field of the same JSON name
-in the message that the answer shows.
+in the message that its view is made of: what the function in `techaura_sync.views` takes that returns it.
 """
 
 from __future__ import annotations
 
+import inspect
+import pkgutil
 import typing
 from dataclasses import asdict
+from functools import cache
+from importlib import import_module
 from types import NoneType, UnionType
 from typing import Annotated, Any, Final, Literal, NotRequired, Union, get_args, get_origin
 
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
-from techaura.sync.v1 import resources_pb2, schedules_pb2, sync_service_pb2, sync_spec_pb2
-from techaura_sync import view_types
+from techaura_sync import views
 from techaura_sync.json_form import enum_texts
-from techaura_sync.view_types import Facets
+from techaura_sync.views.values import Facets
 
 from scripts.proto_comments import comments, described_field
 
@@ -27,20 +30,6 @@ _PLAIN: Final[dict[Any, Schema]] = {
     float: {"type": "number"},
     bool: {"type": "boolean"},
     Any: {},
-}
-# What an answer shows; a field is looked for in each message in turn.
-_SHOWN: Final[dict[type, tuple[Any, ...]]] = {
-    view_types.LedgerView: (resources_pb2.Ledger,),
-    view_types.RunFailureView: (resources_pb2.RunFailure,),
-    view_types.DetectedFormatView: (resources_pb2.DetectedFormat,),
-    view_types.RunView: (resources_pb2.SyncRun,),
-    view_types.RecentErrorView: (resources_pb2.SyncError,),
-    view_types.RunStatusView: (resources_pb2.SyncRun, sync_service_pb2.GetSyncStatusResponse),
-    view_types.RejectedRowView: (resources_pb2.SyncError,),
-    view_types.RunErrorView: (resources_pb2.SyncError,),
-    view_types.SourceTestView: (sync_service_pb2.TestSourceResponse,),
-    view_types.StatsView: (resources_pb2.SyncStats,),
-    view_types.ScheduleView: (schedules_pb2.SyncSchedule, sync_spec_pb2.SyncSpec),
 }
 
 
@@ -106,8 +95,18 @@ class Components:
         schema = {"type": "object", "description": description, "required": required, "properties": properties}
         return self.put(name, schema)
 
+    def example(self, annotation: type) -> Schema:
+        """An answer of a type, made of the examples and limits of its fields.
+
+        Raises:
+            ValueError: a field has none.
+        """
+        self.of(annotation)
+        name = component_name(annotation)
+        return {key: _example(f"{name}.{key}", value) for key, value in self.schemas[name]["properties"].items()}
+
     def _described(self, kind: type, key: str, schema: Schema) -> Schema:
-        fields = [field for field in map(_field(key), _SHOWN.get(kind, ())) if field is not None]
+        fields = [field for field in map(_field(key), _shown(kind)) if field is not None]
         if fields and fields[0].enum_type is not None and schema.get("type") == "string":
             schema = self.enum(fields[0].enum_type) | {name: schema[name] for name in schema if name != "type"}
         if "description" in schema:
@@ -146,12 +145,44 @@ def _facets(metadata: tuple[Any, ...]) -> Schema:
     return facets
 
 
+def _shown(kind: type) -> list[Descriptor]:
+    """The messages of a view and of those that it extends, which have some of its fields and no other; its own first."""
+    fields = typing.get_type_hints(kind, include_extras=True).items()
+    extended = [view for view in _messages() if typing.get_type_hints(view, include_extras=True).items() <= fields]
+    return [_messages()[view] for view in sorted(extended, key=lambda view: -len(typing.get_type_hints(view)))]
+
+
+@cache
+def _messages() -> dict[type, Descriptor]:
+    """Each view and the message that a function makes it of."""
+    found = {}
+    for module in pkgutil.iter_modules(views.__path__, f"{views.__name__}."):
+        for _name, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
+            hints = typing.get_type_hints(function)
+            returned = hints.pop("return", None)
+            if typing.is_typeddict(returned):
+                (message,) = hints.values()
+                found[returned] = message.DESCRIPTOR
+    return found
+
+
 def _field(key: str) -> Any:
-    def find(message: Any) -> FieldDescriptor | None:
-        descriptor: Descriptor = message.DESCRIPTOR
+    def find(descriptor: Descriptor) -> FieldDescriptor | None:
         return next((field for field in descriptor.fields if key in (field.json_name, field.name)), None)
 
     return find
+
+
+def _example(place: str, schema: Schema) -> Any:
+    for given in ("examples", "enum"):
+        if given in schema:
+            return schema[given][0]
+    if "minimum" in schema:
+        return schema["minimum"]
+    plain = {"boolean": True, "array": []}
+    if schema.get("type") not in plain:
+        raise ValueError(f"{place} has no example: say one in its type's Facets, or the whole in examples.py")
+    return plain[schema["type"]]
 
 
 def _value_name(enum: EnumDescriptor, number: int) -> str:

@@ -7,13 +7,17 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import view_types, views
+from techaura_sync.views.errors import RunErrorView, error_view
+from techaura_sync.views.runs import RunStatusView, RunView, StatsView, run_view, stats_view, status_view
+from techaura_sync.views.schedules import ScheduleView
+from techaura_sync.views.sources import SourceTestView, source_test_view
+from techaura_sync.views.values import time_text
 
 from gateway import answers
 from gateway.errors import failure_body
 
 _NOW: Final = datetime(2026, 11, 26, 13, 15, 33, 419000, tzinfo=UTC)
-TIME_TEXT: Final = views.time_text(_NOW)
+TIME_TEXT: Final = time_text(_NOW)
 
 CSV: Final = {"sourceType": "csv", "sourceIdentifier": "sample_music_catalog.csv", "options": {"contentType": "music"}}
 API: Final = {
@@ -83,7 +87,7 @@ _SEEN: Final = sync_service_pb2.TestSourceResponse(
     detected={"encoding": "utf-8"},
     rows=[sync_service_pb2.MappedRow(values={"title": "La Tierra del Olvido"})],
 )
-_SCHEDULE: Final[view_types.ScheduleView] = {
+_SCHEDULE: Final[ScheduleView] = {
     "scheduleId": 5,
     "sourceType": "csv",
     "sourceIdentifier": "sample_music_catalog.csv",
@@ -101,19 +105,16 @@ _SCHEDULE: Final[view_types.ScheduleView] = {
     "createdAt": TIME_TEXT,
     "updatedAt": TIME_TEXT,
 }
-# Of the type that an answer carries as its data.
+# Of the type that an answer carries as its data; of one that is not here, an example is made of those of its fields.
 DATA: Final[dict[Any, Any]] = {
-    view_types.StatsView: views.stats_view(resources_pb2.SyncStats(total=41, in_progress=1, completed=40)),
-    view_types.RunView: views.run_view(_RUN),
-    view_types.RunStatusView: views.status_view(
-        sync_service_pb2.GetSyncStatusResponse(run=_RUN, recent_errors=[_ERROR], sequence=5)
-    ),
-    view_types.RunErrorView: views.error_view(_ERROR),
-    view_types.SourceTestView: views.source_test_view(_SEEN),
-    view_types.ScheduleView: _SCHEDULE,
+    StatsView: stats_view(resources_pb2.SyncStats(total=41, in_progress=1, completed=40)),
+    RunView: run_view(_RUN),
+    RunStatusView: status_view(sync_service_pb2.GetSyncStatusResponse(run=_RUN, recent_errors=[_ERROR], sequence=5)),
+    RunErrorView: error_view(_ERROR),
+    SourceTestView: source_test_view(_SEEN),
+    ScheduleView: _SCHEDULE,
     answers.RunId: answers.RunId(syncRunId=41),
     answers.ScheduleId: answers.ScheduleId(scheduleId=5),
-    answers.PendingCount: answers.PendingCount(pendingCount=2),
 }
 FAILURE: Final = failure_body(
     "Sync run not found",

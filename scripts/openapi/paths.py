@@ -146,7 +146,7 @@ def _successes(name: str, handler: Any, more: Operation, components: Components)
     bodies = [typing.get_args(reply)[0] for reply in replies]
     (body,) = [body for body in bodies if body is not Failure]
     content = json_content(components.of(body))
-    content["application/json"]["example"] = _example(body, more)
+    content["application/json"]["example"] = _example(body, more, components)
     return {"200": {"description": "Done.", "content": content}}
 
 
@@ -156,11 +156,11 @@ def _failures(has_id: bool, has_body: bool, more: Operation) -> Schema:
     return {str(int(status)): {"$ref": f"#/components/responses/{response_name(status)}"} for status in sorted(texts)}
 
 
-def _example(body: Any, more: Operation) -> Schema:
+def _example(body: Any, more: Operation, components: Components) -> Schema:
     kind, arguments = typing.get_origin(body) or body, typing.get_args(body)
     if not arguments:
         return {"success": True, "status": more.state, "timestamp": examples.TIME_TEXT}
-    data = examples.DATA[arguments[0]]
+    data = examples.DATA.get(arguments[0]) or components.example(arguments[0])
     if kind is Page:
         return {"success": True, "data": [data], "nextPageToken": "", "timestamp": examples.TIME_TEXT}
     message = {"message": more.message} if kind is MessageAnswer else {}

@@ -9,7 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 from techaura.sync.v1 import resources_pb2
-from techaura_sync import views
+from techaura_sync.views.errors import error_view
+from techaura_sync.views.runs import ledger_view, run_view
+from techaura_sync.views.values import time_text
 
 from server.core.reasons import Category
 
@@ -30,14 +32,14 @@ def test_the_old_counts_add_up_to_the_rows_read(
         skipped=skipped,
     )
 
-    view = views.ledger_view(ledger)
+    view = ledger_view(ledger)
 
     assert view["itemsProcessed"] + view["itemsFailed"] + view["itemsSkipped"] == view["ledger"]["rowsRead"]
     assert json.loads(json.dumps(view)) == view
 
 
 def test_a_run_that_has_not_begun_has_no_times_and_no_failure() -> None:
-    view = views.run_view(resources_pb2.SyncRun(sync_run_id=1, status=resources_pb2.SYNC_STATUS_PENDING))
+    view = run_view(resources_pb2.SyncRun(sync_run_id=1, status=resources_pb2.SYNC_STATUS_PENDING))
 
     assert (view["startedAt"], view["completedAt"], view["failure"]) == (None, None, None)
 
@@ -49,7 +51,7 @@ def test_a_failed_run_tells_why_and_when() -> None:
     completed_at = Timestamp(seconds=1_735_689_599, nanos=999_999_999)
     run = resources_pb2.SyncRun(sync_run_id=1, failure=failure, completed_at=completed_at)
 
-    view = views.run_view(run)
+    view = run_view(run)
 
     assert view["failure"] == {
         "reason": "SOURCE_CHANGED",
@@ -65,17 +67,17 @@ def test_a_failed_run_tells_why_and_when() -> None:
 def test_times_are_utc_with_milliseconds_in_any_zone(microseconds: int, hours: int) -> None:
     utc = datetime.fromtimestamp(0, UTC) + timedelta(microseconds=microseconds)
 
-    text = views.time_text(utc.astimezone(timezone(timedelta(hours=hours))))
+    text = time_text(utc.astimezone(timezone(timedelta(hours=hours))))
 
     assert text.endswith("Z")
     assert datetime.fromisoformat(text) == utc.replace(microsecond=utc.microsecond // 1000 * 1000)
 
 
 def test_an_error_without_a_position_has_none() -> None:
-    view = views.error_view(resources_pb2.SyncError(sync_error_id=1, type="network", message="m"))
+    view = error_view(resources_pb2.SyncError(sync_error_id=1, type="network", message="m"))
 
     assert (view["line"], view["byteOffset"], view["column"]) == (None, None, None)
 
 
 def test_byte_offset_zero_is_an_offset() -> None:
-    assert views.error_view(resources_pb2.SyncError(line=1, byte_offset=0))["byteOffset"] == 0
+    assert error_view(resources_pb2.SyncError(line=1, byte_offset=0))["byteOffset"] == 0

@@ -13,11 +13,12 @@ import typer
 from rich.console import Console
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
-from techaura_sync import views
 from techaura_sync.cli import exits, schedules, trigger
 from techaura_sync.cli.follow import follow_run
 from techaura_sync.cli.output import Output, counts_text, format_text
 from techaura_sync.cli.session import Session, session_of
+from techaura_sync.views.errors import error_view
+from techaura_sync.views.runs import run_view, stats_view, status_name, status_view
 
 _PIPED_WIDTH = 240
 
@@ -72,7 +73,7 @@ def status(
         # What ended a failed run is one of these too.
         lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
         lines += [f"next step: {response.run.failure.next_step}"] if response.run.failure.next_step else []
-        session.output.value(views.status_view(response), *lines)
+        session.output.value(status_view(response), *lines)
 
 
 @app.command()
@@ -80,7 +81,7 @@ def stats(context: typer.Context) -> None:
     """Count runs by status."""
     session = session_of(context)
     with session.client() as client:
-        view = views.stats_view(client.stats())
+        view = stats_view(client.stats())
     session.output.value(view, *(f"{name:<12}{count:>10}" for name, count in view.items()))
 
 
@@ -93,7 +94,7 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     session = session_of(context)
-    known = {views.status_name(value): value for value in resources_pb2.SyncStatus.values() if value}
+    known = {status_name(value): value for value in resources_pb2.SyncStatus.values() if value}
     if status and status not in known:
         raise typer.BadParameter(f"{status!r} is none of {', '.join(known)}", param_hint="--status")
     request = sync_service_pb2.ListSyncRunsRequest(
@@ -102,7 +103,7 @@ def runs(
     with session.client() as client:
         page = client.list_runs(request)
     columns = ("syncRunId", "status", "sourceType", "sourceIdentifier", "itemsProcessed", "itemsFailed", "createdAt")
-    session.output.table("runs", columns, [views.run_view(run) for run in page.runs])
+    session.output.table("runs", columns, [run_view(run) for run in page.runs])
 
 
 @app.command()
@@ -113,7 +114,7 @@ def errors(context: typer.Context, run_id: RunId, limit: Limit = 20) -> None:
     with session.client() as client:
         page = client.list_errors(request)
     columns = ("line", "type", "code", "column", "message")
-    session.output.table(f"errors of run {run_id}", columns, [views.error_view(error) for error in page.errors])
+    session.output.table(f"errors of run {run_id}", columns, [error_view(error) for error in page.errors])
 
 
 @app.command()
@@ -131,7 +132,7 @@ def cancel(context: typer.Context, run_id: RunId) -> None:
     session = session_of(context)
     with session.client() as client:
         run = client.cancel(run_id)
-    session.output.value(views.run_view(run), f"run {run_id} {counts_text(run.status, run.ledger)}")
+    session.output.value(run_view(run), f"run {run_id} {counts_text(run.status, run.ledger)}")
 
 
 @app.command()
@@ -140,7 +141,7 @@ def pause(context: typer.Context, run_id: RunId) -> None:
     session = session_of(context)
     with session.client() as client:
         run = client.pause(run_id)
-    session.output.value(views.run_view(run), f"run {run_id} is paused")
+    session.output.value(run_view(run), f"run {run_id} is paused")
 
 
 @app.command("continue")
@@ -149,7 +150,7 @@ def continue_run(context: typer.Context, run_id: RunId) -> None:
     session = session_of(context)
     with session.client() as client:
         run = client.continue_run(run_id)
-    session.output.value(views.run_view(run), f"run {run_id} goes on")
+    session.output.value(run_view(run), f"run {run_id} goes on")
 
 
 def main() -> None:

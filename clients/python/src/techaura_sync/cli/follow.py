@@ -14,7 +14,7 @@ from techaura_sync.cli.output import Output, counts_text
 from techaura_sync.client import SyncClient
 from techaura_sync.errors import SyncServiceError, no_answer
 from techaura_sync.requests import is_terminal
-from techaura_sync.views import progress_view, status_view
+from techaura_sync.views.runs import progress_view, status_view
 
 
 def follow_trigger(

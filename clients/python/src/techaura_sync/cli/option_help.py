@@ -77,7 +77,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.CustomSource.type": "Its name.",
     "techaura.sync.v1.CustomSource.options": "Its options, in the form that it documents. Default: none.",
     "techaura.sync.v1.SyncSpec.custom": "A source type that was installed beside the service's own.",
-    "techaura.sync.v1.SyncSpec.target_table": "Table that the rows go to. Default: `content_index`.",
+    "techaura.sync.v1.SyncSpec.target_table": "Table that the rows go to, such as `catalog_items`. Default: `content_index`.",
     "techaura.sync.v1.WriteOptions.content_type": "Value of content_index.content_type for rows that bring none of their own. Default: `music`.",
     "techaura.sync.v1.WriteOptions.mode": "`upsert` writes what the source has. `mirror` also switches off rows that the source has no more: is_available = false, or is_active = false for catalog items; they are switched on again when they come back. Default: `upsert`.",
     "techaura.sync.v1.WriteOptions.conflict_policy": "Who wins where someone edited a column in the table since the last sync: `source_wins`; `keep_local` keeps what was edited; `newest_wins` keeps it when the row's updated_at is later than the file's time of change (an API's items count as new), or when the edit left updated_at as it was (then it is listed too); `report` keeps it and lists it among the run's errors. Each is counted as a conflict. Default: `source_wins`.",

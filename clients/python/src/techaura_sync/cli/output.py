@@ -17,7 +17,7 @@ from rich.text import Text
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from techaura_sync.cli.terminal import shown, shown_json
-from techaura_sync.views import status_name
+from techaura_sync.views.runs import status_name
 
 
 @dataclass(frozen=True, slots=True)

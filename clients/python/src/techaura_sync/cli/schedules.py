@@ -7,11 +7,11 @@ from typing import Annotated
 import typer
 from techaura.sync.v1 import schedules_pb2
 
-from techaura_sync import views
 from techaura_sync.cli.options import spec_of
 from techaura_sync.cli.session import session_of
 from techaura_sync.json_form import JsonFormError, from_json
 from techaura_sync.spec import source_type_of
+from techaura_sync.views.schedules import schedule_view
 
 commands = typer.Typer(help="Recurring syncs.", no_args_is_help=True)
 
@@ -48,7 +48,7 @@ def create(
     session = session_of(context)
     with session.client() as client:
         made = client.schedules.create(schedule)
-    view = views.schedule_view(made)
+    view = schedule_view(made)
     session.output.value(view, f"schedule {made.sync_schedule_id} fires next at {view['nextFireAt']}")
 
 
@@ -58,7 +58,7 @@ def list_(context: typer.Context, limit: Annotated[int, typer.Option(min=1, max=
     session = session_of(context)
     with session.client() as client:
         page = client.schedules.page(limit)
-    session.output.table("schedules", _COLUMNS, [views.schedule_view(schedule) for schedule in page.schedules])
+    session.output.table("schedules", _COLUMNS, [schedule_view(schedule) for schedule in page.schedules])
 
 
 @commands.command()
@@ -66,7 +66,7 @@ def show(context: typer.Context, schedule_id: ScheduleId) -> None:
     """Show one schedule."""
     session = session_of(context)
     with session.client() as client:
-        view = views.schedule_view(client.schedules.get(schedule_id))
+        view = schedule_view(client.schedules.get(schedule_id))
     session.output.value(view, *(f"{key:<18}{'' if value is None else value}" for key, value in view.items()))
 
 
@@ -89,7 +89,7 @@ def update(
         schedule = _schedule(kind, source_identifier, cron, time_zone, overlap, catch_up, options, enabled)
         schedule.sync_schedule_id = schedule_id
         changed = client.schedules.update(schedule)
-    session.output.value(views.schedule_view(changed), f"schedule {schedule_id} is changed")
+    session.output.value(schedule_view(changed), f"schedule {schedule_id} is changed")
 
 
 @commands.command()

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
-from techaura_sync import views
 from techaura_sync.cli import exits
 from techaura_sync.cli.flags import options_of, with_flags
 from techaura_sync.cli.follow import accepted_run_id, follow_trigger
 from techaura_sync.cli.options import auth, pairs, spec_of
 from techaura_sync.cli.output import source_test_lines
 from techaura_sync.cli.session import session_of
+from techaura_sync.views.sources import source_test_view
 
 commands = typer.Typer(help="Start a run.", no_args_is_help=True)
 tests = typer.Typer(help="Look at a source without a run; nothing is written.", no_args_is_help=True)
@@ -95,7 +95,7 @@ def _start(
             raise typer.BadParameter("a test starts no run that could be followed", param_hint="--watch")
         with session.client() as client:
             found = client.test_source(spec)
-        session.output.value(views.source_test_view(found), *source_test_lines(found))
+        session.output.value(source_test_view(found), *source_test_lines(found))
         return
     with session.client() as client:
         responses = client.trigger(spec, detach=not watch)

@@ -134,7 +134,7 @@ class SyncSpec(_message.Message):
     At most 255 characters.
     """
     target_table: _builtins.str
-    """Optional. Table that the rows go to. Default: `content_index`."""
+    """Optional. Table that the rows go to, such as `catalog_items`. Default: `content_index`."""
     @_builtins.property
     def csv(self) -> _csv_source_pb2.CsvOptions:
         """A CSV file, or several."""

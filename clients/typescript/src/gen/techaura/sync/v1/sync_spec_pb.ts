@@ -68,7 +68,7 @@ export type SyncSpec = Message<"techaura.sync.v1.SyncSpec"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Optional. Table that the rows go to. Default: `content_index`.
+   * Optional. Table that the rows go to, such as `catalog_items`. Default: `content_index`.
    *
    * @generated from field: optional string target_table = 5;
    */
