@@ -19,13 +19,15 @@ class Endpoint(HTTPEndpoint):
     query_keys: ClassVar[tuple[str, ...]] = ()
 
     async def dispatch(self) -> None:
-        """Look at the query, then call the method.
+        """Check the query of a method that the path has, then call the method.
 
         Raises:
             RequestFaultError: 400 for a key of the query that is not known, or stands there twice.
         """
         request = Request(self.scope, receive=self.receive)
-        query(request, *(self.query_keys if request.method in ("GET", "HEAD") else ()))
+        # A method that the path does not have is refused as that, whatever its query says.
+        if request.method in self._allowed_methods:
+            query(request, *(self.query_keys if request.method in ("GET", "HEAD") else ()))
         await super().dispatch()
 
 

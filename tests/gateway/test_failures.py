@@ -153,6 +153,8 @@ async def test_an_unknown_route_is_a_404_in_the_same_shape(http: httpx.AsyncClie
         ("DELETE", "/v1/sync/1/errors", "GET"),
         ("GET", "/v1/sync/1/cancel", "POST"),
         ("TRACE", "/healthz", "GET"),
+        ("TRACE", "/v1/sync/runs?status=pending", "GET"),
+        ("DELETE", "/v1/sync/1/errors?nonsense=1", "GET"),
     ],
 )
 async def test_a_wrong_method_is_a_405_that_names_the_right_one(
