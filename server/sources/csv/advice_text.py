@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from server.core.reasons import Reason
-from server.core.shown import quoted
+from server.core.texts import quoted
 from server.sources.csv.file_beginning import Beginning
 from server.sources.header_advice import Advice, Fit
 

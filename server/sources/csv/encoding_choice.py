@@ -8,7 +8,7 @@ from typing import Final
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.core.shown import quoted
+from server.core.texts import quoted
 from server.sources.csv import encoding_detection
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.options import AUTO, CsvOptions

@@ -14,7 +14,7 @@ from typing import Final
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.core.shown import quoted
+from server.core.texts import quoted
 
 # How much of a file's beginning is looked at.
 LOOK_BYTES: Final = 64 * 1024

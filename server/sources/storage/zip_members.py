@@ -13,7 +13,7 @@ from typing import Final
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.core.shown import listed, quoted
+from server.core.texts import listed, quoted
 from server.sources.storage import content_kind
 from server.sources.storage.content_kind import Kind
 

@@ -16,7 +16,7 @@ from xml.parsers import expat
 from server.core.config import Settings
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
-from server.core.shown import quoted
+from server.core.texts import quoted
 from server.sources.storage.streams import file_of
 
 _PIECE_BYTES: Final = 64 * 1024

@@ -9,7 +9,7 @@ from typing import Final
 
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.core.shown import listed, quoted
+from server.core.texts import listed, quoted
 from server.sources.csv.options import CsvOptions
 from server.sources.workbook.book import Book, Sheet
 from server.sources.workbook.cells import SheetRow

@@ -14,7 +14,7 @@ from server.core.config import Settings
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
-from server.core.shown import quoted
+from server.core.texts import quoted
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.blocks import BlockStart, Limits
 from server.sources.csv.file_format import FileBlock, OpenStream

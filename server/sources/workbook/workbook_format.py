@@ -11,7 +11,7 @@ from typing import Final
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError
 from server.core.reasons import Category, Reason
-from server.core.shown import quoted
+from server.core.texts import quoted
 from server.sources.csv import column_names
 from server.sources.csv.file_format import OpenStream, PlainBeginning, Table
 from server.sources.csv.format_choice import KINDS
