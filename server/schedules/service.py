@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -65,7 +66,7 @@ class Schedules:
         """Store a schedule; its first fire is the first after now.
 
         Raises:
-            InvalidRequestError: it is wrong. The source itself is not looked at: it may come later.
+            InvalidRequestError: it is wrong. A source that is not there is no fault: it may come later.
             StateConflictError: SCHEDULE_LIMIT_REACHED.
         """
         new = Schedule(
@@ -81,7 +82,7 @@ class Schedules:
             enabled=True,
             starts_at_ms=self._now_ms(),
         )
-        schedule = self._changed(new, draft)
+        schedule = await self._changed(new, draft)
         async with self._database.write() as connection:
             if await schedules.count_schedules(connection) >= self._settings.schedules_max:
                 raise StateConflictError(
@@ -120,7 +121,7 @@ class Schedules:
             StateConflictError: SCHEDULE_CHANGED.
         """
         present = await self.get(schedule_id)
-        changed = self._changed(present, draft)
+        changed = await self._changed(present, draft)
         if changed == present and revision in (None, present.revision):
             return present
         if _times(changed) != _times(present):
@@ -160,7 +161,7 @@ class Schedules:
             return None
         return next_fire(schedule.cron, ZoneInfo(schedule.time_zone), self._clock.now())
 
-    def _changed(self, schedule: Schedule, draft: ScheduleDraft) -> Schedule:
+    async def _changed(self, schedule: Schedule, draft: ScheduleDraft) -> Schedule:
         given = {
             name: getattr(draft, name)
             for name in ScheduleDraft.__dataclass_fields__
@@ -186,6 +187,8 @@ class Schedules:
             )
         source = kind.load(changed.source_identifier, changed.options, draft.options is not None)
         find_target(source.mapping.target)
+        if draft.source_identifier is not None:
+            await asyncio.to_thread(kind.check_identifier, changed.source_identifier, self._settings)
         if draft.options is None:
             return changed
         return replace(

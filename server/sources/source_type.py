@@ -114,6 +114,8 @@ class SourceType:
         secret_places: answers where an options document holds secrets.
         identity: what an identifier means, the same for each of its spellings. May look at the disk; never raises.
         secret_origin: where the secrets of the options are sent, such as scheme, host and port; never raises.
+        check_identifier: refuses an identifier that no run can ever read, also where nothing is there yet. May look at the
+            disk. Raises InvalidRequestError.
     """
 
     name: str
@@ -121,3 +123,4 @@ class SourceType:
     secret_places: Callable[[], SecretPlaces]
     identity: Callable[[str, Settings], str]
     secret_origin: Callable[[str], str]
+    check_identifier: Callable[[str, Settings], None] = lambda _identifier, _settings: None

@@ -274,6 +274,7 @@ def test_the_installed_command_says_that_nothing_answers() -> None:
 
     assert result.returncode == 3
     assert "127.0.0.1:1" in result.stderr
+    assert "next step: start the service" in result.stderr
     assert result.stdout == ""
 
 

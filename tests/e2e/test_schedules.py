@@ -43,6 +43,37 @@ def test_a_schedule_over_rest_from_its_making_to_its_end(service: Service) -> No
     assert (status, answer["reason"]) == (404, "SCHEDULE_NOT_FOUND")
 
 
+NO_PLACE = {
+    "../../etc/passwd": "SOURCE_FORBIDDEN",
+    "/etc/passwd.csv": "SOURCE_FORBIDDEN",
+    "song.exe": "SOURCE_UNSUPPORTED",
+    "a\nb.csv": "SOURCE_UNSUPPORTED",
+}
+
+
+@pytest.mark.parametrize("identifier", NO_PLACE)
+def test_a_schedule_is_not_stored_for_what_can_never_be_read(live_server: Service, identifier: str) -> None:
+    body = {"sourceType": "csv", "sourceIdentifier": identifier, "cron": "0 3 * * *"}
+
+    status, answer = live_server.post("/v1/sync/schedules", body)
+
+    assert (status, answer["reason"], answer["field"]) == (400, NO_PLACE[identifier], "sourceIdentifier")
+    assert live_server.get("/v1/sync/schedules")[1]["data"] == []
+
+
+@pytest.mark.parametrize("identifier", ["later.csv", "later.ods", "incoming", "incoming/*.csv", "incoming/later.csv"])
+def test_a_schedule_is_stored_for_what_may_come_later(live_server: Service, identifier: str) -> None:
+    body = {"sourceType": "csv", "sourceIdentifier": identifier, "cron": "0 3 * * *"}
+    status, answer = live_server.post("/v1/sync/schedules", body)
+    assert (status, answer["data"]["sourceIdentifier"]) == (200, identifier)
+    url = f"{live_server.http_url}/v1/sync/schedules/{answer['data']['scheduleId']}"
+
+    moved = httpx.patch(url, json={"sourceIdentifier": "/etc/passwd.csv"}, trust_env=False)
+
+    assert (moved.status_code, moved.json()["reason"]) == (400, "SOURCE_FORBIDDEN")
+    assert httpx.delete(url, trust_env=False).status_code == 200
+
+
 def test_a_schedule_that_is_due_every_minute_is_fired_by_the_service(live_server: Service) -> None:
     """Made before the present minute, so that this minute's fire is due at once."""
     (live_server.data_root / "minute.csv").write_text("title\na\nb\n")

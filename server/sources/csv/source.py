@@ -15,6 +15,7 @@ from server.sources.csv.preview import preview_csv
 from server.sources.csv.reader import open_csv
 from server.sources.header_advice import Advice, Fits
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
+from server.sources.storage.files import check_place
 from server.sources.storage.identity import file_identity
 
 
@@ -85,4 +86,7 @@ CSV: Final = SourceType(
     secret_places=SecretPlaces,
     identity=lambda identifier, settings: file_identity(identifier, settings.data_root_paths),
     secret_origin=lambda _identifier: "",
+    check_identifier=lambda identifier, settings: check_place(
+        identifier, settings.data_root_paths, settings.csv_files_max
+    ),
 )

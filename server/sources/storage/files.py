@@ -180,6 +180,24 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
     raise InvalidRequestError(Reason.SOURCE_NOT_FOUND, f"{_shown(identifier)} is not in the data folders", field=_FIELD)
 
 
+def check_place(identifier: str, roots: Sequence[Path], files_max: int) -> None:
+    """Refuse an identifier by which no file can ever be read; one that is not there yet may come.
+
+    Raises:
+        InvalidRequestError: SOURCE_FORBIDDEN (outside the roots), SOURCE_UNSUPPORTED (no name of a file that is read).
+    """
+    _check_identifier(identifier)
+    # A name without an ending may become a folder.
+    later = (
+        (Reason.SOURCE_NOT_FOUND,) if Path(identifier).suffix else (Reason.SOURCE_NOT_FOUND, Reason.SOURCE_UNSUPPORTED)
+    )
+    try:
+        find_paths(identifier, roots, files_max)
+    except InvalidRequestError as error:
+        if error.reason not in later:
+            raise
+
+
 def open_file(path: Path, roots: Sequence[Path]) -> OpenedFile:
     """Open a path that `find_paths` gave.
 

@@ -32,6 +32,10 @@ _CALLERS_FAULT = frozenset(
     }
 )
 
+_FIND_IT = (
+    "start the service with `techaura-syncd serve`, or say where it is: --target HOST:PORT, or TECHAURA_SYNC_TARGET"
+)
+
 
 def code_of_error(error: SyncServiceError) -> int:
     """The exit code for a call that failed."""
@@ -56,6 +60,7 @@ def failures_on_stderr(target: str) -> Iterator[None]:
         what = f"the service at {target} cannot be reached: " if code == UNREACHABLE else ""
         reason = f" [{error.reason}]" if error.reason else ""
         print(shown(f"techaura-sync: {what}{error.message}{place}{reason}"), file=sys.stderr)
-        if error.next_step:
-            print(shown(f"next step: {error.next_step}"), file=sys.stderr)
+        next_step = _FIND_IT if code == UNREACHABLE else error.next_step
+        if next_step:
+            print(shown(f"next step: {next_step}"), file=sys.stderr)
         raise typer.Exit(code) from error
