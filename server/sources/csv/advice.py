@@ -203,7 +203,7 @@ class HeaderAdviser:
     def _counts(self, found: Beginning, dialect: Dialect) -> list[int]:
         encoding = found.encoding
         raw = self._source.read(0, _HEAD_BYTES)
-        return delimiter_detection.field_counts(
+        counts = delimiter_detection.field_counts(
             encoding.to_working(raw[found.offset :], at_end=len(raw) < _HEAD_BYTES),
             0,
             dialect,
@@ -211,6 +211,7 @@ class HeaderAdviser:
             records_max=_RECORDS_MAX,
             record_bytes_max=self._settings.csv_record_bytes_max,
         )
+        return [count for count in counts if count]
 
     def _comments(self, changes: dict[str, Any], line: int, found: Beginning) -> dict[str, Any]:
         """The changes with a comment prefix where the lines above the header have one and no song begins with it."""

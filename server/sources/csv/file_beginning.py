@@ -167,7 +167,7 @@ class _Head:
             records_max=_SAMPLE_RECORDS,
             record_bytes_max=self._settings.csv_record_bytes_max,
         )
-        header, columns = self._columns(found, counts, dialect, start)
+        header, columns = self._columns(found, [count for count in counts if count], dialect, start)
         self._check_width(len(columns))
         window = window_of(self._data[:start], dialect, at_end=True)
         detected: dict[str, Any] = {

@@ -121,6 +121,20 @@ def test_the_delimiter_is_found_out(tmp_path: Path, delimiter: str) -> None:
     assert reading.values == [("a", "1,5", "x; y | z"), ("b", "2,5", "q")]
 
 
+@pytest.mark.parametrize("title", ["Ventas, enero 2026", "Informe; total", "uno | dos", "Export 2026-01-02"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_the_delimiter_is_that_of_the_records_whatever_the_title_above_them(
+    tmp_path: Path, title: str, delimiter: str, quote: str
+) -> None:
+    lines = [["name", "price", "note"], ["a", "1", "x"], ["b", "2", "y"], ["c", "3", "z"]]
+    records = "".join(delimiter.join(f"{quote}{field}{quote}" for field in fields) + "\n" for fields in lines)
+
+    reading = read_bytes(tmp_path, f"{title}\n{records}".encode(), {"delimiter": "auto"})
+
+    assert reading.info.detected["delimiter"] == delimiter
+
+
 @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "SEP=;"])
 @pytest.mark.parametrize("options", [{}, {"delimiter": "auto"}])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

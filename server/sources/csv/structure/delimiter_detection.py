@@ -16,6 +16,9 @@ DELIMITERS: Final = ("\t", ";", "|", ",")
 _RECORDS_MAX: Final = 200
 # A share of records this close to the best one counts as equally good.
 _SHARE_TOLERANCE: Final = 0.02
+# What a reading loses whose first record has another number of fields than the most: it may be a title above the header,
+# but a text with a delimiter in each record of another delimiter looks the same.
+_OTHER_FIRST: Final = 0.1
 _NAMED: Final = re.compile(r'"?sep=([^\w\s"=]|\t)"?(?:[\r\n]|\Z)', re.IGNORECASE)
 _NAMED_BYTES_MAX: Final = 16
 
@@ -23,13 +26,14 @@ _NAMED_BYTES_MAX: Final = 16
 def field_counts(
     data: bytes, start: int, dialect: Dialect, *, at_end: bool, records_max: int, record_bytes_max: int
 ) -> list[int]:
-    """Fields of each well-formed record from `start` on, blank and comment lines left out, and so is a line that is none."""
+    """Fields of each record from `start` on, blank and comment lines left out; 0 for a line that is no record."""
     counts: list[int] = []
     while start < len(data) and len(counts) < records_max:
         found = scan_record(data, start, dialect, at_end=at_end, record_bytes_max=record_bytes_max)
         if found.problem in ("incomplete", "record_too_long"):
             break
         if found.problem is not None:
+            counts.append(0)
             start = next_line(data, start)
             continue
         is_comment = dialect.comment and data.startswith(dialect.comment, start)
@@ -49,7 +53,7 @@ def named_delimiter(data: bytes, encoding: Encoding, quote: str) -> str | None:
 def detect_delimiter(
     data: bytes, start: int, dialect_with: Callable[[str], Dialect], *, at_end: bool, record_bytes_max: int
 ) -> tuple[str, float]:
-    """The delimiter that gives most records the first one's number of fields, and that share.
+    """The delimiter that gives most records one number of fields, and that share; better where the first record has it too.
 
     Args:
         data: working bytes from the file's beginning.
@@ -62,6 +66,7 @@ def detect_delimiter(
         The delimiter and a confidence from 0 to 1; a comma and 0.5 when no record has two fields.
     """
     shares: dict[str, float] = {}
+    scores: dict[str, float] = {}
     for delimiter in DELIMITERS:
         counts = field_counts(
             data,
@@ -71,12 +76,16 @@ def detect_delimiter(
             records_max=_RECORDS_MAX,
             record_bytes_max=record_bytes_max,
         )
-        if counts and counts[0] > 1:
-            shares[delimiter] = Counter(counts)[counts[0]] / len(counts)
+        several = Counter(count for count in counts if count > 1)
+        if several:
+            # Of counts that are equally common, the one that comes first.
+            usual, times = several.most_common(1)[0]
+            shares[delimiter] = times / len(counts)
+            scores[delimiter] = shares[delimiter] - (0 if counts[0] == usual else _OTHER_FIRST)
     if not shares:
         return ",", 0.5
-    best = max(shares.values())
-    winner = next(name for name in DELIMITERS if name in shares and shares[name] >= best - _SHARE_TOLERANCE)
+    best = max(scores.values())
+    winner = next(name for name in DELIMITERS if name in scores and scores[name] >= best - _SHARE_TOLERANCE)
     return winner, round(shares[winner], 3)
 
 
