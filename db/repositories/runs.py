@@ -178,6 +178,25 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
     return None if found is None or found.options != run.options or found.conflicts else found
 
 
+async def last_header(connection: AsyncConnection, run_id: int) -> tuple[int, Sequence[str]] | None:
+    """The header that the last completed run of the same source found, with its id; None without one.
+
+    A run whose reading is forgotten (`forget_reading`) does not count.
+    """
+    own = sync_runs.alias("own")
+    of_source = _R.source_key == select(own.c.source_key).where(own.c.id == run_id).scalar_subquery()
+    completed = (
+        select(_R.id, _R.detected)
+        .where(of_source, _R.id != run_id, _R.completed_at.is_not(None), _R.status == RunStatus.COMPLETED)
+        .where(_R.source_fingerprint.is_not(None))
+        .order_by(_R.completed_at.desc(), _R.id.desc())
+        .limit(1)
+    )
+    found = (await connection.execute(completed)).one_or_none()
+    header = (found.detected or {}).get("header") if found is not None else None
+    return None if found is None or not isinstance(header, list) else (found.id, header)
+
+
 async def forget_reading(connection: AsyncConnection, run_id: int) -> None:
     """Mark this run so that no later run counts its source as unchanged: something was not loaded."""
     await connection.execute(

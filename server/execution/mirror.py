@@ -7,7 +7,8 @@ A wrong file must not empty a shop. So nothing is switched off when
     some record was rejected            a notice says so: a row that could not be read is not a row that is gone
     the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the
                                         error budget's share were skipped for a key that repeats, or keys look as if a
-                                        spreadsheet had shortened them
+                                        spreadsheet had shortened them, or the header lacks a column that filled
+                                        one of the table the last time (`lost_columns.py`)
 
 The rows that the source has are written by then, and stay.
 """

@@ -39,6 +39,7 @@ from server.execution.batch_jobs import make_job
 from server.execution.context import RunContext
 from server.execution.duplicate_keys import KeyRule, StreamedKeys, SurveyedKeys
 from server.execution.key_survey import DuplicateKeys, KeySurvey
+from server.execution.lost_columns import lost_columns
 from server.execution.mirror import finish_mirror
 from server.execution.stop_signal import RunSignals
 from server.execution.transfer import BatchPipeline
@@ -93,9 +94,9 @@ class RunLoop:
             if spec.seen_by is not None:
                 options = self._source.mapping.write
                 share_max = context.settings.error_ratio_max
-                await finish_mirror(
-                    context.database, self._lease, self._restart_no, spec, options, share_max, reader.doubts()
-                )
+                lost = await lost_columns(context.database, self._run, self._source.mapping, plan)
+                doubts = (*reader.doubts(), *lost)
+                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max, doubts)
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())

@@ -190,6 +190,36 @@ def test_a_mirror_whose_reading_is_in_doubt_switches_nothing_off(
     assert rows(service, query, name=name)[0][0] >= 10
 
 
+def test_a_mirror_whose_header_lacks_a_column_of_the_last_time_switches_nothing_off(service: Service, put: Any) -> None:
+    options = {"mode": "mirror", "columnMapping": {"title": "Song"}, "columnAliases": {"genre": ["Kind"]}}
+    name = put("external_id,Song,Kind\n" + "".join(f"{n},Song {n},Salsa\n" for n in range(20)))
+    path = service.data_root / name
+    assert service.run("csv", name, options)["ledger"]["inserted"] == 20
+    fewer = "".join(f"{n},Song {n},Salsa\n" for n in range(19))
+    for _ in range(2):
+        path.write_text("external_id,Song,Kund\n" + fewer)
+        found = service.run("csv", name, options)
+        assert (found["status"], found["deactivated"]) == ("completed", 0)
+        (notice,) = [one for one in found["notices"] if "nothing was switched off" in one]
+        assert ("its header lacks 'Kind'" in notice, "options.mode upsert" in notice) == (True, True)
+        fewer += "\n"
+    path.write_text("external_id,Song,Kind\n" + fewer)
+    assert service.run("csv", name, options)["deactivated"] == 1
+
+
+def test_a_header_that_an_upsert_has_accepted_is_no_doubt(service: Service, put: Any) -> None:
+    name = put("external_id,title,genre\n" + "".join(f"{n},Song {n},Salsa\n" for n in range(20)))
+    path = service.data_root / name
+    service.run("csv", name, {"mode": "mirror"})
+    path.write_text("external_id,title\n" + "".join(f"{n},Song {n}\n" for n in range(19)))
+    service.run("csv", name, {})
+    path.write_text("external_id,title\n" + "".join(f"{n},Song {n}\n" for n in range(18)))
+
+    found = service.run("csv", name, {"mode": "mirror"})
+
+    assert (found["status"], found["deactivated"]) == ("completed", 2)
+
+
 def test_a_failed_run_says_why_in_its_own_line(service: Service, put: Any) -> None:
     name = put("title,artist,genre\nCanción,Maná,Rock\n".encode("cp1252"))
     shown = command(service, "trigger", "csv", name, "--watch")
