@@ -1,4 +1,4 @@
-"""The bodies of answers.
+"""The bodies of responses.
 
 A route says in its return type which one it gives: mypy checks that, and /openapi.json is generated from it. As in `techaura_sync.views`, a text in `Annotated` says what a field means.
 """
@@ -16,7 +16,7 @@ T = TypeVar("T")
 B = TypeVar("B", bound=Mapping[str, object])
 
 Success = Annotated[Literal[True], "Always true."]
-AnsweredAt = Annotated[TimeText, "When the gateway answered, in UTC."]
+AnsweredAt = Annotated[TimeText, "When the gateway responded, in UTC."]
 NextPageToken = Annotated[str, "`pageToken` of the next page; empty on the last.", Facets(example="41")]
 
 
@@ -44,10 +44,10 @@ class Page(TypedDict, Generic[T]):
 
 
 class ServiceState(TypedDict):
-    """A part of the service does its work."""
+    """A part of the service works."""
 
     success: Success
-    status: Annotated[Literal["serving", "ready"], "What the part that was asked says of itself."]
+    status: Annotated[Literal["serving", "ready"], "The state of the part that the request is about."]
     timestamp: AnsweredAt
 
 
@@ -55,22 +55,22 @@ class Failure(TypedDict):
     """Every failure, whatever its status."""
 
     success: Annotated[Literal[False], "Always false."]
-    error: Annotated[str, "What is wrong, for people; it holds no secret."]
+    error: Annotated[str, "What is wrong, for people; contains no secret."]
     reason: Annotated[
-        str, "What is wrong, for programs; docs/troubleshooting.md has them all.", Facets(example="RUN_NOT_FOUND")
+        str, "What is wrong, for programs; docs/troubleshooting.md lists all of them.", Facets(example="RUN_NOT_FOUND")
     ]
     field: NotRequired[Annotated[str, "The part of the request that is at fault, such as `options.delimiter`."]]
-    nextStep: Annotated[str, "What a person does about it."]
+    nextStep: Annotated[str, "What to do about it."]
 
 
 class RunId(TypedDict):
-    """Names a run."""
+    """The id of a run."""
 
     syncRunId: Annotated[Id, "The run."]
 
 
 class ScheduleId(TypedDict):
-    """Names a schedule."""
+    """The id of a schedule."""
 
     scheduleId: Annotated[Id, "The schedule."]
 
@@ -78,7 +78,7 @@ class ScheduleId(TypedDict):
 class PendingCount(TypedDict):
     """How many runs are waiting."""
 
-    pendingCount: Annotated[Count, "Runs with status pending when the request came."]
+    pendingCount: Annotated[Count, "Runs with status pending when the request arrived."]
 
 
 class Reply(JSONResponse, Generic[B]):

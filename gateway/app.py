@@ -1,6 +1,6 @@
 """The REST gateway: each route reads a request, makes one call of the gRPC service, and writes the response.
 
-It holds no state but the channel to the service. A caller that hangs up ends its call and never a run.
+It has no state but the channel to the service. When a caller disconnects, its call ends and no run does.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
 from gateway.errors import HANDLERS
 
-# Connected from the start and never given up for lack of use: whoever takes the places on the gRPC port later takes none
-# from the gateway.
+# Connected from the start and not closed when idle: clients that later use up the gRPC port's connections cannot take
+# the gateway's.
 _CHANNEL_OPTIONS: Final = (*CHANNEL_OPTIONS, ("grpc.client_idle_timeout_ms", 2**31 - 1))
 
 
@@ -43,7 +43,7 @@ def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable
     Args:
         settings: where the service is, and the limits.
         pool: the connections of the web server that runs it.
-        now: the time that answers carry; aware.
+        now: returns the time for the `timestamp` of responses; aware.
     """
 
     @asynccontextmanager

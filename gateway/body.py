@@ -1,8 +1,8 @@
 """Reads the JSON object of a request body: bounded in bytes and depth, and strict about what JSON is.
 
-An empty body counts as `{}`, whatever its type; a byte order mark of UTF-8 is read over. What Python's json module lets through and JSON does not have (NaN, Infinity), what
-would silently lose a value (a key twice, a number beyond a double) and half a surrogate pair, which no UTF-8 text can
-hold, are refused.
+An empty body counts as `{}`, whatever its type; a UTF-8 byte order mark is skipped. Refused are NaN and Infinity, which
+Python's json module accepts although JSON does not have them; what would silently lose a value (a duplicate key, a
+number beyond the range of a double); and an unpaired surrogate, which UTF-8 cannot encode.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from starlette.requests import Request
 from gateway.errors import RequestFaultError
 from gateway.media import require_json
 
-# How much of a body over the limit is read, and dropped, before the connection is closed.
+# How much of a body over the limit is read and discarded before the connection is closed.
 _DROPPED_BYTES_MAX = 8 * 1024 * 1024
-# Strings are matched whole, so that a bracket inside one does not count; an unclosed one runs to the end.
+# Strings are matched whole, so that brackets inside them do not count; an unclosed string extends to the end.
 _STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
 
 
@@ -29,8 +29,8 @@ async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> di
     """Read the body as a JSON object.
 
     Raises:
-        RequestFaultError: 413 when it is longer than `bytes_max`, 415 when it says that it is something else, 400 when it is
-            no JSON object.
+        RequestFaultError: 413 when it is longer than `bytes_max`, 415 when its type is not JSON, 400 when it is
+            not a JSON object.
     """
     raw = (await _read(request, bytes_max)).removeprefix(codecs.BOM_UTF8)
     if not raw.strip():
@@ -43,9 +43,9 @@ def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
     """Parse a JSON object.
 
     Raises:
-        RequestFaultError: 400, with `Invalid JSON` as its text when the bytes are no JSON at all.
+        RequestFaultError: 400, with `Invalid JSON` as its text when the bytes are not JSON.
     """
-    # Each of the first characters of JSON is one byte in UTF-8; the other encodings of Unicode fill them up with zeros.
+    # JSON begins with ASCII, one byte per character in UTF-8; UTF-16 and UTF-32 pad each with zero bytes.
     if b"\0" in raw[:4] or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _refused("the body is in UTF-16 or UTF-32; send JSON in UTF-8")
     if _depth(raw, depth_max) > depth_max:
@@ -74,7 +74,7 @@ async def _read(request: Request, bytes_max: int) -> bytes:
     received_bytes = 0
     async for chunk in request.stream():
         received_bytes += len(chunk)
-        # A little over the limit is read and dropped: a caller whose sending is cut off never sees why.
+        # A little over the limit is read and discarded: a caller cut off while sending never reads the response.
         if received_bytes > bytes_max + _DROPPED_BYTES_MAX:
             break
         if received_bytes <= bytes_max:
@@ -87,7 +87,7 @@ async def _read(request: Request, bytes_max: int) -> bytes:
 
 
 def _depth(raw: bytes, enough: int) -> int:
-    """The deepest nesting of brackets outside strings; stops counting once it is over `enough`."""
+    """The deepest nesting of brackets outside strings; stops counting above `enough`."""
     depth = deepest = 0
     for match in _STRING_OR_BRACKET.finditer(raw):
         if match[0] in (b"[", b"{"):
@@ -121,7 +121,7 @@ def _finite(digits: str) -> float:
 
 
 def _bounded_int(digits: str) -> int:
-    # No option takes a number of more than 64 bits; int() of very many digits is slow.
+    # No option is wider than 64 bits, and int() is slow on very long numbers.
     if len(digits) > 20:
         raise _refused("the body holds a whole number of more than 20 digits")
     return int(digits)

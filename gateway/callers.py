@@ -1,8 +1,8 @@
-"""Who may ask: a gateway on this machine can be reached from every web page that its user opens.
+"""Who may send requests: a gateway on this machine can be reached from every web page that its user opens.
 
-A page of another site can send requests here, by the gateway's own address or by a name of its own that it has point
-here (DNS rebinding). So the Host that a request names must be one of ours, and a request that changes something must not
-come from a page of another site. Callers that are no browsers send neither Origin nor Sec-Fetch-Site.
+A page of another site can send requests here, to the gateway's own address or to a name of its own that resolves to it
+(DNS rebinding). So the Host of a request must be one of ours, and a request that changes something must not come from a
+page of another site. Callers that are not browsers send neither Origin nor Sec-Fetch-Site.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class AllowedHosts:
     """The hosts that requests may name.
 
     Args:
-        http_host: where the gateway listens. Every address of the machine, when it is 0.0.0.0 or ::: then any IP address
-            may be named too, since no name of a stranger's is one.
+        http_host: where the gateway listens. With 0.0.0.0 or :: (every address of the machine) any IP address is accepted
+            too: DNS rebinding needs a name.
         named: further hosts, comma-separated, with `*.domain` for all below a domain; `*` allows every host.
     """
 
@@ -47,7 +47,7 @@ class AllowedHosts:
         self._any_address = _is_address(http_host) and ip_address(http_host).is_unspecified
 
     def allows(self, authority: str) -> bool:
-        """Whether a Host header may say this; the port is not looked at."""
+        """Whether a Host header may have this value; the port is ignored."""
         name = _name_of(authority)
         if name is None:
             return False
@@ -66,19 +66,19 @@ class CallerGuard:
         self._hosts = AllowedHosts(settings.http_host, settings.gateway_allowed_hosts)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, or answer it with the refusal."""
+        """Pass a request on, or respond with the refusal."""
         if scope["type"] == "http":
             try:
                 self._check(Headers(scope=scope), scope["method"])
             except RequestFaultError as fault:
-                answer = await request_refused(Request(scope), fault)
-                await answer(scope, receive, send)
+                refusal = await request_refused(Request(scope), fault)
+                await refusal(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
     def _check(self, headers: Headers, method: str) -> None:
         host = headers.get("host")
-        # HTTP/1.0 has no Host, and no browser speaks it.
+        # HTTP/1.0 has no Host header; no browser uses it.
         if host is not None and not self._hosts.allows(host):
             text = f"this gateway does not answer for the host {host[:100]!r}"
             raise RequestFaultError(HTTPStatus.MISDIRECTED_REQUEST, text, field="Host", next_step=_HOST_NEXT_STEP)

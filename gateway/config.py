@@ -7,14 +7,14 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class GatewaySettings(BaseSettings):
-    """What one gateway needs to know. Unset fields take the defaults below."""
+    """The settings of one gateway. Unset fields take the defaults below."""
 
     model_config = SettingsConfigDict(env_prefix="TECHAURA_SYNC_", frozen=True, extra="ignore")
 
     http_host: str = Field(default="127.0.0.1", description="address the REST gateway listens on")
     http_port: int = Field(default=3006, ge=0, le=65535, description="port of the REST gateway; 0 picks a free one")
     http_body_bytes_max: int = Field(
-        default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest body that the gateway takes"
+        default=1024 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest request body"
     )
     gateway_allowed_hosts: str = Field(
         default="",
@@ -25,9 +25,9 @@ class GatewaySettings(BaseSettings):
     http_json_depth_max: int = Field(default=32, ge=4, le=500, description="levels of nesting in a JSON body")
 
     http_head_bytes_max: int = Field(
-        default=32 * 1024, ge=1024, le=1024 * 1024, description="largest head of a request: its target and headers"
+        default=32 * 1024, ge=1024, le=1024 * 1024, description="largest head of a request (target and headers)"
     )
-    http_headers_max: int = Field(default=100, ge=10, le=10_000, description="headers of a request at the most")
+    http_headers_max: int = Field(default=100, ge=10, le=10_000, description="most headers in a request")
     http_target_bytes_max: int = Field(
         default=8 * 1024, ge=256, le=1024 * 1024, description="longest target (path and query) of a request"
     )
@@ -35,39 +35,39 @@ class GatewaySettings(BaseSettings):
     grpc_target: str = Field(default="127.0.0.1:50051", min_length=1, description="host:port of the gRPC server")
 
     gateway_call_timeout_seconds: float = Field(
-        default=10.0, gt=0, le=600, description="the gateway waits this long for one answer of the gRPC server"
+        default=10.0, gt=0, le=600, description="the gateway waits this long for one response of the gRPC server"
     )
     gateway_ready_timeout_seconds: float = Field(
-        default=2.0, gt=0, le=600, description="/readyz waits this long for the gRPC server, then answers 503"
+        default=2.0, gt=0, le=600, description="/readyz waits this long for the gRPC server, then returns 503"
     )
     gateway_watch_retries_max: int = Field(
-        default=8, ge=0, le=100, description="tries in a row to take up a broken event stream"
+        default=8, ge=0, le=100, description="consecutive attempts to resume a broken event stream"
     )
     gateway_ping_interval_seconds: float = Field(
-        default=15.0, gt=0, le=600, description="a comment is sent on a silent event stream after this"
+        default=15.0, gt=0, le=600, description="an idle event stream gets a comment after this"
     )
     gateway_head_timeout_seconds: float = Field(
-        default=10.0, gt=0, le=600, description="the head of a request must be there within this"
+        default=10.0, gt=0, le=600, description="the head of a request must arrive within this"
     )
     gateway_body_timeout_seconds: float = Field(
-        default=30.0, gt=0, le=3600, description="the body of a request must be there within this"
+        default=30.0, gt=0, le=3600, description="the body of a request must arrive within this"
     )
     gateway_idle_timeout_seconds: int = Field(
-        default=15, ge=1, le=3600, description="a connection without a request is closed after this"
+        default=15, ge=1, le=3600, description="an idle connection is closed after this"
     )
     gateway_write_timeout_seconds: float = Field(
-        default=30.0, gt=0, le=3600, description="a caller that reads nothing of its answer is cut off after this"
+        default=30.0, gt=0, le=3600, description="a caller that reads nothing of its response is cut off after this"
     )
     gateway_connections_max: int = Field(
         default=1000,
         ge=1,
         le=100_000,
-        description="open connections at the most, and no more than a third of the descriptors (ulimit -n); a new one takes "
+        description="most open connections, and at most a third of the descriptors (ulimit -n); a new one takes "
         "the place of the one that has kept the gateway waiting longest",
     )
     gateway_event_streams_max: int = Field(
-        default=250, ge=1, le=100_000, description="event streams at the most, and no more than half of the connections"
+        default=250, ge=1, le=100_000, description="most event streams, and at most half of the connections"
     )
     gateway_shutdown_timeout_seconds: float = Field(
-        default=3.0, gt=0, le=600, description="time for open requests and event streams at a stop"
+        default=3.0, gt=0, le=600, description="time for open requests and event streams to end at shutdown"
     )

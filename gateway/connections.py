@@ -1,8 +1,9 @@
-"""How many connections the gateway holds, and which of them makes way for a new one.
+"""How many connections the gateway holds, and which one is closed to admit a new one.
 
-While the limit is reached, a new connection takes the place of the one that has kept the gateway waiting longest: for the
-rest of a head or body, or for its next request. Those whose request is being answered are never cut off; when all are, the
-new one is refused. So whoever only holds connections open can keep nobody out. What is refused is logged as counts.
+At the limit a new connection takes the place of the one that has kept the gateway waiting longest: for the rest of a
+head or body, or for its next request. A connection whose request is being processed is never cut off; when all are,
+the new one is refused. So a client that only holds connections open cannot lock others out. Refusals are logged as
+counts.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
-# The rest is for gRPC, the database, files and sources of the same process, and for connections not yet accepted in full.
+# The rest is for gRPC, the database, files and sources of the same process, and for connections not fully accepted yet.
 _DESCRIPTORS_SHARE: Final = 3
 _LOG_INTERVAL_SECONDS: Final = 60.0
 
@@ -35,7 +36,7 @@ class ConnectionPool:
     """The connections of one gateway.
 
     Args:
-        connections_max: open at once; fewer, where the process may have only few descriptors.
+        connections_max: open at once; fewer when the process has a low descriptor limit.
         streams_max: event streams at once; at most half of the connections.
     """
 
@@ -52,7 +53,7 @@ class ConnectionPool:
         self._log_timer: asyncio.TimerHandle | None = None
 
     def admit(self, connection: Waiting) -> bool:
-        """Take a new connection in; False when there is no place for it, and it is to be refused."""
+        """Admit a new connection; False when there is no place and it must be refused."""
         self._open.add(connection)
         if len(self._open) <= self.connections_max:
             return True
@@ -66,12 +67,12 @@ class ConnectionPool:
         return True
 
     def leave(self, connection: Waiting) -> None:
-        """A connection is gone."""
+        """Remove a connection that was closed."""
         self._open.discard(connection)
         self._waiting.pop(connection, None)
 
     def waits(self, connection: Waiting, *, is_waiting: bool) -> None:
-        """A connection begins to keep the gateway waiting, or has delivered."""
+        """Record that a connection keeps the gateway waiting, or no longer does."""
         self._waiting.pop(connection, None)
         if is_waiting and connection in self._open:
             self._waiting[connection] = None
@@ -83,7 +84,7 @@ class ConnectionPool:
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """An event stream while the block runs."""
+        """Count an event stream while the block runs."""
         self._streams += 1
         try:
             yield
@@ -91,7 +92,7 @@ class ConnectionPool:
             self._streams -= 1
 
     def note(self, what: str) -> None:
-        """Count a connection that was refused or cut off; the log gets the first at once and then sums."""
+        """Count a connection that was refused or cut off; the first is logged at once, later ones as sums."""
         self._refused[what] += 1
         if self._log_timer is None:
             self._say()

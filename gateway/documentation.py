@@ -1,6 +1,7 @@
-"""GET /openapi.json and /docs: what the gateway says of itself, served from files of the package as they are.
+"""GET /openapi.json and /docs: the description of the API, served from files of the package unchanged.
 
-scripts/generate writes the document and copies Swagger UI, so nothing is computed here and nothing comes from another host.
+scripts/generate writes the document and copies Swagger UI, so nothing is computed here and nothing
+comes from another host.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-# The page runs its own scripts only and asks its own host only; it can be shown in no other page.
+# The page runs only its own scripts, connects only to its own host, and cannot be framed by another page.
 _PAGE_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -43,7 +44,7 @@ async def docs(_: Request) -> Response:
 
 
 async def docs_file(request: Request) -> Response:
-    """Answer with a file of the page.
+    """Return a file of the page.
 
     Raises:
         HTTPException: 404 for any other.

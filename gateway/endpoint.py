@@ -1,4 +1,4 @@
-"""What every route of the API has: it takes the keys that it names, in its query and in its body, and no others."""
+"""The base of every route: it accepts only the keys that it names, in its query and in its body."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from gateway.errors import RequestFaultError
 class Endpoint(HTTPEndpoint):
     """One path of the API."""
 
-    # What the query of a GET may hold; that of any other method holds nothing.
+    # The keys that the query of a GET may have; other methods take none.
     query_keys: ClassVar[tuple[str, ...]] = ()
 
     async def dispatch(self) -> None:
         """Check the query of a method that the path has, then call the method.
 
         Raises:
-            RequestFaultError: 400 for a key of the query that is not known, or stands there twice.
+            RequestFaultError: 400 for an unknown or duplicate key of the query.
         """
         request = Request(self.scope, receive=self.receive)
         # A method that the path does not have is refused as that, whatever its query says.
@@ -35,7 +35,7 @@ def query(request: Request, *known: str) -> dict[str, str]:
     """The parameters of the query.
 
     Raises:
-        RequestFaultError: 400 for one that is not known, or stands there twice.
+        RequestFaultError: 400 for an unknown or duplicate one.
     """
     given = request.query_params.multi_items()
     refuse_unknown([name for name, _value in given], known, "the query")
@@ -49,10 +49,10 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> 
     """Check names.
 
     Args:
-        where: they stand, for the message.
+        where: the names are, for the message.
 
     Raises:
-        RequestFaultError: 400 for the first that is not known.
+        RequestFaultError: 400 for the first unknown one.
     """
     for name in given:
         if name not in known:

@@ -1,9 +1,9 @@
 """Every failure of the gateway as one JSON shape: {"success": false, "error": text}.
 
-`reason` and `nextStep` are always there, `field` when one is at fault.
+`reason` and `nextStep` are always present, `field` when one is at fault.
 
-One table maps gRPC status codes to HTTP. The text is the service's own, which holds no secret; only where the service
-gave no response, or where old callers know a fixed text, the table has one.
+One table maps gRPC status codes to HTTP. The text is the service's, which contains no secret; the table has
+one only where the service did not respond, or where existing callers rely on a fixed text.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _log = structlog.get_logger(__name__)
 
 
 class RequestFaultError(Exception):
-    """A request that the gateway refuses before the service is asked.
+    """A request that the gateway refuses without calling the service.
 
     Args:
         status: HTTP status.
         text: what is wrong with it.
-        reason: a name of the proto enum ErrorReason without its prefix.
-        field: the part of the body that is at fault; empty for the whole.
-        next_step: what a person does about it; None takes the class's own.
+        reason: a value of the proto enum ErrorReason without its prefix.
+        field: the part of the body that is at fault; empty for the whole request.
+        next_step: what to do about it; None takes the class's own.
     """
 
     default_next_step = (
@@ -57,13 +57,13 @@ class RequestFaultError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
-    """What a gRPC status becomes.
+class HttpFailure:
+    """The HTTP response for a gRPC status.
 
     Args:
         status: HTTP status.
         text: text for callers; None takes the service's message.
-        reason: where the service named none, as something between it and the gateway does not.
+        reason: used where the service named none, such as when a proxy between it and the gateway failed.
         next_step: likewise.
     """
 
@@ -84,24 +84,24 @@ STOPPING_TEXT: Final = "The gateway is stopping"
 STOPPING_NEXT_STEP: Final = "send the request again in a few seconds"
 
 
-def _unreachable(status: HTTPStatus, text: str | None, next_step: str) -> HttpAnswer:
-    return HttpAnswer(status, text, "SERVICE_UNAVAILABLE", next_step)
+def _unreachable(status: HTTPStatus, text: str | None, next_step: str) -> HttpFailure:
+    return HttpFailure(status, text, "SERVICE_UNAVAILABLE", next_step)
 
 
-def _fault(status: HTTPStatus, text: str | None = None, next_step: str = _FAULT_NEXT_STEP) -> HttpAnswer:
-    return HttpAnswer(status, text, "INTERNAL", next_step)
+def _fault(status: HTTPStatus, text: str | None = None, next_step: str = _FAULT_NEXT_STEP) -> HttpFailure:
+    return HttpFailure(status, text, "INTERNAL", next_step)
 
 
-HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpAnswer]] = {
-    grpc.StatusCode.INVALID_ARGUMENT: HttpAnswer(HTTPStatus.BAD_REQUEST),
-    grpc.StatusCode.OUT_OF_RANGE: HttpAnswer(HTTPStatus.BAD_REQUEST),
-    grpc.StatusCode.UNAUTHENTICATED: HttpAnswer(HTTPStatus.UNAUTHORIZED),
-    grpc.StatusCode.PERMISSION_DENIED: HttpAnswer(HTTPStatus.FORBIDDEN),
-    grpc.StatusCode.NOT_FOUND: HttpAnswer(HTTPStatus.NOT_FOUND),
-    grpc.StatusCode.ALREADY_EXISTS: HttpAnswer(HTTPStatus.CONFLICT),
-    grpc.StatusCode.FAILED_PRECONDITION: HttpAnswer(HTTPStatus.CONFLICT),
-    grpc.StatusCode.ABORTED: HttpAnswer(HTTPStatus.CONFLICT),
-    grpc.StatusCode.RESOURCE_EXHAUSTED: HttpAnswer(HTTPStatus.TOO_MANY_REQUESTS),
+HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpFailure]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: HttpFailure(HTTPStatus.BAD_REQUEST),
+    grpc.StatusCode.OUT_OF_RANGE: HttpFailure(HTTPStatus.BAD_REQUEST),
+    grpc.StatusCode.UNAUTHENTICATED: HttpFailure(HTTPStatus.UNAUTHORIZED),
+    grpc.StatusCode.PERMISSION_DENIED: HttpFailure(HTTPStatus.FORBIDDEN),
+    grpc.StatusCode.NOT_FOUND: HttpFailure(HTTPStatus.NOT_FOUND),
+    grpc.StatusCode.ALREADY_EXISTS: HttpFailure(HTTPStatus.CONFLICT),
+    grpc.StatusCode.FAILED_PRECONDITION: HttpFailure(HTTPStatus.CONFLICT),
+    grpc.StatusCode.ABORTED: HttpFailure(HTTPStatus.CONFLICT),
+    grpc.StatusCode.RESOURCE_EXHAUSTED: HttpFailure(HTTPStatus.TOO_MANY_REQUESTS),
     grpc.StatusCode.UNIMPLEMENTED: _fault(
         HTTPStatus.NOT_IMPLEMENTED,
         "The sync service does not know this call",
@@ -119,15 +119,15 @@ HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpAnswer]] = {
     grpc.StatusCode.UNKNOWN: _fault(HTTPStatus.BAD_GATEWAY),
 }
 
-# Texts that old callers know by heart.
+# Texts that existing callers compare (contract, section 1).
 TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
 
-# What gRPC itself says about a broken connection names addresses and file lines; callers get this instead.
-_NO_ANSWER_TEXT = "The sync service is unavailable"
+# gRPC's own text about a broken connection has addresses and file lines; callers get this instead.
+_UNAVAILABLE_TEXT = "The sync service is unavailable"
 
 
 def failure_body(text: str, *, reason: str, next_step: str, field: str = "") -> Failure:
-    """The body of every failure; without a field at fault there is no key for it."""
+    """The body of every failure; the key `field` is left out when no field is at fault."""
     if not field:
         return {"success": False, "error": text, "reason": reason, "nextStep": next_step}
     return {"success": False, "error": text, "reason": reason, "field": field, "nextStep": next_step}
@@ -135,19 +135,19 @@ def failure_body(text: str, *, reason: str, next_step: str, field: str = "") -> 
 
 def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, Failure]:
     """HTTP status and body of a failure of the service."""
-    answer = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
-    own_text = error.message if error.reason or answer.status < HTTPStatus.INTERNAL_SERVER_ERROR else _NO_ANSWER_TEXT
-    text = TEXT_BY_REASON.get(error.reason) or answer.text or own_text
-    return answer.status, failure_body(
+    failure = HTTP_BY_GRPC_CODE.get(error.code, HTTP_BY_GRPC_CODE[grpc.StatusCode.UNKNOWN])
+    own_text = error.message if error.reason or failure.status < HTTPStatus.INTERNAL_SERVER_ERROR else _UNAVAILABLE_TEXT
+    text = TEXT_BY_REASON.get(error.reason) or failure.text or own_text
+    return failure.status, failure_body(
         text,
-        reason=error.reason or answer.reason,
+        reason=error.reason or failure.reason,
         field=error.json_field,
-        next_step=error.next_step or answer.next_step,
+        next_step=error.next_step or failure.next_step,
     )
 
 
 async def service_failed(_: Request, error: SyncServiceError) -> Response:
-    """Answer for a `SyncServiceError`."""
+    """The response for a `SyncServiceError`."""
     status, body = http_answer(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("service_failed", code=error.code.name, reason=error.reason, detail=error.message)
@@ -155,30 +155,30 @@ async def service_failed(_: Request, error: SyncServiceError) -> Response:
 
 
 async def request_refused(_: Request, error: RequestFaultError) -> Response:
-    """Answer for a `RequestFaultError`."""
+    """The response for a `RequestFaultError`."""
     body = failure_body(error.text, reason=error.reason, field=error.field, next_step=error.next_step)
     return JSONResponse(body, error.status)
 
 
 async def route_refused(_: Request, error: HTTPException) -> Response:
-    """Answer for what Starlette refuses by itself: unknown routes and methods."""
+    """The response for what Starlette itself refuses: unknown routes and methods."""
     body = failure_body(error.detail, reason="INVALID_REQUEST", next_step="compare method and path with /openapi.json")
     return JSONResponse(body, error.status_code, error.headers)
 
 
 async def caller_left(_: Request, __: ClientDisconnect) -> Response:
-    """Answer for a caller that hung up before its body was there; nobody reads it."""
+    """The response for a caller that disconnected before its body arrived; nobody reads it."""
     return Response(status_code=HTTPStatus.REQUEST_TIMEOUT)
 
 
 async def gateway_failed(_: Request, error: Exception) -> Response:
-    """Answer for a fault of the gateway; Starlette raises the error again after it, for the server's log."""
+    """The response for a fault of the gateway; Starlette raises the error again afterwards, for the server's log."""
     _log.error("gateway_failed", error=type(error).__name__)
     body = failure_body("Internal error", reason="INTERNAL", next_step=_FAULT_NEXT_STEP)
     return JSONResponse(body, HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
-# Starlette's own type takes only handlers of any exception; each of these gets what it is registered for.
+# Starlette's type accepts only handlers of any exception; each of these gets the class that it is registered for.
 HANDLERS: Final[dict[Any, Any]] = {
     SyncServiceError: service_failed,
     RequestFaultError: request_refused,

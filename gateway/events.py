@@ -1,8 +1,8 @@
 """GET /v1/sync/{syncRunId}/events: a run's snapshots as server-sent events, up to the terminal one.
 
-Each event's id is the snapshot's sequence, so a browser that reconnects names it in Last-Event-ID and gets what came
-after. One that names the terminal snapshot's own id has seen everything and is told to stop (204). A stream that
-cannot go on ends with an event `failure`; a caller that hangs up ends its stream and never the run.
+Each event's id is the snapshot's sequence: a browser that reconnects sends it as Last-Event-ID and gets what came
+after. One that sends the id of the terminal snapshot has seen everything and is told to stop (204). A stream that
+cannot continue ends with an event `failure`. When a caller disconnects, its stream ends and the run continues.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class Events(Endpoint):
     async def get(self, request: Request) -> Response:
         """Follow one run to its end.
 
-        Server-sent events: one for each change of the run, up to one with its last status; then the stream ends. Hanging up
-        cancels nothing.
+        Server-sent events: one for each change of the run, up to one with its last status; then the stream ends.
+        Disconnecting cancels nothing.
         """
         sync_run_id, last_event_id = run_id(request), _last_event_id(request)
         pool: ConnectionPool = request.app.state.pool
@@ -52,7 +52,7 @@ class Events(Endpoint):
                 reason="SERVICE_UNAVAILABLE",
                 next_step=f"ask /v1/sync/{sync_run_id} now and then, or raise TECHAURA_SYNC_GATEWAY_EVENT_STREAMS_MAX",
             )
-        # Asked before the stream begins, so that an unknown run is a 404 and not an empty stream.
+        # Before the stream begins, so that an unknown run is a 404 and not an empty stream.
         current = await client(request).status(sync_run_id)
         if last_event_id and last_event_id == current.sequence and is_terminal(current.run.status):
             return Response(status_code=HTTPStatus.NO_CONTENT)
@@ -64,7 +64,7 @@ class Events(Endpoint):
 
 
 class _Stream(EventSourceResponse):
-    """An event stream that is counted while it goes on."""
+    """An event stream that is counted while it is open."""
 
     def __init__(self, pool: ConnectionPool, content: AsyncIterator[ServerSentEvent], *, ping: float) -> None:
         super().__init__(content, ping=ping)
@@ -95,7 +95,7 @@ async def _events(
 
 
 async def _next_unless(stopping: asyncio.Event, responses: AsyncGenerator[T]) -> T | None:
-    """The next response; None at the end of them or when the gateway stops before there is one."""
+    """The next response; None at the end of the stream, or when the gateway stops first."""
     following = asyncio.ensure_future(anext(responses, None))
     stop = asyncio.ensure_future(stopping.wait())
     try:
@@ -104,7 +104,7 @@ async def _next_unless(stopping: asyncio.Event, responses: AsyncGenerator[T]) ->
     finally:
         stop.cancel()
         following.cancel()
-        # The generator may not be closed while the cancelled read is still inside it.
+        # The generator must not be closed while the cancelled read is still inside it.
         await asyncio.wait({following})
 
 

@@ -1,4 +1,4 @@
-"""The head of a request: stated maxima, and framing that leaves no doubt where the request ends."""
+"""The head of a request: its limits, and unambiguous framing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TOO_LARGE = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
 
 
 class BoundedConnection(h11.Connection):
-    """A connection's parser that refuses a head which breaks a limit; `fault` then says why."""
+    """A connection's parser that refuses a head over a limit; `fault` then says why."""
 
     def __init__(self, settings: GatewaySettings) -> None:
         super().__init__(h11.SERVER, settings.http_head_bytes_max)
@@ -27,7 +27,7 @@ class BoundedConnection(h11.Connection):
         """The next event.
 
         Raises:
-            h11.RemoteProtocolError: what arrived is no request, or one that is not taken.
+            h11.RemoteProtocolError: the bytes are not an HTTP request, or one that is refused.
         """
         try:
             event = super().next_event()
@@ -38,7 +38,7 @@ class BoundedConnection(h11.Connection):
             self.method = event.method
             self.fault = self._fault_in(event)
         elif isinstance(event, h11.EndOfMessage):
-            # Trailers are headers that come late.
+            # Trailers are headers after the body; the same limits hold.
             self.fault = self._fault_of_headers(event.headers, 0)
         if self.fault is not None:
             raise h11.RemoteProtocolError(self.fault.text)
@@ -55,7 +55,7 @@ class BoundedConnection(h11.Connection):
         if target_bytes > target_bytes_max:
             text = f"the request's target is longer than {target_bytes_max} bytes"
             return RequestFaultError(HTTPStatus.REQUEST_URI_TOO_LONG, text)
-        # Around the target stand the method, two spaces, HTTP/1.1 and a line end.
+        # The request line also has the method, two spaces, HTTP/1.1 and a line end.
         if fault := self._fault_of_headers(request.headers, target_bytes + len(request.method) + 12):
             return fault
         names = {name for name, _value in request.headers}
@@ -65,7 +65,7 @@ class BoundedConnection(h11.Connection):
         return None
 
     def _fault_of_headers(self, headers: Iterable[tuple[bytes, bytes]], before_bytes: int) -> RequestFaultError | None:
-        # With each header go a colon, a space and a line end.
+        # Each header also has a colon, a space and a line end.
         sizes = [len(name) + len(value) + 4 for name, value in headers]
         if len(sizes) > self._settings.http_headers_max:
             return RequestFaultError(_TOO_LARGE, f"the request has more than {self._settings.http_headers_max} headers")

@@ -1,7 +1,7 @@
-"""What a request says its body is: JSON in UTF-8, plain. Anything else is refused by its name.
+"""The declared type of a body: JSON in UTF-8, not compressed. Anything else is refused.
 
-Asking for the type is also what keeps web pages away: without a preflight, which is not answered here, a page can send
-only bodies of other types.
+Requiring the type also keeps web pages of other sites out: without a CORS preflight, which the gateway does not grant,
+a page can send only bodies of other types.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def require_json(headers: Headers) -> None:
     """Check the headers of a request that has a body.
 
     Raises:
-        RequestFaultError: 415 that names what is not taken.
+        RequestFaultError: 415 that names what is not accepted.
     """
     for name in headers.getlist("content-encoding"):
         if name.strip().lower() not in ("", "identity"):

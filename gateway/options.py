@@ -1,4 +1,4 @@
-"""What to sync, as callers write it in JSON -> a SyncSpec, or a 400 that names the option."""
+"""Turns the JSON of a caller into a SyncSpec, or raises a 400 that names the option."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def read_spec(source_type: str, source_identifier: str, options: Any) -> SyncSpe
     """Turn the keys of a request that name a source into a SyncSpec.
 
     Args:
-        source_type: as requested; the service refuses one that it does not know.
+        source_type: as requested; the service refuses an unknown one.
         options: the parsed JSON, or None when there was none.
 
     Raises:

@@ -1,12 +1,12 @@
-"""One HTTP connection: uvicorn's, with a deadline for each phase in which the other side is waited for.
+"""One HTTP connection: uvicorn's, with a deadline for each phase in which the gateway waits for the other side.
 
-    HEAD     its first byte, or the opening of the connection, until the head is there
-    BODY     from there until the body is there
-    ANSWER   the request is answered; no deadline but the calls' own, and one for a reader that takes nothing
+    HEAD     from its first byte, or the opening of the connection, until the head is complete
+    BODY     from there until the body is complete
+    RESPONSE the request is processed; no deadline but the calls' own, and one for a caller that reads nothing
     IDLE     between two requests; uvicorn's own deadline
-    LINGER   the response that refuses is on its way; what still arrives is dropped, so that it is not lost to a reset
+    LINGER   a refusal is being sent; what still arrives is discarded, so that no reset loses the refusal
 
-A deadline holds for the phase as a whole: sending a byte now and then does not extend it.
+A deadline is for the phase as a whole: sending a byte now and then does not extend it.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from gateway.errors import RequestFaultError, failure_body
 from gateway.heads import BoundedConnection
 
 _LINGER_SECONDS: Final = 2.0
-# Lines about single requests that are no HTTP would fill the log of a gateway that is attacked; faults of ours stay.
+# A line per request that is not HTTP would fill the log during an attack; faults of ours are still logged.
 _request_log = logging.getLogger("uvicorn.error.requests")
 _request_log.setLevel(logging.ERROR)
 
 
 class Phase(Enum):
-    """What a connection is at."""
+    """The phase of a connection."""
 
     HEAD = auto()
     BODY = auto()
-    ANSWER = auto()
+    RESPONSE = auto()
     IDLE = auto()
     LINGER = auto()
 
@@ -47,8 +47,8 @@ class BoundedProtocol(H11Protocol):
 
     Args:
         settings: the deadlines and limits.
-        pool: counts it, and may ask it to make way.
-        uvicorn: what uvicorn hands to a protocol.
+        pool: counts it, and may close it to admit another.
+        uvicorn: the arguments that uvicorn passes to a protocol.
     """
 
     conn: BoundedConnection
@@ -64,7 +64,7 @@ class BoundedProtocol(H11Protocol):
         self._stalled: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
-        """Take the connection in, or refuse it."""
+        """Admit the connection, or refuse it."""
         super().connection_made(transport)
         if self._pool.admit(self):
             self._enter(Phase.HEAD)
@@ -82,7 +82,7 @@ class BoundedProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless what arrives is not wanted any more."""
+        """Handle received bytes, unless the request was refused."""
         if self._phase is Phase.LINGER:
             return
         if self._phase is Phase.IDLE:
@@ -91,51 +91,51 @@ class BoundedProtocol(H11Protocol):
         self._look()
 
     def eof_received(self) -> None:
-        """The other side sends no more; one that was refused has read its response, or never will."""
+        """Handle the end of what the other side sends; one that was refused has read its response, or never will."""
         if self._phase is Phase.LINGER:
             self.transport.close()
 
     def on_response_complete(self) -> None:
-        """Go on to the next request."""
+        """Continue with the next request."""
         super().on_response_complete()
         self._look()
 
     def pause_writing(self) -> None:
-        """The other side reads too slowly."""
+        """Start the deadline of a caller that reads too slowly."""
         super().pause_writing()
         self._stalled = self.loop.call_later(self._settings.gateway_write_timeout_seconds, self._abort, "not_read")
 
     def resume_writing(self) -> None:
-        """It has read."""
+        """End that deadline: the caller has read."""
         super().resume_writing()
         if self._stalled is not None:
             self._stalled.cancel()
             self._stalled = None
 
     def shutdown(self) -> None:
-        """The gateway stops."""
+        """Close, because the gateway stops."""
         if self._phase is Phase.LINGER:
             self.transport.abort()
         else:
             super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
-        """What arrived is no request, or one that is not taken."""
+        """Refuse bytes that are not an HTTP request, or one that breaks a limit."""
         self._pool.note("malformed")
         self._refuse(self.conn.fault or RequestFaultError(HTTPStatus.BAD_REQUEST, msg))
 
     def evict(self) -> None:
-        """Make way for another connection."""
+        """Close to admit another connection."""
         self.transport.abort()
 
     def _look(self) -> None:
-        """Enter the phase that the state of the connection stands for."""
+        """Enter the phase that the state of the connection implies."""
         if self._phase is Phase.LINGER or self.transport.is_closing():
             return
         if self.conn.their_state is h11.SEND_BODY:
             self._enter(Phase.BODY)
         elif self.conn.their_state is not h11.IDLE:
-            self._enter(Phase.ANSWER)
+            self._enter(Phase.RESPONSE)
         elif self._phase is not Phase.HEAD:
             self._enter(Phase.HEAD if self.conn.trailing_data[0] else Phase.IDLE)
 
@@ -151,7 +151,7 @@ class BoundedProtocol(H11Protocol):
             Phase.LINGER: _LINGER_SECONDS,
         }.get(phase)
         self._deadline = None if seconds is None else self.loop.call_later(seconds, self._late, seconds)
-        self._pool.waits(self, is_waiting=phase is not Phase.ANSWER)
+        self._pool.waits(self, is_waiting=phase is not Phase.RESPONSE)
 
     def _late(self, seconds: float) -> None:
         part = "head" if self._phase is Phase.HEAD else "body"
@@ -163,13 +163,13 @@ class BoundedProtocol(H11Protocol):
         self._refuse(RequestFaultError(HTTPStatus.REQUEST_TIMEOUT, text))
 
     def _refuse(self, fault: RequestFaultError) -> None:
-        """Answer with a failure, if no response has begun, and close."""
-        may_answer = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
+        """Send a failure, if no response has begun, and close."""
+        can_respond = self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE)
         if self.cycle is not None and not self.cycle.response_complete:
-            # The route sees that the caller is gone; nothing that it still sends goes out.
+            # The route sees a disconnect; nothing that it still sends reaches the caller.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if not may_answer or self.transport.is_closing():
+        if not can_respond or self.transport.is_closing():
             self.transport.abort()
             return
         self._unset_keepalive_if_required()

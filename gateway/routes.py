@@ -47,9 +47,9 @@ class Status(Endpoint):
     """GET /v1/sync/{syncRunId}."""
 
     async def get(self, request: Request) -> Reply[Answer[RunStatusView]]:
-        """Tell where one run stands.
+        """Return the status of one run.
 
-        With its newest errors; all of them are in the list of its errors.
+        With its newest errors; the list of its errors has all of them.
         """
         return answer(request, status_view(await client(request).status(run_id(request))))
 
@@ -58,10 +58,10 @@ class Trigger(Endpoint):
     """POST /v1/sync/trigger."""
 
     async def post(self, request: Request) -> Reply[MessageAnswer[RunId]]:
-        """Start a run and answer as soon as it is stored.
+        """Start a run and return its id as soon as it is stored.
 
-        A live run of the same source with the same options is answered in place of a second one; with other options the
-        new run waits behind it.
+        If the source already has a live run with the same options, its id is returned and no second run is made; with other
+        options the new run waits for it.
         """
         body = await json_body(request)
         async with aclosing(client(request).trigger(_spec(body), detach=True)) as responses:
@@ -81,7 +81,7 @@ class SourceTest(Endpoint):
     """POST /v1/sync/test."""
 
     async def post(self, request: Request) -> Reply[Answer[SourceTestView]]:
-        """Look at a source and tell what was found.
+        """Preview a source.
 
         Reads one page of an API, or the beginning of a file, and maps the first records as a run would. Starts no run and
         writes nothing.
@@ -97,7 +97,7 @@ class Resume(Endpoint):
     async def post(self, request: Request) -> Reply[MessageAnswer[PendingCount]]:
         """Wake the workers for the pending runs.
 
-        They start now and not at the next poll. Paused runs stay paused.
+        They start now instead of at the next poll. Paused runs stay paused.
         """
         await no_body(request)
         resumed = await client(request).resume()
@@ -138,7 +138,7 @@ class Errors(Endpoint):
     async def get(self, request: Request) -> Reply[Page[RunErrorView]]:
         """List the errors of one run, newest first.
 
-        Each rejected record with its place in the source, and what ended the run.
+        Each rejected record with its position in the source, and the error that ended the run.
         """
         sync_run_id, given = run_id(request), query(request, *self.query_keys)
         page = await client(request).list_errors(
@@ -155,8 +155,8 @@ class Cancel(Endpoint):
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
         """Cancel a run that has not ended.
 
-        Its committed batches stay. The answer is the run as it stands when the request is stored: a run in progress ends
-        within a second.
+        Its committed batches stay. Returns the run as it is when the request is stored; a run in progress ends within a
+        second.
         """
         await no_body(request)
         return answer(request, run_view(await client(request).cancel(run_id(request))))
@@ -166,9 +166,9 @@ class Pause(Endpoint):
     """POST /v1/sync/{syncRunId}/pause."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
-        """Hold a run until it is continued.
+        """Pause a run until it is continued.
 
-        Over restarts: it is pending and paused then. Pausing it again changes nothing.
+        It becomes pending and paused, and stays so over restarts. Pausing it again changes nothing.
         """
         await no_body(request)
         return answer(request, run_view(await client(request).pause(run_id(request))))
@@ -178,9 +178,9 @@ class Continue(Endpoint):
     """POST /v1/sync/{syncRunId}/continue."""
 
     async def post(self, request: Request) -> Reply[Answer[RunView]]:
-        """Let a paused run go on.
+        """Continue a paused run.
 
-        After its last committed batch. Continuing a run that is not paused changes nothing.
+        It resumes after its last committed batch. Continuing a run that is not paused changes nothing.
         """
         await no_body(request)
         return answer(request, run_view(await client(request).continue_run(run_id(request))))
@@ -190,9 +190,9 @@ class Health(HTTPEndpoint):
     """GET /healthz."""
 
     async def get(self, request: Request) -> Reply[ServiceState]:
-        """Tell that the gateway's process lives.
+        """Report that the gateway's process is alive.
 
-        Nobody else is asked.
+        Calls nothing else.
         """
         return Reply(ServiceState(success=True, status="serving", timestamp=time_text(request)))
 
@@ -201,9 +201,9 @@ class Ready(HTTPEndpoint):
     """GET /readyz."""
 
     async def get(self, request: Request) -> Reply[ServiceState] | Reply[Failure]:
-        """Tell whether calls can be served.
+        """Report whether calls can be served.
 
-        By the gateway, the gRPC server and its database.
+        Checks the gateway, the gRPC server and its database.
         """
         if request.app.state.stopping.is_set():
             raise RequestFaultError(
@@ -240,7 +240,7 @@ def page_answer(request: Request, items: list[T], next_page_token: str) -> Reply
 
 
 def time_text(request: Request) -> str:
-    """The time of an answer."""
+    """The timestamp of a response."""
     return values.time_text(request.app.state.now())
 
 
@@ -251,10 +251,10 @@ async def json_body(request: Request) -> dict[str, Any]:
 
 
 async def no_body(request: Request) -> None:
-    """Read a body that has nothing to say.
+    """Read a body that must have no keys.
 
     Raises:
-        RequestFaultError: it is no JSON object, or has a key.
+        RequestFaultError: it is not a JSON object, or has a key.
     """
     refuse_unknown(await json_body(request), frozenset(), "the body")
 
@@ -263,13 +263,13 @@ def run_id(request: Request) -> int:
     """The run that the path names.
 
     Raises:
-        RequestFaultError: 400 when it is not a whole number that the service could ever give, 404 for 0, which no run has.
+        RequestFaultError: 400 when it is not a whole number in the range of run ids, 404 for 0, which no run has.
     """
     text: str = request.path_params["sync_run_id"]
     if not _DIGITS.fullmatch(text) or int(text) > _INT64_MAX:
         raise RequestFaultError(HTTPStatus.BAD_REQUEST, "Invalid sync run ID", field="syncRunId")
     if not int(text):
-        # Old callers know any whole number without a run as not found; the service refuses this one.
+        # Existing callers expect 404 for any whole number without a run; the service refuses this one as invalid.
         raise RequestFaultError(
             HTTPStatus.NOT_FOUND,
             TEXT_BY_REASON["RUN_NOT_FOUND"],
@@ -292,7 +292,7 @@ def _spec(body: dict[str, Any]) -> SyncSpec:
 
 
 def page_size(given: Mapping[str, str]) -> int:
-    """The page size that a query asks for; 0 for none.
+    """The page size of a query; 0 when there is none.
 
     Raises:
         RequestFaultError: 400 when it is not a whole number.

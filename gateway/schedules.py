@@ -21,7 +21,7 @@ from gateway.routes import PAGE_KEYS, answer, client, json_body, no_body, page_a
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _INT32_MAX: Final = 2**31 - 1
-# What a caller may say of a schedule; the rest of its fields are the service's.
+# The fields of a schedule that a caller may set; the service sets the others.
 FIELDS: Final = ("cron", "timeZone", "overlapPolicy", "catchUpSeconds", "enabled", "revision")
 _SPEC_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
 _KNOWN: Final = sorted((*FIELDS, *_SPEC_KEYS))
@@ -42,7 +42,7 @@ class Schedules(Endpoint):
     async def post(self, request: Request) -> Reply[Answer[ScheduleView]]:
         """Store a recurring sync.
 
-        Its first fire is the first after now.
+        It fires for the first time at the next time of its cron expression.
         """
         body = await json_body(request)
         if body.get("revision") is not None:
@@ -55,13 +55,13 @@ class Schedule(Endpoint):
     """GET, PATCH and DELETE /v1/sync/schedules/{scheduleId}."""
 
     async def get(self, request: Request) -> Reply[Answer[ScheduleView]]:
-        """Tell what one recurring sync is."""
+        """Return one recurring sync."""
         return answer(request, schedule_view(await client(request).schedules.get(_schedule_id(request))))
 
     async def patch(self, request: Request) -> Reply[Answer[ScheduleView]]:
-        """Change the fields of a recurring sync that the body has.
+        """Change those fields of a recurring sync that are in the body.
 
-        With `revision`, only if it is the present one. Fires that were due before a change of its times are not caught up.
+        With `revision`, only if it is the current one. After a change of its times, earlier fires are not caught up.
         """
         schedule_id, body = _schedule_id(request), await json_body(request)
         if (body.get("sourceType") is None) != (body.get("options") is None):
@@ -87,7 +87,8 @@ class RunNow(Endpoint):
     async def post(self, request: Request) -> Reply[Answer[RunId]]:
         """Run a recurring sync now.
 
-        Its fires stay as they are. A live run of the source with the same options is answered in place of a second one.
+        Its fires stay as they are. If the source already has a live run with the same options, its id is returned and
+        no second run is made.
         """
         await no_body(request)
         sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
@@ -95,7 +96,7 @@ class RunNow(Endpoint):
 
 
 def read_schedule(body: dict[str, Any]) -> tuple[schedules_pb2.SyncSchedule, list[str]]:
-    """A schedule from JSON, and the fields that the JSON has; null counts as not given.
+    """A schedule from JSON, and the fields that the JSON has; null counts as absent.
 
     Raises:
         RequestFaultError: 400 that names the field at fault.
@@ -116,7 +117,7 @@ def read_schedule(body: dict[str, Any]) -> tuple[schedules_pb2.SyncSchedule, lis
 
 
 def _read_spec(body: dict[str, Any], schedule: schedules_pb2.SyncSchedule) -> list[str]:
-    """Put what the schedule syncs into it; return the paths that the JSON has of it."""
+    """Set the spec of a schedule from its JSON; return the paths that the JSON has."""
     given: dict[str, str] = {}
     for key in ("sourceType", "sourceIdentifier"):
         value = body.get(key)
@@ -136,7 +137,7 @@ def _read_spec(body: dict[str, Any], schedule: schedules_pb2.SyncSchedule) -> li
 
 
 def _with_both(body: dict[str, Any], present: str) -> dict[str, Any]:
-    """A change with source type and options both or neither; the schedule has the one that is not given.
+    """A change that has both source type and options or neither; a missing one is taken from the stored schedule.
 
     Raises:
         RequestFaultError: the type changes without options.

@@ -1,7 +1,7 @@
 """Runs the gateway on its port, inside the event loop of the caller.
 
-The port is bound before anything else, so that a busy one is an `OSError` of the caller's and not an exit of the web
-server's. At a stop open requests and event streams get their time, then they are cut; runs do not notice.
+The port is bound before anything else, so that a busy one raises `OSError` here instead of ending the process from the
+web server. At shutdown open requests and event streams get their time, then they are cut off; runs are not affected.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
 from gateway.protocol import BoundedProtocol
 
-# asyncio accepts up to its backlog in one go, before any of those connections is counted; each holds a descriptor.
+# asyncio accepts up to its backlog at once, before any of those connections is counted; each has a descriptor.
 _ACCEPTED_AT_ONCE: Final = 8
 _BACKLOG: Final = 1024
 
 
 class _Server(uvicorn.Server):
-    """A web server that leaves signals to the program around it and says when it listens."""
+    """A web server that leaves signals to its program and reports when it listens."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -40,7 +40,7 @@ class _Server(uvicorn.Server):
         try:
             await super().serve(sockets)
         finally:
-            # Whoever waits must not wait for a server that has ended.
+            # Wakes waiters when the server ended before it listened.
             self.listening.set()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -52,16 +52,16 @@ class _Server(uvicorn.Server):
 
 @asynccontextmanager
 async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
-    """Serve the gateway while the block runs; gives the port, which matters when the setting is 0.
+    """Serve the gateway while the block runs; yields the port, which matters when the setting is 0.
 
     Raises:
-        OSError: the address is taken or not this machine's.
+        OSError: the address is in use or not this machine's.
     """
     listener = _bind(settings.http_host, settings.http_port)
     pool = ConnectionPool(settings.gateway_connections_max, settings.gateway_event_streams_max)
     app = create_app(settings, pool=pool)
     server = _Server(_config(app, settings, pool))
-    # No TaskGroup: when the block is cancelled, it would cut open requests, which get their time. `finally` waits for it.
+    # Not a TaskGroup: on cancellation it would cut off open requests at once. `finally` waits for the server.
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")
     try:
         await server.listening.wait()
@@ -70,7 +70,7 @@ async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
             raise RuntimeError("the gateway ended before it listened")
         yield listener.getsockname()[1]
     finally:
-        # Event streams have no end of their own, and the web server waits for them.
+        # Event streams end only when told to, and the web server waits for them.
         if server.started:
             app.state.stopping.set()
         server.should_exit = True
@@ -96,7 +96,7 @@ def _config(app: object, settings: GatewaySettings, pool: ConnectionPool) -> uvi
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio switches Nagle's delay off only where the protocol is named; with it each response takes 40 ms longer.
+    # asyncio disables Nagle's algorithm only where the protocol is named; with it each response takes 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
