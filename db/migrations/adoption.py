@@ -16,7 +16,7 @@ from db.migrations.steps import Steps
 from db.migrations.tables_0007 import metadata
 
 # Tables whose indexes are completed: our own statements rest on them. The bot's have theirs, except that without a foreign
-# key sync_errors has none on its run; and a table of ours may have been made by a start that was cut short.
+# key sync_errors has none on its run.
 _INDEXED: Final = frozenset({"sync_runs", "sync_errors"})
 _OF_THE_BOT: Final = frozenset({"sync_runs", "sync_errors", "content_index", "catalog_items", "catalog_change_log"})
 _DONE: Final = "is_adopted"
@@ -37,8 +37,10 @@ def adopt(context: MigrationContext) -> None:
             steps.create_table(table)
         if table.name not in present:
             continue
+        # The bot has no column of ours: where all are there, a start of ours was cut short behind the table.
+        is_ours = steps.inventory.columns(table.name) >= {column.name.lower() for column in table.columns}
         steps.add_columns(table.name, [*table.columns, *BY_TABLE.get(table.name, ())])
-        if table.name in _INDEXED:
+        if is_ours or table.name in _INDEXED:
             for index in sorted(table.indexes, key=lambda index: str(index.name)):
                 steps.add_index(index)
     context.opts[_DONE] = True

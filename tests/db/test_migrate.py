@@ -167,6 +167,28 @@ async def test_the_bots_tables_are_adopted_as_they_are(
         assert set(after) == {column.name for column in metadata.tables[table].columns}
 
 
+async def test_a_first_start_that_is_cut_short_behind_a_table_is_finished_by_the_next(
+    database_server: DatabaseServer,
+) -> None:
+    name = database_server.new_database()
+    database = Database(database_server.url(name))
+    await migrate(database)
+    whole = {table: index_columns(database_server, name, table) for table in ("content_index", "catalog_items")}
+    execute(
+        database_server,
+        name,
+        f"DROP TABLE {migration.VERSION_TABLE}",
+        "DROP INDEX idx_content_index_title ON content_index",
+        "DROP INDEX idx_content_index_genre ON content_index",
+        "DROP INDEX idx_catalog_items_is_active ON catalog_items",
+    )
+
+    await migrate(database)
+
+    await database.close()
+    assert {table: index_columns(database_server, name, table) for table in whole} == whole
+
+
 async def test_a_row_that_the_bot_inserts_with_the_contracts_columns_stays_valid(
     database_server: DatabaseServer,
 ) -> None:
