@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from starlette.responses import JSONResponse
+from techaura_sync.views.sources import ReadingsView
 from techaura_sync.views.values import Count, Facets, Id, TimeText
 
 T = TypeVar("T")
@@ -61,6 +62,11 @@ class Failure(TypedDict):
     ]
     field: NotRequired[Annotated[str, "The part of the request that is at fault, such as `options.delimiter`."]]
     nextStep: Annotated[str, "What to do about it."]
+    data: NotRequired[
+        Annotated[
+            ReadingsView, "Of a test whose options do not fit its source: other ways to read it, and what is proposed."
+        ]
+    ]
 
 
 class RunId(TypedDict):

@@ -13,11 +13,11 @@ from starlette.requests import Request
 from starlette.routing import Route
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
 from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec
-from techaura_sync.errors import no_answer
+from techaura_sync.errors import no_answer, refused
 from techaura_sync.views import values
 from techaura_sync.views.errors import RunErrorView, error_view
 from techaura_sync.views.runs import RunStatusView, RunView, StatsView, run_view, stats_view, status_name, status_view
-from techaura_sync.views.sources import SourceTestView, source_test_view
+from techaura_sync.views.sources import SourceTestView, readings_view, source_test_view
 
 from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, RunId, ServiceState
 from gateway.body import read_object
@@ -80,14 +80,19 @@ class Trigger(Endpoint):
 class SourceTest(Endpoint):
     """POST /v1/sync/test."""
 
-    async def post(self, request: Request) -> Reply[Answer[SourceTestView]]:
+    async def post(self, request: Request) -> Reply[Answer[SourceTestView]] | Reply[Failure]:
         """Preview a source.
 
         Reads one page of an API, or the beginning of a file, and maps the first records as a run would. Starts no run and
-        writes nothing.
+        writes nothing. Where the options do not fit a file, other ways to read it are tried: they stand in `data`, also of
+        the failure.
         """
         body = await json_body(request)
-        found = await client(request).test_source(_spec(body))
+        found = await client(request).test_source(_spec(body), answer_refusal=True)
+        if found.HasField("refusal"):
+            status, failure = http_answer(refused(found.refusal))
+            failure["data"] = readings_view(found)
+            return Reply(failure, status)
         return answer(request, source_test_view(found))
 
 

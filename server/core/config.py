@@ -124,6 +124,9 @@ class Settings(BaseSettings):
     source_test_seconds_max: float = Field(
         8.0, gt=0, le=300, description="one test of a source; keep it below GATEWAY_CALL_TIMEOUT_SECONDS"
     )
+    source_test_readings_max: int = Field(
+        16, ge=0, le=100, description="other readings of a source that one test tries; 0: none"
+    )
 
     batch_retry_attempts_max: int = Field(6, ge=1, le=100, description="tries of one batch on passing faults")
     batch_retry_elapsed_seconds_max: float = Field(120.0, gt=0, le=3600, description="time for all of those tries")

@@ -48,14 +48,14 @@ async def advised_plan(
     except InvalidRequestError as refusal:
         if refusal.reason != Reason.INVALID_MAPPING or not isinstance(source, AdvisingSource):
             raise
-        advice = await source.advice(context, _fits(source.mapping, source_type, source_identifier))
+        advice = await source.advice(context, fits_of(source.mapping, source_type, source_identifier))
         if advice is None:
             raise
         text = f"{refusal.message}; {advice.text}" if advice.is_addition else advice.text
         raise InvalidRequestError(advice.reason, text, field=advice.field) from refusal
 
 
-def _fits(request: MappingRequest, source_type: str, source_identifier: str) -> Fits:
+def fits_of(request: MappingRequest, source_type: str, source_identifier: str) -> Fits:
     """Tells of columns whether the mapping can be made of them, as it is or with names in another language."""
 
     def fits(columns: Sequence[str]) -> Fit | None:

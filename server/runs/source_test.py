@@ -1,32 +1,37 @@
 """Tests a source without a run: connects, reads its beginning, maps a few rows. Writes nothing.
 
 Faults are raised as a run would fail with them; the requests of a test are never repeated, and the whole of it has
-one time limit. Samples and rows are cut to size and hold no secret of the request.
+one time limit. Samples and rows are cut to size and hold no secret of the request. Where the source does not fit its
+options, or not wholly, other readings are looked for (reading_search.py) in half of that time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.errors import RetryableError
+from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
 from server.core.texts import escaped
-from server.execution.advised_plan import advised_plan
 from server.execution.row_faults import shortened_text
+from server.runs.look import ROWS_MAX, Look, Looker
+from server.runs.reading_search import Search, without_waits
+from server.runs.readings import NO_READINGS, Readings, readings_of
 from server.runs.request_checks import checked_source
 from server.sources.contract import Reject, SourceBatch, SourceContext, SourceMemory
+from server.sources.header_advice import RereadableSource
 from server.sources.source_type import Reveal
 from server.sources.throttle.host_pace import HostPaces
 
-ROWS_MAX: Final = 5
 _HEAD_BYTES: Final = 256 * 1024
 _HEAD_ROWS: Final = 1000
+# The source is there, and other options may fit it.
+_ANSWERED: Final = frozenset({Reason.INVALID_OPTION, Reason.INVALID_MAPPING, Reason.SOURCE_MALFORMED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +47,20 @@ class Preview:
         rows: target columns and their text, for the first records that can be loaded.
         rejects: of the first records, those that a run would reject.
         notices: what a person should know.
+        refusal: why a run would be refused; nothing but `found` is known then.
+        found: what other readings bring.
     """
 
-    item_count: int
-    is_whole: bool
-    fields: tuple[str, ...]
-    samples: tuple[str, ...]
-    detected: Mapping[str, str]
-    rows: tuple[Mapping[str, str], ...]
-    rejects: tuple[Reject, ...]
-    notices: tuple[str, ...]
+    item_count: int = 0
+    is_whole: bool = False
+    fields: tuple[str, ...] = ()
+    samples: tuple[str, ...] = ()
+    detected: Mapping[str, str] = field(default_factory=dict)
+    rows: tuple[Mapping[str, str], ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    notices: tuple[str, ...] = ()
+    refusal: InvalidRequestError | None = None
+    found: Readings = NO_READINGS
 
 
 class Previews:
@@ -72,8 +81,18 @@ class Previews:
         self._reveal = reveal
         self._free = asyncio.Semaphore(settings.source_tests_concurrent_max)
 
-    async def test(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> Preview:
+    async def test(
+        self,
+        source_type_name: str,
+        source_identifier: str,
+        options: Mapping[str, Any],
+        *,
+        answer_refusal: bool = False,
+    ) -> Preview:
         """Look at a source.
+
+        Args:
+            answer_refusal: tell in the answer, and not by raising, that the source does not fit the options.
 
         Raises:
             InvalidRequestError: the request is wrong, or the source is not what it should be.
@@ -82,24 +101,22 @@ class Previews:
         seconds = self._settings.source_test_seconds_max
         try:
             async with asyncio.timeout(seconds), self._free:
-                return await self._test(source_type_name, source_identifier, options)
+                return await self._test(source_type_name, source_identifier, options, answer_refusal)
         except TimeoutError as error:
             raise RetryableError(
                 Reason.SOURCE_UNAVAILABLE,
                 f"the source was not read within {seconds:g} seconds (TECHAURA_SYNC_SOURCE_TEST_SECONDS_MAX)",
             ) from error
 
-    async def _test(self, source_type_name: str, source_identifier: str, options: Mapping[str, Any]) -> Preview:
-        kind, source = checked_source(source_type_name, source_identifier, options)
+    async def _test(
+        self, source_type_name: str, source_identifier: str, options: Mapping[str, Any], answer_refusal: bool
+    ) -> Preview:
+        checked_source(source_type_name, source_identifier, options)
         secrets: list[str] = []
 
         def reveal(secret: SecretValue) -> str:
             secrets.append(self._reveal(secret))
             return secrets[-1]
-
-        # Imported late, as for runs: it would slow the start down.
-        from server.sources.exact_json.json_values import to_text
-        from server.sources.redaction import shown_text, without_secrets
 
         context = SourceContext(
             _for_a_look(self._settings),
@@ -108,37 +125,59 @@ class Previews:
             paces=self._paces,
             secret_seen=secrets.append,
         )
-        preview = await source.preview(context, reveal, ROWS_MAX)
-        plan = await advised_plan(
-            source, preview.columns, context, source_type=kind, source_identifier=source_identifier
-        )
-        rows: tuple[Mapping[str, str], ...] = ()
-        rejects: tuple[Reject, ...] = ()
-        shortened: tuple[str, ...] = ()
-        count = 0
-        if preview.batch is not None:
-            from server.execution.batch_jobs import shortened_keys
-            from server.pipeline.prepare import prepare
+        looker = Looker(source_type_name, source_identifier, context, reveal)
+        try:
+            look = await looker.look(options)
+        except InvalidRequestError as refusal:
+            if not answer_refusal or refusal.reason not in _ANSWERED:
+                raise
+            return Preview(refusal=refusal, found=await self._readings(looker, options, None))
+        found = await self._readings(looker, options, look)
+        return replace(await _shown(look, secrets), found=found)
 
-            count = preview.batch.frame.height + len(preview.batch.rejects)
-            prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
-            shortened = tuple(map(shortened_text, shortened_keys(prepared, plan)))
-            names = [name for name in prepared.rows.columns if name in plan.target.by_name or name in plan.constants]
-            rows = tuple(
-                {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
-                for row in prepared.rows.select(names).to_dicts()
-            )
-            rejects = tuple(replace(one, raw=shown_text(one.raw, secrets)) for one in prepared.rejects[:ROWS_MAX])
-        return Preview(
-            item_count=count,
-            is_whole=preview.is_whole,
-            fields=tuple(without_secrets(name, secrets) for name in preview.fields),
-            samples=tuple(shown_text(to_text(sample), secrets) for sample in preview.samples),
-            detected=preview.detected,
-            rows=rows,
-            rejects=rejects,
-            notices=tuple(map(escaped, (*preview.notices, *plan.notices, *shortened))),
+    async def _readings(self, looker: Looker, asked: Mapping[str, Any], now: Look | None) -> Readings:
+        """What other readings of the source bring; what was not tried in half of the test's time is left."""
+        if now is not None and not isinstance(now.source, RereadableSource):
+            return NO_READINGS
+        search = Search(without_waits(looker), asked, self._settings.source_test_readings_max)
+        try:
+            async with asyncio.timeout(self._settings.source_test_seconds_max / 2):
+                await search.run(now)
+        except TimeoutError:
+            search.is_cut = True
+        return await asyncio.to_thread(readings_of, search, self._settings, now)
+
+
+async def _shown(look: Look, secrets: list[str]) -> Preview:
+    # Imported late, as for runs: it would slow the start down.
+    from server.sources.exact_json.json_values import to_text
+    from server.sources.redaction import shown_text, without_secrets
+
+    preview, plan = look.preview, look.plan
+    rows: tuple[Mapping[str, str], ...] = ()
+    rejects: tuple[Reject, ...] = ()
+    shortened: tuple[str, ...] = ()
+    if preview.batch is not None:
+        from server.execution.batch_jobs import shortened_keys
+        from server.pipeline.prepare import prepare
+
+        prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
+        shortened = tuple(map(shortened_text, shortened_keys(prepared, plan)))
+        rows = tuple(
+            {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
+            for row in prepared.rows.select(look.row_names).to_dicts()
         )
+        rejects = tuple(replace(one, raw=shown_text(one.raw, secrets)) for one in prepared.rejects[:ROWS_MAX])
+    return Preview(
+        item_count=look.item_count,
+        is_whole=preview.is_whole,
+        fields=tuple(without_secrets(name, secrets) for name in preview.fields),
+        samples=tuple(shown_text(to_text(sample), secrets) for sample in preview.samples),
+        detected=preview.detected,
+        rows=rows,
+        rejects=rejects,
+        notices=tuple(map(escaped, (*preview.notices, *plan.notices, *shortened))),
+    )
 
 
 def _for_a_look(settings: Settings) -> Settings:

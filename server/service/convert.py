@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -10,12 +11,14 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from techaura.sync.v1 import resources_pb2 as pb
 from techaura.sync.v1 import sync_service_pb2
 from techaura.sync.v1.sync_spec_pb2 import SyncSpec
+from techaura_sync.command_line import command_line
 from techaura_sync.json_form import JsonFormError
-from techaura_sync.spec import options_json
+from techaura_sync.spec import options_json, sync_spec
 
 from db import records
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason, next_step_for
+from server.runs.readings import Reading
 from server.runs.source_test import Preview
 from server.sources.contract import Reject
 
@@ -135,8 +138,10 @@ def error_message(run_id: int, error: records.ErrorRow) -> pb.SyncError:
     )
 
 
-def preview_message(preview: Preview) -> sync_service_pb2.TestSourceResponse:
+def preview_message(preview: Preview, source_type: str, source_identifier: str) -> sync_service_pb2.TestSourceResponse:
     """What a test of a source found, for the wire."""
+    found = preview.found
+    proposed = None if found.proposed is None else sync_spec(source_type, source_identifier, dict(found.proposed))
     return sync_service_pb2.TestSourceResponse(
         item_count=preview.item_count,
         whole=preview.is_whole,
@@ -146,6 +151,40 @@ def preview_message(preview: Preview) -> sync_service_pb2.TestSourceResponse:
         rows=[sync_service_pb2.MappedRow(values=row) for row in preview.rows],
         rejected=[_reject_message(reject) for reject in preview.rejects],
         notices=preview.notices,
+        refusal=_refusal(preview.refusal),
+        readings=[
+            _reading(one, sync_spec(source_type, source_identifier, dict(one.options))) for one in found.readings
+        ],
+        proposed=proposed,
+        findings=found.findings,
+    )
+
+
+def _refusal(error: InvalidRequestError | None) -> sync_service_pb2.SourceRefusal | None:
+    if error is None:
+        return None
+    return sync_service_pb2.SourceRefusal(
+        reason=error.reason, message=error.message, field=error.field, next_step=error.next_step
+    )
+
+
+def _reading(reading: Reading, spec: SyncSpec) -> sync_service_pb2.SourceReading:
+    return sync_service_pb2.SourceReading(
+        name=reading.name,
+        spec=spec,
+        command=command_line(spec),
+        fields=reading.fields,
+        records=[
+            sync_service_pb2.ReadingRecord(
+                line=record.line,
+                sample="" if record.sample is None else json.dumps(record.sample, ensure_ascii=False),
+                row=None if record.row is None else sync_service_pb2.MappedRow(values=record.row),
+                rejected=record.rejected,
+            )
+            for record in reading.records
+        ],
+        item_count=reading.item_count,
+        rejected_count=reading.rejected_count,
     )
 
 

@@ -49,7 +49,9 @@ class SyncServicer(ScheduleCalls):
         """Preview a source; nothing is written."""
         spec = request.spec
         options = convert.options_document(spec)
-        return convert.preview_message(await self._previews.test(source_type_of(spec), spec.source_identifier, options))
+        source_type, identifier = source_type_of(spec), spec.source_identifier
+        found = await self._previews.test(source_type, identifier, options, answer_refusal=request.answer_refusal)
+        return convert.preview_message(found, source_type, identifier)
 
     async def ResumeSyncs(
         self, request: pb.ResumeSyncsRequest, context: Context

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Final, Protocol, runtime_checkable
 
 from server.core.reasons import Reason
-from server.sources.contract import SourceContext
+from server.sources.contract import Reject, SourceContext
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Fit:
     names: tuple[str, ...]
     mapping: Mapping[str, str]
 
+
+READINGS_MAX: Final = 3
 
 # The columns of a reading -> how they fit, or None when the mapping cannot be made of them.
 Fits = Callable[[Sequence[str]], Fit | None]
@@ -54,6 +56,53 @@ class AdvisingSource(Protocol):
 
     async def advice(self, context: SourceContext, fits: Fits) -> Advice | None:
         """What to change so that a mapping fits which does not; None when no reading does.
+
+        Raises:
+            InvalidRequestError, RetryableError, FatalError: as for opening it.
+        """
+        ...
+
+
+# Options in the form of the contract's JSON, which bring another reading where they take the place of those that were asked for.
+Changes = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Variants:
+    """Other readings of records whose header fits.
+
+    Args:
+        option: the option that they differ in, such as `encoding`.
+        changes: what to set for each, the likeliest first.
+        doubt: where the source itself does not tell which is meant, what is open, as a clause; empty where the one that
+            loads most records is the right one.
+        has_other_values: whether they are to be looked at although they load no more records, as their values are others.
+    """
+
+    option: str
+    changes: tuple[Changes, ...]
+    doubt: str = ""
+    has_other_values: bool = False
+
+
+@runtime_checkable
+class RereadableSource(AdvisingSource, Protocol):
+    """A source whose other readings can be named, for a person to choose from."""
+
+    async def header_readings(self, context: SourceContext, fits: Fits) -> tuple[Changes, ...]:
+        """Readings that a mapping fits, the likeliest first; at most READINGS_MAX.
+
+        Raises:
+            InvalidRequestError, RetryableError, FatalError: as for opening it.
+        """
+        ...
+
+    async def variants(self, context: SourceContext, asked: Changes, rejects: Sequence[Reject]) -> tuple[Variants, ...]:
+        """Readings of the records that would load more of them, or other values.
+
+        Args:
+            asked: the options of the request, of which this source may have others.
+            rejects: what was rejected as it is read now.
 
         Raises:
             InvalidRequestError, RetryableError, FatalError: as for opening it.

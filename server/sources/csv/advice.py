@@ -9,11 +9,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
 from server.core.config import Settings
-from server.core.errors import SyncError
+from server.core.errors import InvalidRequestError, SyncError
 from server.sources.csv import advice_text, column_names
 from server.sources.csv.advice_text import Reading
 from server.sources.csv.dialect import Dialect, dialect_of
@@ -25,7 +26,8 @@ from server.sources.csv.inspection import open_stream_of
 from server.sources.csv.options import CsvOptions
 from server.sources.csv.structure import delimiter_detection
 from server.sources.csv.structure.record_scanner import lenient_fields
-from server.sources.header_advice import Advice, Fits
+from server.sources.csv.table_advice import TableAdviser
+from server.sources.header_advice import READINGS_MAX, Advice, Fits
 from server.sources.storage import files
 from server.sources.storage.streams import ByteSource
 
@@ -56,20 +58,39 @@ class _Line:
 
 
 def advise(identifier: str, options: CsvOptions, settings: Settings, fits: Fits) -> Advice | None:
-    """What to set so that a mapping fits the first of a source's files; None for another format, and when nothing helps.
+    """What to set so that a mapping fits the first of a source's files; None when nothing helps.
 
     Raises:
         InvalidRequestError, RetryableError, FatalError: as for opening it.
     """
+    with _adviser(identifier, options, settings) as adviser:
+        return adviser.advice(fits)
+
+
+def header_readings(
+    identifier: str, options: CsvOptions, settings: Settings, fits: Fits
+) -> tuple[Mapping[str, Any], ...]:
+    """What to set for each reading of the first of a source's files that a mapping fits, the likeliest first.
+
+    Raises:
+        InvalidRequestError, RetryableError, FatalError: as for opening it.
+    """
+    with _adviser(identifier, options, settings) as adviser:
+        return tuple(adviser.readings(fits))
+
+
+@contextmanager
+def _adviser(identifier: str, options: CsvOptions, settings: Settings) -> Iterator[HeaderAdviser | TableAdviser]:
     path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
     opened = open_stream_of(path, settings)
     try:
-        if format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options) != "csv":
-            return None
-        is_unpacked = opened.opened.compression != "none"
-        return HeaderAdviser(opened.stream, files.shown_name(path), options, settings, is_unpacked=is_unpacked).advice(
-            fits
-        )
+        name = files.shown_name(path)
+        found = format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options)
+        if found == "csv":
+            is_unpacked = opened.opened.compression != "none"
+            yield HeaderAdviser(opened.stream, name, options, settings, is_unpacked=is_unpacked)
+        else:
+            yield TableAdviser(opened, found, name, options, settings)
     finally:
         opened.close()
 
@@ -83,6 +104,9 @@ class HeaderAdviser:
         options: how it is read now.
         settings: limits.
         is_unpacked: whether the content was unpacked from the file.
+
+    Raises:
+        InvalidRequestError: the file is no text.
     """
 
     def __init__(
@@ -93,21 +117,52 @@ class HeaderAdviser:
         self._options = options
         self._settings = settings
         self._is_unpacked = is_unpacked
-        self._now = self._read({})
+        # What every reading needs: the encoding, where the declared one reads nothing at all.
+        self._base: dict[str, Any] = {}
+        try:
+            self._now = self._read({})
+        except InvalidRequestError as refusal:
+            if refusal.field != "options.encoding":
+                raise
+            self._base["encoding"] = detected_encoding_of(source).name
+            self._now = self._read(self._base)
 
     def advice(self, fits: Fits) -> Advice | None:
         """What to set so that the mapping fits; None when nothing that is tried does."""
-        proposal: Reading | None = None
+        reading = next(self._found(fits), None)
+        if reading is not None:
+            return advice_text.told(self._name, self._now, reading)
+        return advice_text.mismatch(self._name, self._now)
+
+    def readings(self, fits: Fits) -> Iterator[Mapping[str, Any]]:
+        """What to set for each reading that the mapping fits, at most READINGS_MAX; no two bring the same names."""
+        seen: set[tuple[str, ...]] = set()
+        line = 0
+        for reading in self._found(fits):
+            names = tuple(name.strip() for name in reading.columns)
+            line = line or reading.line
+            if reading.line != line or len(seen) == READINGS_MAX:
+                return
+            if names not in seen:
+                seen.add(names)
+                mapping = {"columnMapping": dict(reading.fit.mapping)} if reading.fit.mapping else {}
+                yield {**reading.changes, **mapping}
+
+    def _found(self, fits: Fits) -> Iterator[Reading]:
+        """Readings that the mapping fits: as it is, or where there is none of those, with names in another language."""
+        proposals: list[Reading] = []
+        is_direct = False
         for changes, line in self._candidates(fits):
             reading = self._checked(changes, line, fits)
             if reading is None:
                 continue
             if not reading.fit.mapping:
-                return advice_text.told(self._name, self._now, reading)
-            proposal = proposal or reading
-        if proposal is not None:
-            return advice_text.told(self._name, self._now, proposal)
-        return advice_text.mismatch(self._name, self._now)
+                is_direct = True
+                yield reading
+            elif not is_direct and len(proposals) < READINGS_MAX:
+                proposals.append(reading)
+        if not is_direct:
+            yield from proposals
 
     def _read(self, changes: Mapping[str, Any]) -> Beginning:
         options = self._options.model_copy(update={_FIELDS[name]: value for name, value in changes.items()})
@@ -116,15 +171,15 @@ class HeaderAdviser:
     def _candidates(self, fits: Fits) -> Iterator[tuple[dict[str, Any], int]]:
         """Changes of options that may bring the wanted names, the smallest first, with the line of the header."""
         first_line = int(self._now.detected.get("headerLine", 1))
-        yield {}, first_line
-        yield {"hasHeader": not self._options.has_header}, 1
-        base: dict[str, Any] = {}
+        base = dict(self._base)
+        yield base, first_line
+        yield {**base, "hasHeader": not self._options.has_header}, 1
         encoding = self._now.encoding
         head = self._source.read(0, _HEAD_BYTES)[encoding.mark_bytes :]
         if _has_undecodable(encoding, head):
             encoding = detected_encoding_of(self._source)
             base["encoding"] = encoding.name
-            yield base, first_line
+            yield dict(base), first_line
         if not self._options.has_header:
             base["hasHeader"] = True
         for line in _lines(encoding.to_working(head, at_end=False)):

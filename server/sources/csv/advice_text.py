@@ -20,6 +20,7 @@ _FLAGS: Final = {
     "encoding": "--encoding",
     "quote": "--quote",
     "hasHeader": "--no-header",
+    "sheet": "--sheet",
 }
 
 
@@ -63,13 +64,17 @@ def told(name: str, now: Beginning, reading: Reading) -> Advice:
             if changes["hasHeader"]
             else "the mapping counts columns, as if it had no header"
         )
+    return _advice(name, said, changes, reading.fit)
+
+
+def _advice(name: str, said: list[str], changes: Mapping[str, Any], fit: Fit) -> Advice:
     settings = _settings_of(changes)
-    if reading.fit.mapping:
+    if fit.mapping:
         said.append(
             "these names may mean the wanted ones: "
-            + ", ".join(f"{quoted(column)} {target}" for target, column in reading.fit.mapping.items())
+            + ", ".join(f"{quoted(column)} {target}" for target, column in fit.mapping.items())
         )
-        settings.append(_mapping_text(reading.fit.mapping))
+        settings.append(_mapping_text(fit.mapping))
     fields = [f"options.{option}" for option in changes]
     return Advice(
         reason=Reason.INVALID_OPTION if fields else Reason.INVALID_MAPPING,
@@ -77,6 +82,20 @@ def told(name: str, now: Beginning, reading: Reading) -> Advice:
         text=f"{f'{quoted(name)}: ' if fields else ''}{'; '.join(said)}; set {' and '.join(settings)}",
         is_addition=not fields,
     )
+
+
+def told_of_table(name: str, changes: Mapping[str, Any], fit: Fit) -> Advice:
+    """The advice to take another sheet or row for the header, or names in another language.
+
+    Args:
+        name: the file's.
+        changes: what to set beside the mapping.
+        fit: what the mapping makes of the columns then.
+    """
+    names = ", ".join(quoted(column.strip()) for column in fit.names[:5])
+    place = f"the sheet {quoted(changes['sheet'])}" if "sheet" in changes else "its sheet"
+    said = [f"{names} stand in row {changes['preambleLines'] + 1} of {place}"] if changes else []
+    return _advice(name, said, changes, fit)
 
 
 def _settings_of(changes: Mapping[str, Any]) -> list[str]:
@@ -105,7 +124,7 @@ def _setting_text(name: str, value: Any) -> str:
     flag = _FLAGS[name]
     if isinstance(value, bool):
         return f"options.{name} to {str(value).lower()}" + (f" ({flag})" if not value else f" (without {flag})")
-    shown = quoted(value) if name in ("delimiter", "commentPrefix", "quote") else str(value)
+    shown = quoted(value) if name in ("delimiter", "commentPrefix", "quote", "sheet") else str(value)
     typed = "'\\t'" if value == "\t" else shlex.quote(str(value))
     if typed == str(value) and name in ("delimiter", "commentPrefix"):
         typed = f"'{value}'"

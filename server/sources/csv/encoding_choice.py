@@ -127,6 +127,30 @@ def detected_encoding_of(source: ByteSource) -> Encoding:
     return encoding_detection.detected_encoding(source.read(0, _SAMPLE_BYTES), _telling_sample(source))
 
 
+def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> tuple[str, ...]:
+    """The encodings that a person should look at beside the one in use, or in its place; empty without a sign of them.
+
+    Args:
+        source: the file's content.
+        used: the encoding in use.
+        is_declared: whether a person chose it; then only bytes that contradict it are a sign.
+    """
+    head = source.read(0, content_kind.LOOK_BYTES)
+    if encoding_detection.marked_encoding(head) is not None:
+        return ()
+    sample = _telling_sample(source)
+    if is_declared:
+        if used != "utf-8":
+            better = encoding_detection.better_encoding(sample, used)
+            return () if better is None else (better[0],)
+        if encoding_detection.is_utf8(sample):
+            return ()
+    likely = encoding_detection.likely_encodings(head, sample)
+    # What was found out is in use already.
+    is_used = likely == (used,) or (used == AUTO and len(likely) == 1)
+    return () if is_used else likely
+
+
 def _telling_sample(source: ByteSource) -> bytes:
     """From the start of the line that holds the first byte which is not ASCII; the file's beginning without such a byte."""
     piece = sample = source.read(0, _HEAD_BYTES)

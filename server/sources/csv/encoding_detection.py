@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
 MARK_BYTES_MAX: Final = 4
+EQUALS_MAX: Final = 3
 _WESTERN: Final = "cp1252"
 # Latin script, the usual one first: of those that read equally well the first one wins.
 _LATIN: Final = ("cp1252", "cp1250", "mac_roman", "cp850", "cp852", "cp437", "cp1254", "cp1257")
@@ -109,26 +111,63 @@ def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
     return _WESTERN, f"{len(controls)} control characters (U+0080 to U+009F) stand where cp1252 has quotes and dashes"
 
 
+def likely_encodings(head: bytes, sample: bytes) -> tuple[str, ...]:
+    """The encodings in which a file without a mark makes equally much sense, that of `detected_encoding` first.
+
+    Args:
+        head, sample: see `detected_encoding`.
+
+    Returns:
+        At most EQUALS_MAX names, of which no two give the same text.
+    """
+    found = detected_encoding(head, sample)
+    if found.name not in map(canonical_encoding, _LATIN):
+        return (found.name,)
+    ranked = _Ranked.of(sample)
+    names = {ranked.texts[name]: canonical_encoding(name) for name in reversed(ranked.equals)}
+    names.pop(sample.decode(found.name, "replace"), None)
+    return (found.name, *reversed(names.values()))[:EQUALS_MAX]
+
+
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Encodings of Latin script by how much sense a sample makes in them.
+
+    Args:
+        texts: encoding -> text.
+        faults: encoding -> what speaks against it.
+        best: that with the fewest faults, the usual one of equals.
+        equals: others that give another text with hardly more faults, best first.
+    """
+
+    texts: dict[str, str]
+    faults: dict[str, float]
+    best: str
+    equals: tuple[str, ...]
+
+    @classmethod
+    def of(cls, sample: bytes) -> _Ranked:
+        texts = {name: sample.decode(name, "replace") for name in _LATIN}
+        faults = {name: round(faults_of(text) + 2 * text.count("\ufffd"), 3) for name, text in texts.items()}
+        best = min(_LATIN, key=lambda name: faults[name])
+        margin = max(_ASIDE_MAX * len(_NOT_ASCII.findall(sample)), 0.01)
+        equals = [name for name in _LATIN if faults[name] <= faults[best] + margin and texts[name] != texts[best]]
+        return cls(texts, faults, best, tuple(sorted(equals, key=lambda name: faults[name])))
+
+
 def _latin_encoding(sample: bytes) -> Encoding | None:
     """The encoding in which a text in Latin script makes most sense; of equals the usual one, with less confidence.
 
     Returns:
         None when it makes little sense in all of them, as the bytes of other scripts do.
     """
-    faults: dict[str, float] = {}
-    texts: dict[str, str] = {}
-    for name in _LATIN:
-        texts[name] = sample.decode(name, "replace")
-        faults[name] = round(faults_of(texts[name]) + 2 * texts[name].count("\ufffd"), 3)
-    best = min(_LATIN, key=lambda name: faults[name])
+    ranked = _Ranked.of(sample)
     count = len(_NOT_ASCII.findall(sample))
-    if faults[best] > _SENSE_MIN * count:
+    if ranked.faults[ranked.best] > _SENSE_MIN * count:
         return None
-    margin = max(_ASIDE_MAX * count, 0.01)
-    equals = [name for name in _LATIN if faults[name] <= faults[best] + margin and texts[name] != texts[best]]
-    doubt = _CONFIDENCE_OF_EQUALS if equals else 1.0
-    confidence = round(max(0.1, 1.0 - faults[best] / (2 * count)) * doubt, 3)
-    return Encoding(canonical_encoding(best), confidence=confidence, how="detected")
+    doubt = _CONFIDENCE_OF_EQUALS if ranked.equals else 1.0
+    confidence = round(max(0.1, 1.0 - ranked.faults[ranked.best] / (2 * count)) * doubt, 3)
+    return Encoding(canonical_encoding(ranked.best), confidence=confidence, how="detected")
 
 
 def _legacy_encoding(sample: bytes) -> Encoding:

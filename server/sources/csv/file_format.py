@@ -7,7 +7,7 @@ its format is first met.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -120,6 +120,9 @@ class PlainBeginning:
     findings: Findings = Findings()  # noqa: RUF009 - frozen, and empty
 
 
+# Other readings of a file's header: what to set, and the columns that it brings.
+HeaderCandidates = Callable[[OpenStream, CsvOptions, Settings], Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]]
+
 # Raises InvalidRequestError for a file that is none of the format, FatalError for a damaged one.
 Begin = Callable[[OpenStream, CsvOptions, Settings], Table]
 
@@ -132,9 +135,24 @@ _FORMATS: Final = {
 }
 
 
+# Formats whose header may stand elsewhere than it is looked for.
+_OTHER_HEADERS: Final = dict.fromkeys(("xlsx", "ods"), "server.sources.workbook.header_candidates:header_candidates")
+
+
 @cache
 def begin_of(name: str) -> Begin:
     """What opens files of the format of that name."""
-    module, _, function = _FORMATS[name].partition(":")
-    found: Begin = getattr(import_module(module), function)
+    found: Begin = _loaded(_FORMATS[name])
     return found
+
+
+@cache
+def header_candidates_of(name: str) -> HeaderCandidates | None:
+    """What tells where else the header of a file of that format may stand; None where there is no choice."""
+    found: HeaderCandidates | None = _loaded(_OTHER_HEADERS[name]) if name in _OTHER_HEADERS else None
+    return found
+
+
+def _loaded(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from server.core.secret_box import SecretPlaces
-from server.sources.contract import SourceContext, SourceReader, WatermarkRule
-from server.sources.csv.advice import advise
+from server.sources.contract import Reject, SourceContext, SourceReader, WatermarkRule
+from server.sources.csv.advice import advise, header_readings
 from server.sources.csv.options import CsvOptions, parse_options
 from server.sources.csv.preview import preview_csv
 from server.sources.csv.reader import open_csv
-from server.sources.header_advice import Advice, Fits
+from server.sources.csv.variants import variants
+from server.sources.header_advice import Advice, Changes, Fits, Variants
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
 from server.sources.storage.files import check_place
 from server.sources.storage.identity import file_identity
@@ -66,6 +67,14 @@ class CsvSource:
     async def advice(self, context: SourceContext, fits: Fits) -> Advice | None:
         """Try other delimiters, lines, quotes and encodings on its beginning."""
         return await asyncio.to_thread(advise, self.identifier, self.options, context.settings, fits)
+
+    async def header_readings(self, context: SourceContext, fits: Fits) -> tuple[Changes, ...]:
+        """The same, and every reading that fits."""
+        return await asyncio.to_thread(header_readings, self.identifier, self.options, context.settings, fits)
+
+    async def variants(self, context: SourceContext, asked: Changes, rejects: Sequence[Reject]) -> tuple[Variants, ...]:
+        """Other encodings, and other rules for quotes."""
+        return await asyncio.to_thread(variants, self.identifier, self.options, context.settings, asked, rejects)
 
     async def check(self, context: SourceContext) -> tuple[str, ...] | None:
         """Open it, read its header and let go again."""

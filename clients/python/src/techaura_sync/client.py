@@ -70,14 +70,18 @@ class SyncClient:
         timeout = self._timeout if detach else None
         return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout))
 
-    def test_source(self, spec: SyncSpec) -> sync_service_pb2.TestSourceResponse:
+    def test_source(self, spec: SyncSpec, *, answer_refusal: bool = False) -> sync_service_pb2.TestSourceResponse:
         """Look at a source without a run; nothing is written.
+
+        Args:
+            answer_refusal: whether a source that does not fit its options is answered, with `refusal` and other readings;
+                otherwise it is raised.
 
         Raises:
             SyncServiceError: the request is wrong, or the source cannot be read.
         """
         with translated():
-            request = sync_service_pb2.TestSourceRequest(spec=spec)
+            request = sync_service_pb2.TestSourceRequest(spec=spec, answer_refusal=answer_refusal)
             return self._stub.TestSource(request, timeout=self._timeout)
 
     def resume(self) -> sync_service_pb2.ResumeSyncsResponse:

@@ -14,6 +14,7 @@ import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
+from techaura.sync.v1 import sync_service_pb2
 
 _STATUS_KEY = "grpc-status-details-bin"
 _READINESS_KEY = "techaura-sync-readiness-bin"
@@ -99,6 +100,14 @@ def translated() -> Iterator[None]:
         yield
     except grpc.RpcError as error:
         raise from_rpc_error(error) from error
+
+
+def refused(refusal: sync_service_pb2.SourceRefusal) -> SyncServiceError:
+    """The error that a call would have ended with which answers a refusal."""
+    field, next_step = refusal.field, refusal.next_step
+    return SyncServiceError(
+        refusal.reason, refusal.message, grpc.StatusCode.INVALID_ARGUMENT, field, next_step, json_field=field
+    )
 
 
 def no_answer() -> SyncServiceError:

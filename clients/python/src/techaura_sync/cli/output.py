@@ -39,8 +39,16 @@ class Output:
         if self.as_json:
             self._print(self.console, shown_json(json.dumps(view, ensure_ascii=False)))
             return
+        self.lines(*lines)
+
+    def lines(self, *lines: str) -> None:
+        """Print lines for a person, each as it is but for what would steer a terminal."""
         for line in lines:
             self._print(self.console, shown(line))
+
+    def draw(self, table: Table) -> None:
+        """Print a table whose cells are fit for a terminal."""
+        self.console.print(table)
 
     def table(self, title: str, columns: tuple[str, ...], views: Sequence[Mapping[str, object]]) -> None:
         """Print views as rows; `columns` are the keys to show."""

@@ -8,14 +8,18 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from techaura.sync.v1 import sync_service_pb2
 
 from techaura_sync.cli import exits
 from techaura_sync.cli.flags import options_of, with_flags
 from techaura_sync.cli.follow import accepted_run_id, follow_trigger
 from techaura_sync.cli.options import auth, pairs, spec_of
-from techaura_sync.cli.output import source_test_lines
+from techaura_sync.cli.output import Output, source_test_lines
+from techaura_sync.cli.readings import print_readings
 from techaura_sync.cli.session import session_of
-from techaura_sync.views.sources import source_test_view
+from techaura_sync.errors import refused
+from techaura_sync.json_form import to_json
+from techaura_sync.views.sources import readings_view, source_test_view
 
 commands = typer.Typer(help="Start a run.", no_args_is_help=True)
 tests = typer.Typer(help="Look at a source without a run; nothing is written.", no_args_is_help=True)
@@ -94,8 +98,10 @@ def _start(
         if watch:
             raise typer.BadParameter("a test starts no run that could be followed", param_hint="--watch")
         with session.client() as client:
-            found = client.test_source(spec)
-        session.output.value(source_test_view(found), *source_test_lines(found))
+            found = client.test_source(spec, answer_refusal=True)
+            _print_test(session.output, found)
+            if found.HasField("refusal"):
+                raise refused(found.refusal)
         return
     with session.client() as client:
         responses = client.trigger(spec, detach=not watch)
@@ -104,3 +110,13 @@ def _start(
             raise typer.Exit(exits.code_of_status(status))
         sync_run_id = accepted_run_id(responses)
         session.output.value({"syncRunId": sync_run_id}, f"run {sync_run_id} is scheduled")
+
+
+def _print_test(output: Output, found: sync_service_pb2.TestSourceResponse) -> None:
+    if output.as_json:
+        refusal = {"refusal": to_json(found.refusal)} if found.HasField("refusal") else {}
+        output.value({**refusal, **(readings_view(found) if refusal else source_test_view(found))})
+        return
+    if not found.HasField("refusal"):
+        output.lines(*source_test_lines(found))
+    print_readings(output, found)

@@ -55,6 +55,12 @@ class TestSourceRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SPEC_FIELD_NUMBER: _builtins.int
+    ANSWER_REFUSAL_FIELD_NUMBER: _builtins.int
+    answer_refusal: _builtins.bool
+    """Optional. Where the source is there but does not fit the options (INVALID_OPTION,
+    INVALID_MAPPING, SOURCE_MALFORMED), answer with `refusal` and `readings` in place of
+    failing. REST always does, and gives them with status 400.
+    """
     @_builtins.property
     def spec(self) -> _sync_spec_pb2.SyncSpec:
         """Required. As for TriggerSync."""
@@ -63,10 +69,11 @@ class TestSourceRequest(_message.Message):
         self,
         *,
         spec: _sync_spec_pb2.SyncSpec | None = ...,
+        answer_refusal: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["answer_refusal", b"answer_refusal", "spec", b"spec"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -106,6 +113,10 @@ class TestSourceResponse(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     REJECTED_FIELD_NUMBER: _builtins.int
     NOTICES_FIELD_NUMBER: _builtins.int
+    REFUSAL_FIELD_NUMBER: _builtins.int
+    READINGS_FIELD_NUMBER: _builtins.int
+    PROPOSED_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
     item_count: _builtins.int
     """Output only. Records that were read, rejected ones included: those of the first
     page, or of the first 256 KiB of a file (at most 1000).
@@ -142,6 +153,32 @@ class TestSourceResponse(_message.Message):
     def notices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Output only. What a person should know."""
 
+    @_builtins.property
+    def refusal(self) -> Global___SourceRefusal:
+        """Output only. Why a run would be refused; unset when it would not. Fields 1 to 8 are
+        empty then.
+        """
+
+    @_builtins.property
+    def readings(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceReading]:
+        """Output only. Other ways to read the source that load its first records, the likeliest
+        first, at most 4. Empty where the options fit it, and where nothing does. Each was
+        read as a test with its options reads it.
+        """
+
+    @_builtins.property
+    def proposed(self) -> _sync_spec_pb2.SyncSpec:
+        """Output only. What to trigger so that the source is loaded: that of the first reading.
+        Unset where there is none, where the beginning of the source does not settle which of
+        several is meant, and where more of the records would be rejected than a run may have.
+        """
+
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. What was found out by trying other readings, and what a person is to
+        decide.
+        """
+
     def __init__(
         self,
         *,
@@ -153,14 +190,148 @@ class TestSourceResponse(_message.Message):
         rows: _abc.Iterable[Global___MappedRow] | None = ...,
         rejected: _abc.Iterable[_resources_pb2.SyncError] | None = ...,
         notices: _abc.Iterable[_builtins.str] | None = ...,
+        refusal: Global___SourceRefusal | None = ...,
+        readings: _abc.Iterable[Global___SourceReading] | None = ...,
+        proposed: _sync_spec_pb2.SyncSpec | None = ...,
+        findings: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["proposed", b"proposed", "refusal", b"refusal"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["detected", b"detected", "fields", b"fields", "item_count", b"item_count", "notices", b"notices", "rejected", b"rejected", "rows", b"rows", "samples", b"samples", "whole", b"whole"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["detected", b"detected", "fields", b"fields", "findings", b"findings", "item_count", b"item_count", "notices", b"notices", "proposed", b"proposed", "readings", b"readings", "refusal", b"refusal", "rejected", b"rejected", "rows", b"rows", "samples", b"samples", "whole", b"whole"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TestSourceResponse: _TypeAlias = TestSourceResponse  # noqa: Y015
+
+@_typing.final
+class SourceRefusal(_message.Message):
+    """Why a source cannot be loaded with the options as they are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    NEXT_STEP_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Output only. A name of ErrorReason without its prefix."""
+    message: _builtins.str
+    """Output only. What TriggerSync and a run say."""
+    field: _builtins.str
+    """Output only. The option at fault by its name in REST, such as `options.delimiter`."""
+    next_step: _builtins.str
+    """Output only. What a person does about it."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        field: _builtins.str = ...,
+        next_step: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message", "next_step", b"next_step", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceRefusal: _TypeAlias = SourceRefusal  # noqa: Y015
+
+@_typing.final
+class SourceReading(_message.Message):
+    """A way to read a source, and what its first records are in it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    COMMAND_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    RECORDS_FIELD_NUMBER: _builtins.int
+    ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    REJECTED_COUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Output only. What sets it apart, in words."""
+    command: _builtins.str
+    """Output only. The same as a command line."""
+    item_count: _builtins.int
+    """Output only. Records that were read, rejected ones included."""
+    rejected_count: _builtins.int
+    """Output only. How many of them would be rejected."""
+    @_builtins.property
+    def spec(self) -> _sync_spec_pb2.SyncSpec:
+        """Output only. What to trigger for it: the request's own options, with every one that
+        differs.
+        """
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output only. Names of the fields that the records have, at most 200 of 64 characters."""
+
+    @_builtins.property
+    def records(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReadingRecord]:
+        """Output only. At most 5 records; where one of several readings is to be chosen, the
+        first in which they differ.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        spec: _sync_spec_pb2.SyncSpec | None = ...,
+        command: _builtins.str = ...,
+        fields: _abc.Iterable[_builtins.str] | None = ...,
+        records: _abc.Iterable[Global___ReadingRecord] | None = ...,
+        item_count: _builtins.int = ...,
+        rejected_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["command", b"command", "fields", b"fields", "item_count", b"item_count", "name", b"name", "records", b"records", "rejected_count", b"rejected_count", "spec", b"spec"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SourceReading: _TypeAlias = SourceReading  # noqa: Y015
+
+@_typing.final
+class ReadingRecord(_message.Message):
+    """A record in one reading. Values are cut at 60 characters, and characters that cannot be
+    seen are escaped.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LINE_FIELD_NUMBER: _builtins.int
+    SAMPLE_FIELD_NUMBER: _builtins.int
+    ROW_FIELD_NUMBER: _builtins.int
+    REJECTED_FIELD_NUMBER: _builtins.int
+    line: _builtins.int
+    """Output only. Where it begins in the source, from 1."""
+    sample: _builtins.str
+    """Output only. The record as the source has it, a JSON object; empty where it has none of
+    the form.
+    """
+    rejected: _builtins.str
+    """Output only. Why it would be rejected; empty where it would not."""
+    @_builtins.property
+    def row(self) -> Global___MappedRow:
+        """Output only. The row that would be loaded; unset where the record would be rejected."""
+
+    def __init__(
+        self,
+        *,
+        line: _builtins.int = ...,
+        sample: _builtins.str = ...,
+        row: Global___MappedRow | None = ...,
+        rejected: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["row", b"row"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["line", b"line", "rejected", b"rejected", "row", b"row", "sample", b"sample"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReadingRecord: _TypeAlias = ReadingRecord  # noqa: Y015
 
 @_typing.final
 class MappedRow(_message.Message):

@@ -153,7 +153,8 @@ class SyncServiceServicer:
         beginning of the file (csv), and says what it found and how rows would be mapped.
         Writes nothing.
 
-        Fails as TriggerSync does, and with the status that a run would fail with.
+        Fails as TriggerSync does, and with the status that a run would fail with; with
+        `answer_refusal` a source that does not fit the options is an answer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,7 +58,8 @@ class SyncServiceStub:
     beginning of the file (csv), and says what it found and how rows would be mapped.
     Writes nothing.
 
-    Fails as TriggerSync does, and with the status that a run would fail with.
+    Fails as TriggerSync does, and with the status that a run would fail with; with
+    `answer_refusal` a source that does not fit the options is an answer.
     """
     ResumeSyncs: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.ResumeSyncsRequest, _sync_service_pb2.ResumeSyncsResponse]
     """Wakes the workers, so that pending runs start now and not at the next poll.
@@ -158,7 +159,8 @@ class SyncServiceAsyncStub(SyncServiceStub):
     beginning of the file (csv), and says what it found and how rows would be mapped.
     Writes nothing.
 
-    Fails as TriggerSync does, and with the status that a run would fail with.
+    Fails as TriggerSync does, and with the status that a run would fail with; with
+    `answer_refusal` a source that does not fit the options is an answer.
     """
     ResumeSyncs: _aio.UnaryStreamMultiCallable[_sync_service_pb2.ResumeSyncsRequest, _sync_service_pb2.ResumeSyncsResponse]  # type: ignore[assignment]
     """Wakes the workers, so that pending runs start now and not at the next poll.
@@ -267,7 +269,8 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         beginning of the file (csv), and says what it found and how rows would be mapped.
         Writes nothing.
 
-        Fails as TriggerSync does, and with the status that a run would fail with.
+        Fails as TriggerSync does, and with the status that a run would fail with; with
+        `answer_refusal` a source that does not fit the options is an answer.
         """
 
     @_abc_1.abstractmethod

@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sync_service.proto.
  */
 export const file_techaura_sync_v1_sync_service: GenFile = /*@__PURE__*/
-  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSJUChJUcmlnZ2VyU3luY1JlcXVlc3QSLgoEc3BlYxgBIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDgoGZGV0YWNoGAIgASgIIkMKEVRlc3RTb3VyY2VSZXF1ZXN0Ei4KBHNwZWMYASABKAsyGi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTcGVjQgTiQQECIroCChJUZXN0U291cmNlUmVzcG9uc2USEgoKaXRlbV9jb3VudBgBIAEoAxINCgV3aG9sZRgCIAEoCBIOCgZmaWVsZHMYAyADKAkSDwoHc2FtcGxlcxgEIAMoCRJECghkZXRlY3RlZBgFIAMoCzIyLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlLkRldGVjdGVkRW50cnkSKQoEcm93cxgGIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93Ei0KCHJlamVjdGVkGAcgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISDwoHbm90aWNlcxgIIAMoCRovCg1EZXRlY3RlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEicwoJTWFwcGVkUm93EjcKBnZhbHVlcxgBIAMoCzInLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93LlZhbHVlc0VudHJ5Gi0KC1ZhbHVlc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEihgEKE1RyaWdnZXJTeW5jUmVzcG9uc2USMgoIYWNjZXB0ZWQYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNBY2NlcHRlZEgAEjIKCHByb2dyZXNzGAIgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jUHJvZ3Jlc3NIAEIHCgVldmVudCIjCgxTeW5jQWNjZXB0ZWQSEwoLc3luY19ydW5faWQYASABKAMiIwoSUmVzdW1lU3luY3NSZXF1ZXN0Eg0KBXdhdGNoGAEgASgIIkcKE1Jlc3VtZVN5bmNzUmVzcG9uc2USFQoNcGVuZGluZ19jb3VudBgBIAEoAxIZChFpbl9wcm9ncmVzc19jb3VudBgCIAEoAyJSChRHZXRTeW5jU3RhdHVzUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxINCgV3YXRjaBgCIAEoCBIWCg5hZnRlcl9zZXF1ZW5jZRgDIAEoBCKFAQoVR2V0U3luY1N0YXR1c1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIyCg1yZWNlbnRfZXJyb3JzGAIgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISEAoIc2VxdWVuY2UYAyABKAQiJAoTR2V0U3luY1N0YXRzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJCChRHZXRTeW5jU3RhdHNSZXNwb25zZRIqCgVzdGF0cxgBIAEoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXRzIn8KE0xpc3RTeW5jUnVuc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkSLAoGc3RhdHVzGAMgASgOMhwudGVjaGF1cmEuc3luYy52MS5TeW5jU3RhdHVzEhMKC3NvdXJjZV90eXBlGAQgASgJIlgKFExpc3RTeW5jUnVuc1Jlc3BvbnNlEicKBHJ1bnMYASADKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4SFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIlMKFUxpc3RTeW5jRXJyb3JzUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxIRCglwYWdlX3NpemUYAiABKAUSEgoKcGFnZV90b2tlbhgDIAEoCSJeChZMaXN0U3luY0Vycm9yc1Jlc3BvbnNlEisKBmVycm9ycxgBIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY0Vycm9yEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIoChFDYW5jZWxTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAyI8ChJDYW5jZWxTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIicKEFBhdXNlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiOwoRUGF1c2VTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIioKE0NvbnRpbnVlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPgoUQ29udGludWVTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuMrQRCgtTeW5jU2VydmljZRJ5CgtUcmlnZ2VyU3luYxIkLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXF1ZXN0GiUudGVjaGF1cmEuc3luYy52MS5UcmlnZ2VyU3luY1Jlc3BvbnNlIhuC0+STAhUiEC92MS9zeW5jL3RyaWdnZXI6ASowARJxCgpUZXN0U291cmNlEiMudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVxdWVzdBokLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlIhiC0+STAhIiDS92MS9zeW5jL3Rlc3Q6ASoSeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKBAQoKQ2FuY2VsU3luYxIjLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1JlcXVlc3QaJC50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXNwb25zZSIogtPkkwIiIh0vdjEvc3luYy97c3luY19ydW5faWR9L2NhbmNlbDoBKhJ9CglQYXVzZVN5bmMSIi50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1JlcXVlc3QaIy50ZWNoYXVyYS5zeW5jLnYxLlBhdXNlU3luY1Jlc3BvbnNlIieC0+STAiEiHC92MS9zeW5jL3tzeW5jX3J1bl9pZH0vcGF1c2U6ASoSiQEKDENvbnRpbnVlU3luYxIlLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuQ29udGludWVTeW5jUmVzcG9uc2UiKoLT5JMCJCIfL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jb250aW51ZToBKhKVAQoSQ3JlYXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5DcmVhdGVTeW5jU2NoZWR1bGVSZXNwb25zZSIkgtPkkwIeIhIvdjEvc3luYy9zY2hlZHVsZXM6CHNjaGVkdWxlEpUBCg9HZXRTeW5jU2NoZWR1bGUSKC50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlcXVlc3QaKS50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicSJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SiAEKEUxpc3RTeW5jU2NoZWR1bGVzEioudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1NjaGVkdWxlc1JlcXVlc3QaKy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jU2NoZWR1bGVzUmVzcG9uc2UiGoLT5JMCFBISL3YxL3N5bmMvc2NoZWR1bGVzErEBChJVcGRhdGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLlVwZGF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIkCC0+STAjoyLi92MS9zeW5jL3NjaGVkdWxlcy97c2NoZWR1bGUuc3luY19zY2hlZHVsZV9pZH06CHNjaGVkdWxlEp4BChJEZWxldGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLkRlbGV0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIi2C0+STAicqJS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0SnAEKD1J1blN5bmNTY2hlZHVsZRIoLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVxdWVzdBopLnRlY2hhdXJhLnN5bmMudjEuUnVuU3luY1NjaGVkdWxlUmVzcG9uc2UiNILT5JMCLiIpL3YxL3N5bmMvc2NoZWR1bGVzL3tzeW5jX3NjaGVkdWxlX2lkfS9ydW46ASpiBnByb3RvMw", [file_google_api_annotations, file_google_api_field_behavior, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sync_spec]);
+  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSJUChJUcmlnZ2VyU3luY1JlcXVlc3QSLgoEc3BlYxgBIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDgoGZGV0YWNoGAIgASgIIlsKEVRlc3RTb3VyY2VSZXF1ZXN0Ei4KBHNwZWMYASABKAsyGi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTcGVjQgTiQQECEhYKDmFuc3dlcl9yZWZ1c2FsGAIgASgIIt8DChJUZXN0U291cmNlUmVzcG9uc2USEgoKaXRlbV9jb3VudBgBIAEoAxINCgV3aG9sZRgCIAEoCBIOCgZmaWVsZHMYAyADKAkSDwoHc2FtcGxlcxgEIAMoCRJECghkZXRlY3RlZBgFIAMoCzIyLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlLkRldGVjdGVkRW50cnkSKQoEcm93cxgGIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93Ei0KCHJlamVjdGVkGAcgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISDwoHbm90aWNlcxgIIAMoCRIwCgdyZWZ1c2FsGAkgASgLMh8udGVjaGF1cmEuc3luYy52MS5Tb3VyY2VSZWZ1c2FsEjEKCHJlYWRpbmdzGAogAygLMh8udGVjaGF1cmEuc3luYy52MS5Tb3VyY2VSZWFkaW5nEiwKCHByb3Bvc2VkGAsgASgLMhoudGVjaGF1cmEuc3luYy52MS5TeW5jU3BlYxIQCghmaW5kaW5ncxgMIAMoCRovCg1EZXRlY3RlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoNU291cmNlUmVmdXNhbBIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCRIRCgluZXh0X3N0ZXAYBCABKAkixgEKDVNvdXJjZVJlYWRpbmcSDAoEbmFtZRgBIAEoCRIoCgRzcGVjGAIgASgLMhoudGVjaGF1cmEuc3luYy52MS5TeW5jU3BlYxIPCgdjb21tYW5kGAMgASgJEg4KBmZpZWxkcxgEIAMoCRIwCgdyZWNvcmRzGAUgAygLMh8udGVjaGF1cmEuc3luYy52MS5SZWFkaW5nUmVjb3JkEhIKCml0ZW1fY291bnQYBiABKAMSFgoOcmVqZWN0ZWRfY291bnQYByABKAMiaQoNUmVhZGluZ1JlY29yZBIMCgRsaW5lGAEgASgDEg4KBnNhbXBsZRgCIAEoCRIoCgNyb3cYAyABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLk1hcHBlZFJvdxIQCghyZWplY3RlZBgEIAEoCSJzCglNYXBwZWRSb3cSNwoGdmFsdWVzGAEgAygLMicudGVjaGF1cmEuc3luYy52MS5NYXBwZWRSb3cuVmFsdWVzRW50cnkaLQoLVmFsdWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKGAQoTVHJpZ2dlclN5bmNSZXNwb25zZRIyCghhY2NlcHRlZBgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY0FjY2VwdGVkSAASMgoIcHJvZ3Jlc3MYAiABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNQcm9ncmVzc0gAQgcKBWV2ZW50IiMKDFN5bmNBY2NlcHRlZBITCgtzeW5jX3J1bl9pZBgBIAEoAyIjChJSZXN1bWVTeW5jc1JlcXVlc3QSDQoFd2F0Y2gYASABKAgiRwoTUmVzdW1lU3luY3NSZXNwb25zZRIVCg1wZW5kaW5nX2NvdW50GAEgASgDEhkKEWluX3Byb2dyZXNzX2NvdW50GAIgASgDIlIKFEdldFN5bmNTdGF0dXNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEg0KBXdhdGNoGAIgASgIEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIoUBChVHZXRTeW5jU3RhdHVzUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuEjIKDXJlY2VudF9lcnJvcnMYAiADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIQCghzZXF1ZW5jZRgDIAEoBCIkChNHZXRTeW5jU3RhdHNSZXF1ZXN0Eg0KBXdhdGNoGAEgASgIIkIKFEdldFN5bmNTdGF0c1Jlc3BvbnNlEioKBXN0YXRzGAEgASgLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jU3RhdHMifwoTTGlzdFN5bmNSdW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIsCgZzdGF0dXMYAyABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSEwoLc291cmNlX3R5cGUYBCABKAkiWAoUTGlzdFN5bmNSdW5zUmVzcG9uc2USJwoEcnVucxgBIAMoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiUwoVTGlzdFN5bmNFcnJvcnNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJIl4KFkxpc3RTeW5jRXJyb3JzUmVzcG9uc2USKwoGZXJyb3JzGAEgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIigKEUNhbmNlbFN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDIjwKEkNhbmNlbFN5bmNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4iJwoQUGF1c2VTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAyI7ChFQYXVzZVN5bmNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4iKgoTQ29udGludWVTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAyI+ChRDb250aW51ZVN5bmNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4ytBEKC1N5bmNTZXJ2aWNlEnkKC1RyaWdnZXJTeW5jEiQudGVjaGF1cmEuc3luYy52MS5UcmlnZ2VyU3luY1JlcXVlc3QaJS50ZWNoYXVyYS5zeW5jLnYxLlRyaWdnZXJTeW5jUmVzcG9uc2UiG4LT5JMCFSIQL3YxL3N5bmMvdHJpZ2dlcjoBKjABEnEKClRlc3RTb3VyY2USIy50ZWNoYXVyYS5zeW5jLnYxLlRlc3RTb3VyY2VSZXF1ZXN0GiQudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVzcG9uc2UiGILT5JMCEiINL3YxL3N5bmMvdGVzdDoBKhJ4CgtSZXN1bWVTeW5jcxIkLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXF1ZXN0GiUudGVjaGF1cmEuc3luYy52MS5SZXN1bWVTeW5jc1Jlc3BvbnNlIhqC0+STAhQiDy92MS9zeW5jL3Jlc3VtZToBKjABEoIBCg1HZXRTeW5jU3RhdHVzEiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHVzUmVxdWVzdBonLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1Jlc3BvbnNlIh6C0+STAhgSFi92MS9zeW5jL3tzeW5jX3J1bl9pZH0wARJ3CgxHZXRTeW5jU3RhdHMSJS50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0c1JlcXVlc3QaJi50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0c1Jlc3BvbnNlIhaC0+STAhASDi92MS9zeW5jL3N0YXRzMAESdAoMTGlzdFN5bmNSdW5zEiUudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1J1bnNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1J1bnNSZXNwb25zZSIVgtPkkwIPEg0vdjEvc3luYy9ydW5zEooBCg5MaXN0U3luY0Vycm9ycxInLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXF1ZXN0GigudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY0Vycm9yc1Jlc3BvbnNlIiWC0+STAh8SHS92MS9zeW5jL3tzeW5jX3J1bl9pZH0vZXJyb3JzEoEBCgpDYW5jZWxTeW5jEiMudGVjaGF1cmEuc3luYy52MS5DYW5jZWxTeW5jUmVxdWVzdBokLnRlY2hhdXJhLnN5bmMudjEuQ2FuY2VsU3luY1Jlc3BvbnNlIiiC0+STAiIiHS92MS9zeW5jL3tzeW5jX3J1bl9pZH0vY2FuY2VsOgEqEn0KCVBhdXNlU3luYxIiLnRlY2hhdXJhLnN5bmMudjEuUGF1c2VTeW5jUmVxdWVzdBojLnRlY2hhdXJhLnN5bmMudjEuUGF1c2VTeW5jUmVzcG9uc2UiJ4LT5JMCISIcL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9wYXVzZToBKhKJAQoMQ29udGludWVTeW5jEiUudGVjaGF1cmEuc3luYy52MS5Db250aW51ZVN5bmNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5Db250aW51ZVN5bmNSZXNwb25zZSIqgtPkkwIkIh8vdjEvc3luYy97c3luY19ydW5faWR9L2NvbnRpbnVlOgEqEpUBChJDcmVhdGVTeW5jU2NoZWR1bGUSKy50ZWNoYXVyYS5zeW5jLnYxLkNyZWF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QaLC50ZWNoYXVyYS5zeW5jLnYxLkNyZWF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIiSC0+STAh4iEi92MS9zeW5jL3NjaGVkdWxlczoIc2NoZWR1bGUSlQEKD0dldFN5bmNTY2hlZHVsZRIoLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1NjaGVkdWxlUmVxdWVzdBopLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1NjaGVkdWxlUmVzcG9uc2UiLYLT5JMCJxIlL3YxL3N5bmMvc2NoZWR1bGVzL3tzeW5jX3NjaGVkdWxlX2lkfRKIAQoRTGlzdFN5bmNTY2hlZHVsZXMSKi50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jU2NoZWR1bGVzUmVxdWVzdBorLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNTY2hlZHVsZXNSZXNwb25zZSIagtPkkwIUEhIvdjEvc3luYy9zY2hlZHVsZXMSsQEKElVwZGF0ZVN5bmNTY2hlZHVsZRIrLnRlY2hhdXJhLnN5bmMudjEuVXBkYXRlU3luY1NjaGVkdWxlUmVxdWVzdBosLnRlY2hhdXJhLnN5bmMudjEuVXBkYXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiQILT5JMCOjIuL3YxL3N5bmMvc2NoZWR1bGVzL3tzY2hlZHVsZS5zeW5jX3NjaGVkdWxlX2lkfToIc2NoZWR1bGUSngEKEkRlbGV0ZVN5bmNTY2hlZHVsZRIrLnRlY2hhdXJhLnN5bmMudjEuRGVsZXRlU3luY1NjaGVkdWxlUmVxdWVzdBosLnRlY2hhdXJhLnN5bmMudjEuRGVsZXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiLYLT5JMCJyolL3YxL3N5bmMvc2NoZWR1bGVzL3tzeW5jX3NjaGVkdWxlX2lkfRKcAQoPUnVuU3luY1NjaGVkdWxlEigudGVjaGF1cmEuc3luYy52MS5SdW5TeW5jU2NoZWR1bGVSZXF1ZXN0GikudGVjaGF1cmEuc3luYy52MS5SdW5TeW5jU2NoZWR1bGVSZXNwb25zZSI0gtPkkwIuIikvdjEvc3luYy9zY2hlZHVsZXMve3N5bmNfc2NoZWR1bGVfaWR9L3J1bjoBKmIGcHJvdG8z", [file_google_api_annotations, file_google_api_field_behavior, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sync_spec]);
 
 /**
  * What to sync.
@@ -60,6 +60,15 @@ export type TestSourceRequest = Message<"techaura.sync.v1.TestSourceRequest"> & 
    * @generated from field: techaura.sync.v1.SyncSpec spec = 1;
    */
   spec?: SyncSpec | undefined;
+
+  /**
+   * Optional. Where the source is there but does not fit the options (INVALID_OPTION,
+   * INVALID_MAPPING, SOURCE_MALFORMED), answer with `refusal` and `readings` in place of
+   * failing. REST always does, and gives them with status 400.
+   *
+   * @generated from field: bool answer_refusal = 2;
+   */
+  answerRefusal: boolean;
 };
 
 /**
@@ -134,6 +143,40 @@ export type TestSourceResponse = Message<"techaura.sync.v1.TestSourceResponse"> 
    * @generated from field: repeated string notices = 8;
    */
   notices: string[];
+
+  /**
+   * Output only. Why a run would be refused; unset when it would not. Fields 1 to 8 are
+   * empty then.
+   *
+   * @generated from field: techaura.sync.v1.SourceRefusal refusal = 9;
+   */
+  refusal?: SourceRefusal | undefined;
+
+  /**
+   * Output only. Other ways to read the source that load its first records, the likeliest
+   * first, at most 4. Empty where the options fit it, and where nothing does. Each was
+   * read as a test with its options reads it.
+   *
+   * @generated from field: repeated techaura.sync.v1.SourceReading readings = 10;
+   */
+  readings: SourceReading[];
+
+  /**
+   * Output only. What to trigger so that the source is loaded: that of the first reading.
+   * Unset where there is none, where the beginning of the source does not settle which of
+   * several is meant, and where more of the records would be rejected than a run may have.
+   *
+   * @generated from field: techaura.sync.v1.SyncSpec proposed = 11;
+   */
+  proposed?: SyncSpec | undefined;
+
+  /**
+   * Output only. What was found out by trying other readings, and what a person is to
+   * decide.
+   *
+   * @generated from field: repeated string findings = 12;
+   */
+  findings: string[];
 };
 
 /**
@@ -142,6 +185,157 @@ export type TestSourceResponse = Message<"techaura.sync.v1.TestSourceResponse"> 
  */
 export const TestSourceResponseSchema: GenMessage<TestSourceResponse> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_sync_service, 2);
+
+/**
+ * Why a source cannot be loaded with the options as they are.
+ *
+ * @generated from message techaura.sync.v1.SourceRefusal
+ */
+export type SourceRefusal = Message<"techaura.sync.v1.SourceRefusal"> & {
+  /**
+   * Output only. A name of ErrorReason without its prefix.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Output only. What TriggerSync and a run say.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * Output only. The option at fault by its name in REST, such as `options.delimiter`.
+   *
+   * @generated from field: string field = 3;
+   */
+  field: string;
+
+  /**
+   * Output only. What a person does about it.
+   *
+   * @generated from field: string next_step = 4;
+   */
+  nextStep: string;
+};
+
+/**
+ * Describes the message techaura.sync.v1.SourceRefusal.
+ * Use `create(SourceRefusalSchema)` to create a new message.
+ */
+export const SourceRefusalSchema: GenMessage<SourceRefusal> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 3);
+
+/**
+ * A way to read a source, and what its first records are in it.
+ *
+ * @generated from message techaura.sync.v1.SourceReading
+ */
+export type SourceReading = Message<"techaura.sync.v1.SourceReading"> & {
+  /**
+   * Output only. What sets it apart, in words.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Output only. What to trigger for it: the request's own options, with every one that
+   * differs.
+   *
+   * @generated from field: techaura.sync.v1.SyncSpec spec = 2;
+   */
+  spec?: SyncSpec | undefined;
+
+  /**
+   * Output only. The same as a command line.
+   *
+   * @generated from field: string command = 3;
+   */
+  command: string;
+
+  /**
+   * Output only. Names of the fields that the records have, at most 200 of 64 characters.
+   *
+   * @generated from field: repeated string fields = 4;
+   */
+  fields: string[];
+
+  /**
+   * Output only. At most 5 records; where one of several readings is to be chosen, the
+   * first in which they differ.
+   *
+   * @generated from field: repeated techaura.sync.v1.ReadingRecord records = 5;
+   */
+  records: ReadingRecord[];
+
+  /**
+   * Output only. Records that were read, rejected ones included.
+   *
+   * @generated from field: int64 item_count = 6;
+   */
+  itemCount: bigint;
+
+  /**
+   * Output only. How many of them would be rejected.
+   *
+   * @generated from field: int64 rejected_count = 7;
+   */
+  rejectedCount: bigint;
+};
+
+/**
+ * Describes the message techaura.sync.v1.SourceReading.
+ * Use `create(SourceReadingSchema)` to create a new message.
+ */
+export const SourceReadingSchema: GenMessage<SourceReading> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 4);
+
+/**
+ * A record in one reading. Values are cut at 60 characters, and characters that cannot be
+ * seen are escaped.
+ *
+ * @generated from message techaura.sync.v1.ReadingRecord
+ */
+export type ReadingRecord = Message<"techaura.sync.v1.ReadingRecord"> & {
+  /**
+   * Output only. Where it begins in the source, from 1.
+   *
+   * @generated from field: int64 line = 1;
+   */
+  line: bigint;
+
+  /**
+   * Output only. The record as the source has it, a JSON object; empty where it has none of
+   * the form.
+   *
+   * @generated from field: string sample = 2;
+   */
+  sample: string;
+
+  /**
+   * Output only. The row that would be loaded; unset where the record would be rejected.
+   *
+   * @generated from field: techaura.sync.v1.MappedRow row = 3;
+   */
+  row?: MappedRow | undefined;
+
+  /**
+   * Output only. Why it would be rejected; empty where it would not.
+   *
+   * @generated from field: string rejected = 4;
+   */
+  rejected: string;
+};
+
+/**
+ * Describes the message techaura.sync.v1.ReadingRecord.
+ * Use `create(ReadingRecordSchema)` to create a new message.
+ */
+export const ReadingRecordSchema: GenMessage<ReadingRecord> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 5);
 
 /**
  * A row for the target table.
@@ -162,7 +356,7 @@ export type MappedRow = Message<"techaura.sync.v1.MappedRow"> & {
  * Use `create(MappedRowSchema)` to create a new message.
  */
 export const MappedRowSchema: GenMessage<MappedRow> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 3);
+  messageDesc(file_techaura_sync_v1_sync_service, 6);
 
 /**
  * One step of a triggered run.
@@ -199,7 +393,7 @@ export type TriggerSyncResponse = Message<"techaura.sync.v1.TriggerSyncResponse"
  * Use `create(TriggerSyncResponseSchema)` to create a new message.
  */
 export const TriggerSyncResponseSchema: GenMessage<TriggerSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 4);
+  messageDesc(file_techaura_sync_v1_sync_service, 7);
 
 /**
  * The run is stored.
@@ -220,7 +414,7 @@ export type SyncAccepted = Message<"techaura.sync.v1.SyncAccepted"> & {
  * Use `create(SyncAcceptedSchema)` to create a new message.
  */
 export const SyncAcceptedSchema: GenMessage<SyncAccepted> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 5);
+  messageDesc(file_techaura_sync_v1_sync_service, 8);
 
 /**
  * Wakes the workers.
@@ -241,7 +435,7 @@ export type ResumeSyncsRequest = Message<"techaura.sync.v1.ResumeSyncsRequest"> 
  * Use `create(ResumeSyncsRequestSchema)` to create a new message.
  */
 export const ResumeSyncsRequestSchema: GenMessage<ResumeSyncsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 6);
+  messageDesc(file_techaura_sync_v1_sync_service, 9);
 
 /**
  * How many runs are waiting.
@@ -269,7 +463,7 @@ export type ResumeSyncsResponse = Message<"techaura.sync.v1.ResumeSyncsResponse"
  * Use `create(ResumeSyncsResponseSchema)` to create a new message.
  */
 export const ResumeSyncsResponseSchema: GenMessage<ResumeSyncsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 7);
+  messageDesc(file_techaura_sync_v1_sync_service, 10);
 
 /**
  * Names a run.
@@ -305,7 +499,7 @@ export type GetSyncStatusRequest = Message<"techaura.sync.v1.GetSyncStatusReques
  * Use `create(GetSyncStatusRequestSchema)` to create a new message.
  */
 export const GetSyncStatusRequestSchema: GenMessage<GetSyncStatusRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 8);
+  messageDesc(file_techaura_sync_v1_sync_service, 11);
 
 /**
  * The state of a run.
@@ -340,7 +534,7 @@ export type GetSyncStatusResponse = Message<"techaura.sync.v1.GetSyncStatusRespo
  * Use `create(GetSyncStatusResponseSchema)` to create a new message.
  */
 export const GetSyncStatusResponseSchema: GenMessage<GetSyncStatusResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 9);
+  messageDesc(file_techaura_sync_v1_sync_service, 12);
 
 /**
  * Asks for counts.
@@ -361,7 +555,7 @@ export type GetSyncStatsRequest = Message<"techaura.sync.v1.GetSyncStatsRequest"
  * Use `create(GetSyncStatsRequestSchema)` to create a new message.
  */
 export const GetSyncStatsRequestSchema: GenMessage<GetSyncStatsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 10);
+  messageDesc(file_techaura_sync_v1_sync_service, 13);
 
 /**
  * Counts of runs by status.
@@ -382,7 +576,7 @@ export type GetSyncStatsResponse = Message<"techaura.sync.v1.GetSyncStatsRespons
  * Use `create(GetSyncStatsResponseSchema)` to create a new message.
  */
 export const GetSyncStatsResponseSchema: GenMessage<GetSyncStatsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 11);
+  messageDesc(file_techaura_sync_v1_sync_service, 14);
 
 /**
  * Which runs to list.
@@ -424,7 +618,7 @@ export type ListSyncRunsRequest = Message<"techaura.sync.v1.ListSyncRunsRequest"
  * Use `create(ListSyncRunsRequestSchema)` to create a new message.
  */
 export const ListSyncRunsRequestSchema: GenMessage<ListSyncRunsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 12);
+  messageDesc(file_techaura_sync_v1_sync_service, 15);
 
 /**
  * A page of runs.
@@ -452,7 +646,7 @@ export type ListSyncRunsResponse = Message<"techaura.sync.v1.ListSyncRunsRespons
  * Use `create(ListSyncRunsResponseSchema)` to create a new message.
  */
 export const ListSyncRunsResponseSchema: GenMessage<ListSyncRunsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 13);
+  messageDesc(file_techaura_sync_v1_sync_service, 16);
 
 /**
  * Which errors to list.
@@ -487,7 +681,7 @@ export type ListSyncErrorsRequest = Message<"techaura.sync.v1.ListSyncErrorsRequ
  * Use `create(ListSyncErrorsRequestSchema)` to create a new message.
  */
 export const ListSyncErrorsRequestSchema: GenMessage<ListSyncErrorsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 14);
+  messageDesc(file_techaura_sync_v1_sync_service, 17);
 
 /**
  * A page of errors.
@@ -515,7 +709,7 @@ export type ListSyncErrorsResponse = Message<"techaura.sync.v1.ListSyncErrorsRes
  * Use `create(ListSyncErrorsResponseSchema)` to create a new message.
  */
 export const ListSyncErrorsResponseSchema: GenMessage<ListSyncErrorsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 15);
+  messageDesc(file_techaura_sync_v1_sync_service, 18);
 
 /**
  * Names a run to cancel.
@@ -536,7 +730,7 @@ export type CancelSyncRequest = Message<"techaura.sync.v1.CancelSyncRequest"> & 
  * Use `create(CancelSyncRequestSchema)` to create a new message.
  */
 export const CancelSyncRequestSchema: GenMessage<CancelSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 16);
+  messageDesc(file_techaura_sync_v1_sync_service, 19);
 
 /**
  * The run as it stands.
@@ -558,7 +752,7 @@ export type CancelSyncResponse = Message<"techaura.sync.v1.CancelSyncResponse"> 
  * Use `create(CancelSyncResponseSchema)` to create a new message.
  */
 export const CancelSyncResponseSchema: GenMessage<CancelSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 17);
+  messageDesc(file_techaura_sync_v1_sync_service, 20);
 
 /**
  * Names a run to pause.
@@ -579,7 +773,7 @@ export type PauseSyncRequest = Message<"techaura.sync.v1.PauseSyncRequest"> & {
  * Use `create(PauseSyncRequestSchema)` to create a new message.
  */
 export const PauseSyncRequestSchema: GenMessage<PauseSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 18);
+  messageDesc(file_techaura_sync_v1_sync_service, 21);
 
 /**
  * The run as it stands.
@@ -600,7 +794,7 @@ export type PauseSyncResponse = Message<"techaura.sync.v1.PauseSyncResponse"> & 
  * Use `create(PauseSyncResponseSchema)` to create a new message.
  */
 export const PauseSyncResponseSchema: GenMessage<PauseSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 19);
+  messageDesc(file_techaura_sync_v1_sync_service, 22);
 
 /**
  * Names a run to continue.
@@ -621,7 +815,7 @@ export type ContinueSyncRequest = Message<"techaura.sync.v1.ContinueSyncRequest"
  * Use `create(ContinueSyncRequestSchema)` to create a new message.
  */
 export const ContinueSyncRequestSchema: GenMessage<ContinueSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 20);
+  messageDesc(file_techaura_sync_v1_sync_service, 23);
 
 /**
  * The run as it stands.
@@ -642,7 +836,7 @@ export type ContinueSyncResponse = Message<"techaura.sync.v1.ContinueSyncRespons
  * Use `create(ContinueSyncResponseSchema)` to create a new message.
  */
 export const ContinueSyncResponseSchema: GenMessage<ContinueSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 21);
+  messageDesc(file_techaura_sync_v1_sync_service, 24);
 
 /**
  * Moves external data into MySQL and reports on every run.
@@ -680,7 +874,8 @@ export const SyncService: GenService<{
    * beginning of the file (csv), and says what it found and how rows would be mapped.
    * Writes nothing.
    *
-   * Fails as TriggerSync does, and with the status that a run would fail with.
+   * Fails as TriggerSync does, and with the status that a run would fail with; with
+   * `answer_refusal` a source that does not fit the options is an answer.
    *
    * @generated from rpc techaura.sync.v1.SyncService.TestSource
    */

@@ -1,0 +1,72 @@
+"""Other readings of a file's records, where its header fits: another encoding, other rules for quotes.
+
+Nothing is chosen here. Encodings that make equally much sense are all named, with what is in doubt; for quotes, whoever asks
+takes the rule that loads most records.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from server.core.config import Settings
+from server.core.reject_kinds import RejectKind
+from server.core.texts import quoted
+from server.sources.contract import Reject
+from server.sources.csv.encoding_choice import other_encodings
+from server.sources.csv.format_choice import LOOK_BYTES, format_of
+from server.sources.csv.inspection import open_stream_of
+from server.sources.csv.options import AUTO, CsvOptions
+from server.sources.header_advice import Variants
+from server.sources.storage import files
+
+_OF_QUOTES: Final = frozenset(
+    {RejectKind.STRAY_QUOTE, RejectKind.UNCLOSED_QUOTE, RejectKind.RECORD_TOO_LONG, RejectKind.STRAY_LINE_BREAK}
+)
+_ESCAPED_QUOTE: Final = '\\"'
+
+
+def variants(
+    identifier: str, options: CsvOptions, settings: Settings, asked: Mapping[str, Any], rejects: Sequence[Reject]
+) -> tuple[Variants, ...]:
+    """Other readings of the first of a source's files; none of another format than CSV.
+
+    Args:
+        options: how it is read now.
+        asked: the options of the request; what they declare is doubted only where the bytes contradict it.
+        rejects: what was rejected of its beginning.
+
+    Raises:
+        InvalidRequestError, RetryableError, FatalError: as for opening it.
+    """
+    path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
+    opened = open_stream_of(path, settings)
+    try:
+        if format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options) != "csv":
+            return ()
+        is_declared = asked.get("encoding") is not None and str(asked["encoding"]).lower() != AUTO
+        others = other_encodings(opened.stream, options.encoding, is_declared=is_declared)
+    finally:
+        opened.close()
+    return (*_encodings(files.shown_name(path), others), *_quotes(options, rejects))
+
+
+def _encodings(name: str, others: Sequence[str]) -> Iterator[Variants]:
+    if others:
+        doubt = f"the bytes of {quoted(name)} make as much sense in {' as in '.join(others)}"
+        yield Variants(
+            "encoding",
+            tuple({"encoding": one} for one in others),
+            doubt if len(others) > 1 else "",
+            has_other_values=True,
+        )
+
+
+def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:
+    found = [reject for reject in rejects if reject.kind in _OF_QUOTES]
+    if not found:
+        return
+    ways: list[dict[str, Any]] = [{"strayQuotes": "keep"}, {"quote": ""}]
+    if options.escape is None and any(_ESCAPED_QUOTE in reject.raw for reject in found):
+        ways.insert(0, {"escape": "\\"})
+    yield Variants("quote", tuple(ways))

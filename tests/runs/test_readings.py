@@ -1,0 +1,141 @@
+"""Other readings of a file that does not fit its options: what is proposed loads exactly the rows that the file means."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.core.config import Settings
+from server.runs.source_test import Preview, Previews
+from server.sources.contract import InMemorySourceState
+from server.sources.throttle.host_pace import HostPaces
+from tests.sources.csv.reading import StillClock
+from tests.support.workbooks import ods_row, write_ods, write_xlsx, xlsx_row
+
+SONGS = [
+    ("Corazón espinado", "Maná", "Rock"),
+    ("La Niña", "Carlos Vives", "Vallenato"),
+    ("Qué será", "José Feliciano", "Bolero"),
+] * 4
+ENGLISH = ("title", "artist", "genre")
+SPANISH = ("Título", "Artista", "Género")
+ITEMS = {"targetTable": "catalog_items"}
+ITEM_NAMES = "category_id;capacity;capacity_gb;price;content_count;content_unit\n"
+
+
+def seen(folder: Path, name: str, options: dict[str, Any] | None = None, **settings: Any) -> Preview:
+    """What a test of a file says."""
+    given = Settings(data_roots=str(folder), csv_settle_seconds=0, **settings)
+    previews = Previews(given, StillClock(), lambda secret: secret.text, InMemorySourceState(), HostPaces())
+    return asyncio.run(previews.test("csv", name, options or {}, answer_refusal=True))
+
+
+def text_of(header: tuple[str, ...], delimiter: str, above: int) -> str:
+    lines = [f"Catálogo TechAura {number}" for number in range(above)]
+    return "\n".join([*lines, *(delimiter.join(row) for row in [header, *SONGS]), ""])
+
+
+SHAPES = list(product((";", "\t", "|"), ("utf-8", "cp1252", "utf-16-le"), (0, 1, 3), (ENGLISH, SPANISH)))
+
+
+@pytest.mark.parametrize(("delimiter", "encoding", "above", "header"), SHAPES)
+def test_what_is_proposed_reads_the_file_as_it_is_meant(
+    tmp_path: Path, delimiter: str, encoding: str, above: int, header: tuple[str, ...]
+) -> None:
+    (tmp_path / "songs.csv").write_bytes(text_of(header, delimiter, above).encode(encoding))
+    found = seen(tmp_path, "songs.csv").found
+    assert found.proposed is not None, found.findings
+    assert found.readings[0].options == found.proposed
+    again = seen(tmp_path, "songs.csv", dict(found.proposed))
+    assert (again.refusal, again.rejects, again.item_count) == (None, (), len(SONGS))
+    assert [tuple(row[name] for name in ENGLISH) for row in again.rows] == SONGS[:5]
+    assert (again.found.readings, again.found.findings) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("prices", "decimal_comma", "doubt"),
+    [
+        (["69.900", "129.950"], True, "'69.900' in 'price' may be 69900 or 69.9"),
+        (["69.900", "1.129.950"], True, ""),
+        (["69.900", "129.950,50"], True, ""),
+        (["69.900", "70.5"], None, ""),
+        (["69,90", "70,50"], True, ""),
+    ],
+)
+def test_a_decimal_mark_is_proposed_where_the_file_settles_it(
+    tmp_path: Path, prices: list[str], decimal_comma: bool | None, doubt: str
+) -> None:
+    lines = [f"music;{number}GB;{number};{price};10;u\n" for number, price in enumerate(prices, 1)]
+    (tmp_path / "prices.csv").write_text(ITEM_NAMES + "".join(lines))
+    found = seen(tmp_path, "prices.csv", ITEMS | {"delimiter": ";"}).found
+    assert [one.options.get("decimalComma") for one in found.readings] == ([decimal_comma] if decimal_comma else [])
+    assert (found.proposed is not None) == (decimal_comma is not None and not doubt)
+    assert doubt in found.findings[0]
+
+
+def test_what_is_declared_is_not_doubted(tmp_path: Path) -> None:
+    (tmp_path / "prices.csv").write_text(ITEM_NAMES + "music;1GB;1;69.900;10;u\n")
+    found = seen(tmp_path, "prices.csv", ITEMS | {"delimiter": ";", "decimalComma": True}).found
+    assert (found.readings, found.findings) == ((), ())
+    (tmp_path / "songs.csv").write_bytes("title,artist\nUno – Dos,X\n".encode("cp1252"))
+    found = seen(tmp_path, "songs.csv", {"encoding": "cp1252"}).found
+    assert (found.readings, found.findings) == ((), ())
+
+
+def test_a_reading_that_rejects_too_much_is_shown_and_not_proposed(tmp_path: Path) -> None:
+    rows = "".join(f"Song {n};A;B\n" if n % 2 else f"Song {n};A;B;C;D\n" for n in range(1, 12))
+    (tmp_path / "half.csv").write_text(f"title;artist;genre\n{rows}")
+    found = seen(tmp_path, "half.csv").found
+    assert found.proposed is None
+    assert [(one.item_count, one.rejected_count) for one in found.readings] == [(11, 5)]
+    assert "6 of the first 11 records, which are too few to propose it" in found.findings[0]
+
+
+def test_no_more_readings_are_tried_than_the_setting_allows(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_text("title;artist\nA;B\n")
+    found = seen(tmp_path, "songs.csv", source_test_readings_max=0).found
+    assert (found.readings, found.proposed) == ((), None)
+    assert "TECHAURA_SYNC_SOURCE_TEST_READINGS_MAX" in found.findings[-1]
+    assert seen(tmp_path, "songs.csv", source_test_readings_max=1).found.proposed == {"delimiter": ";"}
+
+
+def test_values_are_cut_and_what_cannot_be_seen_is_escaped(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_text(f"title;artist\n{'x' * 100};a\u200bb\x1b[31m\n")
+    (record,) = seen(tmp_path, "songs.csv").found.readings[0].records
+    assert record.row is not None
+    assert record.row["title"] == "x" * 59 + "…"
+    assert record.row["artist"] == "a\\u200bb\\x1b[31m"
+
+
+@pytest.mark.parametrize("is_xlsx", [True, False])
+def test_the_sheet_and_the_row_of_a_workbook_are_proposed(tmp_path: Path, is_xlsx: bool) -> None:
+    cover, table = [["Informe de ventas", "2026"]], [["Catálogo", "TechAura"], list(SPANISH), *map(list, SONGS)]
+    name = "book.xlsx" if is_xlsx else "book.ods"
+    sheets = {"Portada": cover, "Canciones": table}
+    if is_xlsx:
+        xml = {key: "".join(xlsx_row(n, cells) for n, cells in enumerate(rows, 1)) for key, rows in sheets.items()}
+        write_xlsx(tmp_path / name, xml)
+    else:
+        write_ods(tmp_path / name, {key: "".join(map(ods_row, rows)) for key, rows in sheets.items()})
+    preview = seen(tmp_path, name)
+    assert preview.refusal is not None
+    assert "--sheet Canciones" in preview.refusal.message
+    assert preview.found.proposed is not None
+    assert (preview.found.proposed["sheet"], preview.found.proposed["preambleLines"]) == ("Canciones", 1)
+    again = seen(tmp_path, name, dict(preview.found.proposed))
+    assert (again.item_count, again.rejects) == (len(SONGS), ())
+    assert again.rows[0]["title"] == "Corazón espinado"
+
+
+def test_keys_of_json_lines_are_proposed_as_a_mapping(tmp_path: Path) -> None:
+    lines = "".join(json.dumps({"titulo": title, "artista": artist}) + "\n" for title, artist, _ in SONGS)
+    (tmp_path / "songs.ndjson").write_text(lines)
+    preview = seen(tmp_path, "songs.ndjson")
+    assert preview.found.proposed == {"columnMapping": {"title": "titulo", "artist": "artista"}}
+    assert preview.refusal is not None
+    assert "--map title=titulo" in preview.refusal.message
