@@ -193,7 +193,7 @@ class HeaderAdviser:
         changes = dict(base)
         if line.number != first_line:
             changes["preambleLines"] = line.number - 1
-        found: list[tuple[int, int, dict[str, Any]]] = []
+        found: list[tuple[bool, bool, int, int, dict[str, Any]]] = []
         for quote in self._quotes(text):
             for delimiter in self._delimiters(text):
                 tried = dict(changes)
@@ -205,8 +205,11 @@ class HeaderAdviser:
                 fit = fits(column_names.unique_names(names)) if tried and names else None
                 # A single word of a song may mean a column in another language: that is no header.
                 if fit is not None and (not fit.mapping or len(fit.names) > 1 or line.number == first_line):
-                    found.append((bool(fit.mapping), sum(not name or name != name.strip() for name in names), tried))
-        yield from ((tried, line.number) for _, _, tried in sorted(found, key=lambda one: one[:2])[:3])
+                    # Blanks also stand inside values and around other delimiters.
+                    is_blank = delimiter != "\t" and delimiter.isspace()
+                    untidy = sum(not name or name != name.strip() for name in names)
+                    found.append((bool(fit.mapping), is_blank, -len(fit.names), untidy, tried))
+        yield from ((tried, line.number) for *_, tried in sorted(found, key=lambda one: one[:-1])[:3])
 
     @property
     def _now_delimiter(self) -> str:

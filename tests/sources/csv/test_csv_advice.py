@@ -53,6 +53,17 @@ def test_another_delimiter_is_named(tmp_path: Path, delimiter: str, rows: int) -
     assert reading.values == [(f"S{n}", "A", "B") for n in range(rows)]
 
 
+@pytest.mark.parametrize("mark", ["|", ";", ":"])
+def test_a_blank_is_no_delimiter_where_another_one_brings_the_names(tmp_path: Path, mark: str) -> None:
+    lines = [["title", "artist", "genre"], ["S1", "A", "B"], ["S2", "A", "B"]]
+    content = "".join(f"{mark} {f' {mark} '.join(line)} {mark}\n" for line in lines).encode()
+
+    said = refusal(tmp_path, content)
+
+    assert f"set options.delimiter to {mark!r}" in said.message
+    assert plan(tmp_path, {"delimiter": mark}).keys() == {"title", "artist", "genre"}
+
+
 def test_the_example_of_a_left_out_delimiter(tmp_path: Path) -> None:
     said = refusal(tmp_path, b"title;artist;genre\nA;B;C\n")
     assert said.message == (
