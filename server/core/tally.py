@@ -15,8 +15,12 @@ from server.core.reject_kinds import RejectKind
 KINDS_MAX: Final = 32
 # The code of all that found no place.
 OTHER_CODE: Final = "other"
-# The code of keys that look as if a spreadsheet had shortened them. It is no fault by itself, and no row is counted out.
+# Codes of values that a person should look at. They are no fault by themselves, and no row is counted out: keys that look
+# as if a spreadsheet had shortened them, words for no value, and texts that were decoded twice.
 SHORTENED_CODE: Final = "shortened_key"
+NULL_WORD_CODE: Final = "null_word"
+TWICE_DECODED_CODE: Final = "twice_decoded"
+ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE})
 
 _SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
 
@@ -43,7 +47,7 @@ class Kind:
     @property
     def is_rejected(self) -> bool:
         """Whether its rows count as rejected."""
-        return not self.is_skipped and self.code != SHORTENED_CODE
+        return not self.is_skipped and self.code not in ODD_CODES
 
     @property
     def is_skipped(self) -> bool:

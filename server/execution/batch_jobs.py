@@ -11,9 +11,9 @@ import polars as pl
 from db.records import ErrorRow, Ledger
 from server.core.reasons import Category
 from server.core.reject_kinds import RejectKind
-from server.core.tally import SHORTENED_CODE, Kind
+from server.core.tally import Kind
 from server.execution.duplicate_keys import KeyRule
-from server.pipeline.keys import looks_shortened, text_keys
+from server.execution.odd_values import odd_values
 from server.pipeline.plan import MappingPlan, PreparedBatch
 from server.pipeline.prepare import prepare
 from server.sources.contract import Reject, SourceBatch
@@ -51,7 +51,7 @@ def make_job(batch: SourceBatch, plan: MappingPlan, keys: KeyRule, errors_max: i
 
 
 def _kinds(prepared: PreparedBatch, superseded: pl.DataFrame, plan: MappingPlan) -> Iterator[Kind]:
-    """What is wrong with rows of the batch, and which of its keys look shortened."""
+    """What is wrong with rows of the batch, and which of its values are odd."""
     counts = Counter((reject.kind, reject.column or "") for reject in prepared.rejects)
     # Read backwards, so that the first line of each kind is what stays.
     lines = {(reject.kind, reject.column or ""): reject.line for reject in reversed(prepared.rejects)}
@@ -59,15 +59,7 @@ def _kinds(prepared: PreparedBatch, superseded: pl.DataFrame, plan: MappingPlan)
         yield Kind(code, column, count, lines[code, column])
     if superseded.height:
         yield Kind(RejectKind.DUPLICATE_KEY, "", superseded.height, int(superseded["line"][0]))
-    yield from shortened_keys(prepared, plan)
-
-
-def shortened_keys(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
-    """The columns of keys that look as if a spreadsheet had shortened them."""
-    for name in text_keys(plan):
-        shortened = prepared.rows.filter(looks_shortened(name))
-        if shortened.height:
-            yield Kind(SHORTENED_CODE, plan.source_columns[name], shortened.height, int(shortened["line"][0]))
+    yield from odd_values(prepared, plan)
 
 
 def _origin(rows: pl.DataFrame, prepared: PreparedBatch, index: int) -> Origin:

@@ -12,7 +12,7 @@ from typing import Final
 
 from db.records import Ledger
 from server.core.reject_kinds import RejectKind
-from server.core.tally import SHORTENED_CODE, Kind, Tally
+from server.core.tally import NULL_WORD_CODE, ODD_CODES, TWICE_DECODED_CODE, Kind, Tally
 from server.core.texts import quoted
 
 # Kinds that a sentence names, and those of which it repeats what was said of the first row.
@@ -55,7 +55,7 @@ class RowFaults:
         Args:
             ratio_max: the share of rows that may be missing without a word.
         """
-        found = [shortened_text(kind) for kind in self.tally.kinds if kind.code == SHORTENED_CODE]
+        found = [odd_text(kind, self.source_type) for kind in self.tally.kinds if kind.code in ODD_CODES]
         if ledger.skipped + ledger.rejected > ratio_max * ledger.read:
             kinds = [
                 kind
@@ -92,12 +92,28 @@ class RowFaults:
 NO_FAULTS: Final = RowFaults(Tally())
 
 
-def shortened_text(kind: Kind) -> str:
-    """That keys look like numbers that have lost digits."""
+def odd_text(kind: Kind, source_type: str) -> str:
+    """The notice of one of them.
+
+    Args:
+        source_type: whose options may be named.
+    """
+    where = f"in {kind.count} rows, first on line {kind.first_line}"
+    if kind.code == NULL_WORD_CODE:
+        cure = ", list them in options.nullTokens" if source_type == "csv" else ""
+        return (
+            f"{quoted(kind.column)} holds a word such as NULL or N/A {where}: it is stored as it stands; if such words mean no "
+            f"value{cure or ', the source has to leave them out'}"
+        )
+    if kind.code == TWICE_DECODED_CODE:
+        return (
+            f"{quoted(kind.column)} looks as if UTF-8 had been decoded in another encoding before it came here, such as CanciÃ³n "
+            f"for Canción, {where}: it is stored as it stands; what wrote the source has to be mended"
+        )
     return (
-        f"{quoted(kind.column)} looks like numbers that a spreadsheet has shortened, such as 7.70212E+12, in {kind.count} "
-        f"rows, first on line {kind.first_line}: their last digits are lost, so different rows may have one key; give the "
-        "column a number format that shows all digits, or text, before it is saved as CSV"
+        f"{quoted(kind.column)} looks like numbers that a spreadsheet has shortened, such as 7.70212E+12, {where}: their last "
+        "digits are lost, so different rows may have one key; give the column a number format that shows all digits, or text, "
+        "before it is saved as CSV"
     )
 
 

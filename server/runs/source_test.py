@@ -18,7 +18,7 @@ from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
 from server.core.texts import escaped
-from server.execution.row_faults import shortened_text
+from server.execution.row_faults import odd_text
 from server.runs.look import ROWS_MAX, Look, Looker
 from server.runs.reading_search import Search, without_waits
 from server.runs.readings import NO_READINGS, Readings, readings_of
@@ -133,7 +133,7 @@ class Previews:
                 raise
             return Preview(refusal=refusal, found=await self._readings(looker, options, None))
         found = await self._readings(looker, options, look)
-        return replace(await _shown(look, secrets), found=found)
+        return replace(await _shown(look, secrets, source_type_name), found=found)
 
     async def _readings(self, looker: Looker, asked: Mapping[str, Any], now: Look | None) -> Readings:
         """What other readings of the source bring; what was not tried in half of the test's time is left."""
@@ -148,7 +148,7 @@ class Previews:
         return await asyncio.to_thread(readings_of, search, self._settings, now)
 
 
-async def _shown(look: Look, secrets: list[str]) -> Preview:
+async def _shown(look: Look, secrets: list[str], source_type: str) -> Preview:
     # Imported late, as for runs: it would slow the start down.
     from server.sources.exact_json.json_values import to_text
     from server.sources.redaction import shown_text, without_secrets
@@ -156,13 +156,13 @@ async def _shown(look: Look, secrets: list[str]) -> Preview:
     preview, plan = look.preview, look.plan
     rows: tuple[Mapping[str, str], ...] = ()
     rejects: tuple[Reject, ...] = ()
-    shortened: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
     if preview.batch is not None:
-        from server.execution.batch_jobs import shortened_keys
+        from server.execution.odd_values import odd_values
         from server.pipeline.prepare import prepare
 
         prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
-        shortened = tuple(map(shortened_text, shortened_keys(prepared, plan)))
+        odd = tuple(odd_text(kind, source_type) for kind in odd_values(prepared, plan))
         rows = tuple(
             {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
             for row in prepared.rows.select(look.row_names).to_dicts()
@@ -176,7 +176,7 @@ async def _shown(look: Look, secrets: list[str]) -> Preview:
         detected=preview.detected,
         rows=rows,
         rejects=rejects,
-        notices=tuple(map(escaped, (*preview.notices, *plan.notices, *shortened))),
+        notices=tuple(map(escaped, (*preview.notices, *plan.notices, *odd))),
     )
 
 

@@ -79,6 +79,10 @@ def test_a_thousands_point_is_no_fraction(service: Service, put: Any, price: str
     assert items(service, category) == [(16, f"{price.replace('.', '')}.00", 3000)]
 
 
+# Places of Windows-1252 that hold no character.
+EMPTY_PLACES = frozenset({0x81, 0x8D, 0x8F, 0x90, 0x9D})
+
+
 def test_a_count_with_a_thousands_point_is_rejected_and_read_with_the_option(service: Service, put: Any) -> None:
     name = put((HEADER + "count,1GB,1,69900,3.000,u\n").replace(",", ";"))
     found = service.run("csv", name, ITEMS | {"delimiter": ";"})
@@ -155,6 +159,40 @@ def test_ids_that_a_spreadsheet_shortened_are_told_with_what_they_cost(service: 
     assert skipped.startswith("99 skipped of 100 rows: 99 duplicate_key, first on line 2")
     assert "'external_id' looks like numbers that a spreadsheet has shortened" in shortened
     assert shortened.split(", in ")[0] in look(service, name, {})["notices"][0]
+
+
+def test_words_for_no_value_are_told_until_an_option_says_what_they_are(service: Service, put: Any) -> None:
+    name = put("external_id,title,artist,genre\n1,A,Ana,\\N\n2,B,NULL,n/a\n3,None,NA,Rock\n4,Nullarbor,Nana,nancy\n")
+    found = service.run("csv", name, {})
+    artist, genre = found["notices"]
+    assert artist.startswith("'artist' holds a word such as NULL or N/A in 1 rows, first on line 3: it is stored")
+    assert genre.startswith("'genre' holds a word such as NULL or N/A in 2 rows, first on line 2: it is stored")
+    assert "options.nullTokens" in genre
+    assert look(service, name, {})["notices"] == found["notices"]
+    assert songs(service, name)[0] == ("A", "Ana", "\\N")
+    told = service.run("csv", name, {"nullTokens": ["NULL", "n/a", "\\N"]})
+    assert (told["notices"], songs(service, name)[1]) == ([], ("B", None, None))
+
+
+@pytest.mark.parametrize("text", ["Canción de amor", "Ñandú", "Ánimo", "Ça", "“Sí” – 5 €", "Привет", "日本"])
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1"])
+def test_text_that_was_decoded_twice_is_told(service: Service, put: Any, text: str, encoding: str) -> None:
+    twice = "".join(bytes([byte]).decode(encoding if byte not in EMPTY_PLACES else "latin-1") for byte in text.encode())
+    name = put(f"title,artist\nRight,Maná\n{twice},Juan\n")
+
+    found = service.run("csv", name, {})
+
+    (notice,) = found["notices"]
+    assert notice.startswith("'title' looks as if UTF-8 had been decoded in another encoding")
+    assert "in 1 rows, first on line 3" in notice
+    assert look(service, name, {})["notices"] == [notice]
+    # Before Python and a caller see it, nothing is changed.
+    assert (twice, "Juan", None) in songs(service, name)
+
+
+@pytest.mark.parametrize("text", ["MAÇÃ", "São João", "Ângela â", "AÇÃO – MAÇÃ”, É", "Œuvre Ÿ", "°C"])
+def test_text_that_only_has_such_letters_is_not(service: Service, put: Any, text: str) -> None:
+    assert service.run("csv", put(f'title,artist\n"{text}",A\n'), {})["notices"] == []
 
 
 @pytest.mark.parametrize("skipped", [1, 3])

@@ -1,0 +1,25 @@
+"""Values that are loaded as they stand and that a person should look at: how many, in which column, and since which line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from server.core.tally import NULL_WORD_CODE, SHORTENED_CODE, TWICE_DECODED_CODE, Kind
+from server.pipeline.keys import looks_shortened, text_keys
+from server.pipeline.odd_texts import null_words, twice_decoded
+from server.pipeline.plan import MappingPlan, PreparedBatch
+
+
+def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
+    """The kinds of such values in a batch, by source column."""
+    lines = prepared.rows["line"]
+    for name in text_keys(plan):
+        shortened = prepared.rows.filter(looks_shortened(name))
+        if shortened.height:
+            yield Kind(SHORTENED_CODE, plan.source_columns[name], shortened.height, int(shortened["line"][0]))
+    for name, source in plan.source_columns.items():
+        if plan.target.by_name[name].kind == "text":
+            texts = prepared.rows[name]
+            for code, places in ((NULL_WORD_CODE, null_words(texts)), (TWICE_DECODED_CODE, twice_decoded(texts))):
+                if len(places):
+                    yield Kind(code, source, len(places), int(lines[places[0]] or 0))
