@@ -167,6 +167,8 @@ sync_runs = Table(
     Column("sync_schedule_id", Integer),
     # The status under which sync_run_counts has the run; 0 while it has not. See db/repositories/run_counts.py.
     Column("counted_as", Integer, nullable=False, server_default=text("0")),
+    # For how long it was given back because its source wanted to be asked later.
+    Column("waited_ms", _BIG, nullable=False, server_default=text("0")),
     Index("idx_sync_runs_source_type", "source_type"),
     Index("idx_sync_runs_status", "status"),
     Index("idx_sync_runs_created_at", "created_at"),

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from sqlalchemy import Column, Integer, text
+from sqlalchemy import BigInteger, Column, Integer, text
 
 SYNC_RUNS_0008: Final[tuple[Column[Any], ...]] = (
     Column("counted_as", Integer, nullable=False, server_default=text("0")),
 )
+SYNC_RUNS_0009: Final[tuple[Column[Any], ...]] = (
+    Column("waited_ms", BigInteger, nullable=False, server_default=text("0")),
+)
 
-BY_TABLE: Final = {"sync_runs": SYNC_RUNS_0008}
+BY_TABLE: Final = {"sync_runs": (*SYNC_RUNS_0008, *SYNC_RUNS_0009)}

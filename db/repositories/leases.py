@@ -244,6 +244,7 @@ async def release(
             lease_owner=None,
             lease_expires_at_ms=None,
             not_before_ms=now_ms() + delay_ms if delay_ms else None,
+            waited_ms=_R.waited_ms + delay_ms,
             **_counts(ledger, bytes_done),
         )
     )

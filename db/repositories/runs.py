@@ -69,6 +69,11 @@ async def retry_count(connection: AsyncConnection, run_id: int) -> int:
     return int((await connection.execute(select(_R.retry_count).where(_R.id == run_id))).scalar_one() or 0)
 
 
+async def waited_ms(connection: AsyncConnection, run_id: int) -> int:
+    """How long the run was given back to wait for its source, since it began or was last retried."""
+    return int((await connection.execute(select(_R.waited_ms).where(_R.id == run_id))).scalar_one() or 0)
+
+
 async def source_type(connection: AsyncConnection, run_id: int) -> str:
     """The type of the run's source."""
     return str((await connection.execute(select(_R.source_type).where(_R.id == run_id))).scalar_one())
@@ -345,6 +350,7 @@ async def requeue_failed(
                 error_retryable=None,
                 error_next_step=None,
                 takeover_count=0,
+                waited_ms=0,
                 # A multiple of a prime spreads neighbouring ids over the whole time.
                 not_before_ms=now_ms() + (_R.id * _SPREAD_PRIME) % spread_ms if spread_ms else None,
             )

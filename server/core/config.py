@@ -190,6 +190,15 @@ class Settings(BaseSettings):
     http_retry_attempts_max: int = Field(4, ge=1, le=100, description="tries of one page on passing faults")
     http_retry_wait_seconds_max: float = Field(30.0, ge=0, le=600, description="longest wait between those tries")
     http_retry_elapsed_seconds_max: float = Field(180.0, gt=0, le=3600, description="time for all tries of one page")
+    http_wait_seconds_max: float = Field(
+        900.0,
+        ge=1,
+        le=86_400,
+        description="a run that its source asks to come back later waits as pending for so long, then looks again",
+    )
+    http_run_wait_seconds_max: float = Field(
+        21_600.0, ge=0, le=604_800, description="all such waits of one run together; one that would be longer fails it"
+    )
     http_circuit_failures_max: int = Field(
         6, ge=1, le=1000, description="failures in a row, of all runs of a replica, after which a host is left alone"
     )

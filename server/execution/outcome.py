@@ -63,12 +63,14 @@ async def _store_once(
             return Ending.LOST
         totals = await read_totals(connection, lease.run_id)
         retry_count = await runs.retry_count(connection, lease.run_id)
+        waited_ms = await runs.waited_ms(connection, lease.run_id)
         verdict = verdict_on(
             error,
             is_cancelled=is_cancelled,
             ledger=totals.ledger,
             retry_count=retry_count,
             settings=settings,
+            waited_ms=waited_ms,
             faults=await _faults(connection, lease.run_id, totals.restart_no),
         )
         if not await _store(connection, lease, totals, verdict):

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from db.errors import DatabaseError, TransientDatabaseError
 from db.records import ErrorRow, Ledger, RunFailure
 from server.core.config import Settings
-from server.core.errors import FatalError, SyncError
+from server.core.errors import FatalError, RetryableError, SyncError
 from server.core.file_errors import file_error
 from server.core.reasons import NOT_RETRYABLE_CATEGORIES, REASONS, Category, Reason, next_step_for
 from server.execution.row_faults import NO_FAULTS, RowFaults
 from server.execution.stop_signal import RunStoppedError
 from server.sources.throttle.circuit import HostPausedError
+
+_WAIT_SECONDS_MIN: Final = 0.001
 
 
 class Ending(StrEnum):
@@ -64,6 +67,7 @@ def verdict_on(
     ledger: Ledger,
     retry_count: int,
     settings: Settings,
+    waited_ms: int = 0,
     faults: RowFaults = NO_FAULTS,
 ) -> Verdict:
     """How a run ends.
@@ -73,6 +77,7 @@ def verdict_on(
         is_cancelled: whether a caller was told that it is cancelled.
         ledger: its counts.
         retry_count: how often it was retried at night.
+        waited_ms: how long it has waited for its source, since it began or was retried.
         faults: what was wrong with its rows.
     """
     if error is None:
@@ -89,11 +94,37 @@ def verdict_on(
         case ErrorBudgetError():
             error = _budget_fault(ledger, faults, settings)
         case HostPausedError():
-            # Not a failure of this run, and not counted as a retry: its host is rate-limited because of other runs.
-            delay_ms = round((error.retry_after_seconds or 0.0) * 1000)
-            return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)
+            postponed = _postponed(error, waited_ms, settings)
+            if postponed is not None:
+                return postponed
+            error = _waited_too_long(error, waited_ms, settings)
     notices = faults.notices(replace(ledger, rejected=0), settings.error_ratio_max)
     return _failed(failure_of(error), retry_count, settings, notices)
+
+
+def _postponed(error: HostPausedError, waited_ms: int, settings: Settings) -> Verdict | None:
+    """The run waits for its source; None where it would wait for longer than it may.
+
+    Not a failure of the run, and not counted as a retry. Whoever takes it up again sees whether the wait is over.
+    """
+    wait_ms = round(max(_WAIT_SECONDS_MIN, error.retry_after_seconds or 0.0) * 1000)
+    if waited_ms + wait_ms > settings.http_run_wait_seconds_max * 1000:
+        return None
+    delay_ms = min(wait_ms, round(settings.http_wait_seconds_max * 1000))
+    return Verdict(Ending.POSTPONED, notices=(f"waited: {error.message}",), delay_ms=delay_ms)
+
+
+def _waited_too_long(error: HostPausedError, waited_ms: int, settings: Settings) -> RetryableError:
+    asked_seconds = round(error.retry_after_seconds or 0.0)
+    return RetryableError(
+        Reason(error.reason),
+        f"{error.message}. It wants to be asked again in {asked_seconds} s; the run has waited for {waited_ms // 1000} s, and "
+        f"TECHAURA_SYNC_HTTP_RUN_WAIT_SECONDS_MAX allows {settings.http_run_wait_seconds_max:g} s. It goes on from here with "
+        f"the nightly retry ({settings.retry_cron})",
+        category=error.category,
+        next_step="wait for the nightly retry; ask the source for a higher limit, or set options.requestsPerSecond so that it is "
+        "asked more slowly",
+    )
 
 
 def _failed(failure: RunFailure, retry_count: int, settings: Settings, notices: tuple[str, ...]) -> Verdict:

@@ -23,7 +23,7 @@ PROJECT = Path(__file__).parents[2]
 CLASSES = {
     "RetryableError": "network", "FatalError": "processing", "InvalidRequestError": "validation",
     "NotFoundError": "validation", "StateConflictError": "validation", "PageMissingError": "processing",
-    "RateLimitedError": "network", "HostPausedError": "network",
+    "RateLimitedError": "network", "ComeBackLaterError": "network", "HostPausedError": "network",
 }  # fmt: skip
 # The same reason where the fault lies elsewhere than usual.
 OTHER_CATEGORIES = {

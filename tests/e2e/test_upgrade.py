@@ -17,13 +17,14 @@ from tests.support.programs import run
 from tests.support.service import PROGRAM, environment, service_running, start_service
 
 ROWS = 30_000
-# What 0008 brought, taken away again: a program knows no other way to have been the one before.
+# What 0008 and 0009 brought, taken away again: a program knows no other way to have been the one before.
 BACK_TO_0007 = (
     "DROP TABLE sync_run_counts",
     "ALTER TABLE sync_sources DROP COLUMN row_identifier",
     "DROP INDEX idx_sync_runs_counted_as_status{on_runs}",
     "DROP INDEX idx_sync_runs_source_key_completed_at{on_runs}",
     "ALTER TABLE sync_runs DROP COLUMN counted_as",
+    "ALTER TABLE sync_runs DROP COLUMN waited_ms",
     f"UPDATE {VERSION_TABLE} SET version_num = '0007'",
 )
 

@@ -48,6 +48,17 @@ class ItemMapper:
             elif column not in constants:
                 extracts[column] = _by_name(column, digits_of if is_number else text_of)
         self._extracts = extracts
+        # Mapped columns for which no item so far had a value.
+        self._unmet = {column: path for column, path in field_mapping.items() if column in extracts}
+        self._has_items = False
+
+    def notices(self) -> tuple[str, ...]:
+        """What a person should know about the items so far: mapped paths that lead nowhere in all of them."""
+        return tuple(
+            f"no item has a value at {path}, where options.fieldMapping.{column} points; the column stays empty"
+            for column, path in self._unmet.items()
+            if self._has_items
+        )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -61,7 +72,11 @@ class ItemMapper:
             values: the items, all of them objects.
             texts: their JSON.
         """
-        return {column: extract(values, texts) for column, extract in self._extracts.items()}
+        found = {column: extract(values, texts) for column, extract in self._extracts.items()}
+        self._has_items = self._has_items or bool(values)
+        for column in [each for each in self._unmet if any(text is not None for text in found[each])]:
+            del self._unmet[column]
+        return found
 
 
 def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:

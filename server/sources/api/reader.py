@@ -82,6 +82,8 @@ class ApiReader:
         self._client = client
         self._context = context
         self._tasks: set[asyncio.Task[None]] = set()
+        # Of a run that goes on nobody knows here what its first items had.
+        self._from_start = False
 
     @property
     def info(self) -> SourceInfo:
@@ -94,6 +96,7 @@ class ApiReader:
         Raises:
             RetryableError, FatalError: a page failed; the pages before it were yielded.
         """
+        self._from_start = after is None
         start = self._walk.start() if after is None else _position(after)
         queue: asyncio.Queue[SourceBatch | Exception | None] = asyncio.Queue(_BATCHES_WAITING_MAX)
         # No TaskGroup, which must not span a yield: a consumer that stops early may close this generator in another
@@ -123,7 +126,7 @@ class ApiReader:
 
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far."""
-        return self._walk.notices
+        return (*self._walk.notices, *(self._mapper.notices() if self._from_start else ()))
 
     def doubts(self) -> tuple[str, ...]:
         """None: a page is read as JSON means it, or not at all."""

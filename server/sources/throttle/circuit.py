@@ -27,7 +27,11 @@ _COUNTED: Final = Reason.SOURCE_UNAVAILABLE
 _PROBE_SECONDS: Final = 1.0
 
 
-class RateLimitedError(RetryableError):
+class ComeBackLaterError(RetryableError):
+    """A source answered that it wants to be asked again later: what is asked for is still being made. No failure."""
+
+
+class RateLimitedError(ComeBackLaterError):
     """A host answered that it is asked too often. It is there, so this is no failure; but what it asks for holds.
 
     How fast such a host is asked is the affair of host_pace.py: a circuit would end the runs of its other sources.
@@ -35,7 +39,7 @@ class RateLimitedError(RetryableError):
 
 
 class HostPausedError(RetryableError):
-    """Nothing was asked, because the host has just said no to others. Says nothing of the run that wanted to ask."""
+    """The source is not to be asked now: it has told this run or others when to come back. No failure of the run."""
 
 
 @dataclass(slots=True)
@@ -102,7 +106,8 @@ class Circuits:
         try:
             yield
         except SyncError as error:
-            is_answer = isinstance(error, RateLimitedError) and error.retry_after_seconds is None
+            is_of_host = isinstance(error, RateLimitedError) and error.retry_after_seconds is not None
+            is_answer = isinstance(error, ComeBackLaterError) and not is_of_host
             if isinstance(error, RetryableError) and error.reason == _COUNTED and not is_answer:
                 self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:

@@ -31,12 +31,14 @@ class HostPace:
         last_at_seconds: when the last request had its turn.
         held_until_seconds: no request before this moment; the host said so.
         gap_seconds: what 429 answers have made of the time between two requests.
+        waits_in_a_row: how often it has asked for patience since it last answered well.
         lock: for what is to happen once at a time on this host, such as the renewal of a token.
     """
 
     last_at_seconds: float = -math.inf
     held_until_seconds: float = 0.0
     gap_seconds: float = 0.0
+    waits_in_a_row: int = 0
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def held_seconds(self, clock: Clock) -> float:
@@ -71,6 +73,7 @@ class HostPace:
 
     def on_success(self) -> None:
         """The host answered well: leave a little less of a gap."""
+        self.waits_in_a_row = 0
         self.gap_seconds = self.gap_seconds * _GAP_SHRINK if self.gap_seconds > _GAP_LEAST_SECONDS else 0.0
 
     def hold(self, clock: Clock, seconds: float) -> None:

@@ -303,3 +303,59 @@ def test_grants_that_are_not_complete_are_refused(changes, words):
     document["auth"] |= changes
     with pytest.raises(InvalidRequestError, match=words):
         parse_options(document)
+
+
+async def test_a_token_that_has_ended_is_renewed_when_the_source_says_403(serve, answering, read):
+    """Each token is good for two requests; the first renewal of each request helps."""
+    endpoint, uses = Endpoint(), dict[str, int]()
+
+    def source(request: Request) -> Any:
+        token = request.headers["authorization"]
+        uses[token] = uses.get(token, 0) + 1
+        if uses[token] > 2:
+            return JSONResponse({"message": "The incoming token has expired"}, 403)
+        page = int(request.query_params["page"])
+        return {"data": [{"id": page}], "has_more": page < 6}
+
+    document = options(await serve(answering(endpoint))) | {"pagination": {"enabled": True}}
+    outcome = await read(await serve(answering(source)), document)
+    assert (outcome.error, outcome.ids, len(endpoint.forms)) == (None, ["1", "2", "3", "4", "5", "6"], 3)
+
+
+async def test_a_403_for_a_fresh_token_fails_at_once_and_one_after_a_renewal_too(serve, answering, read):
+    endpoint, asked = Endpoint(), list[str]()
+
+    def source(request: Request) -> Any:
+        asked.append(request.query_params["page"])
+        if len(asked) > 1:
+            return JSONResponse({"message": "scope songs.read is missing"}, 403)
+        return {"data": [{"id": 1}], "has_more": True}
+
+    document = options(await serve(answering(endpoint))) | {"pagination": {"enabled": True}}
+    outcome = await read(await serve(answering(source)), document)
+    assert outcome.error is not None
+    assert (outcome.error.reason, outcome.ids) == ("AUTHENTICATION_FAILED", ["1"])
+    assert "scope songs.read is missing" in outcome.error.message
+    assert (asked, len(endpoint.forms)) == (["1", "2", "2"], 2)
+    again = await read(await serve(answering(source)), document)
+    assert again.error is not None
+    assert (len(asked), len(endpoint.forms)) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "is_wait"),
+    [
+        (401, {"error": "invalid_client", "error_description": "client c-1 with s-canary is unknown"}, {}, False),
+        (400, {"errors": [{"message": "audience is missing; you sent s-canary"}]}, {}, False),
+        (429, {"message": "too many tokens for s-canary"}, {"Retry-After": "50"}, True),
+    ],
+)
+async def test_the_words_of_a_token_endpoint_stand_in_the_error_without_secrets(
+    serve, answering, read, status, body, headers, is_wait
+):
+    endpoint = await serve(answering(lambda _request: JSONResponse(body, status, headers)))
+    outcome = await read(await serve(answering(Source({"a"}))), options(endpoint, clientSecret="s-canary"))
+    assert outcome.error is not None
+    assert outcome.error.retryable is is_wait
+    assert "canary" not in outcome.error.message
+    assert "***" in outcome.error.message and str(status) in outcome.error.message

@@ -1,16 +1,23 @@
-"""When a page is asked for again, and when no longer: server/core/retry.py with what HTTP adds to it."""
+"""When a page is asked for again, and when no longer: server/core/retry.py with what HTTP adds to it.
+
+Faults are tried again a limited number of times. A source that asks to come back later has not failed: short waits are
+waited for at once, whatever their number; longer ones give the run back, pending, until it may go on (HostPausedError).
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from typing import Final
 
 from server.core.clock import Clock
 from server.core.errors import RetryableError
 from server.core.retry import Retries, RetryPolicy
-from server.sources.throttle.circuit import HostPausedError
+from server.sources.throttle.circuit import ComeBackLaterError, HostPausedError
+from server.sources.throttle.host_pace import HostPace
+
+_ASKED_JITTER_SHARE: Final = 0.1
+# A source that goes on telling short waits, 0 above all, is asked less and less often from here on.
+_TOLD_BELIEVED_MAX: Final = 4
+_EXPONENT_MAX: Final = 20
 
 
 class Backoff:
@@ -18,10 +25,17 @@ class Backoff:
 
     Args:
         policy: their limits.
+        pace: of the host; knows how often it has asked for patience.
+        wait_seconds_max: the longest wait where the source tells none.
     """
 
-    def __init__(self, policy: RetryPolicy, clock: Clock) -> None:
+    def __init__(self, policy: RetryPolicy, clock: Clock, pace: HostPace, wait_seconds_max: float) -> None:
         self._retries = Retries(policy, clock)
+        self._policy = policy
+        self._clock = clock
+        self._pace = pace
+        self._wait_seconds_max = wait_seconds_max
+        self._began_seconds = clock.monotonic_seconds()
         self._fault: RetryableError | None = None
 
     async def wait_or_raise(self, fault: RetryableError) -> None:
@@ -29,8 +43,11 @@ class Backoff:
 
         Raises:
             RetryableError: no try is left, or the wait would be too long; the text tells how many tries there were.
-            HostPausedError: as before, and the source was not asked once.
+            HostPausedError: the source wants to be asked later than this run may wait for it, or was not asked once.
         """
+        if isinstance(fault, ComeBackLaterError):
+            await self._be_patient(fault)
+            return
         if not isinstance(fault, HostPausedError):
             self._fault = fault
         if await self._retries.wait(fault.retry_after_seconds):
@@ -47,18 +64,29 @@ class Backoff:
             retry_after_seconds=fault.retry_after_seconds,
         ) from fault
 
+    async def _be_patient(self, fault: ComeBackLaterError) -> None:
+        if self._policy.attempts_max == 1:
+            # Who asks once, as a test of a source does, wants to know what is the matter.
+            raise fault
+        self._pace.waits_in_a_row += 1
+        seconds = self._patience_seconds(fault.retry_after_seconds, self._pace.waits_in_a_row)
+        waited_seconds = self._clock.monotonic_seconds() - self._began_seconds
+        is_long = seconds > self._policy.wait_seconds_max * (1 + _ASKED_JITTER_SHARE)
+        if is_long or waited_seconds + seconds > self._policy.elapsed_seconds_max:
+            raise HostPausedError(
+                fault.reason,
+                fault.message,
+                category=fault.category,
+                next_step=fault.next_step,
+                retry_after_seconds=seconds,
+            ) from fault
+        await self._clock.sleep(seconds)
 
-def retry_after_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """The wait that a response asks for: Retry-After in seconds or as a date (RFC 9110, 10.2.3), or None."""
-    text = headers.get("retry-after", "").strip()
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            date = parsedate_to_datetime(text)
-        except ValueError:
-            return None
-        seconds = (date.replace(tzinfo=date.tzinfo or UTC) - now).total_seconds()
-    return max(0.0, seconds) if math.isfinite(seconds) else None
+    def _patience_seconds(self, told_seconds: float | None, waits: int) -> float:
+        """The wait that a source tells; where it tells none twice the last one, up to minutes."""
+        if told_seconds is None:
+            own_seconds = min(self._wait_seconds_max, 2.0 ** min(waits - 1, _EXPONENT_MAX))
+            return own_seconds * (0.5 + 0.5 * self._clock.random())
+        least_seconds = 2.0 ** min(waits - _TOLD_BELIEVED_MAX, _EXPONENT_MAX) if waits > _TOLD_BELIEVED_MAX else 0.0
+        jittered = told_seconds * (1 + _ASKED_JITTER_SHARE * self._clock.random())
+        return max(jittered, min(least_seconds, self._wait_seconds_max))

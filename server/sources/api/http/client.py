@@ -1,11 +1,11 @@
 """The HTTP client of one run: bounded, patient within limits, and telling secrets to one origin only.
 
 Each request has a limit on its whole time, on its phases, on its headers and on its body. Passing faults (timeouts,
-broken connections, 408, 425, 429, 5xx) are tried again with capped exponential backoff and full jitter; a Retry-After
-and a used-up RateLimit window are obeyed, and when they ask for more than the longest wait, the run is given back to
-the nightly retry rather than asking again too early. All runs share the pace of a host (throttle/host_pace.py) and its
-circuit (core/circuit.py). A 401 renews an OAuth token once; after that, and with any other credentials, it is an
-authentication error. Redirects are followed by hand, within the source's own origin. A failure leaves nothing behind;
+broken connections, 408, 425, 5xx) are tried again with capped exponential backoff and full jitter. What asks to come
+back later (429, 202, a 403 or 503 that is a rate limit, any Retry-After: rate_limits.py) is no fault: short waits are
+waited for, for longer ones the run is given back, pending. All runs share the pace of a host (throttle/host_pace.py) and
+its circuit (throttle/circuit.py). A 401 or 403 renews an OAuth token once; after that, and with any other credentials, it
+is an authentication error. What the source says of an error stands in its text (source_words.py). Redirects are followed by hand, within the source's own origin. A failure leaves nothing behind;
 `close` lets go of the connections.
 
 Texts show scheme, host and path: the query may hold secrets.
@@ -22,33 +22,27 @@ from typing import Final
 
 import httpx
 
-from server.core.errors import FatalError, RetryableError
+from server.core.errors import FatalError, RetryableError, SyncError
 from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
 from server.sources.api import urls
-from server.sources.api.http.backoff import Backoff, retry_after_seconds
+from server.sources.api.http.backoff import Backoff
 from server.sources.api.http.credentials import Credentials
 from server.sources.api.http.decompress import ACCEPT_ENCODING
 from server.sources.api.http.oauth import TokenSource
 from server.sources.api.http.rate_limits import pause_seconds
-from server.sources.api.http.response_body import read_body
+from server.sources.api.http.refusals import UnauthorizedError, refusal
+from server.sources.api.http.response_body import read_beginning, read_body
+from server.sources.api.http.source_words import WORDS_BYTES_MAX, words_of
 from server.sources.api.http.transport import open_client, request_to
 from server.sources.contract import SourceContext
 from server.sources.throttle.circuit import HostPausedError, RateLimitedError
 
 _REDIRECTS_MAX: Final = 5
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-_RETRIED: Final = frozenset({408, 425, 429})
+_WORDS_SECONDS_MAX: Final = 5.0
 _RETRY_WAIT_BASE_SECONDS: Final = 0.5
 _USER_AGENT: Final = "techaura-sync/0.1"
-
-
-class PageMissingError(FatalError):
-    """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
-
-
-class _UnauthorizedError(FatalError):
-    """The source answered 401."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +120,7 @@ class ApiClient:
         self._body_headers = _merged([own, {"Content-Type": "application/json"}, credentials.headers, last])
         self._http = open_client(context.settings)
         self._tokens = TokenSource(credentials.grant, self._http, context) if credentials.grant else None
+        self._accepted: str | None = None
         self._pace = context.paces.of(*self._origin[1:])
         budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
         self._per_second_max = min(budgets, default=0.0)
@@ -144,10 +139,11 @@ class ApiClient:
 
         Raises:
             RetryableError: SOURCE_UNAVAILABLE, after the last try.
+            HostPausedError: the source wants to be asked later.
             FatalError: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
             PageMissingError: the source answered 404.
         """
-        backoff = Backoff(self._retry_policy, self._clock)
+        backoff = Backoff(self._retry_policy, self._clock, self._pace, self._settings.http_wait_seconds_max)
         token: str | None = None
         refused: str | None = None
         while True:
@@ -156,17 +152,27 @@ class ApiClient:
                     token = await self._tokens.access_token(refused)
                 await self._turn(label, request.url)
                 async with self._circuits.passing(self._host, self._clock):
-                    return await self._once(request, label, token)
+                    answer = await self._once(request, label, token)
+                self._accepted = token
+                return answer
             except RetryableError as fault:
                 await backoff.wait_or_raise(fault)
-            except _UnauthorizedError:
-                if token is None or refused is not None:
+            except UnauthorizedError as error:
+                if token is None or refused is not None or not self._may_have_ended(token, error.status):
                     raise
                 refused = token
+
+    def spoken(self) -> frozenset[str]:
+        """The secrets that requests carry, in every form in which a source may say them back."""
+        return self._credentials.spoken | ({self._accepted} if self._accepted else set())
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
         await self._http.aclose()
+
+    def _may_have_ended(self, token: str, status: int) -> bool:
+        """Whether a token may be refused because its time is over; a 403 for one that is new is about what it may do."""
+        return status == 401 or token == self._accepted or (self._tokens is not None and not self._tokens.is_new)
 
     async def _turn(self, label: str, url: str) -> None:
         """Wait until the host may be asked again; a wait that is too long is the retry's."""
@@ -217,7 +223,7 @@ class ApiClient:
             try:
                 answered = self._headers_of(response, f"{label} of {urls.redacted(url)}")
                 if response.status_code not in _REDIRECTS:
-                    answer = await self._read(response, answered, f"{label} of {urls.redacted(url)}", request)
+                    answer = await self._read(response, answered, f"{label} of {urls.redacted(url)}", request, token)
                     return replace(answer, url=url)
             finally:
                 await response.aclose()
@@ -257,25 +263,17 @@ class ApiClient:
         return decoded
 
     async def _read(
-        self, response: httpx.Response, headers: Mapping[str, str], source: str, request: PageRequest
+        self,
+        response: httpx.Response,
+        headers: Mapping[str, str],
+        source: str,
+        request: PageRequest,
+        token: str | None,
     ) -> Answer:
         status = response.status_code
         self._note_pace(status, headers)
-        if status in _RETRIED or status >= 500:
-            fault = RateLimitedError if status == 429 else RetryableError
-            raise fault(
-                Reason.SOURCE_UNAVAILABLE,
-                f"{source} answered {status}",
-                retry_after_seconds=retry_after_seconds(headers, self._clock.now()),
-            )
-        if status in (401, 403):
-            kind = _UnauthorizedError if status == 401 else FatalError
-            text = f"{source} answered {status}: {self._credentials.hint}"
-            raise kind(
-                Reason.AUTHENTICATION_FAILED, text, category=Category.AUTHENTICATION, next_step=self._credentials.hint
-            )
-        if status == 404:
-            raise PageMissingError(Reason.SOURCE_REFUSED, f"{source} answered 404: there is nothing at this address")
+        if status >= 400 or status == 202:
+            raise await self._refused(response, headers, source, token)
         if status == 304 and request.conditions:
             return Answer(status, headers, b"")
         if not 200 <= status < 300:
@@ -287,10 +285,29 @@ class ApiClient:
         body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
         return Answer(status, headers, body)
 
-    def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
-        if status == 429:
+    async def _refused(
+        self, response: httpx.Response, headers: Mapping[str, str], source: str, token: str | None
+    ) -> SyncError:
+        """The error for a response that is no page; what it asks for is noted."""
+        body = await self._beginning(response, headers)
+        words = words_of(body, self.spoken() | ({token} if token else set()), headers)
+        error = refusal(response.status_code, headers, words, body, self._clock.now(), source, self._credentials.hint)
+        if isinstance(error, RateLimitedError):
+            if error.retry_after_seconds:
+                self._pace.hold(self._clock, min(error.retry_after_seconds, self._settings.http_wait_seconds_max))
             self._pace.on_rate_limited(self._settings.http_retry_wait_seconds_max)
-        elif status < 400:
+        return error
+
+    async def _beginning(self, response: httpx.Response, headers: Mapping[str, str]) -> bytes:
+        """The beginning of a body that is no page; nothing of one that does not come soon."""
+        try:
+            async with asyncio.timeout(_WORDS_SECONDS_MAX):
+                return await read_beginning(response.aiter_raw(), headers, WORDS_BYTES_MAX)
+        except (TimeoutError, httpx.TransportError):
+            return b""
+
+    def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
+        if status < 400 and status != 202:
             self._pace.on_success()
         pause = pause_seconds(headers, self._clock.now())
         if pause:

@@ -70,6 +70,10 @@ class ConditionalPages:
         """Pages so far that the source did not send again."""
         return len(self._unchanged)
 
+    def spoken(self) -> Collection[str]:
+        """The secrets that requests carry, in every form in which a source may say them back."""
+        return self._client.spoken()
+
     async def fetch(self, request: PageRequest, label: str) -> Answer:
         """A page, sent or kept.
 

@@ -11,6 +11,7 @@ from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretValue
 from server.sources.api.http.oauth import OAuthGrant
 from server.sources.api.options import (
+    PUBLIC_HEADERS,
     ApiKeyAuth,
     ApiOptions,
     BasicAuth,
@@ -30,6 +31,7 @@ class Credentials:
     Args:
         headers: name to value, secrets in clear.
         query: parameters that are added to each URL as it goes out, and stand in no other.
+        parts: secrets that stand in those in another form, such as a password.
         grant: what a token for Authorization is asked for with; None where nothing is to be asked.
         hint: what to check when the source refuses them.
     """
@@ -38,6 +40,7 @@ class Credentials:
     hint: str
     query: dict[str, str] = field(default_factory=dict, repr=False)
     grant: OAuthGrant | None = None
+    parts: tuple[str, ...] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -45,6 +48,12 @@ class Credentials:
         values = [*self.query.values(), *self.headers.values()]
         values += [value.partition(" ")[2] for value in self.headers.values()]
         return frozenset(value for value in values if len(value) > 2)
+
+    @property
+    def spoken(self) -> frozenset[str]:
+        """What no text of a source may show: the secrets, and what they are made of."""
+        public = [value for name, value in self.headers.items() if name.lower() in PUBLIC_HEADERS]
+        return (self.secrets | set(self.parts)) - {"", *public}
 
     @property
     def sent(self) -> dict[str, str]:
@@ -71,12 +80,14 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
         username = reveal(auth.username)
         if not username_is_sendable(username):
             raise _not_sendable("options.auth.username", auth.username, "it has a colon or control characters")
-        pair = f"{username}:{reveal(auth.password)}".encode()
+        password = reveal(auth.password)
+        pair = f"{username}:{password}".encode()
         _put(headers, "Authorization", f"Basic {base64.b64encode(pair).decode('ascii')}")
         return Credentials(
             headers,
             f"check the user name in {auth.username.origin or 'options.auth.username'} and the password in "
             f"{auth.password.origin or 'options.auth.password'}",
+            parts=(username, password),
         )
     if isinstance(auth, ApiKeyAuth):
         secret = auth.api_key_value
@@ -101,7 +112,7 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
             in_body=auth.client_auth == "body",
         )
         hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
-        return Credentials(headers, hint, grant=grant)
+        return Credentials(headers, hint, grant=grant, parts=grant.secrets)
     return Credentials(headers, "it wants credentials; set options.auth (bearer, basic, apikey or oauth2)")
 
 

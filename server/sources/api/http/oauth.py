@@ -3,8 +3,8 @@
 A token is kept, sealed, for as long as it is good, so that a later run, attempt or replica of the same grant goes on
 with it. A refresh token that the endpoint hands out in place of the old one is stored before the access token beside it
 is used: a crash in between loses nothing that the endpoint still takes. Renewals of one endpoint go one at a time, and
-when another replica was faster its token is taken over. Secrets of the grant go to the token endpoint and nowhere else;
-no text shows them, or what the endpoint said beyond its error code.
+when another replica was faster its token is taken over. Secrets of the grant go to the token endpoint and nowhere else,
+and no text shows them, whatever the endpoint says.
 """
 
 from __future__ import annotations
@@ -23,27 +23,19 @@ import httpx
 from server.core.errors import FatalError, RetryableError
 from server.core.reasons import Category, Reason
 from server.sources.api import urls
+from server.sources.api.http.rate_limits import asked_wait
 from server.sources.api.http.response_body import read_body
+from server.sources.api.http.source_words import words_of
 from server.sources.api.http.transport import request_to
 from server.sources.api.options import header_value_is_sendable
 from server.sources.contract import SourceContext
+from server.sources.throttle.circuit import ComeBackLaterError
 
 _ANSWER_BYTES_MAX: Final = 64 * 1024
 # A token that ends while a request is under way is refused; so it counts as over a little earlier.
 _MARGIN_SECONDS: Final = 30.0
 _MARGIN_SHARE: Final = 0.1
 _LIFETIME_SECONDS_MAX: Final = 365 * 86_400
-_ERROR_CODES: Final = frozenset(
-    [
-        "invalid_request",
-        "invalid_client",
-        "invalid_grant",
-        "unauthorized_client",
-        "unsupported_grant_type",
-        "invalid_scope",
-        "access_denied",
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +53,11 @@ class OAuthGrant:
     refresh_token: str = field(default="", repr=False)
     scope: str = ""
     in_body: bool = False
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What no text may show."""
+        return tuple(filter(None, (self.client_secret, self.refresh_token)))
 
     @property
     def key(self) -> str:
@@ -107,6 +104,8 @@ class TokenSource:
         self._http = http
         self._context = context
         self._tokens: Tokens | None = None
+        # Whether the endpoint has handed the token out to this run.
+        self.is_new = False
         _, host, port = urls.origin(grant.token_url)
         self._pace = context.paces.of(host, port)
 
@@ -125,7 +124,8 @@ class TokenSource:
         async with self._pace.lock:
             known = await self._context.memory.get(self._grant.key)
             tokens = Tokens.from_text(known) if known else None
-            if not self._is_good(tokens, refused):
+            self.is_new = not self._is_good(tokens, refused)
+            if self.is_new:
                 tokens = await self._renewed(tokens)
             self._tokens = tokens
             if tokens is not None:
@@ -175,7 +175,7 @@ class TokenSource:
                     await response.aclose()
         except (TimeoutError, httpx.TransportError) as error:
             raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{place} did not answer, or broke off") from error
-        return self._read(response.status_code, body, refresh, place)
+        return self._read(response.status_code, headers, body, refresh, place)
 
     def _request(self, refresh: str) -> httpx.Request:
         grant = self._grant
@@ -201,16 +201,23 @@ class TokenSource:
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]
         return request_to("POST", grant.token_url, raw, content)
 
-    def _read(self, status: int, body: bytes, refresh: str, place: str) -> Tokens:
-        if status == 429 or status >= 500:
-            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{place} answered {status}")
+    def _read(self, status: int, headers: Mapping[str, str], body: bytes, refresh: str, place: str) -> Tokens:
         answer = _object(body)
         code = str(answer.get("error", ""))
+        # Of an answer with a token nothing is shown.
+        words = "" if "access_token" in answer else words_of(body, {*self._grant.secrets, refresh} - {""}, headers)
+        said = f": {words}" if words else ""
+        wait = asked_wait(status, headers, words, self._context.clock.now())
+        if wait is not None:
+            raise ComeBackLaterError(
+                Reason.SOURCE_UNAVAILABLE, f"{place} answered {status}{said}", retry_after_seconds=wait.seconds
+            )
+        if status >= 500:
+            raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{place} answered {status}{said}")
         if status != 200 or code:
-            said = f" ({code})" if code in _ERROR_CODES else ""
             error = FatalError(
                 Reason.AUTHENTICATION_FAILED,
-                f"{place} answered {status}{said}: check options.auth: tokenUrl, clientId, clientSecret, "
+                f"{place} answered {status}{said}; check options.auth: tokenUrl, clientId, clientSecret, "
                 "refreshToken and scope",
                 category=Category.AUTHENTICATION,
                 next_step="check options.auth (tokenUrl, clientId, clientSecret, refreshToken, scope), then sync again",

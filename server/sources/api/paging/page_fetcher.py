@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.core.errors import SyncError
-from server.sources.api.http.client import Answer, PageMissingError, PageRequest
+from server.sources.api.http.client import Answer, PageRequest
 from server.sources.api.http.conditional import ConditionalPages
+from server.sources.api.http.refusals import PageMissingError
 from server.sources.api.items.fast_json import envelope_of
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging.counted import PageFacts, PageToken, Paging

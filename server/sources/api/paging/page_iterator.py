@@ -67,7 +67,7 @@ class PageIterator:
         self._paging = paging
         self._pages = pages
         self._fetcher = PageFetcher(url, options, paging, pages)
-        self._parser = PageParser(options, context.settings)
+        self._parser = PageParser(options, context.settings, pages.spoken)
         self._context = context
         self._notices: dict[str, None] = {}
         self._marks = WatermarkTracker(options.incremental, context.clock.now()) if options.incremental else None

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Final
 
 from server.core.config import Settings
 from server.core.errors import FatalError, RetryableError
 from server.core.reasons import Category, Reason
+from server.core.reject_kinds import RejectKind
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
+from server.sources.api.http.source_words import is_html, kind_of
 from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.page_format import format_of, read_answer
 from server.sources.api.paging.hints import PageHints, read_hints, says_error
 from server.sources.exact_json.strict_json import JsonRefusedError
+
+_HTML_STEP: Final = (
+    "check that the URL is that of the API and not of a page for people; where it asks for a login, set options.auth or the "
+    "header that the API wants"
+)
+_KIND_STEP: Final = (
+    "check the URL, and ask the source for JSON, JSON lines or CSV, by a parameter or options.headers.Accept"
+)
+_JSON_STEP: Final = "look at what the source delivers; set options.dataPath to the items, or have its content corrected"
+_NO_DATA: Final = frozenset({RejectKind.NOT_JSON, RejectKind.BAD_ENCODING})
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +52,16 @@ class ParsedPage:
 
 
 class PageParser:
-    """Parses the responses of one source."""
+    """Parses the responses of one source.
 
-    def __init__(self, options: ApiOptions, settings: Settings) -> None:
+    Args:
+        spoken: the secrets that no text may show.
+    """
+
+    def __init__(self, options: ApiOptions, settings: Settings, spoken: Callable[[], Collection[str]]) -> None:
         self._options = options
         self._settings = settings
+        self._spoken = spoken
 
     async def parse(self, answer: Answer, label: str) -> ParsedPage:
         """The page that a response holds.
@@ -62,6 +80,9 @@ class PageParser:
         return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as)
 
     async def _read(self, answer: Answer, label: str) -> Page:
+        # It would pass for CSV, and each of its lines for an item.
+        if is_html(answer.body):
+            raise self._no_data(answer, label)
         try:
             page = await read_answer(answer, self._options, self._settings)
         except JsonRefusedError as error:
@@ -69,11 +90,7 @@ class PageParser:
                 raise RetryableError(
                     Reason.SOURCE_UNAVAILABLE, f"the answer to {label} broke off: {error.message}"
                 ) from error
-            raise FatalError(
-                Reason.SOURCE_MALFORMED,
-                f"the answer to {label} cannot be read: {error.message}",
-                category=Category.PARSING,
-            ) from error
+            raise self._no_data(answer, label, error) from error
         items_max = self._settings.http_page_items_max
         if len(page.values) > items_max:
             raise RetryableError(
@@ -85,6 +102,22 @@ class PageParser:
         if not page.values and says_error(page.envelope):
             raise FatalError(Reason.SOURCE_REFUSED, f"{label} has no items and says that there was an error")
         return page
+
+    def _no_data(self, answer: Answer, label: str, error: JsonRefusedError | None = None) -> FatalError:
+        """The error for a body that cannot be read; what is no data at all is called by its name."""
+        kind = "" if error and error.kind not in _NO_DATA else kind_of(answer.body, answer.media_type, self._spoken())
+        if not kind:
+            next_step = _JSON_STEP if format_of(answer, self._options) != "csv" else None
+            kind = error.message if error else ""
+        else:
+            next_step = _HTML_STEP if kind.startswith("it is HTML") else _KIND_STEP
+            kind += f", called {answer.media_type}" if answer.media_type and not kind.startswith("it is HTML") else ""
+        return FatalError(
+            Reason.SOURCE_MALFORMED,
+            f"the answer to {label} cannot be read: {kind}",
+            category=Category.PARSING,
+            next_step=next_step,
+        )
 
 
 def label_of(number: int, url: str) -> str:
