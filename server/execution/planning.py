@@ -58,7 +58,7 @@ def plan_for(
             constants,
             identity=identity,
             row_number_base=row_number_base if row_number_base is not None else 1,
-            decimal_comma=request.decimal_comma,
+            numbers=request.numbers,
             null_tokens=request.null_tokens,
             strip_text=request.strip_text,
             aliases=request.aliases,

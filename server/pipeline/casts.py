@@ -10,6 +10,7 @@ from typing import Final
 
 import polars as pl
 
+from server.core.number_format import NumberOptions
 from server.core.reject_kinds import RejectKind
 from server.pipeline.checks import Cast, Check
 from server.pipeline.json_text import invalid_json, unstorable_json
@@ -23,11 +24,11 @@ _FALSE_WORDS: Final = ("false", "f", "0", "no", "n", "falso")
 _BOOLEANS: Final = {**dict.fromkeys(_TRUE_WORDS, "1"), **dict.fromkeys(_FALSE_WORDS, "0")}
 
 
-def cast_column(column: TargetColumn, *, decimal_comma: bool | None, is_checked: bool = False) -> Cast:
+def cast_column(column: TargetColumn, *, numbers: NumberOptions, is_checked: bool = False) -> Cast:
     """The cast of one column, over a frame whose column of that name holds cleaned text.
 
     Args:
-        decimal_comma: see MappingPlan.
+        numbers: see MappingPlan.
         is_checked: see MappingPlan.checked_json.
 
     Raises:
@@ -37,9 +38,9 @@ def cast_column(column: TargetColumn, *, decimal_comma: bool | None, is_checked:
         case "text":
             return _cast_text(column)
         case "integer":
-            return cast_integer(column, decimal_comma=decimal_comma)
+            return cast_integer(column, numbers=numbers)
         case "decimal":
-            return cast_decimal(column, decimal_comma=decimal_comma)
+            return cast_decimal(column, numbers=numbers)
         case "boolean":
             return _cast_boolean(column)
         case "timestamp":

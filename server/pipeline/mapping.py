@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import NoReturn
 
 from server.core.errors import InvalidRequestError
+from server.core.number_format import NO_NUMBER_OPTIONS, NumberOptions
 from server.core.reasons import Reason
 from server.core.texts import listed, quoted
 from server.pipeline import mapping_notices
@@ -28,7 +29,7 @@ def plan_mapping(
     *,
     identity: IdentityRule | None = None,
     row_number_base: int = 1,
-    decimal_comma: bool | None = False,
+    numbers: NumberOptions = NO_NUMBER_OPTIONS,
     null_tokens: frozenset[str] = frozenset(),
     aliases: Mapping[str, Sequence[str]] | None = None,
     strip_text: bool = True,
@@ -47,7 +48,7 @@ def plan_mapping(
         constants: target column or target constant -> canonical text.
         identity: None decides by the rule of the contract; a given rule must fit the mapping.
         row_number_base: see `MappingPlan`.
-        decimal_comma: see `MappingPlan`.
+        numbers: see `MappingPlan`.
         null_tokens: see `MappingPlan`.
         aliases: target column -> other names that it goes by in sources.
         strip_text: see `MappingPlan`.
@@ -81,7 +82,7 @@ def plan_mapping(
         constants=fixed,
         identity=_identity_rule(target, mapped, identity),
         row_number_base=row_number_base,
-        decimal_comma=decimal_comma,
+        numbers=numbers,
         null_tokens=null_tokens,
         strip_text=strip_text,
         checked_json=checked_json,

@@ -1,135 +1,112 @@
-"""The forms in which numbers are read, and what a person is told of a text that has none of them.
+"""What a person is told of a text that is no number: the form that is read, what is in the way, and which options read it.
 
-| column | without a decimal comma | with one |
-|---|---|---|
-| whole number | 69900, 16.0 | 69900, 69.900, 16,0 |
-| decimal | 69900, 69900.50 | 69900,50, 69.900,50 |
-
-A sentence tells the form, what is seen in the text that the form lacks, and the option that reads it if there is one. It
-never repeats the text, which may be any length and hold anything.
+Each is told with the number that it would be. Other formats are tried on the text (`number_readings`); none is taken. The text itself, which may be any length and hold
+anything, is never repeated, only numbers that it may be.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from collections.abc import Iterator
 from typing import Final
 
-_GROUPED: Final = r"[0-9]{1,3}(?:\.[0-9]{3})+"
-# What stands around a number with a unit or a currency, such as "$ 69.900" or "16 GB".
-_AROUND: Final = re.compile(r"^[^0-9.,]*|[^0-9.,]*$")
-_BLANKS: Final = re.compile(r"[0-9][\s'’_]+[0-9]")
-_COMMA_GROUPS: Final = re.compile(r"[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+from server.core.number_format import NumberFormat, NumberOptions
+from server.pipeline.number_forms import BLANKS, is_thousands
+from server.pipeline.number_readings import NumberParts, Reading, as_fraction, parts_of, readings_of
 
 _EXPONENT: Final = re.compile(r"[+-]?[0-9]+(?:[.,][0-9]*)?[eE][+-]?[0-9]+")
-# Ways to write a minus that are not read: other dashes, one behind the digits, parentheses.
-_MINUS: Final = re.compile("[-(\u2010-\u2015\u2212\ufe63\uff0d]")
-
-_DECIMAL_OPTION: Final = "options.decimalComma"
-
-
-@lru_cache(maxsize=2)
-def whole_form(*, decimal_comma: bool) -> str:
-    """A pattern of whole numbers, with nothing but zeros behind the decimal mark."""
-    if decimal_comma:
-        return rf"^[+-]?(?:(?:[0-9]+|{_GROUPED})(?:,0*)?|,0+)$"
-    return r"^[+-]?(?:[0-9]+(?:\.0*)?|\.0+)$"
+_PER_CENT: Final = re.compile("[%\u2030\u066a\ufe6a\uff05]")
+_APART: Final = re.compile(rf"[0-9][.,'\u2019_{BLANKS}]+[0-9]")
+_FRACTION: Final = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
+# A mark that may group thousands or begin decimals.
+_DOUBTFUL: Final = re.compile(r"[+-]?[0-9]{1,3}([.,])[0-9]{3}")
 
 
-@lru_cache(maxsize=2)
-def decimal_form(*, decimal_comma: bool) -> str:
-    """A pattern of decimal numbers."""
-    if decimal_comma:
-        return rf"^[+-]?(?:(?:[0-9]+|{_GROUPED})(?:,[0-9]*)?|,[0-9]+)$"
-    return r"^[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)$"
-
-
-@lru_cache(maxsize=2)
-def thousands_form(*, decimal_comma: bool) -> str:
-    """A pattern of numbers whose decimal mark may as well group thousands."""
-    mark = "," if decimal_comma else r"\."
-    return rf"^[+-]?[0-9]{{1,3}}{mark}[0-9]{{3}}$"
-
-
-def integer_fault(name: str, text: str, *, decimal_comma: bool | None) -> str:
+def integer_fault(name: str, text: str, *, numbers: NumberOptions) -> str:
     """What is wrong with a text that is to be a whole number.
 
     Args:
         name: the target column.
-        decimal_comma: see MappingPlan.
+        numbers: how numbers are written.
     """
-    return f"{name} is not a whole number{_rest(text, decimal_comma=decimal_comma, is_whole=True)}"
+    return f"{name} is not a whole number{_rest(text, numbers, scale=None)}"
 
 
-def decimal_fault(name: str, text: str, *, decimal_comma: bool | None) -> str:
-    """The same of a text that is to be a decimal number."""
-    if re.search(thousands_form(decimal_comma=bool(decimal_comma)), text):
-        return f"{name} has three decimals{_rest(text, decimal_comma=decimal_comma, is_whole=False)}"
-    return f"{name} is not a decimal number{_rest(text, decimal_comma=decimal_comma, is_whole=False)}"
+def decimal_fault(name: str, text: str, *, scale: int, numbers: NumberOptions) -> str:
+    """The same of a text that is to be a decimal number with so many decimals."""
+    what = "has three decimals" if is_thousands(text, numbers.format) else "is not a decimal number"
+    return f"{name} {what}{_rest(text, numbers, scale=scale)}"
 
 
-def _rest(text: str, *, decimal_comma: bool | None, is_whole: bool) -> str:
-    number = _AROUND.sub("", text)
-    hints = [f": read is {_read(decimal_comma=decimal_comma, is_whole=is_whole)}"]
+def _rest(text: str, numbers: NumberOptions, *, scale: int | None) -> str:
+    """Args: scale: decimals of the column, None for whole numbers."""
+    hints = [f": read is {_read(numbers, is_whole=scale is None)}"]
+    parts = parts_of(text)
     if _EXPONENT.fullmatch(text):
         hints.append("it has an exponent, as spreadsheets shorten long numbers: give the column all its digits there")
-    elif not number:
-        hints.append("there is no digit in it")
+    elif not parts.number:
+        other = any(char.isdecimal() for char in text)
+        hints.append("its digits are none of 0 to 9: write them so" if other else "there is no digit in it")
     else:
-        hints += _around(text)
-        if advice := _advice(number, decimal_comma=decimal_comma, is_whole=is_whole):
-            hints.append(advice)
+        hints += _hints(parts, numbers, scale)
     return "; ".join(hints)
 
 
-def _around(text: str) -> list[str]:
-    unsigned = text.removeprefix("+").removeprefix("-")
-    number = _AROUND.sub("", unsigned)
-    if number == unsigned:
-        return []
-    if _MINUS.search(unsigned.replace(number, "", 1)):
-        return ["write a negative number with - before its first digit, and nothing else around the digits"]
-    return ["leave out what stands around the digits"]
+def _hints(parts: NumberParts, numbers: NumberOptions, scale: int | None) -> Iterator[str]:
+    is_money = parts.is_money and scale is not None and numbers.has_format
+    if _PER_CENT.search("".join(parts.around)):
+        yield "a percentage is read by no option: write the number that is meant"
+        return
+    if parts.is_negative:
+        yield "write a negative number with - before its first digit, and nothing else around the digits"
+    elif parts.around and not is_money:
+        yield "leave out what stands around the digits"
+    elif is_money and parts.number[0] in ".,":
+        yield "write a 0 before its decimal mark"
+    readings = readings_of(parts, numbers, is_whole=scale is None)
+    doubtful = _DOUBTFUL.fullmatch(parts.number)
+    if doubtful and (doubtful[1] != numbers.format.grouping or parts.number.lstrip("+-").startswith("0")):
+        yield _doubt(parts.number, doubtful[1], readings, numbers.format, scale)
+    elif readings:
+        yield _ways(readings)
+    elif numbers.has_format and _APART.search(parts.number) and not _FRACTION.fullmatch(parts.number):
+        yield "no option reads it: groups have exactly three digits, the first one no 0 in front, and one mark divides decimals"
 
 
-def _read(*, decimal_comma: bool | None, is_whole: bool) -> str:
-    plain = "digits such as 69900" if is_whole else "digits and a point such as 69900.50"
-    comma = "69.900" if is_whole else "69.900,50"
-    if decimal_comma is None:
-        return f"{plain}, no currency, no grouping"
-    if decimal_comma:
-        return f"digits such as {comma}, no currency, no other grouping (with {_DECIMAL_OPTION} false {plain})"
-    return f"{plain}, no currency, no grouping (with {_DECIMAL_OPTION} true {comma})"
+def _doubt(
+    number: str, mark: str, readings: tuple[Reading, ...], number_format: NumberFormat, scale: int | None
+) -> str:
+    fraction = as_fraction(number, mark)
+    decimals = len(fraction.partition(".")[2])
+    if scale is None:
+        rest = f"write {fraction}" if not decimals else "it is no whole number"
+    elif decimals > scale:
+        rest = f"it has more than {scale} decimals"
+    else:
+        point = "." if scale and not decimals else ""
+        rest = f"write {fraction}{point}{'0' * (scale - decimals)}".replace(".", number_format.decimal)
+    ways = _ways(readings) if readings else "write its digits without it"
+    called = "point" if mark == "." else "comma"
+    return f"its {called} may mean thousands: if it does, {ways}; if it is {fraction}, {rest}"
 
 
-def _advice(number: str, *, decimal_comma: bool | None, is_whole: bool) -> str:
-    """What reads a number without what stands around it; empty where nothing more is to be said."""
-    short = "69900" if is_whole else "69.90" if not decimal_comma else "69,90"
-    if re.search(thousands_form(decimal_comma=bool(decimal_comma)), number):
-        if decimal_comma is False:
-            return (
-                f"its point may mean thousands: if it does, set {_DECIMAL_OPTION} to true, which reads 69.900 as 69900; "
-                f"if not, write {short}"
-            )
-        mark = "comma" if decimal_comma else "point"
-        return f"its {mark} may mean thousands, which no option reads: write {'69900' if is_whole else f'69900 or {short}'}"
-    if _fits(number, decimal_comma=bool(decimal_comma), is_whole=is_whole):
-        return ""
-    if decimal_comma is not None and _fits(number, decimal_comma=not decimal_comma, is_whole=is_whole):
-        seen = "its points group digits" if number.count(".") > 1 else "it has a decimal comma"
-        if decimal_comma:
-            seen = "it has a decimal point"
-        return f"{seen}: set {_DECIMAL_OPTION} to {'false' if decimal_comma else 'true'}"
-    if _BLANKS.search(number):
-        return "grouping by blanks or apostrophes is read by no option: write the digits without them"
-    if _COMMA_GROUPS.fullmatch(number):
-        return "grouping by commas is read by no option: write the digits without them"
-    return ""
+def _ways(readings: tuple[Reading, ...]) -> str:
+    return "set " + ", or ".join(f"{' and '.join(one.settings)} to read it as {one.number}" for one in readings)
 
 
-def _fits(number: str, *, decimal_comma: bool, is_whole: bool) -> bool:
-    form = whole_form if is_whole else decimal_form
-    return (
-        re.search(form(decimal_comma=decimal_comma), number) is not None
-        and re.search(thousands_form(decimal_comma=decimal_comma), number) is None
-    )
+def _read(numbers: NumberOptions, *, is_whole: bool) -> str:
+    number_format = numbers.format
+    is_plain = number_format.decimal == "." and not number_format.grouping
+    thousands = f"69{number_format.grouping}900"
+    if is_plain:
+        form = "digits such as 69900" if is_whole else "digits and a point such as 69900.50"
+    else:
+        form = f"digits such as {thousands}" if is_whole else f"digits such as {thousands}{number_format.decimal}50"
+    if is_whole or not number_format.currency:
+        form += ", no currency"
+    else:
+        form += f", also with {' or '.join(number_format.currency[:3])}"
+    form += ", no other grouping" if number_format.grouping else ", no grouping"
+    if numbers.decimal_comma is False:
+        form += f" (with options.decimalComma true {'69.900' if is_whole else '69.900,50'})"
+    return form

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from server.core.number_format import NO_NUMBER_OPTIONS, NumberOptions
 from server.sources.contract import Reject
 from server.targets.base import Target
 
@@ -35,7 +36,7 @@ class MappingPlan:
         constants: target column -> canonical text, for every row whose source column is unmapped or has no value.
         identity: how the identity column is filled.
         row_number_base: with row_number: the number of the first record, 0 or 1.
-        decimal_comma: whether numbers are written 1.234,50; None when the source has no option that says so.
+        numbers: how numbers are written, and by which options.
         null_tokens: values that mean "no value", beside the empty one; compared after stripping, exact case.
         strip_text: whether text loses its surrounding white space; False keeps text and extras as they stand.
         checked_json: target columns whose texts the source made of parsed JSON, strictly by RFC 8259; of these only
@@ -49,7 +50,7 @@ class MappingPlan:
     constants: Mapping[str, str]
     identity: IdentityRule
     row_number_base: int = 1
-    decimal_comma: bool | None = False
+    numbers: NumberOptions = NO_NUMBER_OPTIONS
     null_tokens: frozenset[str] = field(default_factory=frozenset)
     strip_text: bool = True
     checked_json: frozenset[str] = frozenset()

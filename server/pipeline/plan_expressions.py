@@ -77,7 +77,7 @@ def compile_casts(plan: MappingPlan, mapped: tuple[str, ...], *, extras: bool) -
     values: list[pl.Expr] = []
     for column in columns:
         cast = casts[column.name] = cast_column(
-            column, decimal_comma=plan.decimal_comma, is_checked=column.name in plan.checked_json
+            column, numbers=plan.numbers, is_checked=column.name in plan.checked_json
         )
         fallback = plan.constants.get(column.name, column.default)
         identifies = column.name == target.identity_column and not target.content_key

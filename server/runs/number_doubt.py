@@ -13,6 +13,7 @@ from typing import Final
 
 from server.core.reject_kinds import RejectKind
 from server.core.texts import quoted
+from server.pipeline.number_forms import without_currency
 from server.runs.look import Look
 from server.sources.header_advice import Variants
 
@@ -26,7 +27,7 @@ _FRACTION: Final = re.compile(r"[+-]?[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|[+-]?[0-9]
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """A text of a column of numbers, and the column as the source calls it."""
+    """A text of a column of numbers without its currency, and the column as the source calls it."""
 
     column: str
     text: str
@@ -34,7 +35,7 @@ class _Number:
 
 def number_variants(look: Look) -> tuple[Variants, ...]:
     """The other decimal mark, where numbers are rejected as they are read now and none of them contradicts it."""
-    now = look.plan.decimal_comma
+    now = look.plan.numbers.decimal_comma
     names = set(_number_columns(look).values())
     if now is None or not any(one.kind in _OF_NUMBERS and one.column in names for one in look.rejects):
         return ()
@@ -46,7 +47,7 @@ def number_variants(look: Look) -> tuple[Variants, ...]:
 
 def number_doubt(look: Look) -> str:
     """What is open of a reading with a decimal comma, as a clause; empty where the numbers settle it."""
-    if not look.plan.decimal_comma:
+    if not look.plan.numbers.decimal_comma:
         return ""
     numbers = list(_numbers(look))
     if any(_GROUPS.fullmatch(one.text) for one in numbers):
@@ -76,4 +77,4 @@ def _numbers(look: Look) -> Iterator[_Number]:
         return
     for column in _number_columns(look).values():
         for text in batch.frame[column].drop_nulls().str.strip_chars().unique(maintain_order=True).to_list():
-            yield _Number(column, text)
+            yield _Number(column, without_currency(text, look.plan.numbers.format))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from server.core.config import Settings
+from server.core.number_format import NO_NUMBER_OPTIONS, NumberOptions
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.contract import SourceBatch, SourceContext, SourceReader, WatermarkRule
 from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
@@ -49,7 +50,7 @@ class MappingRequest:
         columns: target column -> source column, as requested.
         constants: target column -> canonical text.
         aliases: target column -> other names that its source column may have.
-        decimal_comma, null_tokens, strip_text, checked_json: see pipeline/plan.py.
+        numbers, null_tokens, strip_text, checked_json: see pipeline/plan.py.
         write: what becomes of rows that are edited in the table, or gone from the source.
     """
 
@@ -57,7 +58,7 @@ class MappingRequest:
     columns: Mapping[str, str]
     constants: Mapping[str, str]
     aliases: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    decimal_comma: bool | None = None
+    numbers: NumberOptions = NO_NUMBER_OPTIONS
     null_tokens: frozenset[str] = frozenset()
     strip_text: bool = True
     checked_json: frozenset[str] = frozenset()

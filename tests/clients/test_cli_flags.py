@@ -47,7 +47,7 @@ def test_every_option_has_a_flag_of_its_name_on_trigger_and_test(source_type: st
     flags = {flag.name for flag in flags_of(source_type)}
     nested = [name for name in names if name not in flags]
     assert [name for name in nested if not any(flag.startswith(f"{name}_") for flag in flags)] == []
-    assert nested == (["pagination", "incremental"] if source_type == "api" else [])
+    assert nested == {"api": ["pagination", "incremental"], "csv": ["number_format"]}.get(source_type, [])
     for group in ("trigger", "test"):
         shown = (
             CliRunner().invoke(app, [group, source_type, "--help"], terminal_width=200, env={"COLUMNS": "240"}).output
@@ -68,6 +68,16 @@ def test_every_flag_says_what_it_means(source_type: str) -> None:
         ("csv", "--preamble-lines 2 --header-lines 3", {"preambleLines": 2, "headerLines": 3}),
         ("csv", "--stray-quotes keep --missing-fields EMPTY", {"strayQuotes": "keep", "missingFields": "empty"}),
         ("csv", "--decimal-comma --no-strip-text", {"decimalComma": True, "stripText": False}),
+        (
+            "csv",
+            "--number-format-grouping . --number-format-currency '$' --number-format-currency COP",
+            {"numberFormat": {"grouping": ".", "currency": ["$", "COP"]}},
+        ),
+        (
+            "csv",
+            "--number-format-decimal , --number-format-grouping ' '",
+            {"numberFormat": {"decimal": ",", "grouping": " "}},
+        ),
         ("csv", "--no-header", {"hasHeader": False}),
         ("csv", "--no-has-header", {"hasHeader": False}),
         ("csv", "--header", {"hasHeader": True}),

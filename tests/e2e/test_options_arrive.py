@@ -8,6 +8,7 @@ import pytest
 
 from gateway.options import read_spec
 from server.service.convert import options_document
+from server.sources import number_format
 from server.sources.api import options as api
 from server.sources.api import watermark
 from server.sources.csv import options as csv
@@ -19,6 +20,7 @@ CSV: dict[str, Any] = {
     "targetTable": "catalog_items", "contentType": "video", "delimiter": ";", "hasHeader": False, "encoding": "cp1252",
     "columnMapping": {"title": "column_1"}, "headerLines": 2, "quote": "'", "escape": "\\", "strayQuotes": "keep", "missingFields": "empty",
     "preambleLines": 3, "commentPrefix": "#", "decimalComma": True, "nullTokens": ["NULL", "-"],
+    "numberFormat": {"decimal": ",", "grouping": ".", "currency": ["$", "COP"]},
     "columnAliases": {"title": ["Título", "song"]}, "stripText": False, "format": "ndjson", "sheet": "2", **WRITE,
 }  # fmt: skip
 API: dict[str, Any] = {
@@ -59,4 +61,5 @@ def test_no_option_of_a_source_is_out_of_reach() -> None:
     assert {field.alias for field in csv.CsvOptions.model_fields.values()} == set(CSV)
     assert {field.alias for field in api.ApiOptions.model_fields.values()} == set(API)
     assert {field.alias for field in watermark.Incremental.model_fields.values()} == set(API["incremental"])
+    assert {field.alias for field in number_format.NumberFormat.model_fields.values()} == set(CSV["numberFormat"])
     assert {field.alias for field in api.Pagination.model_fields.values()} == set(API["pagination"])

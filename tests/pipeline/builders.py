@@ -7,12 +7,23 @@ from typing import Any
 
 import polars as pl
 
+from server.core.number_format import DECIMAL_COMMA, PLAIN, NumberFormat, NumberOptions
 from server.pipeline.mapping import plan_mapping
 from server.pipeline.plan import MappingPlan
 from server.sources.contract import Reject, SourceBatch
 from server.targets.base import Target, TargetColumn
 
 SOURCE = {"source_type": "csv", "source_identifier": "/data/catalog.csv"}
+
+
+def by_comma(decimal_comma: bool) -> NumberOptions:
+    """What options.decimalComma says of the numbers of a csv source."""
+    return NumberOptions(DECIMAL_COMMA if decimal_comma else PLAIN, decimal_comma=decimal_comma, has_format=True)
+
+
+def by_format(decimal: str = ".", grouping: str = "", *currency: str) -> NumberOptions:
+    """What options.numberFormat says of them."""
+    return NumberOptions(NumberFormat(decimal, grouping, currency), has_format=True)
 
 
 def make_batch(

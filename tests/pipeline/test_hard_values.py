@@ -10,7 +10,7 @@ from server.core.reject_kinds import RejectKind
 from server.pipeline.plan import PreparedBatch
 from server.pipeline.prepare import prepare
 from server.targets.base import TargetColumn
-from tests.pipeline.builders import make_batch, make_plan, make_target
+from tests.pipeline.builders import by_comma, make_batch, make_plan, make_target
 
 KEY = TargetColumn("k", "text")
 TEXT = TargetColumn("v", "text", length_max=10)
@@ -223,6 +223,8 @@ DECIMAL_COMMA_CASES = [
     (DECIMAL, "69.900", "69900.00"),
     (DECIMAL, "1234,5", "1234.50"),
     (DECIMAL, "1.23,4", BAD),
+    (DECIMAL, "0.900", BAD),
+    (DECIMAL, "012.900", BAD),
     (DECIMAL, "1234.567,8", BAD),
     (DECIMAL, "1,234.50", BAD),
     (DECIMAL, "1.5", BAD),
@@ -246,7 +248,7 @@ DECIMAL_COMMA_CASES = [
 
 
 def prepare_value(column: TargetColumn, raw: str | None, *, decimal_comma: bool = False) -> PreparedBatch:
-    plan = make_plan(make_target(KEY, column), ["k", "v"], decimal_comma=decimal_comma)
+    plan = make_plan(make_target(KEY, column), ["k", "v"], numbers=by_comma(decimal_comma))
     return prepare(make_batch({"k": ["key"], "v": [raw]}), plan)
 
 

@@ -11,7 +11,7 @@ from server.sources.csv.column_names import unique_names
 from server.targets.base import Target, TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
-from tests.pipeline.builders import SOURCE, make_plan, make_target
+from tests.pipeline.builders import SOURCE, by_comma, make_plan, make_target
 
 CATALOG_COLUMNS = ("category_id", "capacity", "capacity_gb", "price", "content_count", "content_unit")
 
@@ -166,7 +166,7 @@ def test_plans_that_are_equal_have_equal_hashes() -> None:
     one, other = make_plan(CONTENT_INDEX, ["title", "x"]), make_plan(CONTENT_INDEX, ["title", "x"])
     assert one == other
     assert hash(one) == hash(other)
-    assert one != make_plan(CONTENT_INDEX, ["title", "x"], decimal_comma=True)
+    assert one != make_plan(CONTENT_INDEX, ["title", "x"], numbers=by_comma(True))
 
 
 def test_a_name_of_spacing_alone_matches_nothing() -> None:

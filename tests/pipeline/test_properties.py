@@ -15,7 +15,7 @@ from server.pipeline.prepare import key_digests, prepare
 from server.targets.base import Target, TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
-from tests.pipeline.builders import make_batch, make_plan, make_target
+from tests.pipeline.builders import by_format, make_batch, make_plan, make_target
 
 EXAMPLES = settings(max_examples=60, deadline=None)
 
@@ -34,7 +34,11 @@ CATALOG_COLUMNS = tuple(column.name for column in CATALOG_ITEMS.columns)
 SONG_COLUMNS = ("title", "artist", "content_type", "external_id", "is_available", "x", 'y"\\')
 PLANS: list[tuple[Target, tuple[str, ...], dict[str, Any]]] = [
     (CATALOG_ITEMS, CATALOG_COLUMNS, {}),
-    (CATALOG_ITEMS, (*CATALOG_COLUMNS[:6], "x"), {"decimal_comma": True, "null_tokens": frozenset({"no"})}),
+    (
+        CATALOG_ITEMS,
+        (*CATALOG_COLUMNS[:6], "x"),
+        {"numbers": by_format(",", ".", "$"), "null_tokens": frozenset({"no"})},
+    ),
     (CONTENT_INDEX, SONG_COLUMNS, {}),
     (CONTENT_INDEX, ("title", "artist", "x", "y"), {}),
     (CONTENT_INDEX, ("title", "artist", "x", "y"), {"identity": "row_number", "strip_text": False}),

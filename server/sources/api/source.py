@@ -43,7 +43,6 @@ class ApiSource:
             target=options.target_table,
             columns={},
             constants=options.constants,
-            decimal_comma=None,
             write=options,
             checked_json=checked,
         )

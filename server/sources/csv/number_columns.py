@@ -34,8 +34,13 @@ def number_columns(options: CsvOptions, columns: Sequence[str]) -> frozenset[str
     return frozenset(column for column in columns if _plain(column) in wanted)
 
 
-def number_text(text: str, *, decimal_comma: bool) -> str:
-    """A number as a column of numbers reads it: the same value."""
+def number_text(text: str, decimal: str) -> str:
+    """A number as a column of numbers reads it: the same value.
+
+    Args:
+        text: digits and a point, or with an exponent.
+        decimal: the mark before the decimals that the options declare.
+    """
     if "e" in text or "E" in text:
         number = Decimal(text)
         exponent = number.as_tuple().exponent
@@ -44,7 +49,7 @@ def number_text(text: str, *, decimal_comma: bool) -> str:
         text = format(number, "f")
     if text[-4:-3] == ".":
         text += "0"
-    return text.replace(".", ",") if decimal_comma else text
+    return text.replace(".", decimal)
 
 
 def _plain(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -15,9 +16,11 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from server.core.errors import InvalidRequestError
+from server.core.number_format import DECIMAL_COMMA, NumberOptions
 from server.core.reasons import Reason
 from server.sources.csv.encodings import canonical_encoding
 from server.sources.delimiter_texts import understood_delimiter
+from server.sources.number_format import NumberFormat
 from server.sources.write_options import WriteOptions
 
 AUTO: Final = "auto"
@@ -51,6 +54,7 @@ class CsvOptions(WriteOptions):
     preamble_lines: int = Field(0, ge=0, le=10_000)
     comment_prefix: str | None = Field(None, min_length=1, max_length=8)
     decimal_comma: bool = False
+    number_format: NumberFormat = NumberFormat()
     strip_text: bool = True
     null_tokens: tuple[Token, ...] = Field((), max_length=100)
     column_mapping: dict[ColumnName, ColumnName] = Field(default_factory=dict, max_length=1000)
@@ -113,6 +117,31 @@ class CsvOptions(WriteOptions):
             raise PydanticCustomError("clash", "options.escape must not be part of options.delimiter")
         return self
 
+    @model_validator(mode="after")
+    def _numbers_have_one_format(self) -> CsvOptions:
+        declared, short = self.number_format, DECIMAL_COMMA
+        for name, given, meant in (
+            ("decimal", declared.decimal, short.decimal),
+            ("grouping", declared.grouping, short.grouping),
+        ):
+            if self.decimal_comma and given not in (None, meant):
+                raise PydanticCustomError(
+                    "clash",
+                    f"options.numberFormat.{name} contradicts options.decimalComma, which means numbers such as 69.900,50: "
+                    "leave out one of the two",
+                )
+        return self
+
+    @property
+    def numbers(self) -> NumberOptions:
+        """How numbers are written that are texts of the file."""
+        declared = self.number_format
+        if self.decimal_comma:
+            made = replace(DECIMAL_COMMA, currency=declared.currency)
+            return NumberOptions(made, decimal_comma=True, has_format=True)
+        decimal_comma = None if declared.names_marks else False
+        return NumberOptions(declared.format, decimal_comma=decimal_comma, has_format=True)
+
 
 def parse_options(document: Mapping[str, Any]) -> CsvOptions:
     """Check the JSON document of a request.
@@ -143,7 +172,8 @@ def _explained(detail: ErrorDetails) -> InvalidRequestError:
     parts = [str(part) for part in detail["loc"] if part != "[key]"]
     field = ".".join(["options", *(part[:80] for part in parts)])
     if detail["type"] == "extra_forbidden":
-        known = [info.alias or name for name, info in CsvOptions.model_fields.items()]
+        model = NumberFormat if len(parts) > 1 else CsvOptions
+        known = [info.alias or name for name, info in model.model_fields.items()]
         near = difflib.get_close_matches(parts[-1], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
         return InvalidRequestError(

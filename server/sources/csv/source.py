@@ -45,7 +45,7 @@ class CsvSource:
             columns=options.column_mapping,
             constants=options.constants,
             aliases=options.column_aliases,
-            decimal_comma=options.decimal_comma,
+            numbers=options.numbers,
             null_tokens=frozenset(options.null_tokens),
             strip_text=options.strip_text,
             write=options,

@@ -80,7 +80,7 @@ class _Reader:
         self._columns = columns
         numbers = number_columns(options, columns)
         self._number_keys = [key for key, column in zip(keys, columns, strict=True) if column in numbers]
-        self._decimal_comma = options.decimal_comma
+        self._decimal = options.numbers.format.decimal
 
     def read_block(self, source: OpenStream, place: BlockStart, limits: Limits) -> FileBlock | None:
         """The lines at a place; None at the end."""
@@ -94,7 +94,7 @@ class _Reader:
         for key in self._number_keys:
             for value in objects:
                 if isinstance(value.get(key), int | NumberText) and not isinstance(value[key], bool):
-                    value[key] = number_text(str(value[key]), decimal_comma=self._decimal_comma)
+                    value[key] = number_text(str(value[key]), self._decimal)
         columns = {
             column: pl.Series(column, [text_of(value.get(key)) for value in objects], pl.String)
             for key, column in zip(self._keys, self._columns, strict=True)

@@ -78,7 +78,7 @@ class _Reader:
         self._columns = columns
         self._rows = rows
         self._numbers = number_columns(options, columns)
-        self._decimal_comma = options.decimal_comma
+        self._decimal = options.numbers.format.decimal
 
     def read_block(self, source: OpenStream, place: BlockStart, limits: Limits) -> FileBlock | None:
         """The rows behind a place; None at the end.
@@ -131,7 +131,7 @@ class _Reader:
         )
 
     def _number(self, text: str | None) -> str | None:
-        return None if text is None else number_text(text, decimal_comma=self._decimal_comma)
+        return None if text is None else number_text(text, self._decimal)
 
     def _rejects(self, found: pl.DataFrame, frame: pl.DataFrame, place: BlockStart) -> list[tuple[int, Reject]]:
         columns: dict[int, str] = {}

@@ -83,7 +83,7 @@ class SheetReader:
         self._sheet = sheet
         self._columns = columns
         self._numbers = [column in number_columns(options, columns) for column in columns]
-        self._decimal_comma = options.decimal_comma
+        self._decimal = options.numbers.format.decimal
         self._settings = settings
         self._open_book = open_book
         self._rows: _Rows | None = None
@@ -100,7 +100,7 @@ class SheetReader:
             rows = self._rows = _Rows(source, self._open_book(source, self._settings), self._sheet, place.offset)
             self._cells = 0
         before = rows.book.progress(source.stream.bytes_total)
-        made = _Block(self._columns, self._numbers, place, decimal_comma=self._decimal_comma)
+        made = _Block(self._columns, self._numbers, place, self._decimal)
         while made.chars < limits.block_bytes and made.count < limits.batch_rows_max:
             row = rows.take()
             if row is None:
@@ -126,13 +126,11 @@ class SheetReader:
 class _Block:
     """What the rows of a block become."""
 
-    def __init__(
-        self, columns: tuple[str, ...], numbers: list[bool], place: BlockStart, *, decimal_comma: bool
-    ) -> None:
+    def __init__(self, columns: tuple[str, ...], numbers: list[bool], place: BlockStart, decimal: str) -> None:
         self._columns = columns
         self._numbers = numbers
         self._place = place
-        self._decimal_comma = decimal_comma
+        self._decimal = decimal
         self.count = self.chars = 0
         self._last_row = place.offset
         self._rows: list[SheetRow] = []
@@ -218,7 +216,7 @@ class _Block:
 
     def _text(self, cell: Cell, *, is_number: bool) -> str | None:
         if is_number and isinstance(cell, Number):
-            return number_text(cell, decimal_comma=self._decimal_comma)
+            return number_text(cell, self._decimal)
         return None if cell is None else str(cell)
 
 

@@ -87,6 +87,19 @@ def test_null_means_that_the_option_is_left_out() -> None:
         ({"columnMapping": {1: "Titel"}}, "options.columnMapping.1"),
         ({"columnAliases": {"title": "Titel"}}, "options.columnAliases.title"),
         ({"columnAliases": {"title": ["x"] * 101}}, "options.columnAliases"),
+        ({"numberFormat": "69.900"}, "options.numberFormat"),
+        ({"numberFormat": {"decimal": ";"}}, "options.numberFormat.decimal"),
+        ({"numberFormat": {"grouping": "  "}}, "options.numberFormat.grouping"),
+        ({"numberFormat": {"decimal": ",", "grouping": ","}}, "options.numberFormat"),
+        ({"numberFormat": {"currency": "$"}}, "options.numberFormat.currency"),
+        ({"numberFormat": {"currency": ["$"] * 21}}, "options.numberFormat.currency"),
+        *(
+            ({"numberFormat": {"currency": ["$", text]}}, "options.numberFormat.currency.1")
+            for text in ("", "5", "US $", "-", "%", "$.", "(COP)", "COP\n", "\u200b$", ".", "x" * 17)
+        ),
+        ({"numberFormat": {"currencies": ["$"]}}, "options.numberFormat.currencies"),
+        ({"decimalComma": True, "numberFormat": {"decimal": "."}}, "options.numberFormat.decimal"),
+        ({"decimalComma": True, "numberFormat": {"grouping": " "}}, "options.numberFormat.grouping"),
         ({"hasHeaders": True}, "options.hasHeaders"),
         ({"has_header": True}, "options.has_header"),
     ],
@@ -99,9 +112,29 @@ def test_a_wrong_option_is_named(document: dict[str, Any], field: str) -> None:
     assert field in caught.value.message
 
 
+def test_a_contradiction_names_both_options() -> None:
+    with pytest.raises(InvalidRequestError, match=r"options\.numberFormat\.grouping contradicts options\.decimalComma"):
+        parse_options({"decimalComma": True, "numberFormat": {"decimal": ",", "grouping": ""}})
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"decimalComma": True, "numberFormat": {"decimal": ",", "grouping": "."}},
+        {"decimalComma": False, "numberFormat": {"decimal": ","}},
+        {"decimalComma": True, "numberFormat": {"decimal": None, "grouping": None, "currency": None}},
+        {"numberFormat": {"currency": ["$", "COP", "Rs.", "S/.", "€", "د.إ", "रु"]}},
+    ],
+)
+def test_number_options_that_agree_are_taken(document: dict[str, Any]) -> None:
+    assert parse_options(document).numbers.format.decimal in (",", ".")
+
+
 def test_a_misspelt_option_gets_the_right_name() -> None:
     with pytest.raises(InvalidRequestError, match=r"options\.delimitr.*did you mean delimiter\?"):
         parse_options({"delimitr": ";"})
+    with pytest.raises(InvalidRequestError, match=r"options\.numberFormat\.groupings.*did you mean grouping\?"):
+        parse_options({"numberFormat": {"groupings": "."}})
 
 
 @pytest.mark.parametrize("document", [[], "x", 3, None, {1: 2}, {None: ","}])

@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from techaura.sync.v1 import number_format_pb2 as techaura_dot_sync_dot_v1_dot_number__format__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/csv_source.proto\x12\x10techaura.sync.v1\"\x8a\x07\n\nCsvOptions\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nhas_header\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x19\n\x0cheader_lines\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\x05quote\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x06\x65scape\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x33\n\x0cstray_quotes\x18\x07 \x01(\x0e\x32\x1d.techaura.sync.v1.StrayQuotes\x12\x1b\n\x0epreamble_lines\x18\x08 \x01(\x05H\x06\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\t \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\n \x01(\x08H\x08\x88\x01\x01\x12\x17\n\nstrip_text\x18\x0b \x01(\x08H\t\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0c \x03(\t\x12G\n\x0e\x63olumn_mapping\x18\r \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12G\n\x0e\x63olumn_aliases\x18\x0e \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x37\n\x0emissing_fields\x18\x0f \x01(\x0e\x32\x1f.techaura.sync.v1.MissingFields\x12,\n\x06\x66ormat\x18\x10 \x01(\x0e\x32\x1c.techaura.sync.v1.FileFormat\x12\x12\n\x05sheet\x18\x11 \x01(\tH\n\x88\x01\x01\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0f\n\r_header_linesB\x0b\n\t_encodingB\x08\n\x06_quoteB\t\n\x07_escapeB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_textB\x08\n\x06_sheet\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t*\xb0\x01\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ILE_FORMAT_AUTO\x10\x01\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x02\x12\x16\n\x12\x46ILE_FORMAT_NDJSON\x10\x03\x12\x14\n\x10\x46ILE_FORMAT_XLSX\x10\x04\x12\x13\n\x0f\x46ILE_FORMAT_ODS\x10\x05\x12\x17\n\x13\x46ILE_FORMAT_PARQUET\x10\x06*d\n\rMissingFields\x12\x1e\n\x1aMISSING_FIELDS_UNSPECIFIED\x10\x00\x12\x19\n\x15MISSING_FIELDS_REJECT\x10\x01\x12\x18\n\x14MISSING_FIELDS_EMPTY\x10\x02*[\n\x0bStrayQuotes\x12\x1c\n\x18STRAY_QUOTES_UNSPECIFIED\x10\x00\x12\x17\n\x13STRAY_QUOTES_REJECT\x10\x01\x12\x15\n\x11STRAY_QUOTES_KEEP\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/csv_source.proto\x12\x10techaura.sync.v1\x1a$techaura/sync/v1/number_format.proto\"\xc1\x07\n\nCsvOptions\x12\x16\n\tdelimiter\x18\x01 \x01(\tH\x00\x88\x01\x01\x12\x17\n\nhas_header\x18\x02 \x01(\x08H\x01\x88\x01\x01\x12\x19\n\x0cheader_lines\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08\x65ncoding\x18\x04 \x01(\tH\x03\x88\x01\x01\x12\x12\n\x05quote\x18\x05 \x01(\tH\x04\x88\x01\x01\x12\x13\n\x06\x65scape\x18\x06 \x01(\tH\x05\x88\x01\x01\x12\x33\n\x0cstray_quotes\x18\x07 \x01(\x0e\x32\x1d.techaura.sync.v1.StrayQuotes\x12\x1b\n\x0epreamble_lines\x18\x08 \x01(\x05H\x06\x88\x01\x01\x12\x1b\n\x0e\x63omment_prefix\x18\t \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rdecimal_comma\x18\n \x01(\x08H\x08\x88\x01\x01\x12\x17\n\nstrip_text\x18\x0b \x01(\x08H\t\x88\x01\x01\x12\x13\n\x0bnull_tokens\x18\x0c \x03(\t\x12G\n\x0e\x63olumn_mapping\x18\r \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnMappingEntry\x12G\n\x0e\x63olumn_aliases\x18\x0e \x03(\x0b\x32/.techaura.sync.v1.CsvOptions.ColumnAliasesEntry\x12\x37\n\x0emissing_fields\x18\x0f \x01(\x0e\x32\x1f.techaura.sync.v1.MissingFields\x12,\n\x06\x66ormat\x18\x10 \x01(\x0e\x32\x1c.techaura.sync.v1.FileFormat\x12\x12\n\x05sheet\x18\x11 \x01(\tH\n\x88\x01\x01\x12\x35\n\rnumber_format\x18\x12 \x01(\x0b\x32\x1e.techaura.sync.v1.NumberFormat\x1a\x34\n\x12\x43olumnMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aS\n\x12\x43olumnAliasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12,\n\x05value\x18\x02 \x01(\x0b\x32\x1d.techaura.sync.v1.ColumnNames:\x02\x38\x01\x42\x0c\n\n_delimiterB\r\n\x0b_has_headerB\x0f\n\r_header_linesB\x0b\n\t_encodingB\x08\n\x06_quoteB\t\n\x07_escapeB\x11\n\x0f_preamble_linesB\x11\n\x0f_comment_prefixB\x10\n\x0e_decimal_commaB\r\n\x0b_strip_textB\x08\n\x06_sheet\"\x1c\n\x0b\x43olumnNames\x12\r\n\x05names\x18\x01 \x03(\t*\xb0\x01\n\nFileFormat\x12\x1b\n\x17\x46ILE_FORMAT_UNSPECIFIED\x10\x00\x12\x14\n\x10\x46ILE_FORMAT_AUTO\x10\x01\x12\x13\n\x0f\x46ILE_FORMAT_CSV\x10\x02\x12\x16\n\x12\x46ILE_FORMAT_NDJSON\x10\x03\x12\x14\n\x10\x46ILE_FORMAT_XLSX\x10\x04\x12\x13\n\x0f\x46ILE_FORMAT_ODS\x10\x05\x12\x17\n\x13\x46ILE_FORMAT_PARQUET\x10\x06*d\n\rMissingFields\x12\x1e\n\x1aMISSING_FIELDS_UNSPECIFIED\x10\x00\x12\x19\n\x15MISSING_FIELDS_REJECT\x10\x01\x12\x18\n\x14MISSING_FIELDS_EMPTY\x10\x02*[\n\x0bStrayQuotes\x12\x1c\n\x18STRAY_QUOTES_UNSPECIFIED\x10\x00\x12\x17\n\x13STRAY_QUOTES_REJECT\x10\x01\x12\x15\n\x11STRAY_QUOTES_KEEP\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,18 +36,18 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_options = b'8\001'
   _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._loaded_options = None
   _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_options = b'8\001'
-  _globals['_FILEFORMAT']._serialized_start=995
-  _globals['_FILEFORMAT']._serialized_end=1171
-  _globals['_MISSINGFIELDS']._serialized_start=1173
-  _globals['_MISSINGFIELDS']._serialized_end=1273
-  _globals['_STRAYQUOTES']._serialized_start=1275
-  _globals['_STRAYQUOTES']._serialized_end=1366
-  _globals['_CSVOPTIONS']._serialized_start=56
-  _globals['_CSVOPTIONS']._serialized_end=962
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=664
-  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=716
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=718
-  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=801
-  _globals['_COLUMNNAMES']._serialized_start=964
-  _globals['_COLUMNNAMES']._serialized_end=992
+  _globals['_FILEFORMAT']._serialized_start=1088
+  _globals['_FILEFORMAT']._serialized_end=1264
+  _globals['_MISSINGFIELDS']._serialized_start=1266
+  _globals['_MISSINGFIELDS']._serialized_end=1366
+  _globals['_STRAYQUOTES']._serialized_start=1368
+  _globals['_STRAYQUOTES']._serialized_end=1459
+  _globals['_CSVOPTIONS']._serialized_start=94
+  _globals['_CSVOPTIONS']._serialized_end=1055
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_start=757
+  _globals['_CSVOPTIONS_COLUMNMAPPINGENTRY']._serialized_end=809
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_start=811
+  _globals['_CSVOPTIONS_COLUMNALIASESENTRY']._serialized_end=894
+  _globals['_COLUMNNAMES']._serialized_start=1057
+  _globals['_COLUMNNAMES']._serialized_end=1085
 # @@protoc_insertion_point(module_scope)

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from techaura.sync.v1 import number_format_pb2 as _number_format_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -171,6 +172,7 @@ class CsvOptions(_message.Message):
     MISSING_FIELDS_FIELD_NUMBER: _builtins.int
     FORMAT_FIELD_NUMBER: _builtins.int
     SHEET_FIELD_NUMBER: _builtins.int
+    NUMBER_FORMAT_FIELD_NUMBER: _builtins.int
     delimiter: _builtins.str
     """Optional. What stands between two fields: 1 to 8 characters, or `auto` to find it
     out. A tab may be written `\\t`. A first line such as `sep=;` names it where this is
@@ -207,10 +209,10 @@ class CsvOptions(_message.Message):
     comment_prefix: _builtins.str
     """Optional. Lines that begin with this are left out; 1 to 8 characters. Default: none."""
     decimal_comma: _builtins.bool
-    """Optional. Whether numbers are written 69.900,50 and not 69900.50. Points then group
-    digits by three; without it nothing groups digits. 1,234.50 is read in no case, and
-    one to three digits, the decimal mark and exactly three digits are never a fraction:
-    69.900 is 69900 with it and refused without. Default: false.
+    """Optional. Whether numbers are written 69.900,50 and not 69900.50: short for the
+    `number_format` with decimal `,` and grouping `.`. One to three digits, the decimal
+    mark and exactly three digits are never a fraction: 69.900 is 69900 with it and
+    refused without. Default: false.
     """
     strip_text: _builtins.bool
     """Optional. Whether text loses the white space around it. Numbers, dates and booleans
@@ -244,6 +246,13 @@ class CsvOptions(_message.Message):
         1000 lists of 100.
         """
 
+    @_builtins.property
+    def number_format(self) -> _number_format_pb2.NumberFormat:
+        """Optional. How numbers are written that are texts of the file. With `decimal_comma` it
+        may name a currency, and no other marks than `decimal_comma` does. Default: digits
+        and a point, such as 69900.50.
+        """
+
     def __init__(
         self,
         *,
@@ -264,10 +273,11 @@ class CsvOptions(_message.Message):
         missing_fields: Global___MissingFields.ValueType = ...,
         format: Global___FileFormat.ValueType = ...,
         sheet: _builtins.str | None = ...,
+        number_format: _number_format_pb2.NumberFormat | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "strip_text", b"strip_text"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "has_header", b"has_header", "header_lines", b"header_lines", "number_format", b"number_format", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "strip_text", b"strip_text"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "format", b"format", "has_header", b"has_header", "header_lines", b"header_lines", "missing_fields", b"missing_fields", "null_tokens", b"null_tokens", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix", "_decimal_comma", b"_decimal_comma", "_delimiter", b"_delimiter", "_encoding", b"_encoding", "_escape", b"_escape", "_has_header", b"_has_header", "_header_lines", b"_header_lines", "_preamble_lines", b"_preamble_lines", "_quote", b"_quote", "_sheet", b"_sheet", "_strip_text", b"_strip_text", "column_aliases", b"column_aliases", "column_mapping", b"column_mapping", "comment_prefix", b"comment_prefix", "decimal_comma", b"decimal_comma", "delimiter", b"delimiter", "encoding", b"encoding", "escape", b"escape", "format", b"format", "has_header", b"has_header", "header_lines", b"header_lines", "missing_fields", b"missing_fields", "null_tokens", b"null_tokens", "number_format", b"number_format", "preamble_lines", b"preamble_lines", "quote", b"quote", "sheet", b"sheet", "stray_quotes", b"stray_quotes", "strip_text", b"strip_text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__comment_prefix: _TypeAlias = _typing.Literal["comment_prefix"]  # noqa: Y015
     _WhichOneofArgType__comment_prefix: _TypeAlias = _typing.Literal["_comment_prefix", b"_comment_prefix"]  # noqa: Y015

@@ -4,13 +4,15 @@
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
+import type { NumberFormat } from "./number_format_pb.js";
+import { file_techaura_sync_v1_number_format } from "./number_format_pb.js";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file techaura/sync/v1/csv_source.proto.
  */
 export const file_techaura_sync_v1_csv_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEiigcKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSNwoObWlzc2luZ19maWVsZHMYDyABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk1pc3NpbmdGaWVsZHMSLAoGZm9ybWF0GBAgASgOMhwudGVjaGF1cmEuc3luYy52MS5GaWxlRm9ybWF0EhIKBXNoZWV0GBEgASgJSAqIAQEaNAoSQ29sdW1uTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEaUwoSQ29sdW1uQWxpYXNlc0VudHJ5EgsKA2tleRgBIAEoCRIsCgV2YWx1ZRgCIAEoCzIdLnRlY2hhdXJhLnN5bmMudjEuQ29sdW1uTmFtZXM6AjgBQgwKCl9kZWxpbWl0ZXJCDQoLX2hhc19oZWFkZXJCDwoNX2hlYWRlcl9saW5lc0ILCglfZW5jb2RpbmdCCAoGX3F1b3RlQgkKB19lc2NhcGVCEQoPX3ByZWFtYmxlX2xpbmVzQhEKD19jb21tZW50X3ByZWZpeEIQCg5fZGVjaW1hbF9jb21tYUINCgtfc3RyaXBfdGV4dEIICgZfc2hlZXQiHAoLQ29sdW1uTmFtZXMSDQoFbmFtZXMYASADKAkqsAEKCkZpbGVGb3JtYXQSGwoXRklMRV9GT1JNQVRfVU5TUEVDSUZJRUQQABIUChBGSUxFX0ZPUk1BVF9BVVRPEAESEwoPRklMRV9GT1JNQVRfQ1NWEAISFgoSRklMRV9GT1JNQVRfTkRKU09OEAMSFAoQRklMRV9GT1JNQVRfWExTWBAEEhMKD0ZJTEVfRk9STUFUX09EUxAFEhcKE0ZJTEVfRk9STUFUX1BBUlFVRVQQBipkCg1NaXNzaW5nRmllbGRzEh4KGk1JU1NJTkdfRklFTERTX1VOU1BFQ0lGSUVEEAASGQoVTUlTU0lOR19GSUVMRFNfUkVKRUNUEAESGAoUTUlTU0lOR19GSUVMRFNfRU1QVFkQAipbCgtTdHJheVF1b3RlcxIcChhTVFJBWV9RVU9URVNfVU5TUEVDSUZJRUQQABIXChNTVFJBWV9RVU9URVNfUkVKRUNUEAESFQoRU1RSQVlfUVVPVEVTX0tFRVAQAmIGcHJvdG8z");
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2Nzdl9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEiwQcKCkNzdk9wdGlvbnMSFgoJZGVsaW1pdGVyGAEgASgJSACIAQESFwoKaGFzX2hlYWRlchgCIAEoCEgBiAEBEhkKDGhlYWRlcl9saW5lcxgDIAEoBUgCiAEBEhUKCGVuY29kaW5nGAQgASgJSAOIAQESEgoFcXVvdGUYBSABKAlIBIgBARITCgZlc2NhcGUYBiABKAlIBYgBARIzCgxzdHJheV9xdW90ZXMYByABKA4yHS50ZWNoYXVyYS5zeW5jLnYxLlN0cmF5UXVvdGVzEhsKDnByZWFtYmxlX2xpbmVzGAggASgFSAaIAQESGwoOY29tbWVudF9wcmVmaXgYCSABKAlIB4gBARIaCg1kZWNpbWFsX2NvbW1hGAogASgISAiIAQESFwoKc3RyaXBfdGV4dBgLIAEoCEgJiAEBEhMKC251bGxfdG9rZW5zGAwgAygJEkcKDmNvbHVtbl9tYXBwaW5nGA0gAygLMi8udGVjaGF1cmEuc3luYy52MS5Dc3ZPcHRpb25zLkNvbHVtbk1hcHBpbmdFbnRyeRJHCg5jb2x1bW5fYWxpYXNlcxgOIAMoCzIvLnRlY2hhdXJhLnN5bmMudjEuQ3N2T3B0aW9ucy5Db2x1bW5BbGlhc2VzRW50cnkSNwoObWlzc2luZ19maWVsZHMYDyABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk1pc3NpbmdGaWVsZHMSLAoGZm9ybWF0GBAgASgOMhwudGVjaGF1cmEuc3luYy52MS5GaWxlRm9ybWF0EhIKBXNoZWV0GBEgASgJSAqIAQESNQoNbnVtYmVyX2Zvcm1hdBgSIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0GjQKEkNvbHVtbk1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGlMKEkNvbHVtbkFsaWFzZXNFbnRyeRILCgNrZXkYASABKAkSLAoFdmFsdWUYAiABKAsyHS50ZWNoYXVyYS5zeW5jLnYxLkNvbHVtbk5hbWVzOgI4AUIMCgpfZGVsaW1pdGVyQg0KC19oYXNfaGVhZGVyQg8KDV9oZWFkZXJfbGluZXNCCwoJX2VuY29kaW5nQggKBl9xdW90ZUIJCgdfZXNjYXBlQhEKD19wcmVhbWJsZV9saW5lc0IRCg9fY29tbWVudF9wcmVmaXhCEAoOX2RlY2ltYWxfY29tbWFCDQoLX3N0cmlwX3RleHRCCAoGX3NoZWV0IhwKC0NvbHVtbk5hbWVzEg0KBW5hbWVzGAEgAygJKrABCgpGaWxlRm9ybWF0EhsKF0ZJTEVfRk9STUFUX1VOU1BFQ0lGSUVEEAASFAoQRklMRV9GT1JNQVRfQVVUTxABEhMKD0ZJTEVfRk9STUFUX0NTVhACEhYKEkZJTEVfRk9STUFUX05ESlNPThADEhQKEEZJTEVfRk9STUFUX1hMU1gQBBITCg9GSUxFX0ZPUk1BVF9PRFMQBRIXChNGSUxFX0ZPUk1BVF9QQVJRVUVUEAYqZAoNTWlzc2luZ0ZpZWxkcxIeChpNSVNTSU5HX0ZJRUxEU19VTlNQRUNJRklFRBAAEhkKFU1JU1NJTkdfRklFTERTX1JFSkVDVBABEhgKFE1JU1NJTkdfRklFTERTX0VNUFRZEAIqWwoLU3RyYXlRdW90ZXMSHAoYU1RSQVlfUVVPVEVTX1VOU1BFQ0lGSUVEEAASFwoTU1RSQVlfUVVPVEVTX1JFSkVDVBABEhUKEVNUUkFZX1FVT1RFU19LRUVQEAJiBnByb3RvMw", [file_techaura_sync_v1_number_format]);
 
 /**
  * Options of source type csv: how the bytes of a file become records.
@@ -92,10 +94,10 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
   commentPrefix?: string | undefined;
 
   /**
-   * Optional. Whether numbers are written 69.900,50 and not 69900.50. Points then group
-   * digits by three; without it nothing groups digits. 1,234.50 is read in no case, and
-   * one to three digits, the decimal mark and exactly three digits are never a fraction:
-   * 69.900 is 69900 with it and refused without. Default: false.
+   * Optional. Whether numbers are written 69.900,50 and not 69900.50: short for the
+   * `number_format` with decimal `,` and grouping `.`. One to three digits, the decimal
+   * mark and exactly three digits are never a fraction: 69.900 is 69900 with it and
+   * refused without. Default: false.
    *
    * @generated from field: optional bool decimal_comma = 10;
    */
@@ -155,6 +157,15 @@ export type CsvOptions = Message<"techaura.sync.v1.CsvOptions"> & {
    * @generated from field: optional string sheet = 17;
    */
   sheet?: string | undefined;
+
+  /**
+   * Optional. How numbers are written that are texts of the file. With `decimal_comma` it
+   * may name a currency, and no other marks than `decimal_comma` does. Default: digits
+   * and a point, such as 69900.50.
+   *
+   * @generated from field: techaura.sync.v1.NumberFormat number_format = 18;
+   */
+  numberFormat?: NumberFormat | undefined;
 };
 
 /**
