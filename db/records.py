@@ -122,6 +122,8 @@ class Run:
     paused: bool = False
     schedule_id: int | None = None
     takeover_count: int = 0
+    # Of its last checkpoint, where the run was asked for alone; see Batch.
+    tally: Sequence[Sequence[Any]] = ()
 
     @property
     def sequence(self) -> int:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Subquery, case, func, insert, select
+from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Subquery, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_integer
-from db.records import Batch, Lease, Ledger
+from db.records import TERMINAL_STATUSES, Batch, Lease, Ledger
 from db.schema import sync_batches, sync_runs
 
 _B = sync_batches.c
@@ -135,6 +136,31 @@ def totals_in(row: Row[Any]) -> BatchTotals:
         bytes_done=row.total_bytes_done,
         conflicts=row.total_conflicts,
     )
+
+
+def last_position_of(runs: FromClause) -> ScalarSelect[Any]:
+    """The document of the checkpoint up to which the counts of each run go, or NULL; `tally_in` reads it.
+
+    A run that has ended may be one that a retry reads from the start: its counts are those of the reading before.
+
+    Args:
+        runs: sync_runs or an alias of it, in the query around this one.
+    """
+    is_counted = or_(_B.restart_no == runs.c.restart_no, runs.c.status.in_(TERMINAL_STATUSES))
+    return (
+        select(_B.position)
+        .where(_B.sync_run_id == runs.c.id, is_counted)
+        .order_by(_B.sync_run_id.desc(), _B.restart_no.desc(), _B.batch_no.desc())
+        .limit(1)
+        .correlate(runs)
+        .scalar_subquery()
+    )
+
+
+def tally_in(position: Mapping[str, Any] | None) -> Sequence[Sequence[Any]]:
+    """What was wrong with rows, as the document of a checkpoint has it."""
+    found: Sequence[Sequence[Any]] = (position or {}).get(_TALLY_KEY, ())
+    return found
 
 
 def _batch(row: Row[Any]) -> Batch:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_text
 from db.records import TERMINAL_STATUSES, Ledger, Run, RunFailure, RunStatus
-from db.repositories.batches import totals_in, totals_of
+from db.repositories.batches import last_position_of, tally_in, totals_in, totals_of
 from db.schema import sync_runs
 
 _R = sync_runs.c
@@ -45,16 +45,18 @@ def matches(connection: AsyncConnection, column: ColumnElement[str], wanted: str
     return column.like(re.sub(r"([|%_])", r"|\1", wanted), escape="|")
 
 
-async def read_runs(connection: AsyncConnection, chosen: Select[Any]) -> list[Run]:
+async def read_runs(connection: AsyncConnection, chosen: Select[Any], *, with_tally: bool = False) -> list[Run]:
     """Runs with their live counts, newest first, by one statement however many they are.
 
     Args:
         chosen: selects id and restart_no of the runs.
+        with_tally: with what was wrong with their rows, counted up to the same batch; a page does without.
     """
     page = chosen.subquery()
     totals = totals_of(page)
     joined = sync_runs.join(totals, totals.c.total_run_id == _R.id)
-    query: Select[Any] = select(*_COLUMNS, totals).select_from(joined).order_by(_R.id.desc())
+    positions = [last_position_of(sync_runs).label("last_position")] if with_tally else []
+    query: Select[Any] = select(*_COLUMNS, totals, *positions).select_from(joined).order_by(_R.id.desc())
     return [_run(row) for row in await connection.execute(query)]
 
 
@@ -114,4 +116,5 @@ def _run(row: Row[Any]) -> Run:
         paused=bool(row.paused),
         schedule_id=row.sync_schedule_id,
         takeover_count=row.takeover_count,
+        tally=tally_in(getattr(row, "last_position", None)),
     )

@@ -60,8 +60,9 @@ async def insert_run(
 
 
 async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
-    """The run with its live counts, or None."""
-    return next(iter(await read_runs(connection, select(_R.id, _R.restart_no).where(_R.id == run_id))), None)
+    """The run with its live counts and its tally, or None."""
+    chosen = select(_R.id, _R.restart_no).where(_R.id == run_id)
+    return next(iter(await read_runs(connection, chosen, with_tally=True)), None)
 
 
 async def retry_count(connection: AsyncConnection, run_id: int) -> int:
@@ -179,7 +180,7 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
         _R.completed_at > minutes_before_now(minutes),
         _R.rows_rejected == 0,
     )
-    found = next(iter(await read_runs(connection, read_through)), None)
+    found = next(iter(await read_runs(connection, read_through, with_tally=True)), None)
     return None if found is None or found.options != run.options or found.conflicts else found
 
 

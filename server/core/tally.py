@@ -1,7 +1,8 @@
 """Counts of what was wrong with rows, by code and column, each with the line on which it was first seen.
 
 A run keeps one for its reading; each checkpoint holds it as it stands behind the batch, so that it survives a takeover
-and the end of a run needs no look at the errors. It is bounded: what is beyond `KINDS_MAX` kinds goes into one.
+and the end of a run needs no look at the errors. It is bounded: rejects beyond `KINDS_MAX` kinds go into one. What is
+skipped has a kind of its own always, so that the kinds of either sum to the run's ledger.
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE
 
 _SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
 
-_CODE_CHARS_MAX: Final = 64
-_COLUMN_CHARS_MAX: Final = 64
+# As much of a code and of a column as an error keeps too, so that those of a kind find its errors.
+CODE_CHARS_MAX: Final = 50
+COLUMN_CHARS_MAX: Final = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,10 +71,14 @@ class Tally:
     def plus(self, found: Iterable[Kind]) -> Tally:
         """This tally with more of what is wrong added to it."""
         kinds = {(kind.code, kind.column): kind for kind in self.kinds}
+        rejected_count = sum(kind.is_rejected for kind in self.kinds)
         for one in found:
-            key = (one.code[:_CODE_CHARS_MAX], one.column[:_COLUMN_CHARS_MAX])
-            if key not in kinds and len(kinds) >= KINDS_MAX - 1:
-                key = (OTHER_CODE, "")
+            # Rows are skipped for few reasons, and as a whole.
+            key = (one.code[:CODE_CHARS_MAX], "" if one.is_skipped else one.column[:COLUMN_CHARS_MAX])
+            if key not in kinds and one.is_rejected:
+                if rejected_count >= KINDS_MAX - 1:
+                    key = (OTHER_CODE, "")
+                rejected_count += key not in kinds
             kinds[key] = kinds.get(key, Kind(*key, 0, 0)).with_more(one)
         return Tally(tuple(kinds.values()))
 
@@ -83,6 +89,11 @@ class Tally:
             known = codes.get(kind.code, Kind(kind.code, "", 0, 0))
             codes[kind.code] = known.with_more(kind)
         return sorted(codes.values(), key=lambda kind: (-kind.count, kind.first_line))
+
+    def groups(self) -> list[Kind]:
+        """What a run tells of its rows: the kinds of rejected and skipped ones, those of most rows first."""
+        told = [kind for kind in self.kinds if kind.is_rejected or kind.is_skipped]
+        return sorted(told, key=lambda kind: (-kind.count, kind.first_line, kind.code, kind.column))
 
     def count(self, code: str) -> int:
         """Rows of one code."""

@@ -53,7 +53,8 @@ async def record_repetition(
     """
     ledger = Ledger(read=last.ledger.read, unchanged=last.ledger.written, skipped=last.ledger.skipped)
     async with database.write() as connection:
-        await insert_batch(connection, lease, restart_no, Batch(1, ledger, {"end": True}, bytes_total))
+        batch = Batch(1, ledger, {"end": True}, bytes_total, tally=last.tally)
+        await insert_batch(connection, lease, restart_no, batch)
         await runs.record_same_as(
             connection,
             run.id,

@@ -18,6 +18,7 @@ from techaura_sync.spec import options_json, sync_spec
 from db import records
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason, next_step_for
+from server.core.tally import Kind, Tally
 from server.runs.readings import Reading
 from server.runs.source_test import Preview
 from server.sources.contract import Reject
@@ -64,6 +65,13 @@ def run_message(run: records.Run) -> pb.SyncRun:
         deactivated=run.deactivated,
         same_as_sync_run_id=run.same_as_run_id or 0,
         detected=[_format(found) for found in run.detected.get("formats", ())],
+        reject_groups=[_group(kind) for kind in Tally.from_json(run.tally).groups()],
+    )
+
+
+def _group(kind: Kind) -> pb.RejectGroup:
+    return pb.RejectGroup(
+        reason=kind.code, column=kind.column, count=kind.count, first_line=kind.first_line, skipped=kind.is_skipped
     )
 
 

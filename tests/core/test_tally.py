@@ -28,6 +28,20 @@ def test_kinds_beyond_the_bound_are_one() -> None:
     assert sum(kind.count for kind in tally.kinds) == 3 * KINDS_MAX
 
 
+def test_what_is_skipped_keeps_a_kind_of_its_own_so_that_either_sums_to_the_ledger() -> None:
+    tally = Tally().plus(Kind(f"code{number}", "c", 2, number) for number in range(1, 3 * KINDS_MAX))
+    tally = tally.plus(
+        [Kind("duplicate_key", "", 5, 7), Kind("conflict", "price", 4, 2), Kind("conflict", "year", 1, 9)]
+    )
+    groups = tally.groups()
+    assert sum(kind.count for kind in groups if kind.is_rejected) == 2 * (3 * KINDS_MAX - 1)
+    assert [(kind.code, kind.count, kind.first_line) for kind in groups if kind.is_skipped] == [
+        ("conflict", 5, 2),
+        ("duplicate_key", 5, 7),
+    ]
+    assert groups[0].code == OTHER_CODE
+
+
 def test_a_checkpoint_holds_it() -> None:
     tally = Tally().plus([Kind("bad_cast", "price", 2, 9), Kind("duplicate_key", "", 1, 3)])
     assert Tally.from_json(tally.to_json()) == tally

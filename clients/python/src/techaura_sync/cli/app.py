@@ -15,7 +15,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 
 from techaura_sync.cli import exits, schedules, trigger
 from techaura_sync.cli.follow import follow_run
-from techaura_sync.cli.output import Output, counts_text, format_text
+from techaura_sync.cli.output import Output, counts_text, format_text, reject_group_lines
 from techaura_sync.cli.session import Session, session_of
 from techaura_sync.views.errors import error_view
 from techaura_sync.views.runs import run_view, stats_view, status_name, status_view
@@ -70,6 +70,7 @@ def status(
         lines = [f"run {run_id}{paused} {counts_text(response.run.status, response.run.ledger)}"]
         lines += [format_text(found) for found in response.run.detected]
         lines += response.run.notices
+        lines += reject_group_lines(response.run.reject_groups)
         # What ended a failed run is one of these too.
         lines += [f"{error.type}: {error.message}" for error in response.recent_errors]
         lines += [f"next step: {response.run.failure.next_step}"] if response.run.failure.next_step else []

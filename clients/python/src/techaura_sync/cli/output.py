@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -112,6 +113,27 @@ def counts_text(status: resources_pb2.SyncStatus.ValueType, ledger: resources_pb
         f"{status_name(status)}: {ledger.rows_read} read, {ledger.inserted} inserted, {ledger.updated} updated, "
         f"{ledger.unchanged} unchanged, {ledger.rejected} rejected, {ledger.skipped} skipped"
     )
+
+
+def reject_group_lines(groups: Sequence[resources_pb2.RejectGroup]) -> list[str]:
+    """Why rows were not loaded, as a table that fits 80 columns whatever the names of columns are; empty for no group."""
+    if not groups:
+        return []
+    lines = [_group_line("rows", "reason", "column", "first line")]
+    for group in groups:
+        reason = f"{group.reason} (skipped)" if group.skipped else group.reason
+        lines.append(_group_line(str(group.count), reason, group.column, str(group.first_line or "")))
+    return lines
+
+
+def _group_line(count: str, reason: str, column: str, first_line: str) -> str:
+    return f"{count:>11}  {_cell(reason, 26)}  {_cell(column, 24)}  {first_line:>11}"
+
+
+def _cell(text: str, width: int) -> str:
+    """A text as wide as its column of a table, which counts what a terminal shows and not characters."""
+    text = shown(text)
+    return set_cell_size(text if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…", width)
 
 
 def format_text(found: resources_pb2.DetectedFormat) -> str:

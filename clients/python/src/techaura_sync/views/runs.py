@@ -177,17 +177,45 @@ def _recent_error(error: resources_pb2.SyncError) -> RecentErrorView:
     return {"type": error.type, "message": error.message}
 
 
-class RunStatusView(RunView):
-    """One run with its newest errors."""
+class RejectGroupView(TypedDict):
+    """Rows of a run that were not loaded for one reason and one column; all count, whether they are stored or not."""
 
+    reason: Annotated[str, "The `code` of their errors; `other` for all beyond 31 reasons and columns."]
+    column: Annotated[str | None, "The source column; null when none is at fault."]
+    count: Count
+    firstLine: Annotated[Id | None, "Line on which the first of them begins, from 1; null when unknown."]
+    skipped: bool
+
+
+def reject_group_view(group: resources_pb2.RejectGroup) -> RejectGroupView:
+    """Rows that were not loaded for one reason."""
+    return {
+        "reason": group.reason,
+        "column": group.column or None,
+        "count": group.count,
+        "firstLine": group.first_line or None,
+        "skipped": group.skipped,
+    }
+
+
+class RunStatusView(RunView):
+    """One run with why its rows were not loaded, and with its newest errors."""
+
+    rejectGroups: Annotated[
+        list[RejectGroupView], "Why rows were not loaded, those of most rows first.", Facets(maxItems=34)
+    ]
     errors: Annotated[list[RecentErrorView], "The newest errors, newest first.", Facets(maxItems=10)]
     sequence: Count
 
 
 def status_view(response: sync_service_pb2.GetSyncStatusResponse) -> RunStatusView:
     """One run with its newest errors; without their raw rows, which only `error_view` shows."""
-    errors = [_recent_error(error) for error in response.recent_errors]
-    return {**run_view(response.run), "errors": errors, "sequence": response.sequence}
+    return {
+        **run_view(response.run),
+        "rejectGroups": [reject_group_view(group) for group in response.run.reject_groups],
+        "errors": [_recent_error(error) for error in response.recent_errors],
+        "sequence": response.sequence,
+    }
 
 
 class ProgressView(CountsView):

@@ -81,6 +81,7 @@ class SyncRun(_message.Message):
     DETECTED_FIELD_NUMBER: _builtins.int
     PAUSED_FIELD_NUMBER: _builtins.int
     SYNC_SCHEDULE_ID_FIELD_NUMBER: _builtins.int
+    REJECT_GROUPS_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Output only. The run's id."""
     source_type: _builtins.str
@@ -135,6 +136,12 @@ class SyncRun(_message.Message):
         run has opened them, and for an API.
         """
 
+    @_builtins.property
+    def reject_groups(self) -> _containers.RepeatedCompositeFieldContainer[Global___RejectGroup]:
+        """Output only. Why rows were not loaded, those of most rows first; at most 34. Only
+        where one run is asked for: a list leaves it out.
+        """
+
     def __init__(
         self,
         *,
@@ -155,14 +162,60 @@ class SyncRun(_message.Message):
         detected: _abc.Iterable[Global___DetectedFormat] | None = ...,
         paused: _builtins.bool = ...,
         sync_schedule_id: _builtins.int = ...,
+        reject_groups: _abc.Iterable[Global___RejectGroup] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "created_at", b"created_at", "failure", b"failure", "ledger", b"ledger", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "detected", b"detected", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "paused", b"paused", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id", "sync_schedule_id", b"sync_schedule_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["completed_at", b"completed_at", "conflicts", b"conflicts", "created_at", b"created_at", "deactivated", b"deactivated", "detected", b"detected", "failure", b"failure", "ledger", b"ledger", "notices", b"notices", "paused", b"paused", "reject_groups", b"reject_groups", "retry_count", b"retry_count", "same_as_sync_run_id", b"same_as_sync_run_id", "source_identifier", b"source_identifier", "source_type", b"source_type", "started_at", b"started_at", "status", b"status", "sync_run_id", b"sync_run_id", "sync_schedule_id", b"sync_schedule_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SyncRun: _TypeAlias = SyncRun  # noqa: Y015
+
+@_typing.final
+class RejectGroup(_message.Message):
+    """Rows of a run that were not loaded for one reason and one column. All count, whether
+    they are stored as a SyncError each or are beyond the number that is stored of a run.
+    The counts are those of the run's last committed batch, as those of its ledger.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FIRST_LINE_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Output only. The `code` of their errors, such as bad_encoding; `other` for those of
+    all further reasons and columns, where there are more than 31.
+    """
+    column: _builtins.str
+    """Output only. The source column at fault; empty when it is the whole record."""
+    count: _builtins.int
+    """Output only. Rows."""
+    first_line: _builtins.int
+    """Output only. Line on which the first of them begins (of an API, its item's number),
+    from 1; 0 when unknown.
+    """
+    skipped: _builtins.bool
+    """Output only. Whether they count as skipped, and not as rejected."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        column: _builtins.str = ...,
+        count: _builtins.int = ...,
+        first_line: _builtins.int = ...,
+        skipped: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "count", b"count", "first_line", b"first_line", "reason", b"reason", "skipped", b"skipped"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RejectGroup: _TypeAlias = RejectGroup  # noqa: Y015
 
 @_typing.final
 class DetectedFormat(_message.Message):

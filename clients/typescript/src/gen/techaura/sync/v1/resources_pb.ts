@@ -12,7 +12,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/resources.proto.
  */
 export const file_techaura_sync_v1_resources: GenFile = /*@__PURE__*/
-  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3Jlc291cmNlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKwBAoHU3luY1J1bhITCgtzeW5jX3J1bl9pZBgBIAEoAxITCgtzb3VyY2VfdHlwZRgCIAEoCRIZChFzb3VyY2VfaWRlbnRpZmllchgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSKAoGbGVkZ2VyGAUgASgLMhgudGVjaGF1cmEuc3luYy52MS5MZWRnZXISEwoLcmV0cnlfY291bnQYBiABKAUSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgdmYWlsdXJlGAogASgLMhwudGVjaGF1cmEuc3luYy52MS5SdW5GYWlsdXJlEg8KB25vdGljZXMYCyADKAkSEQoJY29uZmxpY3RzGBQgASgDEhMKC2RlYWN0aXZhdGVkGBUgASgDEhsKE3NhbWVfYXNfc3luY19ydW5faWQYFiABKAMSMgoIZGV0ZWN0ZWQYECADKAsyIC50ZWNoYXVyYS5zeW5jLnYxLkRldGVjdGVkRm9ybWF0Eg4KBnBhdXNlZBgeIAEoCBIYChBzeW5jX3NjaGVkdWxlX2lkGB8gASgDIt4CCg5EZXRlY3RlZEZvcm1hdBIRCglmaWxlX25hbWUYASABKAkSEgoKZmlsZV9jb3VudBgCIAEoBRIQCghlbmNvZGluZxgDIAEoCRIUCgxlbmNvZGluZ19ob3cYBCABKAkSGwoTZW5jb2RpbmdfY29uZmlkZW5jZRgFIAEoARIRCglkZWxpbWl0ZXIYBiABKAkSFQoNZGVsaW1pdGVyX2hvdxgHIAEoCRIcChRkZWxpbWl0ZXJfY29uZmlkZW5jZRgIIAEoARINCgVxdW90ZRgJIAEoCRISCgpsaW5lX2JyZWFrGAogASgJEhYKDnByZWFtYmxlX2xpbmVzGAsgASgFEhMKC2hlYWRlcl9saW5lGAwgASgDEhQKDGNvbHVtbl9jb3VudBgNIAEoBRITCgtjb21wcmVzc2lvbhgOIAEoCRIOCgZmb3JtYXQYDyABKAkSDQoFc2hlZXQYECABKAkidAoGTGVkZ2VyEhEKCXJvd3NfcmVhZBgBIAEoAxIQCghpbnNlcnRlZBgCIAEoAxIPCgd1cGRhdGVkGAMgASgDEhEKCXVuY2hhbmdlZBgEIAEoAxIQCghyZWplY3RlZBgFIAEoAxIPCgdza2lwcGVkGAYgASgDImUKClJ1bkZhaWx1cmUSDgoGcmVhc29uGAEgASgJEhAKCGNhdGVnb3J5GAIgASgJEg8KB21lc3NhZ2UYAyABKAkSEQoJcmV0cnlhYmxlGAQgASgIEhEKCW5leHRfc3RlcBgFIAEoCSL8AQoJU3luY0Vycm9yEhUKDXN5bmNfZXJyb3JfaWQYASABKAMSEwoLc3luY19ydW5faWQYAiABKAMSDAoEdHlwZRgDIAEoCRIMCgRjb2RlGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSDAoEbGluZRgGIAEoAxIYCgtieXRlX29mZnNldBgHIAEoA0gAiAEBEg4KBmNvbHVtbhgIIAEoCRILCgNyYXcYCSABKAkSEQoJcmV0cnlhYmxlGAogASgIEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQg4KDF9ieXRlX29mZnNldCL1AQoMU3luY1Byb2dyZXNzEhMKC3N5bmNfcnVuX2lkGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEEiwKBnN0YXR1cxgDIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXR1cxIoCgZsZWRnZXIYBCABKAsyGC50ZWNoYXVyYS5zeW5jLnYxLkxlZGdlchISCgpieXRlc19kb25lGAUgASgDEhMKC2J5dGVzX3RvdGFsGAYgASgDEi0KB2ZhaWx1cmUYByABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlJ1bkZhaWx1cmUSDgoGcGF1c2VkGAggASgIInYKCVN5bmNTdGF0cxINCgV0b3RhbBgBIAEoAxIPCgdwZW5kaW5nGAIgASgDEhMKC2luX3Byb2dyZXNzGAMgASgDEhEKCWNvbXBsZXRlZBgEIAEoAxIOCgZmYWlsZWQYBSABKAMSEQoJY2FuY2VsbGVkGAYgASgDKq0BCgpTeW5jU3RhdHVzEhsKF1NZTkNfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTU1lOQ19TVEFUVVNfUEVORElORxABEhsKF1NZTkNfU1RBVFVTX0lOX1BST0dSRVNTEAISGQoVU1lOQ19TVEFUVVNfQ09NUExFVEVEEAMSFgoSU1lOQ19TVEFUVVNfRkFJTEVEEAQSGQoVU1lOQ19TVEFUVVNfQ0FOQ0VMTEVEEAViBnByb3RvMw", [file_google_protobuf_timestamp]);
+  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3Jlc291cmNlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSLmBAoHU3luY1J1bhITCgtzeW5jX3J1bl9pZBgBIAEoAxITCgtzb3VyY2VfdHlwZRgCIAEoCRIZChFzb3VyY2VfaWRlbnRpZmllchgDIAEoCRIsCgZzdGF0dXMYBCABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSKAoGbGVkZ2VyGAUgASgLMhgudGVjaGF1cmEuc3luYy52MS5MZWRnZXISEwoLcmV0cnlfY291bnQYBiABKAUSLgoKY3JlYXRlZF9hdBgHIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKc3RhcnRlZF9hdBgIIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASMAoMY29tcGxldGVkX2F0GAkgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBItCgdmYWlsdXJlGAogASgLMhwudGVjaGF1cmEuc3luYy52MS5SdW5GYWlsdXJlEg8KB25vdGljZXMYCyADKAkSEQoJY29uZmxpY3RzGBQgASgDEhMKC2RlYWN0aXZhdGVkGBUgASgDEhsKE3NhbWVfYXNfc3luY19ydW5faWQYFiABKAMSMgoIZGV0ZWN0ZWQYECADKAsyIC50ZWNoYXVyYS5zeW5jLnYxLkRldGVjdGVkRm9ybWF0Eg4KBnBhdXNlZBgeIAEoCBIYChBzeW5jX3NjaGVkdWxlX2lkGB8gASgDEjQKDXJlamVjdF9ncm91cHMYICADKAsyHS50ZWNoYXVyYS5zeW5jLnYxLlJlamVjdEdyb3VwImEKC1JlamVjdEdyb3VwEg4KBnJlYXNvbhgBIAEoCRIOCgZjb2x1bW4YAiABKAkSDQoFY291bnQYAyABKAMSEgoKZmlyc3RfbGluZRgEIAEoAxIPCgdza2lwcGVkGAUgASgIIt4CCg5EZXRlY3RlZEZvcm1hdBIRCglmaWxlX25hbWUYASABKAkSEgoKZmlsZV9jb3VudBgCIAEoBRIQCghlbmNvZGluZxgDIAEoCRIUCgxlbmNvZGluZ19ob3cYBCABKAkSGwoTZW5jb2RpbmdfY29uZmlkZW5jZRgFIAEoARIRCglkZWxpbWl0ZXIYBiABKAkSFQoNZGVsaW1pdGVyX2hvdxgHIAEoCRIcChRkZWxpbWl0ZXJfY29uZmlkZW5jZRgIIAEoARINCgVxdW90ZRgJIAEoCRISCgpsaW5lX2JyZWFrGAogASgJEhYKDnByZWFtYmxlX2xpbmVzGAsgASgFEhMKC2hlYWRlcl9saW5lGAwgASgDEhQKDGNvbHVtbl9jb3VudBgNIAEoBRITCgtjb21wcmVzc2lvbhgOIAEoCRIOCgZmb3JtYXQYDyABKAkSDQoFc2hlZXQYECABKAkidAoGTGVkZ2VyEhEKCXJvd3NfcmVhZBgBIAEoAxIQCghpbnNlcnRlZBgCIAEoAxIPCgd1cGRhdGVkGAMgASgDEhEKCXVuY2hhbmdlZBgEIAEoAxIQCghyZWplY3RlZBgFIAEoAxIPCgdza2lwcGVkGAYgASgDImUKClJ1bkZhaWx1cmUSDgoGcmVhc29uGAEgASgJEhAKCGNhdGVnb3J5GAIgASgJEg8KB21lc3NhZ2UYAyABKAkSEQoJcmV0cnlhYmxlGAQgASgIEhEKCW5leHRfc3RlcBgFIAEoCSL8AQoJU3luY0Vycm9yEhUKDXN5bmNfZXJyb3JfaWQYASABKAMSEwoLc3luY19ydW5faWQYAiABKAMSDAoEdHlwZRgDIAEoCRIMCgRjb2RlGAQgASgJEg8KB21lc3NhZ2UYBSABKAkSDAoEbGluZRgGIAEoAxIYCgtieXRlX29mZnNldBgHIAEoA0gAiAEBEg4KBmNvbHVtbhgIIAEoCRILCgNyYXcYCSABKAkSEQoJcmV0cnlhYmxlGAogASgIEi4KCmNyZWF0ZWRfYXQYCyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wQg4KDF9ieXRlX29mZnNldCL1AQoMU3luY1Byb2dyZXNzEhMKC3N5bmNfcnVuX2lkGAEgASgDEhAKCHNlcXVlbmNlGAIgASgEEiwKBnN0YXR1cxgDIAEoDjIcLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXR1cxIoCgZsZWRnZXIYBCABKAsyGC50ZWNoYXVyYS5zeW5jLnYxLkxlZGdlchISCgpieXRlc19kb25lGAUgASgDEhMKC2J5dGVzX3RvdGFsGAYgASgDEi0KB2ZhaWx1cmUYByABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlJ1bkZhaWx1cmUSDgoGcGF1c2VkGAggASgIInYKCVN5bmNTdGF0cxINCgV0b3RhbBgBIAEoAxIPCgdwZW5kaW5nGAIgASgDEhMKC2luX3Byb2dyZXNzGAMgASgDEhEKCWNvbXBsZXRlZBgEIAEoAxIOCgZmYWlsZWQYBSABKAMSEQoJY2FuY2VsbGVkGAYgASgDKq0BCgpTeW5jU3RhdHVzEhsKF1NZTkNfU1RBVFVTX1VOU1BFQ0lGSUVEEAASFwoTU1lOQ19TVEFUVVNfUEVORElORxABEhsKF1NZTkNfU1RBVFVTX0lOX1BST0dSRVNTEAISGQoVU1lOQ19TVEFUVVNfQ09NUExFVEVEEAMSFgoSU1lOQ19TVEFUVVNfRkFJTEVEEAQSGQoVU1lOQ19TVEFUVVNfQ0FOQ0VMTEVEEAViBnByb3RvMw", [file_google_protobuf_timestamp]);
 
 /**
  * One synchronisation of one source into one target table.
@@ -141,6 +141,14 @@ export type SyncRun = Message<"techaura.sync.v1.SyncRun"> & {
    * @generated from field: int64 sync_schedule_id = 31;
    */
   syncScheduleId: bigint;
+
+  /**
+   * Output only. Why rows were not loaded, those of most rows first; at most 34. Only
+   * where one run is asked for: a list leaves it out.
+   *
+   * @generated from field: repeated techaura.sync.v1.RejectGroup reject_groups = 32;
+   */
+  rejectGroups: RejectGroup[];
 };
 
 /**
@@ -149,6 +157,59 @@ export type SyncRun = Message<"techaura.sync.v1.SyncRun"> & {
  */
 export const SyncRunSchema: GenMessage<SyncRun> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_resources, 0);
+
+/**
+ * Rows of a run that were not loaded for one reason and one column. All count, whether
+ * they are stored as a SyncError each or are beyond the number that is stored of a run.
+ * The counts are those of the run's last committed batch, as those of its ledger.
+ *
+ * @generated from message techaura.sync.v1.RejectGroup
+ */
+export type RejectGroup = Message<"techaura.sync.v1.RejectGroup"> & {
+  /**
+   * Output only. The `code` of their errors, such as bad_encoding; `other` for those of
+   * all further reasons and columns, where there are more than 31.
+   *
+   * @generated from field: string reason = 1;
+   */
+  reason: string;
+
+  /**
+   * Output only. The source column at fault; empty when it is the whole record.
+   *
+   * @generated from field: string column = 2;
+   */
+  column: string;
+
+  /**
+   * Output only. Rows.
+   *
+   * @generated from field: int64 count = 3;
+   */
+  count: bigint;
+
+  /**
+   * Output only. Line on which the first of them begins (of an API, its item's number),
+   * from 1; 0 when unknown.
+   *
+   * @generated from field: int64 first_line = 4;
+   */
+  firstLine: bigint;
+
+  /**
+   * Output only. Whether they count as skipped, and not as rejected.
+   *
+   * @generated from field: bool skipped = 5;
+   */
+  skipped: boolean;
+};
+
+/**
+ * Describes the message techaura.sync.v1.RejectGroup.
+ * Use `create(RejectGroupSchema)` to create a new message.
+ */
+export const RejectGroupSchema: GenMessage<RejectGroup> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_resources, 1);
 
 /**
  * How files of a source are read: what was declared, and what was found out.
@@ -274,7 +335,7 @@ export type DetectedFormat = Message<"techaura.sync.v1.DetectedFormat"> & {
  * Use `create(DetectedFormatSchema)` to create a new message.
  */
 export const DetectedFormatSchema: GenMessage<DetectedFormat> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 1);
+  messageDesc(file_techaura_sync_v1_resources, 2);
 
 /**
  * The counts of a run. At its end
@@ -331,7 +392,7 @@ export type Ledger = Message<"techaura.sync.v1.Ledger"> & {
  * Use `create(LedgerSchema)` to create a new message.
  */
 export const LedgerSchema: GenMessage<Ledger> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 2);
+  messageDesc(file_techaura_sync_v1_resources, 3);
 
 /**
  * Why a run failed.
@@ -380,7 +441,7 @@ export type RunFailure = Message<"techaura.sync.v1.RunFailure"> & {
  * Use `create(RunFailureSchema)` to create a new message.
  */
 export const RunFailureSchema: GenMessage<RunFailure> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 3);
+  messageDesc(file_techaura_sync_v1_resources, 4);
 
 /**
  * A row that was refused, or what ended a run.
@@ -471,7 +532,7 @@ export type SyncError = Message<"techaura.sync.v1.SyncError"> & {
  * Use `create(SyncErrorSchema)` to create a new message.
  */
 export const SyncErrorSchema: GenMessage<SyncError> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 4);
+  messageDesc(file_techaura_sync_v1_resources, 5);
 
 /**
  * A snapshot of a run. Snapshots are coalesced: the latest wins.
@@ -541,7 +602,7 @@ export type SyncProgress = Message<"techaura.sync.v1.SyncProgress"> & {
  * Use `create(SyncProgressSchema)` to create a new message.
  */
 export const SyncProgressSchema: GenMessage<SyncProgress> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 5);
+  messageDesc(file_techaura_sync_v1_resources, 6);
 
 /**
  * Counts of runs by status.
@@ -597,7 +658,7 @@ export type SyncStats = Message<"techaura.sync.v1.SyncStats"> & {
  * Use `create(SyncStatsSchema)` to create a new message.
  */
 export const SyncStatsSchema: GenMessage<SyncStats> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_resources, 6);
+  messageDesc(file_techaura_sync_v1_resources, 7);
 
 /**
  * The state of a run. pending -> in_progress -> completed | failed | cancelled;
