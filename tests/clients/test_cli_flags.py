@@ -47,7 +47,9 @@ def test_every_option_has_a_flag_of_its_name_on_trigger_and_test(source_type: st
     flags = {flag.name for flag in flags_of(source_type)}
     nested = [name for name in names if name not in flags]
     assert [name for name in nested if not any(flag.startswith(f"{name}_") for flag in flags)] == []
-    assert nested == {"api": ["pagination", "incremental"], "csv": ["number_format"]}.get(source_type, [])
+    assert nested == {"api": ["pagination", "incremental", "number_format"], "csv": ["number_format"]}.get(
+        source_type, []
+    )
     for group in ("trigger", "test"):
         shown = (
             CliRunner().invoke(app, [group, source_type, "--help"], terminal_width=200, env={"COLUMNS": "240"}).output

@@ -10,6 +10,7 @@ from techaura_sync.client import SyncClient
 from techaura_sync.spec import sync_spec
 
 from tests.e2e.test_csv_to_table import rows
+from tests.support.items_api import items_api
 from tests.support.programs import run
 from tests.support.service import Service
 from tests.support.workbooks import write_xlsx, xlsx_row
@@ -82,6 +83,19 @@ def test_texts_of_other_formats_are_read_as_declared_and_their_numbers_as_they_a
             *_earlier, last = client.trigger(sync_spec("csv", name, options))
         assert service.finished(int(last.progress.sync_run_id))["status"] == "completed"
         assert items(service, category) == [(1, "69900.00", 3000), (2, "69900.50", 3000)]
+
+
+def test_texts_of_an_api_are_read_as_declared_and_its_numbers_as_they_are(service: Service) -> None:
+    names = HEADER.strip().split(";")
+    values: list[list[Any]] = [["api", "1GB", 1, "$ 69.900", "3.000", "u"], ["api", "2GB", 2, 69.900, 3000, "u"]]
+    items_asked = {number: dict(zip(names, row, strict=True)) for number, row in enumerate(values)}
+    with items_api(count=2, is_open=True, replaced=dict(items_asked)) as api:
+        options = {"targetTable": "catalog_items"}
+        refused = service.run("api", api.url, options)
+        assert 'options.numberFormat.grouping to "."' in rejects(service, refused)[0]
+        declared = {"numberFormat": {"grouping": ".", "currency": ["$"]}}
+        assert service.run("api", api.url, options | declared)["status"] == "completed"
+    assert sorted(items(service, "api")) == [(1, "69900.00", 3000), (2, "69.90", 3000)]
 
 
 def test_a_format_that_contradicts_the_decimal_comma_is_refused(service: Service) -> None:

@@ -32,7 +32,7 @@ API: dict[str, Any] = {
         "fullAfterDays": 7,
     },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
-    "requestsPerSecond": 2.5, "conditional": False,
+    "requestsPerSecond": 2.5, "conditional": False, "numberFormat": {"decimal": ".", "grouping": "'", "currency": ["CHF"]},
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",

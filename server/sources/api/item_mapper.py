@@ -2,8 +2,8 @@
 
 A field that the request maps is taken whatever its type (objects and arrays as compact JSON); a field that is only
 called like a column is taken when it is a text, a number or a boolean, for `artist: {...}` is no artist's name.
-Numbers keep the digits of the source; in a column of numbers three decimals get a zero behind them, since 69.900 is a
-fraction in JSON and may mean thousands anywhere else (pipeline/numeric.py). A column that the options fill (content_type) is never taken by name alone.
+Numbers keep the digits of the source; for a column of numbers they are written as it reads texts (`number_text`), since
+69.900 is a fraction in JSON and may mean thousands anywhere else. A column that the options fill (content_type) is never taken by name alone.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from server.core.reject_kinds import RejectKind
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.paths import extract_of
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
-from server.sources.exact_json.json_values import digits_of, text_of, type_name
+from server.sources.csv.number_columns import number_text
+from server.sources.exact_json.json_values import NumberText, text_of, type_name
 from server.targets.base import Target
 
 IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
@@ -32,21 +33,25 @@ class ItemMapper:
     Args:
         field_mapping: target column to a path or a template (see paths.py).
         constants: columns that the options fill; no field is taken for them by name.
+        decimal: the mark before the decimals of texts that are numbers.
     """
 
-    def __init__(self, target: Target, field_mapping: Mapping[str, str], constants: Collection[str] = ()) -> None:
+    def __init__(
+        self, target: Target, field_mapping: Mapping[str, str], constants: Collection[str] = (), decimal: str = "."
+    ) -> None:
+        digits = _digits(decimal)
         extracts: dict[str, Extract] = {}
         for column, described in target.by_name.items():
-            is_number = described.kind in ("integer", "decimal")
+            shown = digits if described.kind in ("integer", "decimal") else text_of
             if column in field_mapping:
                 as_json = column == target.extras_column
-                extracts[column] = _by_field(column, field_mapping[column], as_json=as_json, as_number=is_number)
+                extracts[column] = _by_field(column, field_mapping[column], as_json=as_json, shown=shown)
             elif column == target.identity_column:
                 extracts[column] = _identifiers
             elif column == target.extras_column:
                 extracts[column] = _whole
             elif column not in constants:
-                extracts[column] = _by_name(column, digits_of if is_number else text_of)
+                extracts[column] = _by_name(column, shown)
         self._extracts = extracts
         # Mapped columns for which no item so far had a value.
         self._unmet = {column: path for column, path in field_mapping.items() if column in extracts}
@@ -106,8 +111,17 @@ def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
     return rejects
 
 
-def _by_field(column: str, text: str, *, as_json: bool, as_number: bool) -> Extract:
-    find = extract_of(text, as_json=as_json, as_number=as_number)
+def _digits(decimal: str) -> Callable[[Any], str | None]:
+    """`text_of` for a column of numbers."""
+
+    def shown(value: Any) -> str | None:
+        return number_text(str(value), decimal) if type(value) is NumberText else text_of(value)
+
+    return shown
+
+
+def _by_field(column: str, text: str, *, as_json: bool, shown: Callable[[Any], str | None]) -> Extract:
+    find = extract_of(text, as_json=as_json, shown=shown)
 
     def extract(values: Sequence[Any], _texts: Sequence[str]) -> list[str | None]:
         try:

@@ -25,12 +25,14 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import ErrorDetails
 
 from server.core.errors import InvalidRequestError
+from server.core.number_format import NumberOptions
 from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
 from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
 from server.sources.delimiter_texts import understood_delimiter
+from server.sources.number_format import NumberFormat
 from server.sources.secret_names import secret_name
 from server.sources.write_options import WriteOptions
 from server.targets.registry import find_target
@@ -227,6 +229,12 @@ class ApiOptions(OptionModel, WriteOptions):
     conditional: bool = True
     pagination: Pagination = Pagination(enabled=False)
     incremental: Incremental | None = None
+    number_format: NumberFormat = NumberFormat()
+
+    @property
+    def numbers(self) -> NumberOptions:
+        """How numbers are written that are texts of an item."""
+        return NumberOptions(self.number_format.format, has_format=True)
 
     @field_validator("csv_delimiter", mode="before")
     @classmethod

@@ -69,7 +69,9 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
         client, kept, opened.sent, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
     )
     walk = PageIterator(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
-    mapper = ItemMapper(find_target(options.target_table), options.field_mapping, options.constants)
+    mapper = ItemMapper(
+        find_target(options.target_table), options.field_mapping, options.constants, options.numbers.format.decimal
+    )
     return ApiReader(walk, mapper, client, context)
 
 

@@ -43,6 +43,7 @@ class ApiSource:
             target=options.target_table,
             columns={},
             constants=options.constants,
+            numbers=options.numbers,
             write=options,
             checked_json=checked,
         )

@@ -42,14 +42,3 @@ def text_of(value: Any) -> str | None:
     if kind is str or value is None:
         return value  # type: ignore[no-any-return]
     return str(value) if kind in (int, NumberText) else to_text(value)
-
-
-def digits_of(value: Any) -> str | None:
-    """`text_of` for a column of numbers: a number's three decimals get a zero behind them.
-
-    69.900 is a fraction in JSON; as text it may mean thousands and is refused (pipeline/numeric.py).
-    """
-    text = text_of(value)
-    if type(value) is NumberText and text is not None and text[-4:-3] == ".":
-        return text + "0"
-    return text

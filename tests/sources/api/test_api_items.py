@@ -257,15 +257,20 @@ def test_number_texts_are_strings_with_their_literal():
     assert isinstance(page.values[0]["a"], NumberText)
 
 
-@pytest.mark.parametrize("mapping", [{}, {"price": "price"}, {"price": "$.price"}, {"price": "in.price"}])
+@pytest.mark.parametrize(
+    "mapping", [{}, {"price": "price"}, {"price": "$.price"}, {"price": "in.price"}, {"price": "{in.price}"}]
+)
 def test_three_decimals_of_a_json_number_are_a_fraction_and_those_of_a_text_stay_as_they_are(mapping: dict[str, str]):
-    def prices(number: str) -> Any:
+    def prices(number: str, decimal: str = ".") -> Any:
         page = read_json(
             f'[{{"price": {number}, "in": {{"price": {number}}}, "capacity": {number}}}]'.encode(), None, None
         )
-        made = ItemMapper(CATALOG_ITEMS, mapping).texts(page.values, page.texts)
+        made = ItemMapper(CATALOG_ITEMS, mapping, (), decimal).texts(page.values, page.texts)
         return made["price"][0], made["capacity"][0]
 
     assert prices("69.900") == ("69.9000", "69.900")
     assert prices("3.0005") == ("3.0005", "3.0005")
+    assert prices("1E3") == ("1000", "1E3")
     assert prices('"69.900"') == ("69.900", "69.900")
+    assert prices("69.900", ",") == ("69,9000", "69.900")
+    assert prices('"69.900"', ",") == ("69.900", "69.900")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from server.sources.exact_json.json_values import digits_of, text_of, to_text
+from server.sources.exact_json.json_values import text_of, to_text
 
 PATH_CHARS_MAX: Final = 512
 _SEGMENT: Final = re.compile(r"(?P<name>[^\[\]]*)(?P<indexes>(?:\[[0-9]{1,9}\])*)")
@@ -101,7 +101,7 @@ def find(value: Any, path: str) -> tuple[bool, Any]:
     return found is not None, found
 
 
-def extract_of(text: str, *, as_json: bool = False, as_number: bool = False) -> Extract:
+def extract_of(text: str, *, as_json: bool = False, shown: Extract = text_of) -> Extract:
     """How the text of a field is taken from an item.
 
     Several values that a JSONPath finds are joined by a comma and a space where each is a text, number or boolean,
@@ -110,11 +110,10 @@ def extract_of(text: str, *, as_json: bool = False, as_number: bool = False) -> 
     Args:
         text: a checked path or template.
         as_json: several values are always a JSON array, for a column that holds JSON.
-        as_number: see `digits_of`; not for templates.
+        shown: how one value becomes text.
     """
-    shown = digits_of if as_number else text_of
     if is_template(text):
-        return _template(text)
+        return _template(text, shown)
     if text.startswith("$"):
         return _by_json_path(text, shown, as_json=as_json)
     steps = _steps(text)
@@ -146,9 +145,9 @@ def _by_json_path(text: str, shown: Extract, *, as_json: bool) -> Extract:
     return extract
 
 
-def _template(text: str) -> Extract:
+def _template(text: str, shown: Extract) -> Extract:
     literals, paths = _pieces(text)
-    extracts = [extract_of(path) for path in paths]
+    extracts = [extract_of(path, shown=shown) for path in paths]
 
     def extract(item: Any) -> str | None:
         made = [literals[0]]

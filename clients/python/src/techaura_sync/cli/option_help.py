@@ -77,6 +77,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.ApiOptions.incremental": "Read only what changed since the last completed run. Default: every run reads everything.",
     "techaura.sync.v1.ApiOptions.requests_per_second": "Requests a second to the source's host at the most, 0.01 to 1000; those of other runs count too, and are not held up by it. Default: the service's own limit, if it has one.",
     "techaura.sync.v1.ApiOptions.conditional": "Whether pages that a run was sent before are asked for only if they have changed (ETag, Last-Modified). What has not changed is read from what the service kept of it. Default: true.",
+    "techaura.sync.v1.ApiOptions.number_format": "How numbers are written that are texts of an item; a number of JSON is read as JSON means it. Default: digits and a point, such as 69900.50.",
     "techaura.sync.v1.SyncSpec.api": "A REST API.",
     "techaura.sync.v1.CustomSource.type": "Its name.",
     "techaura.sync.v1.CustomSource.options": "Its options, in the form that it documents. Default: none.",
