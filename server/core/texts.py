@@ -26,6 +26,8 @@ def visible(name: str) -> str:
 
 def folded(name: str) -> str:
     """The name without case, accents, invisible characters, white space and underscores; may be empty."""
+    if name.isascii():
+        return "".join(name.casefold().replace("_", "").split())
     decomposed = unicodedata.normalize("NFKD", visible(name))
     kept = (char for char in decomposed if not unicodedata.combining(char) and char != "_" and not char.isspace())
     return "".join(kept).casefold()

@@ -57,8 +57,13 @@ async def advised_plan(
 
 def fits_of(request: MappingRequest, source_type: str, source_identifier: str) -> Fits:
     """Tells of columns whether the mapping can be made of them, as it is or with names in another language."""
+    wanted = _names_of_required(request)
 
     def fits(columns: Sequence[str]) -> Fit | None:
+        # Nearly all of the lines that are tried are no header: what is known of names tells most of them at little cost.
+        present = {form(column) for column in columns for form in (folded, _bare)}
+        if any(names.isdisjoint(present) for names in wanted):
+            return None
         for proposed in ({}, proposed_mapping(request, columns)):
             asked = replace(request, columns={**request.columns, **proposed})
             try:
@@ -70,6 +75,23 @@ def fits_of(request: MappingRequest, source_type: str, source_identifier: str) -
         return None
 
     return fits
+
+
+def _names_of_required(request: MappingRequest) -> list[frozenset[str]]:
+    """For each required column of the target the names, as they are compared, of which the source must have one."""
+    target = find_target(request.target)
+    requested = {folded(name): (source,) for name, source in request.columns.items()}
+    aliases: dict[str, tuple[str, ...]] = {}
+    for name, names in request.aliases.items():
+        aliases[folded(name)] = (*aliases.get(folded(name), ()), *names)
+    others = OTHER_NAMES.get(target.name, {})
+    every: list[frozenset[str]] = []
+    for column in target.columns:
+        if column.required and column.default is None and column.name not in request.constants:
+            name = folded(column.name)
+            usual = (column.name, *aliases.get(name, ()), *others.get(column.name, ()))
+            every.append(frozenset(map(folded, requested.get(name, usual))))
+    return every
 
 
 def proposed_mapping(request: MappingRequest, columns: Sequence[str]) -> Mapping[str, str]:

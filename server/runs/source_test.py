@@ -2,7 +2,7 @@
 
 Faults are raised as a run would fail with them; the requests of a test are never repeated, and the whole of it has
 one time limit. Samples and rows are cut to size and hold no secret of the request. Where the source does not fit its
-options, or not wholly, other readings are looked for (reading_search.py) in half of that time.
+options, or not wholly, other readings are looked for (reading_search.py) in what is left of it.
 """
 
 from __future__ import annotations
@@ -100,8 +100,10 @@ class Previews:
         """
         seconds = self._settings.source_test_seconds_max
         try:
-            async with asyncio.timeout(seconds), self._free:
-                return await self._test(source_type_name, source_identifier, options, answer_refusal)
+            async with asyncio.timeout(seconds) as limit, self._free:
+                # Other readings are looked for until then, so that what was found is answered.
+                search_until = (limit.when() or 0) - seconds / 8
+                return await self._test(source_type_name, source_identifier, options, answer_refusal, search_until)
         except TimeoutError as error:
             raise RetryableError(
                 Reason.SOURCE_UNAVAILABLE,
@@ -109,9 +111,14 @@ class Previews:
             ) from error
 
     async def _test(
-        self, source_type_name: str, source_identifier: str, options: Mapping[str, Any], answer_refusal: bool
+        self,
+        source_type_name: str,
+        source_identifier: str,
+        options: Mapping[str, Any],
+        answer_refusal: bool,
+        search_until: float,
     ) -> Preview:
-        checked_source(source_type_name, source_identifier, options)
+        _, source = checked_source(source_type_name, source_identifier, options)
         secrets: list[str] = []
 
         def reveal(secret: SecretValue) -> str:
@@ -129,19 +136,21 @@ class Previews:
         try:
             look = await looker.look(options)
         except InvalidRequestError as refusal:
-            if not answer_refusal or refusal.reason not in _ANSWERED:
+            if not (answer_refusal and refusal.reason in _ANSWERED and isinstance(source, RereadableSource)):
                 raise
-            return Preview(refusal=refusal, found=await self._readings(looker, options, None))
-        found = await self._readings(looker, options, look)
+            return Preview(refusal=refusal, found=await self._readings(looker, options, None, search_until))
+        found = await self._readings(looker, options, look, search_until)
         return replace(await _shown(look, secrets, source_type_name), found=found)
 
-    async def _readings(self, looker: Looker, asked: Mapping[str, Any], now: Look | None) -> Readings:
-        """What other readings of the source bring; what was not tried in half of the test's time is left."""
+    async def _readings(
+        self, looker: Looker, asked: Mapping[str, Any], now: Look | None, search_until: float
+    ) -> Readings:
+        """What other readings of the source bring; what is not tried by then, on the event loop's clock, is left."""
         if now is not None and not isinstance(now.source, RereadableSource):
             return NO_READINGS
         search = Search(without_waits(looker), asked, self._settings.source_test_readings_max)
         try:
-            async with asyncio.timeout(self._settings.source_test_seconds_max / 2):
+            async with asyncio.timeout_at(search_until):
                 await search.run(now)
         except TimeoutError:
             search.is_cut = True

@@ -139,3 +139,11 @@ def test_keys_of_json_lines_are_proposed_as_a_mapping(tmp_path: Path) -> None:
     assert preview.found.proposed == {"columnMapping": {"title": "titulo", "artist": "artista"}}
     assert preview.refusal is not None
     assert "--map title=titulo" in preview.refusal.message
+
+
+def test_a_file_full_of_open_quotes_is_answered(tmp_path: Path) -> None:
+    (tmp_path / "open.csv").write_text("title|x\n" + f'a|"b|c{"d" * 200}\n' * 3000)
+    found = seen(tmp_path, "open.csv", {"delimiter": "|"}).found
+    assert (found.readings, found.proposed) == ((), None)
+    (tmp_path / "vinyl.csv").write_text("title|x\n" + '5" disc|12" vinyl\n' * 1000)
+    assert seen(tmp_path, "vinyl.csv").found.proposed == {"delimiter": "|", "strayQuotes": "keep"}

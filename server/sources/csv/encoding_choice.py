@@ -138,6 +138,9 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> tupl
     head = source.read(0, content_kind.LOOK_BYTES)
     if encoding_detection.marked_encoding(head) is not None:
         return ()
+    if source.read(0, _HEAD_BYTES).isascii():
+        # A test looks no further.
+        return ()
     sample = _telling_sample(source)
     if is_declared:
         if used != "utf-8":

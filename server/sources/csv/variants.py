@@ -6,6 +6,7 @@ takes the rule that loads most records.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -23,6 +24,8 @@ from server.sources.storage import files
 _OF_QUOTES: Final = frozenset(
     {RejectKind.STRAY_QUOTE, RejectKind.UNCLOSED_QUOTE, RejectKind.RECORD_TOO_LONG, RejectKind.STRAY_LINE_BREAK}
 )
+# With more fields that a quote opens and none closes, each is looked for to the end of what is read: that is slow.
+_OPEN_QUOTES_MAX: Final = 100
 _ESCAPED_QUOTE: Final = '\\"'
 
 
@@ -64,9 +67,12 @@ def _encodings(name: str, others: Sequence[str]) -> Iterator[Variants]:
 
 def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:
     found = [reject for reject in rejects if reject.kind in _OF_QUOTES]
-    if not found:
+    if not found or not options.quote:
         return
-    ways: list[dict[str, Any]] = [{"strayQuotes": "keep"}, {"quote": ""}]
+    ways: list[dict[str, Any]] = [{"quote": ""}]
+    opens_field = re.compile(rf"(?:^|[^\w\s]){re.escape(options.quote)}")
+    if sum(opens_field.search(reject.raw) is not None for reject in found) <= _OPEN_QUOTES_MAX:
+        ways.insert(0, {"strayQuotes": "keep"})
     if options.escape is None and any(_ESCAPED_QUOTE in reject.raw for reject in found):
         ways.insert(0, {"escape": "\\"})
     yield Variants("quote", tuple(ways))

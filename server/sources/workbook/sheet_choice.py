@@ -63,10 +63,11 @@ def check_title(rows: Sequence[SheetRow], name: str, sheet: Sheet, options: CsvO
     header = next((row for row in rows if _filled(row) >= max(2, usual)), None)
     if usual < 2 or header is None:
         return
+    above = header.number - 1
     raise InvalidRequestError(
         Reason.SOURCE_MALFORMED,
         f"{quoted(name)}: row {rows[0].number} of the sheet {quoted(sheet.name)} has one filled cell and the rows below it have "
-        f"{usual}, so it is a title and no header; set options.preambleLines to {header.number - 1}",
+        f"{usual}, so it is a title and no header; set options.preambleLines to {above} (--preamble-lines {above})",
         field="options.preambleLines",
     )
 

@@ -210,7 +210,9 @@ def test_a_title_above_the_header_is_refused_with_the_option_that_reads_it(tmp_p
         xlsx_row(1, ["Lista de precios"]) + xlsx_row(3, ["a", "b"]) + xlsx_row(4, ["1", "2"]) + xlsx_row(5, ["3", "4"])
     )
     path = write_xlsx(tmp_path / "a.xlsx", {"S": rows})
-    assert refusal(path).message.endswith("so it is a title and no header; set options.preambleLines to 2")
+    assert refusal(path).message.endswith(
+        "so it is a title and no header; set options.preambleLines to 2 (--preamble-lines 2)"
+    )
     assert read(path, {"preambleLines": 2}).values == [("1", "2"), ("3", "4")]
 
 

@@ -54,6 +54,7 @@ class LineWalk:
         self._columns = np.full(self._count, NO_COLUMN, np.int32)
         self._blanks = self._facts.blank & (window.line_starts < window.line_ends)
         self._comments_met = np.zeros(self._count, np.bool_)
+        self._scans: dict[int, Scan] = {}
 
     def layout(self) -> RecordIndex:
         """Walk, and put the answer together."""
@@ -196,13 +197,17 @@ class LineWalk:
         return next_line
 
     def _scan(self, line: int) -> Scan:
-        return scan_record(
-            self._window.data,
-            self._starts[line],
-            self._dialect,
-            at_end=self._window.at_end,
-            record_bytes_max=self._record_bytes_max,
-        )
+        """The record that would begin at a line; where many are broken, the same line is asked for again and again."""
+        found = self._scans.get(line)
+        if found is None:
+            found = self._scans[line] = scan_record(
+                self._window.data,
+                self._starts[line],
+                self._dialect,
+                at_end=self._window.at_end,
+                record_bytes_max=self._record_bytes_max,
+            )
+        return found
 
     def _line_of(self, offset: int, first: int) -> int:
         """The line that holds an offset; not below `first`."""
