@@ -22,7 +22,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -88,11 +88,15 @@ class SecretPlaces:
         values: dot paths of single secrets, such as auth.token.
         maps: dot paths of objects in which each value is a secret.
         public_names: names, lower case, whose values in `maps` are not secret.
+        trees: dot paths of values in which texts are secrets, at any depth, where `means_secret` says so of their name.
+        means_secret: whether a field of that name and value holds a secret.
     """
 
     values: tuple[str, ...] = ()
     maps: tuple[str, ...] = ()
     public_names: frozenset[str] = frozenset()
+    trees: tuple[str, ...] = ()
+    means_secret: Callable[[str, object], bool] = lambda _name, _value: False
 
 
 class SecretBox:
@@ -128,6 +132,11 @@ class SecretBox:
             for name in entries or ():
                 if name.lower() not in places.public_names and entries is not None and entries[name] is not None:
                     entries[name] = self._seal_value(entries[name])
+        for path in places.trees:
+            parent_path, _, name = path.rpartition(".")
+            parent = _descend(sealed, parent_path)
+            if parent is not None and isinstance(parent.get(name), dict):
+                parent[name] = self._seal_tree(parent[name], "", places.means_secret)
         return sealed
 
     def seal_bytes(self, content: bytes) -> bytes:
@@ -171,6 +180,15 @@ class SecretBox:
                 "a stored secret cannot be decrypted: TECHAURA_SYNC_SECRET_KEY has changed since it was stored; "
                 "restore the key, or trigger the sync again with the secret"
             ) from error
+
+    def _seal_tree(self, value: Any, name: str, means_secret: Callable[[str, object], bool]) -> Any:
+        if reference_of(value) is not None:
+            return value
+        if isinstance(value, dict):
+            return {key: self._seal_tree(item, key, means_secret) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._seal_tree(item, name, means_secret) for item in value]
+        return self._seal_value(value) if isinstance(value, str) and means_secret(name, value) else value
 
     def _seal_value(self, value: object) -> dict[str, str]:
         try:
@@ -255,6 +273,16 @@ def _read_key(path: Path) -> str:
         else:
             return stream.read(1024).decode("ascii", "replace").strip()
     raise FatalError(Reason.SECRET_UNAVAILABLE, f"the key file {path} {problem}", category=Category.SYSTEM)
+
+
+def reference_of(value: object) -> SecretValue | None:
+    """What stands for a secret among other data: an object with only env, file or encrypted; None for anything else."""
+    if not isinstance(value, Mapping):
+        return None
+    try:
+        return SecretValue.parse(value)
+    except ValueError:
+        return None
 
 
 def _descend(document: dict[str, Any], path: str) -> dict[str, Any] | None:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Final
 
 _NAMES: Final = frozenset(
     [
@@ -46,17 +45,3 @@ def means_secret(name: str, value: object) -> bool:
     if plain in _NAMES or plain.endswith(_ENDINGS):
         return True
     return plain == "key" and len(str(value)) >= _KEY_CHARS_MIN
-
-
-def secret_name(document: Any) -> str:
-    """The first name of a secret at any depth of a JSON document; empty when there is none."""
-    if isinstance(document, Mapping):
-        for name, value in document.items():
-            if means_secret(str(name), value):
-                return str(name)
-    if isinstance(document, Mapping | list):
-        for value in document.values() if isinstance(document, Mapping) else document:
-            found = secret_name(value)
-            if found:
-                return found
-    return ""

@@ -29,10 +29,11 @@ API: dict[str, Any] = {
     "format": "ndjson", "csvDelimiter": ";",
     "incremental": {
         "cursorField": "meta.changed", "param": "since", "format": "date", "lookbackSeconds": 60, "initial": "2024-01-01",
-        "fullAfterDays": 7,
+        "fullAfterDays": 7, "template": "updated gt {value}",
     },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
-    "requestsPerSecond": 2.5, "conditional": False, "numberFormat": {"decimal": ".", "grouping": "'", "currency": ["CHF"]},
+    "requestsPerSecond": 2.5, "conditional": False, "query": {"session": "45-1", "key": {"env": "SOURCE_KEY"}},
+    "numberFormat": {"decimal": ".", "grouping": "'", "currency": ["CHF"]},
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",
@@ -51,7 +52,9 @@ def test_options_arrive_as_they_were_written(source_type: str, options: dict[str
     {"type": "basic", "username": "u", "password": {"env": "SOURCE_P"}},
     {"type": "apikey", "apiKeyHeader": "X-Key", "apiKeyValue": "k"},
     {"type": "oauth2", "tokenUrl": "https://t.example/token", "clientId": "c", "grant": "refreshToken",
-     "clientSecret": "s", "refreshToken": {"env": "SOURCE_R"}, "scope": "a b", "clientAuth": "body"},
+     "clientSecret": "s", "refreshToken": {"env": "SOURCE_R"}, "scope": "a b", "clientAuth": "body",
+     "audience": "https://a.example", "params": {"resource": "r", "pin": {"env": "SOURCE_PIN"}}},
+    {"type": "oauth2", "tokenUrl": "https://t.example/token", "clientId": "c", "grant": "password", "username": "u", "password": "p"},
 ], ids=lambda auth: auth["type"])  # fmt: skip
 def test_each_kind_of_auth_arrives(auth: dict[str, Any]) -> None:
     assert options_document(read_spec("api", "x", {"auth": auth})) == {"auth": auth}

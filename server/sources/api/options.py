@@ -29,11 +29,12 @@ from server.core.number_format import NumberOptions
 from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
+from server.sources.api.request_body import content_problem, is_too_deep, references
 from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
 from server.sources.delimiter_texts import understood_delimiter
 from server.sources.number_format import NumberFormat
-from server.sources.secret_names import secret_name
+from server.sources.secret_names import means_secret
 from server.sources.write_options import WriteOptions
 from server.targets.registry import find_target
 
@@ -88,6 +89,8 @@ SECRET_PLACES: Final = SecretPlaces(
     ),
     maps=("headers",),
     public_names=PUBLIC_HEADERS,
+    trees=("query", "body", "auth.params"),
+    means_secret=means_secret,
 )
 
 
@@ -179,13 +182,17 @@ class OAuth2Auth(OptionModel):
     """An access token of an OAuth 2.0 endpoint (RFC 6749)."""
 
     type: Literal["oauth2"]
-    grant: Literal["clientCredentials", "refreshToken"] = "clientCredentials"
+    grant: Literal["clientCredentials", "refreshToken", "password"] = "clientCredentials"
     token_url: Annotated[str, Field(min_length=1, max_length=2048), AfterValidator(_token_url)]
     client_id: Annotated[str, Field(min_length=1, max_length=1024)]
     client_secret: Secret | None = None
     refresh_token: Secret | None = None
     scope: Annotated[str, Field(max_length=2048)] | None = None
     client_auth: Literal["basic", "body"] = "basic"
+    audience: Annotated[str, Field(max_length=2048)] | None = None
+    params: Annotated[dict[ParameterName, MaybeEmptySecret], Field(max_length=32)] = Field(default_factory=dict)
+    username: Secret | None = None
+    password: Secret | None = None
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
@@ -193,6 +200,11 @@ class OAuth2Auth(OptionModel):
             raise ValueError("with grant clientCredentials needs clientSecret, and takes no refreshToken")
         if self.grant == "refreshToken" and self.refresh_token is None:
             raise ValueError("with grant refreshToken needs refreshToken")
+        is_password = self.grant == "password"
+        if is_password and (self.username is None or self.password is None or self.refresh_token is not None):
+            raise ValueError("with grant password needs username and password, and takes no refreshToken")
+        if not is_password and (self.username is not None or self.password is not None):
+            raise ValueError("takes username and password with grant password only")
         return self
 
 
@@ -230,11 +242,18 @@ class ApiOptions(OptionModel, WriteOptions):
     pagination: Pagination = Pagination(enabled=False)
     incremental: Incremental | None = None
     number_format: NumberFormat = NumberFormat()
+    query: Annotated[dict[ParameterName, MaybeEmptySecret], Field(max_length=64)] = Field(default_factory=dict)
 
     @property
     def numbers(self) -> NumberOptions:
         """How numbers are written that are texts of an item."""
         return NumberOptions(self.number_format.format, has_format=True)
+
+    @property
+    def body_media_type(self) -> str:
+        """What the caller's headers call the body, lower case; empty where they do not."""
+        called = next((value for name, value in self.headers.items() if name.lower() == "content-type"), None)
+        return called.text.partition(";")[0].strip().lower() if called and called.kind == "inline" else ""
 
     @field_validator("csv_delimiter", mode="before")
     @classmethod
@@ -245,9 +264,11 @@ class ApiOptions(OptionModel, WriteOptions):
     def _body_is_posted(self) -> Self:
         if self.method == "GET" and (self.body is not None or self.pagination.params_in == "body"):
             raise ValueError("body and pagination.paramsIn body need method POST")
-        secret = secret_name(self.body)
-        if secret:
-            raise ValueError(f"body holds a secret in {secret!r} and would be stored in clear; use headers or auth")
+        if self.body is not None and is_too_deep(self.body):
+            raise ValueError("body is nested too deep")
+        problem = content_problem(self.body_media_type, self.body) if self.method == "POST" else ""
+        if problem:
+            raise ValueError(f"body {problem}")
         return self
 
     @model_validator(mode="after")
@@ -318,6 +339,7 @@ def _secrets(model: BaseModel, prefix: str) -> list[tuple[str, SecretValue]]:
             found.extend(_secrets(value, place))
         elif isinstance(value, dict):
             found.extend((f"{place}.{key}", item) for key, item in value.items() if isinstance(item, SecretValue))
+            found.extend(references(value, place))
     return found
 
 

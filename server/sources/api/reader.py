@@ -61,8 +61,10 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     """
     await check_api(identifier, options, context)
     opened = credentials(options, reveal)
-    for secret in opened.secrets:
+    for secret in opened.spoken:
         context.secret_seen(secret)
+    # From here on with secrets in clear, as it goes out.
+    options = options.model_copy(update={"body": opened.body})
     client = ApiClient(identifier, opened, context, requests_per_second=options.requests_per_second or 0.0)
     kept = context.kept_pages if options.conditional else NoPages()
     pages = ConditionalPages(

@@ -13,6 +13,7 @@ from server.sources.api.options import SECRET_PLACES, ApiOptions, parse_options
 from server.sources.api.preview import preview_api
 from server.sources.api.reader import check_api, open_api
 from server.sources.contract import SourceContext, SourceReader, WatermarkRule
+from server.sources.secret_names import means_secret
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
 
 
@@ -54,9 +55,17 @@ class ApiSource:
         options = self.options
         if options.incremental is None:
             return None
-        how = {"auth", "headers", "pagination", "incremental", "requests_per_second", "conditional"}
+        how = {"auth", "query", "headers", "pagination", "incremental", "requests_per_second", "conditional"}
         what = options.model_dump(mode="json", exclude=how, exclude_defaults=True)
         what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
+        if options.incremental.template is not None:
+            what["incremental"].append(options.incremental.template)
+        if options.query:
+            # Secrets say who asks; parameters in clear say for what.
+            what["query"] = {
+                name: "" if secret.kind != "inline" or means_secret(name, secret.text) else secret.text
+                for name, secret in options.query.items()
+            }
         text = json.dumps([self.identifier, what], sort_keys=True)
         key = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
         return WatermarkRule(key, options.incremental.full_after_days)

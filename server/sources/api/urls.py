@@ -55,7 +55,7 @@ def problem_of(url: str) -> str:
     if secret:
         return (
             f"holds a secret in the parameter {secret!r}, and would be stored in clear; leave it out and use "
-            "options.auth (bearer, basic or apikey)"
+            "options.query, or options.auth (bearer, basic or apikey)"
         )
     return ""
 

@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from typing import Any, Final, Literal, Self
 
 from pydantic import Field, model_validator
@@ -29,6 +30,12 @@ from server.sources.api.option_base import OptionModel, ParameterName, Path
 _FUTURE: Final = timedelta(days=1)
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _MARK_CHARS_MAX: Final = 100
+_VALUE: Final = "{value}"
+# Seconds or milliseconds since 1970, of years that sources have: a date without separators has 8 or 14 digits.
+_UNIX: Final = re.compile(r"[0-9]{10}(?:[0-9]{3})?(?:\.[0-9]{1,9})?")
+_SPACED: Final = re.compile(
+    r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.(?P<fraction>\d{1,9}))?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
+)
 
 MarkFormat = Literal["timestamp", "date", "unix", "unixMillis", "number"]
 
@@ -42,6 +49,11 @@ class Incremental(OptionModel):
     lookback_seconds: int = Field(300, ge=0, le=31_536_000)
     initial: str | None = Field(None, min_length=1, max_length=_MARK_CHARS_MAX)
     full_after_days: int = Field(30, ge=1, le=80)
+    template: str | None = Field(None, min_length=1, max_length=500)
+
+    def asked(self, value: str) -> str:
+        """What is sent for a value."""
+        return value if self.template is None else self.template.replace(_VALUE, value)
 
     @model_validator(mode="before")
     @classmethod
@@ -57,6 +69,8 @@ class Incremental(OptionModel):
             raise ValueError("lookbackSeconds must be 0 for numbers, which are no times")
         if self.initial is not None and rank_of(self.initial, self.format) is None:
             raise ValueError(f"initial is no {self.format}")
+        if self.template is not None and _VALUE not in self.template:
+            raise ValueError(f"template has no {_VALUE}, the place of the value")
         return self
 
 
@@ -143,7 +157,21 @@ def first_value(options: Incremental, stored: str | None) -> str:
     if moment is None:
         return ""
     moment -= lookback
-    return moment.date().isoformat() if options.format == "date" else moment.isoformat().replace("+00:00", "Z")
+    return moment.date().isoformat() if options.format == "date" else _spelled(moment, stored)
+
+
+def _spelled(moment: datetime, like: str) -> str:
+    """A moment as the source spells its own."""
+    if _UNIX.fullmatch(like):
+        whole = like.partition(".")[0]
+        return str(int(moment.timestamp() * (1000 if len(whole) > 10 else 1)))
+    if like[:1].isalpha():
+        return format_datetime(moment, usegmt=True)
+    if spaced := _SPACED.fullmatch(like):
+        text = f"{moment.replace(tzinfo=None):%Y-%m-%d %H:%M:%S.%f}"[: 20 + len(spaced["fraction"] or "")].rstrip(".")
+        zone = spaced["zone"] or ""
+        return f"{text}{zone if zone.strip() in ('', 'Z', 'UTC') else zone[: zone.index(zone.strip())] + '+00:00'}"
+    return moment.isoformat().replace("+00:00", "Z")
 
 
 def rank_of(text: str, kind: MarkFormat) -> str | None:
@@ -161,10 +189,26 @@ def rank_of(text: str, kind: MarkFormat) -> str | None:
 
 def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text)
+        if _UNIX.fullmatch(text):
+            whole, _, fraction = text.partition(".")
+            seconds = int(whole) / (1000 if len(whole) > 10 else 1)
+            return datetime.fromtimestamp(seconds + float(f"0.{fraction or 0}"), UTC)
+        moment = _date(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         return None
+
+
+def _date(text: str) -> datetime:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        if text.endswith(" UTC") and text[:1].isdecimal():
+            return datetime.fromisoformat(text.removesuffix(" UTC"))
+        # RFC 1123, as HTTP and some databases write it; a text that begins otherwise could be taken for a time of day.
+        if not text[:3].isalpha():
+            raise
+        return parsedate_to_datetime(text)
 
 
 def _ranked(moment: datetime) -> str:

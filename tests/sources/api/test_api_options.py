@@ -91,7 +91,6 @@ def test_null_counts_as_absent():
         ({"auth": {"type": "apikey", "apiKeyValue": "x"}}, "options.auth"),
         ({"auth": {"type": "apikey", "apiKeyHeader": "X", "apiKeyParam": "x", "apiKeyValue": "x"}}, "options.auth"),
         ({"body": {}}, "options"),
-        ({"method": "POST", "body": {"filter": [{"api_key": "canary-51c0"}]}}, "options"),
         ({"pagination": {"enabled": True, "paramsIn": "body"}}, "options"),
         ({"pagination": {"enabled": True, "pageSize": 0}}, "options.pagination.pageSize"),
         ({"auth": {"type": "apikey", "apiKeyHeader": "Host", "apiKeyValue": "x"}}, "options.auth.apiKeyHeader"),

@@ -27,6 +27,7 @@ from server.core.reasons import Category, Reason
 from server.core.retry import RetryPolicy
 from server.sources.api import urls
 from server.sources.api.http.backoff import Backoff
+from server.sources.api.http.cookies import RunCookies
 from server.sources.api.http.credentials import Credentials
 from server.sources.api.http.decompress import ACCEPT_ENCODING
 from server.sources.api.http.oauth import TokenSource
@@ -121,6 +122,7 @@ class ApiClient:
         self._http = open_client(context.settings)
         self._tokens = TokenSource(credentials.grant, self._http, context) if credentials.grant else None
         self._accepted: str | None = None
+        self._cookies = RunCookies()
         self._pace = context.paces.of(*self._origin[1:])
         budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
         self._per_second_max = min(budgets, default=0.0)
@@ -164,7 +166,7 @@ class ApiClient:
 
     def spoken(self) -> frozenset[str]:
         """The secrets that requests carry, in every form in which a source may say them back."""
-        return self._credentials.spoken | ({self._accepted} if self._accepted else set())
+        return self._credentials.spoken | ({self._accepted} if self._accepted else set()) | self._cookies.values()
 
     async def close(self) -> None:
         """Close the connections. Safe to call twice."""
@@ -220,6 +222,8 @@ class ApiClient:
             if urls.origin(url) != self._origin:
                 raise _elsewhere(self._origin, url)
             response = await self._http.send(self._built(method, url, content, token, request.conditions), stream=True)
+            for cookie in response.headers.get_list("set-cookie"):
+                self._cookies.take(cookie, url, self._clock.now())
             try:
                 answered = self._headers_of(response, f"{label} of {urls.redacted(url)}")
                 if response.status_code not in _REDIRECTS:
@@ -231,16 +235,22 @@ class ApiClient:
             if response.status_code == 303:
                 method, content = "GET", None
             url = urls.followed(url, answered.get("location", ""), self._credentials.query)
-        raise FatalError(Reason.SOURCE_REFUSED, f"{urls.redacted(url)} redirects more than {_REDIRECTS_MAX} times")
+        raise FatalError(
+            Reason.SOURCE_REFUSED,
+            f"{urls.redacted(url)} redirects more than {_REDIRECTS_MAX} times, with the cookies that it sets",
+        )
 
     def _built(
         self, method: str, url: str, content: bytes | None, token: str | None, conditions: Mapping[str, str]
     ) -> httpx.Request:
         headers = self._headers if content is None else self._body_headers
-        if token is not None or conditions or content is not None:
+        cookies = self._cookies.header(url, headers["cookie"][1] if "cookie" in headers else "")
+        if token is not None or conditions or content is not None or cookies:
             headers = headers | {name.lower(): (name, value) for name, value in conditions.items()}
             if token is not None:
                 headers["authorization"] = ("Authorization", f"Bearer {token}")
+            if cookies:
+                headers["cookie"] = ("Cookie", cookies)
             if content is not None:
                 headers["content-length"] = ("Content-Length", str(len(content)))
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.values()]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretValue
-from server.sources.api.http.oauth import OAuthGrant
+from server.sources.api.http.oauth import FormField, OAuthGrant
 from server.sources.api.options import (
     PUBLIC_HEADERS,
     ApiKeyAuth,
@@ -20,6 +21,8 @@ from server.sources.api.options import (
     header_value_is_sendable,
     username_is_sendable,
 )
+from server.sources.api.request_body import opened, references
+from server.sources.secret_names import means_secret
 
 Reveal = Callable[[SecretValue], str]
 
@@ -31,7 +34,9 @@ class Credentials:
     Args:
         headers: name to value, secrets in clear.
         query: parameters that are added to each URL as it goes out, and stand in no other.
+        body: what requests send, its secrets in clear; None for none.
         parts: secrets that stand in those in another form, such as a password.
+        public_query: names of parameters that are no secrets.
         grant: what a token for Authorization is asked for with; None where nothing is to be asked.
         hint: what to check when the source refuses them.
     """
@@ -41,11 +46,14 @@ class Credentials:
     query: dict[str, str] = field(default_factory=dict, repr=False)
     grant: OAuthGrant | None = None
     parts: tuple[str, ...] = field(default=(), repr=False)
+    body: dict[str, Any] | None = field(default=None, repr=False)
+    public_query: frozenset[str] = frozenset()
 
     @property
     def secrets(self) -> frozenset[str]:
         """The secrets themselves, those of one or two characters left out, in which nothing is secret."""
-        values = [*self.query.values(), *self.headers.values()]
+        values = [value for name, value in self.query.items() if name not in self.public_query]
+        values += self.headers.values()
         values += [value.partition(" ")[2] for value in self.headers.values()]
         return frozenset(value for value in values if len(value) > 2)
 
@@ -68,6 +76,38 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
     Raises:
         FatalError: SECRET_UNAVAILABLE (authentication), one cannot be opened or sent; the text names its place.
     """
+    found = _by_auth(options, reveal)
+    query = {name: reveal(secret) for name, secret in options.query.items()}
+    public = frozenset(name for name, secret in options.query.items() if not _is_secret(name, secret))
+    in_body = tuple(reveal(secret) for _, secret in references(options.body, ""))
+    named = tuple(text for name, text in _texts(options.body, "") if means_secret(name, text))
+    return replace(
+        found,
+        query=query | found.query,
+        public_query=public - set(found.query),
+        body=opened(options.body, reveal) if options.body is not None else None,
+        parts=(*found.parts, *in_body, *named),
+    )
+
+
+def _is_secret(name: str, secret: SecretValue) -> bool:
+    return secret.kind != "inline" or means_secret(name, secret.text)
+
+
+def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
+    """The texts of a body with the names that they stand under."""
+    if isinstance(value, str):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _texts(item, key)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts(item, name)
+
+
+def _by_auth(options: ApiOptions, reveal: Reveal) -> Credentials:
+    """The headers, and what `auth` adds to a request."""
     headers = {
         name: _sendable(reveal(secret), f"options.headers.{name}", secret) for name, secret in options.headers.items()
     }
@@ -110,10 +150,20 @@ def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
             reveal(auth.refresh_token) if auth.refresh_token else "",
             auth.scope or "",
             in_body=auth.client_auth == "body",
+            user=(reveal(auth.username), reveal(auth.password)) if auth.username and auth.password else None,
+            params=_params(auth, reveal),
         )
         hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
         return Credentials(headers, hint, grant=grant, parts=grant.secrets)
     return Credentials(headers, "it wants credentials; set options.auth (bearer, basic, apikey or oauth2)")
+
+
+def _params(auth: OAuth2Auth, reveal: Reveal) -> dict[str, FormField]:
+    audience = {"audience": FormField(auth.audience)} if auth.audience else {}
+    given = {
+        name: FormField(reveal(secret), is_secret=_is_secret(name, secret)) for name, secret in auth.params.items()
+    }
+    return audience | given
 
 
 def _put(headers: dict[str, str], name: str, value: str) -> None:

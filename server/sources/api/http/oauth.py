@@ -1,4 +1,4 @@
-"""Access tokens by OAuth 2.0 (RFC 6749): client credentials, and a refresh token with rotation.
+"""Access tokens by OAuth 2.0 (RFC 6749): client credentials, a user's password, and a refresh token with rotation.
 
 A token is kept, sealed, for as long as it is good, so that a later run, attempt or replica of the same grant goes on
 with it. A refresh token that the endpoint hands out in place of the old one is stored before the access token beside it
@@ -39,11 +39,21 @@ _LIFETIME_SECONDS_MAX: Final = 365 * 86_400
 
 
 @dataclass(frozen=True, slots=True)
+class FormField:
+    """A field of the form that the endpoint gets."""
+
+    text: str = field(repr=False)
+    is_secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class OAuthGrant:
     """What a token is asked for with.
 
     Args:
         refresh_token: empty for client credentials.
+        user: name and password, for the grant of those; else None.
+        params: further fields of the form.
         in_body: whether the client's id and secret go into the form rather than into Authorization: Basic.
     """
 
@@ -53,16 +63,21 @@ class OAuthGrant:
     refresh_token: str = field(default="", repr=False)
     scope: str = ""
     in_body: bool = False
+    user: tuple[str, str] | None = field(default=None, repr=False)
+    params: Mapping[str, FormField] = field(default_factory=dict)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """What no text may show."""
-        return tuple(filter(None, (self.client_secret, self.refresh_token)))
+        fields = [each.text for each in self.params.values() if each.is_secret]
+        return tuple(filter(None, (self.client_secret, self.refresh_token, *(self.user or ()), *fields)))
 
     @property
     def key(self) -> str:
         """What the grant's tokens are kept under."""
-        parts = [self.token_url, self.client_id, self.client_secret, self.refresh_token, self.scope]
+        parts: list[Any] = [self.token_url, self.client_id, self.client_secret, self.refresh_token, self.scope]
+        if self.user or self.params:
+            parts += [self.user, sorted((name, each.text) for name, each in self.params.items())]
         return "oauth " + json.dumps(parts)
 
 
@@ -180,6 +195,8 @@ class TokenSource:
     def _request(self, refresh: str) -> httpx.Request:
         grant = self._grant
         form = {"grant_type": "refresh_token", "refresh_token": refresh} if refresh else {}
+        if grant.user is not None:
+            form = {"grant_type": "password", "username": grant.user[0], "password": grant.user[1]}
         form = form or {"grant_type": "client_credentials"}
         if grant.scope:
             form["scope"] = grant.scope
@@ -196,6 +213,7 @@ class TokenSource:
             # RFC 6749, 2.3.1: both are form-encoded before they are joined.
             pair = f"{quote_plus(grant.client_id)}:{quote_plus(grant.client_secret)}".encode()
             headers["Authorization"] = f"Basic {base64.b64encode(pair).decode('ascii')}"
+        form |= {name: each.text for name, each in grant.params.items()}
         content = urlencode(form).encode("ascii")
         headers["Content-Length"] = str(len(content))
         raw = [(name.encode("ascii"), value.encode("latin-1")) for name, value in headers.items()]

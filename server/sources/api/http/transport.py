@@ -2,7 +2,7 @@
 
 httpx offers no seam for choosing the address that a connection goes to; its transport does. This one hands requests to
 an httpcore pool whose network backend is the guard's, so redirects, retries and token endpoints all pass it. Nothing of
-the environment (proxies, certificates, netrc) is used, and no cookie is kept. HTTP/2 is spoken where the server offers
+the environment (proxies, certificates, netrc) is used, and no cookie is kept here. HTTP/2 is spoken where the server offers
 it by ALPN. A failure leaves nothing behind; closing the client closes every connection.
 """
 
@@ -54,7 +54,7 @@ def open_client(settings: Settings) -> httpx.AsyncClient:
         ),
         follow_redirects=False,
         trust_env=False,
-        # A session would make pages depend on one another; and a cookie is a secret of the source's.
+        # Kept by cookies.py, apart from those of a token endpoint, which has the same client.
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ from server.sources.api.http.client import PageRequest
 from server.sources.api.options import ApiOptions
 from server.sources.api.paging.counted import Paging
 from server.sources.api.paging.position import PagingState
+from server.sources.api.request_body import encoded
 
 
 class PageRequests:
@@ -34,13 +34,13 @@ class PageRequests:
         else:
             url, parameters = self._url, dict(self._paging.parameters(place))
             if options.incremental is not None and position.since:
-                parameters[options.incremental.param] = position.since
+                parameters[options.incremental.param] = options.incremental.asked(position.since)
         body = options.body
         if options.pagination.params_in == "body" and (options.pagination.enabled or parameters):
             body = _with_fields(body or {}, parameters)
         else:
             url = urls.with_parameters(url, {name: str(value) for name, value in parameters.items()})
-        content = None if body is None else json.dumps(body, separators=(",", ":")).encode("utf-8")
+        content = None if body is None else encoded(body, options.body_media_type)
         return PageRequest(options.method, url, content)
 
 

@@ -28,7 +28,7 @@ from techaura.sync.v1 import json_pb2 as techaura_dot_sync_dot_v1_dot_json__pb2
 from techaura.sync.v1 import number_format_pb2 as techaura_dot_sync_dot_v1_dot_number__format__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/api_source.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1btechaura/sync/v1/json.proto\x1a$techaura/sync/v1/number_format.proto\"\x9b\x06\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12%\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1e.techaura.sync.v1.AnswerFormat\x12\x1a\n\rcsv_delimiter\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tdata_path\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x45\n\rfield_mapping\x18\x08 \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\t \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12\x35\n\x0bincremental\x18\n \x01(\x0b\x32 .techaura.sync.v1.ApiIncremental\x12 \n\x13requests_per_second\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x63onditional\x18\x0c \x01(\x08H\x03\x88\x01\x01\x12\x35\n\rnumber_format\x18\r \x01(\x0b\x32\x1e.techaura.sync.v1.NumberFormat\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x10\n\x0e_csv_delimiterB\x0c\n\n_data_pathB\x16\n\x14_requests_per_secondB\x0e\n\x0c_conditional\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xda\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12\x37\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00R\x06\x61pikey\x12.\n\x06oauth2\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.OAuth2AuthH\x00\x42\x08\n\x06method\"?\n\nBearerAuth\x12\x31\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"Y\n\tBasicAuth\x12\x16\n\x08username\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"\x93\x01\n\nApiKeyAuth\x12\x1e\n\x06header\x18\x01 \x01(\tH\x00R\x0c\x61piKeyHeader\x12\x1c\n\x05param\x18\x02 \x01(\tH\x00R\x0b\x61piKeyParam\x12>\n\x05value\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02R\x0b\x61piKeyValueB\x07\n\x05place\"\xad\x02\n\nOAuth2Auth\x12,\n\x05grant\x18\x01 \x01(\x0e\x32\x1d.techaura.sync.v1.OAuth2Grant\x12\x17\n\ttoken_url\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tclient_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\rclient_secret\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x33\n\rrefresh_token\x18\x05 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x12\n\x05scope\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x37\n\x0b\x63lient_auth\x18\x07 \x01(\x0e\x32\".techaura.sync.v1.OAuth2ClientAuthB\x08\n\x06_scope\"\xa3\x04\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tmax_pages\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nfirst_page\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12-\n\tparams_in\x18\x06 \x01(\x0e\x32\x1a.techaura.sync.v1.ParamsIn\x12\x18\n\x0blimit_param\x18\x07 \x01(\tH\x03\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x08 \x01(\tH\x04\x88\x01\x01\x12\x17\n\npage_param\x18\t \x01(\tH\x05\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\n \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\x0b \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0c \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\r \x01(\tH\t\x88\x01\x01\x42\x0c\n\n_page_sizeB\x0c\n\n_max_pagesB\r\n\x0b_first_pageB\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_path\"\xfc\x01\n\x0e\x41piIncremental\x12\x1a\n\x0c\x63ursor_field\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05param\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.techaura.sync.v1.WatermarkFormat\x12\x1d\n\x10lookback_seconds\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07initial\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x66ull_after_days\x18\x06 \x01(\x05H\x02\x88\x01\x01\x42\x13\n\x11_lookback_secondsB\n\n\x08_initialB\x12\n\x10_full_after_days*g\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x0fHTTP_METHOD_GET\x10\x01\x1a\x07\x8a\xb5\x18\x03GET\x12\x1e\n\x10HTTP_METHOD_POST\x10\x02\x1a\x08\x8a\xb5\x18\x04POST*\x8e\x01\n\x0c\x41nswerFormat\x12\x1d\n\x19\x41NSWER_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWER_FORMAT_AUTO\x10\x01\x12\x16\n\x12\x41NSWER_FORMAT_JSON\x10\x02\x12\x18\n\x14\x41NSWER_FORMAT_NDJSON\x10\x03\x12\x15\n\x11\x41NSWER_FORMAT_CSV\x10\x04*\x9c\x01\n\x0bOAuth2Grant\x12\x1d\n\x19O_AUTH2_GRANT_UNSPECIFIED\x10\x00\x12;\n O_AUTH2_GRANT_CLIENT_CREDENTIALS\x10\x01\x1a\x15\x8a\xb5\x18\x11\x63lientCredentials\x12\x31\n\x1bO_AUTH2_GRANT_REFRESH_TOKEN\x10\x02\x1a\x10\x8a\xb5\x18\x0crefreshToken*t\n\x10OAuth2ClientAuth\x12#\n\x1fO_AUTH2_CLIENT_AUTH_UNSPECIFIED\x10\x00\x12\x1d\n\x19O_AUTH2_CLIENT_AUTH_BASIC\x10\x01\x12\x1c\n\x18O_AUTH2_CLIENT_AUTH_BODY\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05*N\n\x08ParamsIn\x12\x19\n\x15PARAMS_IN_UNSPECIFIED\x10\x00\x12\x13\n\x0fPARAMS_IN_QUERY\x10\x01\x12\x12\n\x0ePARAMS_IN_BODY\x10\x02*\xd8\x01\n\x0fWatermarkFormat\x12 \n\x1cWATERMARK_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aWATERMARK_FORMAT_TIMESTAMP\x10\x01\x12\x19\n\x15WATERMARK_FORMAT_DATE\x10\x02\x12\x19\n\x15WATERMARK_FORMAT_UNIX\x10\x03\x12\x30\n\x1cWATERMARK_FORMAT_UNIX_MILLIS\x10\x04\x1a\x0e\x8a\xb5\x18\nunixMillis\x12\x1b\n\x17WATERMARK_FORMAT_NUMBER\x10\x05\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!techaura/sync/v1/api_source.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1btechaura/sync/v1/json.proto\x1a$techaura/sync/v1/number_format.proto\"\x9f\x07\n\nApiOptions\x12,\n\x06method\x18\x01 \x01(\x0e\x32\x1c.techaura.sync.v1.HttpMethod\x12:\n\x07headers\x18\x02 \x03(\x0b\x32).techaura.sync.v1.ApiOptions.HeadersEntry\x12\'\n\x04\x61uth\x18\x03 \x01(\x0b\x32\x19.techaura.sync.v1.ApiAuth\x12%\n\x04\x62ody\x18\x04 \x01(\x0b\x32\x17.google.protobuf.Struct\x12.\n\x06\x66ormat\x18\x05 \x01(\x0e\x32\x1e.techaura.sync.v1.AnswerFormat\x12\x1a\n\rcsv_delimiter\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x16\n\tdata_path\x18\x07 \x01(\tH\x01\x88\x01\x01\x12\x45\n\rfield_mapping\x18\x08 \x03(\x0b\x32..techaura.sync.v1.ApiOptions.FieldMappingEntry\x12\x33\n\npagination\x18\t \x01(\x0b\x32\x1f.techaura.sync.v1.ApiPagination\x12\x35\n\x0bincremental\x18\n \x01(\x0b\x32 .techaura.sync.v1.ApiIncremental\x12 \n\x13requests_per_second\x18\x0b \x01(\x01H\x02\x88\x01\x01\x12\x18\n\x0b\x63onditional\x18\x0c \x01(\x08H\x03\x88\x01\x01\x12\x35\n\rnumber_format\x18\r \x01(\x0b\x32\x1e.techaura.sync.v1.NumberFormat\x12\x36\n\x05query\x18\x0e \x03(\x0b\x32\'.techaura.sync.v1.ApiOptions.QueryEntry\x1aL\n\x0cHeadersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x1a\x33\n\x11\x46ieldMappingEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1aJ\n\nQueryEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x42\x10\n\x0e_csv_delimiterB\x0c\n\n_data_pathB\x16\n\x14_requests_per_secondB\x0e\n\x0c_conditional\"F\n\nSecretText\x12\x0f\n\x05value\x18\x01 \x01(\tH\x00\x12\r\n\x03\x65nv\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xda\x01\n\x07\x41piAuth\x12.\n\x06\x62\x65\x61rer\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.BearerAuthH\x00\x12,\n\x05\x62\x61sic\x18\x02 \x01(\x0b\x32\x1b.techaura.sync.v1.BasicAuthH\x00\x12\x37\n\x07\x61pi_key\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.ApiKeyAuthH\x00R\x06\x61pikey\x12.\n\x06oauth2\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.OAuth2AuthH\x00\x42\x08\n\x06method\"?\n\nBearerAuth\x12\x31\n\x05token\x18\x01 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"Y\n\tBasicAuth\x12\x16\n\x08username\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\x08password\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02\"\x93\x01\n\nApiKeyAuth\x12\x1e\n\x06header\x18\x01 \x01(\tH\x00R\x0c\x61piKeyHeader\x12\x1c\n\x05param\x18\x02 \x01(\tH\x00R\x0b\x61piKeyParam\x12>\n\x05value\x18\x03 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretTextB\x04\xe2\x41\x01\x02R\x0b\x61piKeyValueB\x07\n\x05place\"\xac\x04\n\nOAuth2Auth\x12,\n\x05grant\x18\x01 \x01(\x0e\x32\x1d.techaura.sync.v1.OAuth2Grant\x12\x17\n\ttoken_url\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\tclient_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\rclient_secret\x18\x04 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x33\n\rrefresh_token\x18\x05 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x12\x12\n\x05scope\x18\x06 \x01(\tH\x00\x88\x01\x01\x12\x37\n\x0b\x63lient_auth\x18\x07 \x01(\x0e\x32\".techaura.sync.v1.OAuth2ClientAuth\x12\x15\n\x08\x61udience\x18\x08 \x01(\tH\x01\x88\x01\x01\x12\x38\n\x06params\x18\t \x03(\x0b\x32(.techaura.sync.v1.OAuth2Auth.ParamsEntry\x12\x15\n\x08username\x18\n \x01(\tH\x02\x88\x01\x01\x12.\n\x08password\x18\x0b \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText\x1aK\n\x0bParamsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12+\n\x05value\x18\x02 \x01(\x0b\x32\x1c.techaura.sync.v1.SecretText:\x02\x38\x01\x42\x08\n\x06_scopeB\x0b\n\t_audienceB\x0b\n\t_username\"\xa3\x04\n\rApiPagination\x12\x0f\n\x07\x65nabled\x18\x01 \x01(\x08\x12.\n\x04type\x18\x02 \x01(\x0e\x32 .techaura.sync.v1.PaginationType\x12\x16\n\tpage_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tmax_pages\x18\x04 \x01(\x05H\x01\x88\x01\x01\x12\x17\n\nfirst_page\x18\x05 \x01(\x05H\x02\x88\x01\x01\x12-\n\tparams_in\x18\x06 \x01(\x0e\x32\x1a.techaura.sync.v1.ParamsIn\x12\x18\n\x0blimit_param\x18\x07 \x01(\tH\x03\x88\x01\x01\x12\x19\n\x0coffset_param\x18\x08 \x01(\tH\x04\x88\x01\x01\x12\x17\n\npage_param\x18\t \x01(\tH\x05\x88\x01\x01\x12\x19\n\x0c\x63ursor_param\x18\n \x01(\tH\x06\x88\x01\x01\x12\x18\n\x0b\x63ursor_path\x18\x0b \x01(\tH\x07\x88\x01\x01\x12\x1a\n\rcursor_header\x18\x0c \x01(\tH\x08\x88\x01\x01\x12\x1a\n\rnext_url_path\x18\r \x01(\tH\t\x88\x01\x01\x42\x0c\n\n_page_sizeB\x0c\n\n_max_pagesB\r\n\x0b_first_pageB\x0e\n\x0c_limit_paramB\x0f\n\r_offset_paramB\r\n\x0b_page_paramB\x0f\n\r_cursor_paramB\x0e\n\x0c_cursor_pathB\x10\n\x0e_cursor_headerB\x10\n\x0e_next_url_path\"\xa0\x02\n\x0e\x41piIncremental\x12\x1a\n\x0c\x63ursor_field\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05param\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.techaura.sync.v1.WatermarkFormat\x12\x1d\n\x10lookback_seconds\x18\x04 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07initial\x18\x05 \x01(\tH\x01\x88\x01\x01\x12\x1c\n\x0f\x66ull_after_days\x18\x06 \x01(\x05H\x02\x88\x01\x01\x12\x15\n\x08template\x18\x07 \x01(\tH\x03\x88\x01\x01\x42\x13\n\x11_lookback_secondsB\n\n\x08_initialB\x12\n\x10_full_after_daysB\x0b\n\t_template*g\n\nHttpMethod\x12\x1b\n\x17HTTP_METHOD_UNSPECIFIED\x10\x00\x12\x1c\n\x0fHTTP_METHOD_GET\x10\x01\x1a\x07\x8a\xb5\x18\x03GET\x12\x1e\n\x10HTTP_METHOD_POST\x10\x02\x1a\x08\x8a\xb5\x18\x04POST*\x8e\x01\n\x0c\x41nswerFormat\x12\x1d\n\x19\x41NSWER_FORMAT_UNSPECIFIED\x10\x00\x12\x16\n\x12\x41NSWER_FORMAT_AUTO\x10\x01\x12\x16\n\x12\x41NSWER_FORMAT_JSON\x10\x02\x12\x18\n\x14\x41NSWER_FORMAT_NDJSON\x10\x03\x12\x15\n\x11\x41NSWER_FORMAT_CSV\x10\x04*\xb8\x01\n\x0bOAuth2Grant\x12\x1d\n\x19O_AUTH2_GRANT_UNSPECIFIED\x10\x00\x12;\n O_AUTH2_GRANT_CLIENT_CREDENTIALS\x10\x01\x1a\x15\x8a\xb5\x18\x11\x63lientCredentials\x12\x31\n\x1bO_AUTH2_GRANT_REFRESH_TOKEN\x10\x02\x1a\x10\x8a\xb5\x18\x0crefreshToken\x12\x1a\n\x16O_AUTH2_GRANT_PASSWORD\x10\x03*t\n\x10OAuth2ClientAuth\x12#\n\x1fO_AUTH2_CLIENT_AUTH_UNSPECIFIED\x10\x00\x12\x1d\n\x19O_AUTH2_CLIENT_AUTH_BASIC\x10\x01\x12\x1c\n\x18O_AUTH2_CLIENT_AUTH_BODY\x10\x02*\xb7\x01\n\x0ePaginationType\x12\x1f\n\x1bPAGINATION_TYPE_UNSPECIFIED\x10\x00\x12\x18\n\x14PAGINATION_TYPE_PAGE\x10\x01\x12\x1a\n\x16PAGINATION_TYPE_OFFSET\x10\x02\x12\x1a\n\x16PAGINATION_TYPE_CURSOR\x10\x03\x12\x18\n\x14PAGINATION_TYPE_LINK\x10\x04\x12\x18\n\x14PAGINATION_TYPE_AUTO\x10\x05*N\n\x08ParamsIn\x12\x19\n\x15PARAMS_IN_UNSPECIFIED\x10\x00\x12\x13\n\x0fPARAMS_IN_QUERY\x10\x01\x12\x12\n\x0ePARAMS_IN_BODY\x10\x02*\xd8\x01\n\x0fWatermarkFormat\x12 \n\x1cWATERMARK_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aWATERMARK_FORMAT_TIMESTAMP\x10\x01\x12\x19\n\x15WATERMARK_FORMAT_DATE\x10\x02\x12\x19\n\x15WATERMARK_FORMAT_UNIX\x10\x03\x12\x30\n\x1cWATERMARK_FORMAT_UNIX_MILLIS\x10\x04\x1a\x0e\x8a\xb5\x18\nunixMillis\x12\x1b\n\x17WATERMARK_FORMAT_NUMBER\x10\x05\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -49,6 +49,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIOPTIONS_HEADERSENTRY']._serialized_options = b'8\001'
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._loaded_options = None
   _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_options = b'8\001'
+  _globals['_APIOPTIONS_QUERYENTRY']._loaded_options = None
+  _globals['_APIOPTIONS_QUERYENTRY']._serialized_options = b'8\001'
   _globals['_BEARERAUTH'].fields_by_name['token']._loaded_options = None
   _globals['_BEARERAUTH'].fields_by_name['token']._serialized_options = b'\342A\001\002'
   _globals['_BASICAUTH'].fields_by_name['username']._loaded_options = None
@@ -57,6 +59,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BASICAUTH'].fields_by_name['password']._serialized_options = b'\342A\001\002'
   _globals['_APIKEYAUTH'].fields_by_name['value']._loaded_options = None
   _globals['_APIKEYAUTH'].fields_by_name['value']._serialized_options = b'\342A\001\002'
+  _globals['_OAUTH2AUTH_PARAMSENTRY']._loaded_options = None
+  _globals['_OAUTH2AUTH_PARAMSENTRY']._serialized_options = b'8\001'
   _globals['_OAUTH2AUTH'].fields_by_name['token_url']._loaded_options = None
   _globals['_OAUTH2AUTH'].fields_by_name['token_url']._serialized_options = b'\342A\001\002'
   _globals['_OAUTH2AUTH'].fields_by_name['client_id']._loaded_options = None
@@ -65,40 +69,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_APIINCREMENTAL'].fields_by_name['cursor_field']._serialized_options = b'\342A\001\002'
   _globals['_APIINCREMENTAL'].fields_by_name['param']._loaded_options = None
   _globals['_APIINCREMENTAL'].fields_by_name['param']._serialized_options = b'\342A\001\002'
-  _globals['_HTTPMETHOD']._serialized_start=2691
-  _globals['_HTTPMETHOD']._serialized_end=2794
-  _globals['_ANSWERFORMAT']._serialized_start=2797
-  _globals['_ANSWERFORMAT']._serialized_end=2939
-  _globals['_OAUTH2GRANT']._serialized_start=2942
-  _globals['_OAUTH2GRANT']._serialized_end=3098
-  _globals['_OAUTH2CLIENTAUTH']._serialized_start=3100
-  _globals['_OAUTH2CLIENTAUTH']._serialized_end=3216
-  _globals['_PAGINATIONTYPE']._serialized_start=3219
-  _globals['_PAGINATIONTYPE']._serialized_end=3402
-  _globals['_PARAMSIN']._serialized_start=3404
-  _globals['_PARAMSIN']._serialized_end=3482
-  _globals['_WATERMARKFORMAT']._serialized_start=3485
-  _globals['_WATERMARKFORMAT']._serialized_end=3701
+  _globals['_HTTPMETHOD']._serialized_start=3114
+  _globals['_HTTPMETHOD']._serialized_end=3217
+  _globals['_ANSWERFORMAT']._serialized_start=3220
+  _globals['_ANSWERFORMAT']._serialized_end=3362
+  _globals['_OAUTH2GRANT']._serialized_start=3365
+  _globals['_OAUTH2GRANT']._serialized_end=3549
+  _globals['_OAUTH2CLIENTAUTH']._serialized_start=3551
+  _globals['_OAUTH2CLIENTAUTH']._serialized_end=3667
+  _globals['_PAGINATIONTYPE']._serialized_start=3670
+  _globals['_PAGINATIONTYPE']._serialized_end=3853
+  _globals['_PARAMSIN']._serialized_start=3855
+  _globals['_PARAMSIN']._serialized_end=3933
+  _globals['_WATERMARKFORMAT']._serialized_start=3936
+  _globals['_WATERMARKFORMAT']._serialized_end=4152
   _globals['_APIOPTIONS']._serialized_start=186
-  _globals['_APIOPTIONS']._serialized_end=981
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=780
-  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=856
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=858
-  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=909
-  _globals['_SECRETTEXT']._serialized_start=983
-  _globals['_SECRETTEXT']._serialized_end=1053
-  _globals['_APIAUTH']._serialized_start=1056
-  _globals['_APIAUTH']._serialized_end=1274
-  _globals['_BEARERAUTH']._serialized_start=1276
-  _globals['_BEARERAUTH']._serialized_end=1339
-  _globals['_BASICAUTH']._serialized_start=1341
-  _globals['_BASICAUTH']._serialized_end=1430
-  _globals['_APIKEYAUTH']._serialized_start=1433
-  _globals['_APIKEYAUTH']._serialized_end=1580
-  _globals['_OAUTH2AUTH']._serialized_start=1583
-  _globals['_OAUTH2AUTH']._serialized_end=1884
-  _globals['_APIPAGINATION']._serialized_start=1887
-  _globals['_APIPAGINATION']._serialized_end=2434
-  _globals['_APIINCREMENTAL']._serialized_start=2437
-  _globals['_APIINCREMENTAL']._serialized_end=2689
+  _globals['_APIOPTIONS']._serialized_end=1113
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_start=836
+  _globals['_APIOPTIONS_HEADERSENTRY']._serialized_end=912
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_start=914
+  _globals['_APIOPTIONS_FIELDMAPPINGENTRY']._serialized_end=965
+  _globals['_APIOPTIONS_QUERYENTRY']._serialized_start=967
+  _globals['_APIOPTIONS_QUERYENTRY']._serialized_end=1041
+  _globals['_SECRETTEXT']._serialized_start=1115
+  _globals['_SECRETTEXT']._serialized_end=1185
+  _globals['_APIAUTH']._serialized_start=1188
+  _globals['_APIAUTH']._serialized_end=1406
+  _globals['_BEARERAUTH']._serialized_start=1408
+  _globals['_BEARERAUTH']._serialized_end=1471
+  _globals['_BASICAUTH']._serialized_start=1473
+  _globals['_BASICAUTH']._serialized_end=1562
+  _globals['_APIKEYAUTH']._serialized_start=1565
+  _globals['_APIKEYAUTH']._serialized_end=1712
+  _globals['_OAUTH2AUTH']._serialized_start=1715
+  _globals['_OAUTH2AUTH']._serialized_end=2271
+  _globals['_OAUTH2AUTH_PARAMSENTRY']._serialized_start=2160
+  _globals['_OAUTH2AUTH_PARAMSENTRY']._serialized_end=2235
+  _globals['_APIPAGINATION']._serialized_start=2274
+  _globals['_APIPAGINATION']._serialized_end=2821
+  _globals['_APIINCREMENTAL']._serialized_start=2824
+  _globals['_APIINCREMENTAL']._serialized_end=3112
 # @@protoc_insertion_point(module_scope)

@@ -89,6 +89,8 @@ class _OAuth2GrantEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OAuth2Gra
     """By the client's own secret."""
     O_AUTH2_GRANT_REFRESH_TOKEN: _OAuth2Grant.ValueType  # 2
     """By a refresh token."""
+    O_AUTH2_GRANT_PASSWORD: _OAuth2Grant.ValueType  # 3
+    """By a user's name and password."""
 
 class OAuth2Grant(_OAuth2Grant, metaclass=_OAuth2GrantEnumTypeWrapper):
     """How an OAuth 2.0 token is asked for."""
@@ -99,6 +101,8 @@ O_AUTH2_GRANT_CLIENT_CREDENTIALS: OAuth2Grant.ValueType  # 1
 """By the client's own secret."""
 O_AUTH2_GRANT_REFRESH_TOKEN: OAuth2Grant.ValueType  # 2
 """By a refresh token."""
+O_AUTH2_GRANT_PASSWORD: OAuth2Grant.ValueType  # 3
+"""By a user's name and password."""
 Global___OAuth2Grant: _TypeAlias = OAuth2Grant  # noqa: Y015
 
 class _OAuth2ClientAuth:
@@ -268,6 +272,27 @@ class ApiOptions(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class QueryEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SecretText: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SecretText | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     METHOD_FIELD_NUMBER: _builtins.int
     HEADERS_FIELD_NUMBER: _builtins.int
     AUTH_FIELD_NUMBER: _builtins.int
@@ -281,6 +306,7 @@ class ApiOptions(_message.Message):
     REQUESTS_PER_SECOND_FIELD_NUMBER: _builtins.int
     CONDITIONAL_FIELD_NUMBER: _builtins.int
     NUMBER_FORMAT_FIELD_NUMBER: _builtins.int
+    QUERY_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. `GET` or `POST`. Default: `GET`."""
     format: Global___AnswerFormat.ValueType
@@ -317,7 +343,11 @@ class ApiOptions(_message.Message):
 
     @_builtins.property
     def body(self) -> _struct_pb2.Struct:
-        """Optional. With POST: the JSON body of every request. Default: none."""
+        """Optional. With POST: the body of every request, sent as JSON, or as a form where
+        `headers` have the Content-Type `application/x-www-form-urlencoded`. An object with
+        only `env` or `file` stands for a secret, at any depth; a text whose name means a
+        secret is stored encrypted. Default: none.
+        """
 
     @_builtins.property
     def field_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -344,6 +374,13 @@ class ApiOptions(_message.Message):
         read as JSON means it. Default: digits and a point, such as 69900.50.
         """
 
+    @_builtins.property
+    def query(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
+        """Optional. Parameters that are added to the query of every request, at most 64; they
+        say nothing about which source it is. A value whose name means a secret is stored
+        encrypted.
+        """
+
     def __init__(
         self,
         *,
@@ -360,10 +397,11 @@ class ApiOptions(_message.Message):
         requests_per_second: _builtins.float | None = ...,
         conditional: _builtins.bool | None = ...,
         number_format: _number_format_pb2.NumberFormat | None = ...,
+        query: _abc.Mapping[_builtins.str, Global___SecretText] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "number_format", b"number_format", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "query", b"query", "requests_per_second", b"requests_per_second"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
     _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015
@@ -558,6 +596,27 @@ class OAuth2Auth(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class ParamsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SecretText: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SecretText | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     GRANT_FIELD_NUMBER: _builtins.int
     TOKEN_URL_FIELD_NUMBER: _builtins.int
     CLIENT_ID_FIELD_NUMBER: _builtins.int
@@ -565,9 +624,13 @@ class OAuth2Auth(_message.Message):
     REFRESH_TOKEN_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     CLIENT_AUTH_FIELD_NUMBER: _builtins.int
+    AUDIENCE_FIELD_NUMBER: _builtins.int
+    PARAMS_FIELD_NUMBER: _builtins.int
+    USERNAME_FIELD_NUMBER: _builtins.int
+    PASSWORD_FIELD_NUMBER: _builtins.int
     grant: Global___OAuth2Grant.ValueType
-    """Optional. How the token is asked for: `clientCredentials` or `refreshToken`.
-    Default: `clientCredentials`.
+    """Optional. How the token is asked for: `clientCredentials`, `refreshToken` or
+    `password`. Default: `clientCredentials`.
     """
     token_url: _builtins.str
     """Required. The token endpoint; it gets the secrets below, and no other host does."""
@@ -579,6 +642,12 @@ class OAuth2Auth(_message.Message):
     """Optional. Where id and secret go: `basic` (Authorization header) or `body` (form).
     Default: `basic`.
     """
+    audience: _builtins.str
+    """Optional. What the token is for, where the endpoint asks for it."""
+    username: _builtins.str
+    """Optional. Required with `password`: the user's name; at most 1024 characters. Stored
+    encrypted.
+    """
     @_builtins.property
     def client_secret(self) -> Global___SecretText:
         """Optional. The client's secret. Required with `clientCredentials`."""
@@ -588,6 +657,17 @@ class OAuth2Auth(_message.Message):
         """Optional. Required with `refreshToken`: the first one. Those that the endpoint
         hands out in its place are stored encrypted and used from then on.
         """
+
+    @_builtins.property
+    def params(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
+        """Optional. Further fields of the form that the endpoint gets, at most 32, such as
+        `resource` or a `grant_type` of its own; they win over those of the other options. A
+        value whose name means a secret is stored encrypted.
+        """
+
+    @_builtins.property
+    def password(self) -> Global___SecretText:
+        """Optional. Required with `password`: the user's password."""
 
     def __init__(
         self,
@@ -599,14 +679,27 @@ class OAuth2Auth(_message.Message):
         refresh_token: Global___SecretText | None = ...,
         scope: _builtins.str | None = ...,
         client_auth: Global___OAuth2ClientAuth.ValueType = ...,
+        audience: _builtins.str | None = ...,
+        params: _abc.Mapping[_builtins.str, Global___SecretText] | None = ...,
+        username: _builtins.str | None = ...,
+        password: Global___SecretText | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "client_secret", b"client_secret", "refresh_token", b"refresh_token", "scope", b"scope"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_audience", b"_audience", "_scope", b"_scope", "_username", b"_username", "audience", b"audience", "client_secret", b"client_secret", "password", b"password", "refresh_token", b"refresh_token", "scope", b"scope", "username", b"username"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scope", b"_scope", "client_auth", b"client_auth", "client_id", b"client_id", "client_secret", b"client_secret", "grant", b"grant", "refresh_token", b"refresh_token", "scope", b"scope", "token_url", b"token_url"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_audience", b"_audience", "_scope", b"_scope", "_username", b"_username", "audience", b"audience", "client_auth", b"client_auth", "client_id", b"client_id", "client_secret", b"client_secret", "grant", b"grant", "params", b"params", "password", b"password", "refresh_token", b"refresh_token", "scope", b"scope", "token_url", b"token_url", "username", b"username"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__audience: _TypeAlias = _typing.Literal["audience"]  # noqa: Y015
+    _WhichOneofArgType__audience: _TypeAlias = _typing.Literal["_audience", b"_audience"]  # noqa: Y015
     _WhichOneofReturnType__scope: _TypeAlias = _typing.Literal["scope"]  # noqa: Y015
     _WhichOneofArgType__scope: _TypeAlias = _typing.Literal["_scope", b"_scope"]  # noqa: Y015
+    _WhichOneofReturnType__username: _TypeAlias = _typing.Literal["username"]  # noqa: Y015
+    _WhichOneofArgType__username: _TypeAlias = _typing.Literal["_username", b"_username"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__audience) -> _WhichOneofReturnType__audience | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__scope) -> _WhichOneofReturnType__scope | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__username) -> _WhichOneofReturnType__username | None: ...
 
 Global___OAuth2Auth: _TypeAlias = OAuth2Auth  # noqa: Y015
 
@@ -751,6 +844,7 @@ class ApiIncremental(_message.Message):
     LOOKBACK_SECONDS_FIELD_NUMBER: _builtins.int
     INITIAL_FIELD_NUMBER: _builtins.int
     FULL_AFTER_DAYS_FIELD_NUMBER: _builtins.int
+    TEMPLATE_FIELD_NUMBER: _builtins.int
     cursor_field: _builtins.str
     """Required. Path in an item to the value that grows with each change, such as
     `updated_at`.
@@ -760,9 +854,11 @@ class ApiIncremental(_message.Message):
     it goes where `pagination.paramsIn` says.
     """
     format: Global___WatermarkFormat.ValueType
-    """Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601;
-    without a zone UTC), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole
-    number that only grows, such as a revision). Default: `timestamp`.
+    """Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601,
+    without a zone UTC; a date of HTTP; seconds or milliseconds since 1970 with 10 or 13
+    digits), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole number that
+    only grows, such as a revision). It is sent as the source spells it. Default:
+    `timestamp`.
     """
     lookback_seconds: _builtins.int
     """Optional. How far before the highest value seen a run begins, 0 to 31536000. What
@@ -774,6 +870,10 @@ class ApiIncremental(_message.Message):
     """Optional. A run reads everything when none has for so many days, 1 to 80, so that
     rows which do not change keep a fresh last_synced_at. Default: 30.
     """
+    template: _builtins.str
+    """Optional. What is sent as the parameter, with `{value}` for the value, such as
+    `updated gt {value}`; at most 500 characters. Default: the value.
+    """
     def __init__(
         self,
         *,
@@ -783,10 +883,11 @@ class ApiIncremental(_message.Message):
         lookback_seconds: _builtins.int | None = ...,
         initial: _builtins.str | None = ...,
         full_after_days: _builtins.int | None = ...,
+        template: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__full_after_days: _TypeAlias = _typing.Literal["full_after_days"]  # noqa: Y015
     _WhichOneofArgType__full_after_days: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days"]  # noqa: Y015
@@ -794,11 +895,15 @@ class ApiIncremental(_message.Message):
     _WhichOneofArgType__initial: _TypeAlias = _typing.Literal["_initial", b"_initial"]  # noqa: Y015
     _WhichOneofReturnType__lookback_seconds: _TypeAlias = _typing.Literal["lookback_seconds"]  # noqa: Y015
     _WhichOneofArgType__lookback_seconds: _TypeAlias = _typing.Literal["_lookback_seconds", b"_lookback_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__template: _TypeAlias = _typing.Literal["template"]  # noqa: Y015
+    _WhichOneofArgType__template: _TypeAlias = _typing.Literal["_template", b"_template"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__full_after_days) -> _WhichOneofReturnType__full_after_days | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__initial) -> _WhichOneofReturnType__initial | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lookback_seconds) -> _WhichOneofReturnType__lookback_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__template) -> _WhichOneofReturnType__template | None: ...
 
 Global___ApiIncremental: _TypeAlias = ApiIncremental  # noqa: Y015

@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/api_source.proto.
  */
 export const file_techaura_sync_v1_api_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEimwYKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0GkwKDEhlYWRlcnNFbnRyeRILCgNrZXkYASABKAkSKwoFdmFsdWUYAiABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQ6AjgBGjMKEUZpZWxkTWFwcGluZ0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCEAoOX2Nzdl9kZWxpbWl0ZXJCDAoKX2RhdGFfcGF0aEIWChRfcmVxdWVzdHNfcGVyX3NlY29uZEIOCgxfY29uZGl0aW9uYWwiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKtAgoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aEIICgZfc2NvcGUiowQKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQFCDAoKX3BhZ2Vfc2l6ZUIMCgpfbWF4X3BhZ2VzQg0KC19maXJzdF9wYWdlQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDgoMX2N1cnNvcl9wYXRoQhAKDl9jdXJzb3JfaGVhZGVyQhAKDl9uZXh0X3VybF9wYXRoIvwBCg5BcGlJbmNyZW1lbnRhbBIaCgxjdXJzb3JfZmllbGQYASABKAlCBOJBAQISEwoFcGFyYW0YAiABKAlCBOJBAQISMQoGZm9ybWF0GAMgASgOMiEudGVjaGF1cmEuc3luYy52MS5XYXRlcm1hcmtGb3JtYXQSHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgAiAEBEhQKB2luaXRpYWwYBSABKAlIAYgBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIAogBAUITChFfbG9va2JhY2tfc2Vjb25kc0IKCghfaW5pdGlhbEISChBfZnVsbF9hZnRlcl9kYXlzKmcKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIcCg9IVFRQX01FVEhPRF9HRVQQARoHirUYA0dFVBIeChBIVFRQX01FVEhPRF9QT1NUEAIaCIq1GARQT1NUKo4BCgxBbnN3ZXJGb3JtYXQSHQoZQU5TV0VSX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNQVRfQVVUTxABEhYKEkFOU1dFUl9GT1JNQVRfSlNPThACEhgKFEFOU1dFUl9GT1JNQVRfTkRKU09OEAMSFQoRQU5TV0VSX0ZPUk1BVF9DU1YQBCqcAQoLT0F1dGgyR3JhbnQSHQoZT19BVVRIMl9HUkFOVF9VTlNQRUNJRklFRBAAEjsKIE9fQVVUSDJfR1JBTlRfQ0xJRU5UX0NSRURFTlRJQUxTEAEaFYq1GBFjbGllbnRDcmVkZW50aWFscxIxChtPX0FVVEgyX0dSQU5UX1JFRlJFU0hfVE9LRU4QAhoQirUYDHJlZnJlc2hUb2tlbip0ChBPQXV0aDJDbGllbnRBdXRoEiMKH09fQVVUSDJfQ0xJRU5UX0FVVEhfVU5TUEVDSUZJRUQQABIdChlPX0FVVEgyX0NMSUVOVF9BVVRIX0JBU0lDEAESHAoYT19BVVRIMl9DTElFTlRfQVVUSF9CT0RZEAIqtwEKDlBhZ2luYXRpb25UeXBlEh8KG1BBR0lOQVRJT05fVFlQRV9VTlNQRUNJRklFRBAAEhgKFFBBR0lOQVRJT05fVFlQRV9QQUdFEAESGgoWUEFHSU5BVElPTl9UWVBFX09GRlNFVBACEhoKFlBBR0lOQVRJT05fVFlQRV9DVVJTT1IQAxIYChRQQUdJTkFUSU9OX1RZUEVfTElOSxAEEhgKFFBBR0lOQVRJT05fVFlQRV9BVVRPEAUqTgoIUGFyYW1zSW4SGQoVUEFSQU1TX0lOX1VOU1BFQ0lGSUVEEAASEwoPUEFSQU1TX0lOX1FVRVJZEAESEgoOUEFSQU1TX0lOX0JPRFkQAirYAQoPV2F0ZXJtYXJrRm9ybWF0EiAKHFdBVEVSTUFSS19GT1JNQVRfVU5TUEVDSUZJRUQQABIeChpXQVRFUk1BUktfRk9STUFUX1RJTUVTVEFNUBABEhkKFVdBVEVSTUFSS19GT1JNQVRfREFURRACEhkKFVdBVEVSTUFSS19GT1JNQVRfVU5JWBADEjAKHFdBVEVSTUFSS19GT1JNQVRfVU5JWF9NSUxMSVMQBBoOirUYCnVuaXhNaWxsaXMSGwoXV0FURVJNQVJLX0ZPUk1BVF9OVU1CRVIQBWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEinwcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0EjYKBXF1ZXJ5GA4gAygLMicudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLlF1ZXJ5RW50cnkaTAoMSGVhZGVyc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAEaMwoRRmllbGRNYXBwaW5nRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ARpKCgpRdWVyeUVudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCEAoOX2Nzdl9kZWxpbWl0ZXJCDAoKX2RhdGFfcGF0aEIWChRfcmVxdWVzdHNfcGVyX3NlY29uZEIOCgxfY29uZGl0aW9uYWwiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKsBAoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aBIVCghhdWRpZW5jZRgIIAEoCUgBiAEBEjgKBnBhcmFtcxgJIAMoCzIoLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aC5QYXJhbXNFbnRyeRIVCgh1c2VybmFtZRgKIAEoCUgCiAEBEi4KCHBhc3N3b3JkGAsgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0GksKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCCAoGX3Njb3BlQgsKCV9hdWRpZW5jZUILCglfdXNlcm5hbWUiowQKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQFCDAoKX3BhZ2Vfc2l6ZUIMCgpfbWF4X3BhZ2VzQg0KC19maXJzdF9wYWdlQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDgoMX2N1cnNvcl9wYXRoQhAKDl9jdXJzb3JfaGVhZGVyQhAKDl9uZXh0X3VybF9wYXRoIqACCg5BcGlJbmNyZW1lbnRhbBIaCgxjdXJzb3JfZmllbGQYASABKAlCBOJBAQISEwoFcGFyYW0YAiABKAlCBOJBAQISMQoGZm9ybWF0GAMgASgOMiEudGVjaGF1cmEuc3luYy52MS5XYXRlcm1hcmtGb3JtYXQSHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgAiAEBEhQKB2luaXRpYWwYBSABKAlIAYgBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIAogBARIVCgh0ZW1wbGF0ZRgHIAEoCUgDiAEBQhMKEV9sb29rYmFja19zZWNvbmRzQgoKCF9pbml0aWFsQhIKEF9mdWxsX2FmdGVyX2RheXNCCwoJX3RlbXBsYXRlKmcKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIcCg9IVFRQX01FVEhPRF9HRVQQARoHirUYA0dFVBIeChBIVFRQX01FVEhPRF9QT1NUEAIaCIq1GARQT1NUKo4BCgxBbnN3ZXJGb3JtYXQSHQoZQU5TV0VSX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNQVRfQVVUTxABEhYKEkFOU1dFUl9GT1JNQVRfSlNPThACEhgKFEFOU1dFUl9GT1JNQVRfTkRKU09OEAMSFQoRQU5TV0VSX0ZPUk1BVF9DU1YQBCq4AQoLT0F1dGgyR3JhbnQSHQoZT19BVVRIMl9HUkFOVF9VTlNQRUNJRklFRBAAEjsKIE9fQVVUSDJfR1JBTlRfQ0xJRU5UX0NSRURFTlRJQUxTEAEaFYq1GBFjbGllbnRDcmVkZW50aWFscxIxChtPX0FVVEgyX0dSQU5UX1JFRlJFU0hfVE9LRU4QAhoQirUYDHJlZnJlc2hUb2tlbhIaChZPX0FVVEgyX0dSQU5UX1BBU1NXT1JEEAMqdAoQT0F1dGgyQ2xpZW50QXV0aBIjCh9PX0FVVEgyX0NMSUVOVF9BVVRIX1VOU1BFQ0lGSUVEEAASHQoZT19BVVRIMl9DTElFTlRfQVVUSF9CQVNJQxABEhwKGE9fQVVUSDJfQ0xJRU5UX0FVVEhfQk9EWRACKrcBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEAMSGAoUUEFHSU5BVElPTl9UWVBFX0xJTksQBBIYChRQQUdJTkFUSU9OX1RZUEVfQVVUTxAFKk4KCFBhcmFtc0luEhkKFVBBUkFNU19JTl9VTlNQRUNJRklFRBAAEhMKD1BBUkFNU19JTl9RVUVSWRABEhIKDlBBUkFNU19JTl9CT0RZEAIq2AEKD1dhdGVybWFya0Zvcm1hdBIgChxXQVRFUk1BUktfRk9STUFUX1VOU1BFQ0lGSUVEEAASHgoaV0FURVJNQVJLX0ZPUk1BVF9USU1FU1RBTVAQARIZChVXQVRFUk1BUktfRk9STUFUX0RBVEUQAhIZChVXQVRFUk1BUktfRk9STUFUX1VOSVgQAxIwChxXQVRFUk1BUktfRk9STUFUX1VOSVhfTUlMTElTEAQaDoq1GAp1bml4TWlsbGlzEhsKF1dBVEVSTUFSS19GT1JNQVRfTlVNQkVSEAViBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
 
 /**
  * Options of source type api: how a REST API is asked, and how its items become rows.
@@ -46,7 +46,10 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
   auth?: ApiAuth | undefined;
 
   /**
-   * Optional. With POST: the JSON body of every request. Default: none.
+   * Optional. With POST: the body of every request, sent as JSON, or as a form where
+   * `headers` have the Content-Type `application/x-www-form-urlencoded`. An object with
+   * only `env` or `file` stands for a secret, at any depth; a text whose name means a
+   * secret is stored encrypted. Default: none.
    *
    * @generated from field: google.protobuf.Struct body = 4;
    */
@@ -128,6 +131,15 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * @generated from field: techaura.sync.v1.NumberFormat number_format = 13;
    */
   numberFormat?: NumberFormat | undefined;
+
+  /**
+   * Optional. Parameters that are added to the query of every request, at most 64; they
+   * say nothing about which source it is. A value whose name means a secret is stored
+   * encrypted.
+   *
+   * @generated from field: map<string, techaura.sync.v1.SecretText> query = 14;
+   */
+  query: { [key: string]: SecretText };
 };
 
 /**
@@ -338,8 +350,8 @@ export const ApiKeyAuthSchema: GenMessage<ApiKeyAuth> = /*@__PURE__*/
  */
 export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
   /**
-   * Optional. How the token is asked for: `clientCredentials` or `refreshToken`.
-   * Default: `clientCredentials`.
+   * Optional. How the token is asked for: `clientCredentials`, `refreshToken` or
+   * `password`. Default: `clientCredentials`.
    *
    * @generated from field: techaura.sync.v1.OAuth2Grant grant = 1;
    */
@@ -388,6 +400,37 @@ export type OAuth2Auth = Message<"techaura.sync.v1.OAuth2Auth"> & {
    * @generated from field: techaura.sync.v1.OAuth2ClientAuth client_auth = 7;
    */
   clientAuth: OAuth2ClientAuth;
+
+  /**
+   * Optional. What the token is for, where the endpoint asks for it.
+   *
+   * @generated from field: optional string audience = 8;
+   */
+  audience?: string | undefined;
+
+  /**
+   * Optional. Further fields of the form that the endpoint gets, at most 32, such as
+   * `resource` or a `grant_type` of its own; they win over those of the other options. A
+   * value whose name means a secret is stored encrypted.
+   *
+   * @generated from field: map<string, techaura.sync.v1.SecretText> params = 9;
+   */
+  params: { [key: string]: SecretText };
+
+  /**
+   * Optional. Required with `password`: the user's name; at most 1024 characters. Stored
+   * encrypted.
+   *
+   * @generated from field: optional string username = 10;
+   */
+  username?: string | undefined;
+
+  /**
+   * Optional. Required with `password`: the user's password.
+   *
+   * @generated from field: techaura.sync.v1.SecretText password = 11;
+   */
+  password?: SecretText | undefined;
 };
 
 /**
@@ -536,9 +579,11 @@ export type ApiIncremental = Message<"techaura.sync.v1.ApiIncremental"> & {
   param: string;
 
   /**
-   * Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601;
-   * without a zone UTC), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole
-   * number that only grows, such as a revision). Default: `timestamp`.
+   * Optional. What the value is, in items and in the parameter: `timestamp` (ISO 8601,
+   * without a zone UTC; a date of HTTP; seconds or milliseconds since 1970 with 10 or 13
+   * digits), `date`, `unix` (seconds), `unixMillis`, or `number` (a whole number that
+   * only grows, such as a revision). It is sent as the source spells it. Default:
+   * `timestamp`.
    *
    * @generated from field: techaura.sync.v1.WatermarkFormat format = 3;
    */
@@ -566,6 +611,14 @@ export type ApiIncremental = Message<"techaura.sync.v1.ApiIncremental"> & {
    * @generated from field: optional int32 full_after_days = 6;
    */
   fullAfterDays?: number | undefined;
+
+  /**
+   * Optional. What is sent as the parameter, with `{value}` for the value, such as
+   * `updated gt {value}`; at most 500 characters. Default: the value.
+   *
+   * @generated from field: optional string template = 7;
+   */
+  template?: string | undefined;
 };
 
 /**
@@ -683,6 +736,13 @@ export enum OAuth2Grant {
    * @generated from enum value: O_AUTH2_GRANT_REFRESH_TOKEN = 2;
    */
   REFRESH_TOKEN = 2,
+
+  /**
+   * By a user's name and password.
+   *
+   * @generated from enum value: O_AUTH2_GRANT_PASSWORD = 3;
+   */
+  PASSWORD = 3,
 }
 
 /**
