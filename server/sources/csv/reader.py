@@ -188,7 +188,8 @@ class CsvReader:
         done = sum(other.bytes_total for other in self._files[: cursor.file]) + part.end_offset
         return SourceBatch(
             batch_no=batch_no,
-            frame=part.frame.select(self._info.columns),
+            # By literal name: `select` would read a header such as `*` or `^a.*$` as a pattern.
+            frame=part.frame[list(self._info.columns)],
             lines=part.lines,
             record_nos=part.record_nos + cursor.records_before_file,
             byte_offsets=part.byte_offsets,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from server.core.errors import InvalidRequestError
 from server.sources.csv.column_names import unique_names
-from tests.sources.csv.reading import read_bytes
+from tests.sources.csv.reading import context_for, read_bytes, read_path
 
 BODY = b"".join(b"%d,a,b\n" % number for number in range(10))
 
@@ -178,6 +179,18 @@ def test_a_file_of_one_column_has_no_delimiter_and_says_so(tmp_path: Path) -> No
     reading = read_bytes(tmp_path, b"name\na\nb\n", {"delimiter": "auto"})
     assert reading.info.columns == ("name",)
     assert any("guessed" in notice for notice in reading.notices)
+
+
+@pytest.mark.parametrize("name", ["*", "^.*$", "^a.*$", "^a$", "a*", "cs.all()"])
+@pytest.mark.parametrize("files", [1, 2])
+def test_a_name_that_is_a_pattern_elsewhere_is_a_name_here(tmp_path: Path, name: str, files: int) -> None:
+    for number in range(files):
+        (tmp_path / f"{number}.csv").write_text(f"a,{name},ab\n1,2,3\n")
+
+    reading = asyncio.run(read_path("*.csv", context_for(tmp_path), {}))
+
+    assert reading.info.columns == ("a", name, "ab")
+    assert reading.values == [("1", "2", "3")] * files
 
 
 def test_names_that_look_the_same_are_numbered_and_told_with_their_places() -> None:
