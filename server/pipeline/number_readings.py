@@ -13,7 +13,7 @@ from server.core.number_format import DECIMAL_COMMA, PLAIN, NumberFormat, Number
 from server.pipeline.number_forms import BLANKS, plain_number
 
 # Decimal mark and grouping of formats that people use, the commonest first.
-_MARKS: Final = (
+MARKS: Final = (
     (",", "."),
     (".", ""),
     (".", ","),
@@ -108,7 +108,7 @@ def readings_of(parts: NumberParts, numbers: NumberOptions, *, is_whole: bool) -
     currency = numbers.format.currency
     if is_money:
         currency += tuple(sorted(set(parts.around) - set(currency)))
-    marks = ((numbers.format.decimal, numbers.format.grouping), *_MARKS)
+    marks = ((numbers.format.decimal, numbers.format.grouping), *MARKS)
     found = [
         Reading(tuple(_settings(wanted, numbers)), number)
         for wanted in dict.fromkeys(NumberFormat(decimal, grouping, currency) for decimal, grouping in marks)

@@ -1,4 +1,4 @@
-"""Whether the numbers of a source tell by themselves what their points and commas mean.
+"""Whether the numbers of a source tell by themselves what their points and commas mean, and which format reads most of them.
 
 `69.900` may be 69900 or 69.9. Where another number of the source can be read in one way alone (`69.900,50`, `1.234.567`), that
 settles it; where none can, a person has to say which is meant.
@@ -7,67 +7,121 @@ settles it; where none can, a person has to say which is meant.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
 
+from server.core.number_format import DECIMAL_COMMA, NumberFormat, NumberOptions
 from server.core.reject_kinds import RejectKind
 from server.core.texts import quoted
-from server.pipeline.number_forms import without_currency
+from server.pipeline.number_forms import plain_number, without_currency
+from server.pipeline.number_readings import MARKS, as_fraction, parts_of
 from server.runs.look import Look
 from server.sources.header_advice import Variants
 
+NUMBER_OPTION: Final = "numberFormat"
 _OF_NUMBERS: Final = frozenset({RejectKind.BAD_CAST, RejectKind.OUT_OF_RANGE})
-NUMBER_OPTION: Final = "decimalComma"
-# A point between groups of three digits, which may as well be a decimal point.
-_OPEN: Final = re.compile(r"[+-]?[0-9]{1,3}\.[0-9]{3}")
-_GROUPS: Final = re.compile(r"[+-]?[0-9]{1,3}(?:\.[0-9]{3}){2,}(?:,[0-9]*)?|[+-]?[0-9.]*,[0-9]+")
-_FRACTION: Final = re.compile(r"[+-]?[0-9]*\.(?:[0-9]{1,2}|[0-9]{4,})|[+-]?[0-9]{4,}\.[0-9]{3}")
+_DECIMAL_COMMA: Final = "decimalComma"
+_FORMATS_MAX: Final = 3
+_CURRENCIES_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
 class _Number:
-    """A text of a column of numbers without its currency, and the column as the source calls it."""
+    """A text of a column of numbers.
+
+    Args:
+        column: as the source calls it.
+        text: without blanks around it.
+        is_whole: whether the column takes whole numbers alone.
+    """
 
     column: str
     text: str
+    is_whole: bool
+
+    def read(self, number_format: NumberFormat) -> str | None:
+        """The number that it is; None for none."""
+        return plain_number(self.text, number_format, is_whole=self.is_whole)
 
 
 def number_variants(look: Look) -> tuple[Variants, ...]:
-    """The other decimal mark, where numbers are rejected as they are read now and none of them contradicts it."""
-    now = look.plan.numbers.decimal_comma
-    names = set(_number_columns(look).values())
-    if now is None or not any(one.kind in _OF_NUMBERS and one.column in names for one in look.rejects):
+    """The formats that read more of the numbers than the one in use, where some are rejected."""
+    options = look.plan.numbers
+    columns = set(_number_columns(look))
+    if not options.has_format or not any(one.kind in _OF_NUMBERS and one.column in columns for one in look.rejects):
         return ()
     numbers = list(_numbers(look))
-    if not now and any(_FRACTION.fullmatch(one.text) for one in numbers):
+    currency = tuple(dict.fromkeys((*options.format.currency, *_currencies(numbers))))
+    by_numbers: dict[tuple[str | None, ...], NumberFormat] = {}
+    for decimal, grouping in MARKS:
+        number_format = NumberFormat(decimal, grouping, currency)
+        by_numbers.setdefault(tuple(one.read(number_format) for one in numbers), number_format)
+    most = max(map(_count, by_numbers))
+    if most <= _count(tuple(one.read(options.format) for one in numbers)):
         return ()
-    return (Variants(NUMBER_OPTION, ({NUMBER_OPTION: not now},)),)
+    best = [number_format for read, number_format in by_numbers.items() if _count(read) == most][:_FORMATS_MAX]
+    doubt = "the numbers have no one format: each of these reads as many of them" if len(best) > 1 else ""
+    return (Variants(NUMBER_OPTION, tuple(_changes(one, options) for one in best), doubt),)
 
 
 def number_doubt(look: Look) -> str:
-    """What is open of a reading with a decimal comma, as a clause; empty where the numbers settle it."""
-    if not look.plan.numbers.decimal_comma:
+    """What is open of a reading that groups digits by points or commas, as a clause; empty where the numbers settle it."""
+    number_format = look.plan.numbers.format
+    mark = number_format.grouping
+    if mark not in (".", ","):
         return ""
-    numbers = list(_numbers(look))
-    if any(_GROUPS.fullmatch(one.text) for one in numbers):
+    numbers = [
+        replace(one, text=without_currency(one.text, number_format))
+        for one in _numbers(look)
+        if one.read(number_format) is not None
+    ]
+    if any(number_format.decimal in one.text or one.text.count(mark) > 1 for one in numbers):
         return ""
-    first = next((one for one in numbers if _OPEN.fullmatch(one.text)), None)
+    first = next((one for one in numbers if re.fullmatch(rf"[+-]?[0-9]{{1,3}}\{mark}[0-9]{{3}}", one.text)), None)
     if first is None:
         return ""
-    whole, fraction = first.text.replace(".", ""), first.text.rstrip("0").rstrip(".")
+    whole, fraction = first.text.replace(mark, ""), as_fraction(first.text, mark)
+    called = "point" if mark == "." else "comma"
     return (
-        f"{quoted(first.text)} in {quoted(first.column)} may be {whole} or {fraction}: with a decimal comma it is {whole}, and "
-        f"no option reads it as {fraction}"
+        f"{quoted(first.text)} in {quoted(first.column)} may be {whole} or {fraction}: where its {called} groups digits it is "
+        f"{whole}, and no option reads it as {fraction}"
     )
 
 
-def _number_columns(look: Look) -> dict[str, str]:
-    """Target columns of numbers -> the source columns that fill them."""
+def _count(read: tuple[str | None, ...]) -> int:
+    return sum(number is not None for number in read)
+
+
+def _currencies(numbers: list[_Number]) -> list[str]:
+    """What stands beside amounts of money and looks like a currency."""
+    found: dict[str, None] = {}
+    for one in numbers:
+        parts = parts_of(one.text)
+        if parts.is_money and not one.is_whole and len(found) < _CURRENCIES_MAX:
+            found.update(dict.fromkeys(parts.around))
+    return list(found)
+
+
+def _changes(wanted: NumberFormat, now: NumberOptions) -> Mapping[str, Any]:
+    """The options of a format, in the form of the contract's JSON."""
+    currency = {"currency": list(wanted.currency)} if wanted.currency else {}
+    if replace(wanted, currency=()) == DECIMAL_COMMA and now.decimal_comma is not None:
+        return {_DECIMAL_COMMA: True, **({NUMBER_OPTION: currency} if currency else {})}
+    # Where grouping is named and decimal is not, decimal follows from it.
+    decimal = {} if wanted.decimal == ("," if wanted.grouping == "." else ".") else {"decimal": wanted.decimal}
+    grouping = {"grouping": wanted.grouping} if wanted.grouping else {}
+    off = {_DECIMAL_COMMA: False} if now.decimal_comma else {}
+    return {**off, NUMBER_OPTION: {**decimal, **grouping, **currency}}
+
+
+def _number_columns(look: Look) -> dict[str, bool]:
+    """The source columns that fill columns of numbers, with whether these are whole."""
+    plan = look.plan
     return {
-        column.name: look.plan.source_columns[column.name]
-        for column in look.plan.target.columns
-        if column.kind in ("integer", "decimal") and column.name in look.plan.source_columns
+        plan.source_columns[column.name]: column.kind == "integer"
+        for column in plan.target.columns
+        if column.kind in ("integer", "decimal") and column.name in plan.source_columns
     }
 
 
@@ -75,6 +129,7 @@ def _numbers(look: Look) -> Iterator[_Number]:
     batch = look.preview.batch
     if batch is None:
         return
-    for column in _number_columns(look).values():
+    for column, is_whole in _number_columns(look).items():
         for text in batch.frame[column].drop_nulls().str.strip_chars().unique(maintain_order=True).to_list():
-            yield _Number(column, without_currency(text, look.plan.numbers.format))
+            if text:
+                yield _Number(column, text, is_whole)

@@ -177,6 +177,8 @@ def _name(asked: Mapping[str, Any], options: Mapping[str, Any]) -> str:
 
 
 def _words(name: str, value: Any) -> str:
+    if name == "numberFormat":
+        return _number_words(value)
     if isinstance(value, Mapping):
         pairs = [f"{quoted(str(column))} as {target}" for target, column in list(value.items())[:_MAPPED_SHOWN]]
         return ", ".join(pairs) + (" and others" if len(value) > _MAPPED_SHOWN else "")
@@ -193,3 +195,12 @@ def _words(name: str, value: Any) -> str:
         "decimalComma": "numbers with a decimal comma" if value else "numbers with a decimal point",
     }
     return texts.get(name, f"{name} {value}")
+
+
+def _number_words(value: Mapping[str, Any]) -> str:
+    grouping = value.get("grouping") or ""
+    decimal = value.get("decimal") or ("," if grouping == "." else ".")
+    currency = " or ".join(map(quoted, value.get("currency", ())))
+    if "decimal" not in value and "grouping" not in value:
+        return f"amounts with {currency}"
+    return f"numbers such as 1{grouping}234{decimal}50" + (f" with {currency}" if currency else "")

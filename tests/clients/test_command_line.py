@@ -25,6 +25,7 @@ from tests.clients.scripted_service import Script
         ("a.csv", {"columnMapping": {"title": "zero\u200bwidth\nline"}, "delimiter": ";"}),
         ("a.csv", {"columnAliases": {"title": ["Song", "Canción"], "a=b": ["c"]}, "nullTokens": ["", "n/a", "-"]}),
         ("a.csv", {"targetTable": "catalog_items", "mode": "mirror", "mirrorGoneRatioMax": 0.25, "decimalComma": True}),
+        ("a.csv", {"numberFormat": {"decimal": ",", "grouping": " ", "currency": ["$", "US$"]}, "decimalComma": False}),
         ("a.xlsx", {"sheet": "Hoja 1", "stripText": False, "nullTokens": ["\x00"]}),
     ],
 )

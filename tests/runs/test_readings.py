@@ -58,24 +58,42 @@ def test_what_is_proposed_reads_the_file_as_it_is_meant(
 
 
 @pytest.mark.parametrize(
-    ("prices", "decimal_comma", "doubt"),
+    ("prices", "options", "first", "doubt"),
     [
-        (["69.900", "129.950"], True, "'69.900' in 'price' may be 69900 or 69.9"),
-        (["69.900", "1.129.950"], True, ""),
-        (["69.900", "129.950,50"], True, ""),
-        (["69.900", "70.5"], None, ""),
-        (["69,90", "70,50"], True, ""),
+        (["69.900", "129.950"], {"decimalComma": True}, "69900.00", "'69.900' in 'price' may be 69900 or 69.9"),
+        (["69.900", "1.129.950"], {"decimalComma": True}, "69900.00", ""),
+        (["69.900", "129.950,50"], {"decimalComma": True}, "69900.00", ""),
+        (["69,90", "70,50"], {"decimalComma": True}, "69.90", ""),
+        (["69,900"], {"numberFormat": {"grouping": ","}}, "69900.00", "'69,900' in 'price' may be 69900 or 69.9"),
+        (["69,900", "1,299.50"], {"numberFormat": {"grouping": ","}}, "69900.00", ""),
+        (["1 299 900", "69 900,50"], {"numberFormat": {"decimal": ",", "grouping": " "}}, "1299900.00", ""),
+        (["$ 69.900,00"], {"decimalComma": True, "numberFormat": {"currency": ["$"]}}, "69900.00", ""),
+        (["$1,299.50"], {"numberFormat": {"grouping": ",", "currency": ["$"]}}, "1299.50", ""),
+        (["69.900", "70.5"], None, "", ""),
     ],
 )
-def test_a_decimal_mark_is_proposed_where_the_file_settles_it(
-    tmp_path: Path, prices: list[str], decimal_comma: bool | None, doubt: str
+def test_a_number_format_is_proposed_where_the_file_settles_it(
+    tmp_path: Path, prices: list[str], options: dict[str, Any] | None, first: str, doubt: str
 ) -> None:
     lines = [f"music;{number}GB;{number};{price};10;u\n" for number, price in enumerate(prices, 1)]
     (tmp_path / "prices.csv").write_text(ITEM_NAMES + "".join(lines))
-    found = seen(tmp_path, "prices.csv", ITEMS | {"delimiter": ";"}).found
-    assert [one.options.get("decimalComma") for one in found.readings] == ([decimal_comma] if decimal_comma else [])
-    assert (found.proposed is not None) == (decimal_comma is not None and not doubt)
+    asked = ITEMS | {"delimiter": ";"}
+    found = seen(tmp_path, "prices.csv", asked).found
+    assert [one.options for one in found.readings] == ([asked | options] if options else [])
+    assert found.proposed == (asked | options if options and not doubt else None)
     assert doubt in found.findings[0]
+    for reading in found.readings:
+        assert reading.records[0].row is not None
+        assert (reading.records[0].row["price"], reading.rejected_count) == (first, 0)
+
+
+def test_numbers_of_two_formats_stand_side_by_side(tmp_path: Path) -> None:
+    lines = [f"music;{number}GB;{number};{price};10;u\n" for number, price in enumerate(["1.234.567", "1,234,567"], 1)]
+    (tmp_path / "prices.csv").write_text(ITEM_NAMES + "".join(lines))
+    found = seen(tmp_path, "prices.csv", ITEMS | {"delimiter": ";"}).found
+    assert [(one.item_count, one.rejected_count) for one in found.readings] == [(2, 1), (2, 1)]
+    assert found.proposed is None
+    assert "the numbers have no one format" in found.findings[0]
 
 
 def test_what_is_declared_is_not_doubted(tmp_path: Path) -> None:

@@ -12,12 +12,21 @@ import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from techaura.sync.v1 import csv_source_pb2
+
+from techaura_sync.json_form import entry_of
 from techaura_sync.spec import SyncSpec, options_json, source_type_of
 
 _PROGRAM: Final = "techaura-sync"
 _OWN_COMMANDS: Final = frozenset({"csv", "api"})
 # Flags that have a shorter name in every guide.
 _SHORT: Final = {"columnMapping": "--map", "targetTable": "--table"}
+# Options of a csv source that have fields of their own, each with a flag.
+_WITH_FIELDS: Final = frozenset(
+    field.json_name
+    for field in csv_source_pb2.CsvOptions.DESCRIPTOR.fields
+    if field.message_type is not None and entry_of(field) is None
+)
 _CAPITAL: Final = re.compile(r"[A-Z]")
 _TAB_AS_TYPED: Final = "\\t"
 
@@ -51,13 +60,17 @@ def command_words(spec: SyncSpec, verb: str = "trigger") -> tuple[str, ...]:
     return (_PROGRAM, verb, *named, identifier, *words)
 
 
-def _flags(name: str, value: Any) -> Iterator[str | None]:
+def _flags(name: str, value: Any, above: str = "") -> Iterator[str | None]:
     """The flags of one option; None for what no flag can say."""
-    flag = f"--{_CAPITAL.sub(lambda found: f'-{found[0].lower()}', name)}"
+    flag = f"{above or '-'}-{_CAPITAL.sub(lambda found: f'-{found[0].lower()}', name)}"
     if isinstance(value, bool):
         yield flag if value else f"--no-{flag[2:]}"
         return
-    flag = _SHORT.get(name, flag)
+    if name in _WITH_FIELDS and not above:
+        for field, one in value.items():
+            yield from _flags(field, one, flag)
+        return
+    flag = flag if above else _SHORT.get(name, flag)
     for text in _texts(value):
         typed = _TAB_AS_TYPED if name == "delimiter" and text == "\t" else text
         yield f"{flag} {shlex.quote(typed)}" if typed is not None and typed.isprintable() else None
