@@ -109,6 +109,7 @@ def test_every_flag_says_what_it_means(source_type: str) -> None:
         ("api", "--pagination-type page --no-pagination-enabled", {"pagination": {"enabled": False, "type": "page"}}),
         ("api", """--body '{"a": [1]}'""", {"body": {"a": [1]}}),
         ("api", "--incremental-full-after-days 7", {"incremental": {"fullAfterDays": 7}}),
+        ("api", "--incremental-date-format '%d/%m/%Y'", {"incremental": {"dateFormat": "%d/%m/%Y"}}),
     ],
 )
 def test_what_a_flag_says_is_the_option_as_rest_has_it(

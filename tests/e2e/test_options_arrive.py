@@ -29,7 +29,7 @@ API: dict[str, Any] = {
     "format": "ndjson", "csvDelimiter": ";",
     "incremental": {
         "cursorField": "meta.changed", "param": "since", "format": "date", "lookbackSeconds": 60, "initial": "2024-01-01",
-        "fullAfterDays": 7, "template": "updated gt {value}",
+        "fullAfterDays": 7, "dateFormat": "%Y-%m-%d", "template": "updated gt {value}",
     },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
     "requestsPerSecond": 2.5, "conditional": False, "query": {"session": "45-1", "key": {"env": "SOURCE_KEY"}},

@@ -60,6 +60,9 @@ class ApiSource:
         what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
         if options.incremental.template is not None:
             what["incremental"].append(options.incremental.template)
+        if options.incremental.date_format is not None:
+            # What is kept is the source's own text, which another form would read as another day.
+            what["incremental"].append(options.incremental.date_format)
         if options.query:
             # Secrets say who asks; parameters in clear say for what.
             what["query"] = {

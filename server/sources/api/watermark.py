@@ -18,18 +18,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime, parsedate_to_datetime
-from typing import Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
+from server.sources.api.date_form import checked_form, moment_of, possible_forms, text_of_moment
 from server.sources.api.items.paths import extract_of
 from server.sources.api.option_base import OptionModel, ParameterName, Path
 
 _FUTURE: Final = timedelta(days=1)
 _WHOLE: Final = re.compile(r"[0-9]{1,18}")
 _MARK_CHARS_MAX: Final = 100
+_OF_TIME: Final = ("timestamp", "date")
 _VALUE: Final = "{value}"
 # Seconds or milliseconds since 1970, of years that sources have: a date without separators has 8 or 14 digits.
 _UNIX: Final = re.compile(r"[0-9]{10}(?:[0-9]{3})?(?:\.[0-9]{1,9})?")
@@ -37,6 +39,7 @@ _SPACED: Final = re.compile(
     r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?:\.(?P<fraction>\d{1,9}))?(?P<zone> ?(?:Z|UTC|[+-]\d\d:?\d\d))?"
 )
 
+DateForm = Annotated[str, Field(min_length=1, max_length=40), AfterValidator(checked_form)]
 MarkFormat = Literal["timestamp", "date", "unix", "unixMillis", "number"]
 
 
@@ -50,10 +53,16 @@ class Incremental(OptionModel):
     initial: str | None = Field(None, min_length=1, max_length=_MARK_CHARS_MAX)
     full_after_days: int = Field(30, ge=1, le=80)
     template: str | None = Field(None, min_length=1, max_length=500)
+    date_format: DateForm | None = None
 
     def asked(self, value: str) -> str:
         """What is sent for a value."""
         return value if self.template is None else self.template.replace(_VALUE, value)
+
+    @property
+    def described(self) -> str:
+        """What a value is, in words."""
+        return self.format if self.date_format is None else f"date of the form {self.date_format}"
 
     @model_validator(mode="before")
     @classmethod
@@ -67,8 +76,10 @@ class Incremental(OptionModel):
     def _fits_its_format(self) -> Self:
         if self.format == "number" and self.lookback_seconds:
             raise ValueError("lookbackSeconds must be 0 for numbers, which are no times")
-        if self.initial is not None and rank_of(self.initial, self.format) is None:
-            raise ValueError(f"initial is no {self.format}")
+        if self.date_format is not None and self.format not in _OF_TIME:
+            raise ValueError(f"dateFormat says nothing about the format {self.format}: leave out one of the two")
+        if self.initial is not None and rank_of(self.initial, self.format, self.date_format) is None:
+            raise ValueError(f"initial is no {self.described}{_possible(self.initial, 'it', self)}")
         if self.template is not None and _VALUE not in self.template:
             raise ValueError(f"template has no {_VALUE}, the place of the value")
         return self
@@ -113,14 +124,15 @@ class WatermarkTracker:
         Raises:
             FatalError: INVALID_MAPPING, none of the items has a value there.
         """
-        found, missing = 0, 0
+        found, missing, missed = 0, 0, ""
         for item in items:
             if not isinstance(item, dict):
                 continue
             text = self._extract(item) or ""
-            rank = rank_of(text, self._options.format)
+            rank = rank_of(text, self._options.format, self._options.date_format)
             if rank is None:
                 missing += 1
+                missed = missed or text
                 continue
             found += 1
             if self._rank_max and rank > self._rank_max:
@@ -130,11 +142,15 @@ class WatermarkTracker:
         if missing and not found:
             raise FatalError(
                 Reason.INVALID_MAPPING,
-                f"no item of page {page_no} has a {self._options.format} at options.incremental.cursorField",
+                f"no item of page {page_no} has a {self._options.described} at options.incremental.cursorField"
+                f"{_possible(missed, 'the first of them', self._options)}",
                 category=Category.VALIDATION,
             )
         if missing:
-            self._notice(f"have no {self._options.format} at the cursor field; later changes of theirs may not be seen")
+            self._notice(
+                f"have no {self._options.described} at the cursor field; later changes of theirs may not be seen"
+                f"{_possible(missed, 'the first of them', self._options)}"
+            )
         return mark
 
     def _notice(self, what: str) -> None:
@@ -153,10 +169,12 @@ def first_value(options: Incremental, stored: str | None) -> str:
     if options.format in ("unix", "unixMillis", "number"):
         seconds = options.lookback_seconds * (1000 if options.format == "unixMillis" else 1)
         return str(max(0, int(stored.partition(".")[0]) - seconds))
-    moment = _moment(stored)
+    moment = _moment(stored, options.date_format)
     if moment is None:
         return ""
     moment -= lookback
+    if options.date_format is not None:
+        return text_of_moment(moment, options.date_format)
     return moment.date().isoformat() if options.format == "date" else _spelled(moment, stored)
 
 
@@ -174,12 +192,12 @@ def _spelled(moment: datetime, like: str) -> str:
     return moment.isoformat().replace("+00:00", "Z")
 
 
-def rank_of(text: str, kind: MarkFormat) -> str | None:
+def rank_of(text: str, kind: MarkFormat, date_format: str | None = None) -> str | None:
     """A text whose order is that of the values; None for what is no such value."""
     if len(text) > _MARK_CHARS_MAX:
         return None
-    if kind in ("timestamp", "date"):
-        moment = _moment(text)
+    if kind in _OF_TIME:
+        moment = _moment(text, date_format)
         return None if moment is None else _ranked(moment)
     whole, _, fraction = text.partition(".")
     if not _WHOLE.fullmatch(whole) or (fraction and (kind == "number" or not fraction.isdecimal())):
@@ -187,7 +205,16 @@ def rank_of(text: str, kind: MarkFormat) -> str | None:
     return f"{int(whole):020d}"
 
 
-def _moment(text: str) -> datetime | None:
+def _possible(text: str, what: str, options: Incremental) -> str:
+    """The forms by which a text would be a date, and which one, as the rest of a sentence; empty for none."""
+    forms = possible_forms(text) if options.format in _OF_TIME else {}
+    ways = [f"to {form} to read {what} as {moment.date().isoformat()}" for form, moment in forms.items()]
+    return f"; set options.incremental.dateFormat {', or '.join(ways)}" if ways else ""
+
+
+def _moment(text: str, date_format: str | None) -> datetime | None:
+    if date_format is not None:
+        return moment_of(text, date_format)
     try:
         if _UNIX.fullmatch(text):
             whole, _, fraction = text.partition(".")

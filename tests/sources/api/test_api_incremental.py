@@ -52,6 +52,10 @@ def changing(total: int, *, failing: set[int] | None = None) -> Any:
         ({"format": "unix"}, "1700000000.75", "1699999700"),
         ({"format": "unixMillis"}, "1700000000123", "1699999700123"),
         ({"format": "unix"}, "100", "0"),
+        ({"dateFormat": "%d/%m/%Y"}, "03/04/2026", "02/04/2026"),
+        ({"dateFormat": "%m/%d/%Y"}, "03/04/2026", "03/03/2026"),
+        ({"dateFormat": "%d.%m.%Y %H:%M", "lookbackSeconds": 60}, "1.4.2026 9:05", "01.04.2026 09:04"),
+        ({"dateFormat": "%d/%m/%Y", "initial": "31/12/2025"}, None, "31/12/2025"),
         ({"format": "number"}, "4711", "4711"),
         ({"format": "number", "initial": "7"}, None, "7"),
     ],
@@ -96,6 +100,33 @@ def test_what_is_no_such_value_has_no_rank(kind, text):
         ({"incremental": BY_TIME | {"format": "week"}}, "options.incremental.format"),
         ({"incremental": BY_TIME | {"initial": "soon"}}, "options.incremental"),
         ({"incremental": BY_TIME | {"format": "number", "lookbackSeconds": 5}}, "options.incremental"),
+        ({"incremental": BY_TIME | {"initial": "03/04/2026"}}, "options.incremental"),
+        ({"incremental": BY_TIME | {"dateFormat": "%d/%m/%Y", "initial": "2026-04-03"}}, "options.incremental"),
+        ({"incremental": BY_TIME | {"dateFormat": "%d/%m/%Y", "format": "unix"}}, "options.incremental"),
+        *(
+            ({"incremental": BY_TIME | {"dateFormat": form}}, "options.incremental.dateFormat")
+            for form in (
+                *(
+                    "",
+                    "DD/MM/YYYY",
+                    "%d/%m/%y",
+                    "%d/%m",
+                    "%d%m%Y",
+                    "%d/%m/%Y/%d",
+                    "%d/%m/%Y %M",
+                    "%d %b %Y",
+                    "%d/%m/%Y%%",
+                ),
+                *(
+                    "%d/%m/%Y %I:%M",
+                    "on %d/%m/%Y",
+                    "%d/%m/%Y ",
+                    "%d\n%m\n%Y",
+                    "%d/%m/%Y %H:%M %z",
+                    "%d/%m/%Y" + " " * 40 + "%H:%M",
+                ),
+            )
+        ),
         ({"incremental": BY_TIME | {"fullAfterDays": 90}}, "options.incremental.fullAfterDays"),
         ({"incremental": BY_TIME, "pagination": {"enabled": True, "maxPages": 3}}, "options"),
         ({"incremental": BY_TIME, "mode": "mirror"}, "options"),
@@ -105,6 +136,14 @@ def test_wrong_options_are_refused(document, field):
     with pytest.raises(InvalidRequestError) as caught:
         parse_options(document)
     assert (caught.value.reason, caught.value.field) == ("INVALID_OPTION", field)
+
+
+def test_ranks_of_a_declared_form_have_the_order_of_the_days():
+    ranks = [rank_of(text, "date", "%d/%m/%Y") for text in ("31/12/2025", "1/1/2026", "02/01/2026", "01/02/2026")]
+    assert (None in ranks, ranks) == (False, sorted(set(ranks), key=str))
+    assert [rank_of(text, "date", "%d/%m/%Y") for text in ("31/02/2026", "2026-01-01", "01/13/2026", "1/1/26")] == [
+        None
+    ] * 4
 
 
 @pytest.fixture
@@ -286,3 +325,39 @@ async def test_values_are_asked_for_as_the_source_spells_them(serve, api, contex
         assert stored == str(values[1])
     assert app.queries[0] == {}
     assert app.queries[1] == {"where": f'{{"_updated": {{"$gt": "{asked}"}}}}'}
+
+
+@pytest.mark.parametrize(
+    ("value", "said", "unsaid"),
+    [
+        ("03/04/2026", ["%d/%m/%Y to read the first of them as 2026-04-03", "or to %m/%d/%Y to read the first"], []),
+        ("13.04.2026 08:30", ["%d.%m.%Y %H:%M to read the first of them as 2026-04-13"], ["%m.%d"]),
+        ("soon", ["has a timestamp at"], ["dateFormat"]),
+    ],
+)
+async def test_a_date_in_another_form_is_refused_with_every_day_that_it_may_be(
+    serve, api, read_from, value, said, unsaid
+):
+    app = api(lambda _request: [{"id": 1, "changed": value}])
+    _, error, _ = await read_from(await serve(app), {"incremental": BY_TIME})
+    assert error.reason == "INVALID_MAPPING"
+    assert [part for part in said if part not in error.message] == []
+    assert [part for part in unsaid if part in error.message] == []
+
+
+async def test_a_declared_form_is_read_and_asked_for(serve, api, read_from):
+    app = api(lambda _request: [{"id": n, "changed": day} for n, day in enumerate(("03/04/2026", "12/03/2026", "?"))])
+    document = {"incremental": BY_TIME | {"dateFormat": "%d/%m/%Y", "lookbackSeconds": 0}}
+    positions, error, notices = await read_from(await serve(app), document, stored="28/02/2026")
+    assert (error, len(notices), "date of the form %d/%m/%Y" in notices[0]) == (None, 1, True)
+    assert {query["since"] for query in app.queries} == {"28/02/2026"}
+    assert positions[-1]["watermark"]["value"] == "03/04/2026"
+
+
+def test_a_mark_is_not_read_by_another_form():
+    def key(**more: Any) -> str:
+        source = ApiSource.load("http://a.example/", {"incremental": BY_TIME | more}, from_caller=True)
+        assert source.watermark is not None
+        return source.watermark.key
+
+    assert len({key(), key(dateFormat="%d/%m/%Y"), key(dateFormat="%m/%d/%Y")}) == 3

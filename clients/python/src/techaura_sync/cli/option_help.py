@@ -79,6 +79,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.ApiIncremental.initial": "Value that the first run asks for. Default: it reads everything.",
     "techaura.sync.v1.ApiIncremental.full_after_days": "A run reads everything when none has for so many days, 1 to 80, so that rows which do not change keep a fresh last_synced_at. Default: 30.",
     "techaura.sync.v1.ApiIncremental.template": "What is sent as the parameter, with `{value}` for the value, such as `updated gt {value}`; at most 500 characters. Default: the value.",
+    "techaura.sync.v1.ApiIncremental.date_format": "With the formats `timestamp` and `date`: how the source writes them, in items and in the parameter, such as `%d/%m/%Y %H:%M`. `%d`, `%m` and `%Y` stand there once each, `%H`, `%M` and `%S` as far as there are any, with a mark between any two; times are UTC. Which of day and month is first is never guessed. Default: ISO 8601.",
     "techaura.sync.v1.ApiOptions.incremental": "Read only what changed since the last completed run. Default: every run reads everything.",
     "techaura.sync.v1.ApiOptions.requests_per_second": "Requests a second to the source's host at the most, 0.01 to 1000; those of other runs count too, and are not held up by it. Default: the service's own limit, if it has one.",
     "techaura.sync.v1.ApiOptions.conditional": "Whether pages that a run was sent before are asked for only if they have changed (ETag, Last-Modified). What has not changed is read from what the service kept of it. Default: true.",

@@ -845,6 +845,7 @@ class ApiIncremental(_message.Message):
     INITIAL_FIELD_NUMBER: _builtins.int
     FULL_AFTER_DAYS_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
+    DATE_FORMAT_FIELD_NUMBER: _builtins.int
     cursor_field: _builtins.str
     """Required. Path in an item to the value that grows with each change, such as
     `updated_at`.
@@ -874,6 +875,13 @@ class ApiIncremental(_message.Message):
     """Optional. What is sent as the parameter, with `{value}` for the value, such as
     `updated gt {value}`; at most 500 characters. Default: the value.
     """
+    date_format: _builtins.str
+    """Optional. With the formats `timestamp` and `date`: how the source writes them, in
+    items and in the parameter, such as `%d/%m/%Y %H:%M`. `%d`, `%m` and `%Y` stand
+    there once each, `%H`, `%M` and `%S` as far as there are any, with a mark between any
+    two; times are UTC. Which of day and month is first is never guessed. Default: ISO
+    8601.
+    """
     def __init__(
         self,
         *,
@@ -884,11 +892,14 @@ class ApiIncremental(_message.Message):
         initial: _builtins.str | None = ...,
         full_after_days: _builtins.int | None = ...,
         template: _builtins.str | None = ...,
+        date_format: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "template", b"template"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_date_format", b"_date_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "date_format", b"date_format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "template", b"template"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "cursor_field", b"cursor_field", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param", "template", b"template"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_date_format", b"_date_format", "_full_after_days", b"_full_after_days", "_initial", b"_initial", "_lookback_seconds", b"_lookback_seconds", "_template", b"_template", "cursor_field", b"cursor_field", "date_format", b"date_format", "format", b"format", "full_after_days", b"full_after_days", "initial", b"initial", "lookback_seconds", b"lookback_seconds", "param", b"param", "template", b"template"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__date_format: _TypeAlias = _typing.Literal["date_format"]  # noqa: Y015
+    _WhichOneofArgType__date_format: _TypeAlias = _typing.Literal["_date_format", b"_date_format"]  # noqa: Y015
     _WhichOneofReturnType__full_after_days: _TypeAlias = _typing.Literal["full_after_days"]  # noqa: Y015
     _WhichOneofArgType__full_after_days: _TypeAlias = _typing.Literal["_full_after_days", b"_full_after_days"]  # noqa: Y015
     _WhichOneofReturnType__initial: _TypeAlias = _typing.Literal["initial"]  # noqa: Y015
@@ -897,6 +908,8 @@ class ApiIncremental(_message.Message):
     _WhichOneofArgType__lookback_seconds: _TypeAlias = _typing.Literal["_lookback_seconds", b"_lookback_seconds"]  # noqa: Y015
     _WhichOneofReturnType__template: _TypeAlias = _typing.Literal["template"]  # noqa: Y015
     _WhichOneofArgType__template: _TypeAlias = _typing.Literal["_template", b"_template"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__date_format) -> _WhichOneofReturnType__date_format | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__full_after_days) -> _WhichOneofReturnType__full_after_days | None: ...
     @_typing.overload
