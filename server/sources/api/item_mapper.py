@@ -14,6 +14,7 @@ from typing import Any, Final
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
+from server.sources.api.items.item_shapes import NAME
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.paths import extract_of
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
@@ -21,7 +22,8 @@ from server.sources.csv.number_columns import number_text
 from server.sources.exact_json.json_values import NumberText, text_of, type_name
 from server.targets.base import Target
 
-IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid")
+# The last one is the name that the item stands under, of which an object has each but once.
+IDENTIFIERS: Final = ("id", "_id", "external_id", "uuid", NAME)
 
 # Texts of one column from the items' values and their JSON.
 Extract = Callable[[Sequence[Any], Sequence[str]], list[str | None]]

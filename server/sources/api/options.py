@@ -244,6 +244,8 @@ class ApiOptions(OptionModel, WriteOptions):
     number_format: NumberFormat = NumberFormat()
     query: Annotated[dict[ParameterName, MaybeEmptySecret], Field(max_length=64)] = Field(default_factory=dict)
 
+    row_names_path: Path | None = None
+
     @property
     def numbers(self) -> NumberOptions:
         """How numbers are written that are texts of an item."""

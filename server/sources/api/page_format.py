@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Final
 
 from server.core.config import Settings
 from server.sources.api.http.client import Answer
 from server.sources.api.items.data_path import read_json
+from server.sources.api.items.item_shapes import shape_of, shaped
 from server.sources.api.items.json_page import Page
 from server.sources.api.items.ndjson_page import read_lines
 from server.sources.api.options import ApiOptions
@@ -24,6 +26,11 @@ _BY_MEDIA_TYPE: Final = {
     "application/csv": "csv",
 }
 
+# `)]}'` of Angular and Gerrit, loops of Facebook and Google, and others of their kind.
+_GUARD: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:\)\]\}'?,?|while\s*\(\s*(?:1|true)\s*\)\s*;?|for\s*\(\s*;\s*;\s*\)\s*;?"
+    rb"|throw\s+[^;\n]{1,100};(?:\s*<[^>\n]{1,100}>)?|\{\}\s*&&|&&&START&&&|//[^\n]{0,100}\n)\s*"
+)
 _THREAD_BYTES_MIN: Final = 256 * 1024
 
 
@@ -45,11 +52,18 @@ async def read_answer(answer: Answer, options: ApiOptions, settings: Settings) -
 
 def _read(answer: Answer, options: ApiOptions, settings: Settings) -> Page:
     kind = format_of(answer, options)
+    shape = shape_of(options.data_path, options.row_names_path, options.field_mapping)
     if kind == "ndjson":
-        return read_lines(answer.body, answer.charset)
+        return shaped(read_lines(answer.body, answer.charset), shape)
     if kind == "csv":
         # Imported here: the CSV reader is large, and few APIs answer with it.
         from server.sources.api.items.csv_page import read_csv
 
         return read_csv(answer.body, answer.charset, options.csv_delimiter, settings)
-    return read_json(answer.body, answer.charset, options.data_path)
+    return shaped(read_json(_unguarded(answer.body), answer.charset, options.data_path), shape)
+
+
+def _unguarded(body: bytes) -> bytes:
+    """A body without what guards JSON against being run as a script."""
+    guard = _GUARD.match(body)
+    return body[guard.end() :] if guard else body

@@ -50,4 +50,7 @@ def _parsed(batch: SourceBatch, row: int) -> dict[str, Any]:
         item = parse_whole(batch.raw_text(row))
     except JsonRefusedError:
         return {}
+    if isinstance(item, list):
+        # As a mapping names their places.
+        return {f"[{place}]": value for place, value in enumerate(item)}
     return item if isinstance(item, dict) else {}

@@ -1,7 +1,8 @@
 """Paths into parsed JSON: `artist.name`, `tracks[0].name`, `$.tracks[*].name`, and templates of them.
 
 A dot path goes through names and list indexes (`tracks.0.name` is the same as `tracks[0].name`); a key that has dots in
-it goes before the way through objects. What begins with `$` is JSONPath (see json_path.py). A text with braces is a
+it goes before the way through objects. What begins with `$` is JSONPath (see json_path.py). `^.artist` is a field of the item's parent, `~` the name that it stands under (see
+item_shapes.py). A text with braces is a
 template: `{artist.name} - {title}`; it has a value only where each of its paths has one, so that no half of it is ever
 stored; `{{` and `}}` are braces.
 """
@@ -17,6 +18,7 @@ from server.sources.exact_json.json_values import text_of, to_text
 
 PATH_CHARS_MAX: Final = 512
 _SEGMENT: Final = re.compile(r"(?P<name>[^\[\]]*)(?P<indexes>(?:\[[0-9]{1,9}\])*)")
+_WAY_UP: Final = re.compile(r"\^{1,8}\.[^^]+")
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|.", re.DOTALL)
 
 # The text that a field has in an item, or None.
@@ -47,6 +49,8 @@ def check_path(path: str) -> str:
     Raises:
         ValueError: it is none.
     """
+    if path.startswith("^") and not _WAY_UP.fullmatch(path):
+        raise ValueError("goes up with ^ but names no field of the parent, such as ^.artist or ^^.id")
     if path.startswith("$"):
         # Imported here and below: most sources need no JSONPath, and their start should not pay for it.
         from server.sources.api.items.json_path import json_path

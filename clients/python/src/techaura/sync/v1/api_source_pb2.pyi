@@ -307,6 +307,7 @@ class ApiOptions(_message.Message):
     CONDITIONAL_FIELD_NUMBER: _builtins.int
     NUMBER_FORMAT_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
+    ROW_NAMES_PATH_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. `GET` or `POST`. Default: `GET`."""
     format: Global___AnswerFormat.ValueType
@@ -331,6 +332,11 @@ class ApiOptions(_message.Message):
     changed (ETag, Last-Modified). What has not changed is read from what the service
     kept of it. Default: true.
     """
+    row_names_path: _builtins.str
+    """Optional. Path in an answer to the list of names for items that are arrays, such as
+    `columns`, or `values[0]` where it is the first of them and no item; names are texts,
+    or objects with a `name`. Default: their values are mapped by place, `[0]`.
+    """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
         """Optional. Headers of every request, at most 64; their values are secrets."""
@@ -353,9 +359,11 @@ class ApiOptions(_message.Message):
     def field_mapping(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Optional. Target column to where its value stands in an item: a path
         (`artist.name`, `tracks[0].name`), JSONPath (`$.artists[*].name`; several values are
-        joined by a comma) or a template (`{artist.name} - {title}`; no value where one of
-        its paths has none). Default: item fields that are called like a target column;
-        external_id: id, _id, external_id or uuid; metadata: the whole item.
+        joined by a comma), a field of its parent (`^.artist`, `^^.id`), the name that it
+        stands under in an object (`~`), or a template (`{artist.name} - {title}`; no value
+        where one of its paths has none). Default: item fields that are called like a target
+        column; external_id: id, _id, external_id or uuid, else the name under which `$.*`
+        finds the item; metadata: the whole item.
         """
 
     @_builtins.property
@@ -398,10 +406,11 @@ class ApiOptions(_message.Message):
         conditional: _builtins.bool | None = ...,
         number_format: _number_format_pb2.NumberFormat | None = ...,
         query: _abc.Mapping[_builtins.str, Global___SecretText] | None = ...,
+        row_names_path: _builtins.str | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "number_format", b"number_format", "pagination", b"pagination", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "_row_names_path", b"_row_names_path", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "number_format", b"number_format", "pagination", b"pagination", "requests_per_second", b"requests_per_second", "row_names_path", b"row_names_path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "query", b"query", "requests_per_second", b"requests_per_second"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "_row_names_path", b"_row_names_path", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "query", b"query", "requests_per_second", b"requests_per_second", "row_names_path", b"row_names_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
     _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015
@@ -411,6 +420,8 @@ class ApiOptions(_message.Message):
     _WhichOneofArgType__data_path: _TypeAlias = _typing.Literal["_data_path", b"_data_path"]  # noqa: Y015
     _WhichOneofReturnType__requests_per_second: _TypeAlias = _typing.Literal["requests_per_second"]  # noqa: Y015
     _WhichOneofArgType__requests_per_second: _TypeAlias = _typing.Literal["_requests_per_second", b"_requests_per_second"]  # noqa: Y015
+    _WhichOneofReturnType__row_names_path: _TypeAlias = _typing.Literal["row_names_path"]  # noqa: Y015
+    _WhichOneofArgType__row_names_path: _TypeAlias = _typing.Literal["_row_names_path", b"_row_names_path"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__conditional) -> _WhichOneofReturnType__conditional | None: ...
     @_typing.overload
@@ -419,6 +430,8 @@ class ApiOptions(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__data_path) -> _WhichOneofReturnType__data_path | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__requests_per_second) -> _WhichOneofReturnType__requests_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__row_names_path) -> _WhichOneofReturnType__row_names_path | None: ...
 
 Global___ApiOptions: _TypeAlias = ApiOptions  # noqa: Y015
 
