@@ -66,7 +66,8 @@ def _hints(parts: NumberParts, numbers: NumberOptions, scale: int | None) -> Ite
     readings = readings_of(parts, numbers, is_whole=scale is None)
     doubtful = _DOUBTFUL.fullmatch(parts.number)
     if doubtful and (doubtful[1] != numbers.format.grouping or parts.number.lstrip("+-").startswith("0")):
-        yield _doubt(parts.number, doubtful[1], readings, numbers.format, scale)
+        number = f"-{parts.number.lstrip('+-')}" if parts.is_negative else parts.number
+        yield _doubt(number, doubtful[1], readings, numbers.format, scale)
     elif readings:
         yield _ways(readings)
     elif numbers.has_format and _APART.search(parts.number) and not _FRACTION.fullmatch(parts.number):

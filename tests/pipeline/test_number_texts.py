@@ -51,6 +51,7 @@ MINUS = "with - before its first digit"
         ("₹ 1,00,000", by_format(".", ",", "₹"), [GROUPS], ["set options"]),
         ("\u221269900", PLAIN, [MINUS], [SET_TRUE]),
         ("(69900)", PLAIN, [MINUS], ["set options"]),
+        ("(5.000)", PLAIN, [MINUS, "to read it as -5000; if it is -5, write -5.00"], []),
         ("1,299.90-", PLAIN, [MINUS, "to read it as -1299.9"], []),
         ("5 %", by_format(".", "", "$"), ["percentage"], ["set options"]),
         ("$.50", PLAIN, ["write a 0 before its decimal mark"], ["set options"]),
