@@ -112,7 +112,7 @@ class Search:
         if not loaded or most < first.loaded_count + (not step.has_other_values):
             return looks, ""
         best = _different([(changes, look) for changes, look in loaded if look.loaded_count == most])
-        if step.doubt and len(best) > 1:
+        if step.doubt and (step.is_guess or len(best) > 1):
             return [look for _, look in best], step.doubt
         changes, look = best[0]
         rest = [await self._look({**other.options, **changes}) or other for other in looks[1:]]

@@ -76,12 +76,14 @@ class Variants:
         changes: what to set for each, the likeliest first.
         doubt: where the source itself does not tell which is meant, what is open, as a clause; empty where the one that
             loads most records is the right one.
+        is_guess: whether the doubt stands although there is one reading alone.
         has_other_values: whether they are to be looked at although they load no more records, as their values are others.
     """
 
     option: str
     changes: tuple[Changes, ...]
     doubt: str = ""
+    is_guess: bool = False
     has_other_values: bool = False
 
 

@@ -105,6 +105,21 @@ def test_what_is_declared_is_not_doubted(tmp_path: Path) -> None:
     assert (found.readings, found.findings) == ((), ())
 
 
+def test_an_encoding_that_few_signs_speak_for_is_not_proposed(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_bytes("title,artist\n恋,星野源\n".encode("cp932"))
+    found = seen(tmp_path, "songs.csv").found
+    assert found.readings
+    assert found.proposed is None
+    assert "songs.csv" in found.findings[0]
+
+
+def test_of_two_lines_the_header_is_that_of_more_names(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_text("Canciones;;\n" + text_of(SPANISH, ";", 0))
+    proposed = seen(tmp_path, "songs.csv").found.proposed
+    assert proposed is not None
+    assert (proposed["preambleLines"], proposed["columnMapping"]["title"]) == (1, "Título")
+
+
 def test_a_reading_that_rejects_too_much_is_shown_and_not_proposed(tmp_path: Path) -> None:
     rows = "".join(f"Song {n};A;B\n" if n % 2 else f"Song {n};A;B;C;D\n" for n in range(1, 12))
     (tmp_path / "half.csv").write_text(f"title;artist;genre\n{rows}")

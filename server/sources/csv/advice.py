@@ -33,6 +33,7 @@ from server.sources.storage.streams import ByteSource
 
 _HEAD_BYTES: Final = 256 * 1024
 _LINES_MAX: Final = 50
+_PROPOSALS_MAX: Final = 50
 _LINE_BYTES_MAX: Final = 16 * 1024
 _RECORDS_MAX: Final = 50
 _DELIMITERS_MAX: Final = 16
@@ -159,10 +160,11 @@ class HeaderAdviser:
             if not reading.fit.mapping:
                 is_direct = True
                 yield reading
-            elif not is_direct and len(proposals) < READINGS_MAX:
+            elif not is_direct and len(proposals) < _PROPOSALS_MAX:
                 proposals.append(reading)
         if not is_direct:
-            yield from proposals
+            # The line of which more names are known is the header: a title may hold one of them.
+            yield from sorted(proposals, key=lambda one: -len(one.fit.names))
 
     def _read(self, changes: Mapping[str, Any]) -> Beginning:
         options = self._options.model_copy(update={_FIELDS[name]: value for name, value in changes.items()})

@@ -127,8 +127,21 @@ def detected_encoding_of(source: ByteSource) -> Encoding:
     return encoding_detection.detected_encoding(source.read(0, _SAMPLE_BYTES), _telling_sample(source))
 
 
-def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> tuple[str, ...]:
-    """The encodings that a person should look at beside the one in use, or in its place; empty without a sign of them.
+@dataclass(frozen=True, slots=True)
+class OtherEncodings:
+    """Encodings that a person should look at, the likeliest first.
+
+    Args:
+        names: empty without a sign of them.
+        is_guess: whether few signs speak for the first one, though no other is as likely.
+    """
+
+    names: tuple[str, ...] = ()
+    is_guess: bool = False
+
+
+def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> OtherEncodings:
+    """The encodings to look at beside the one in use, or in its place.
 
     Args:
         source: the file's content.
@@ -136,22 +149,22 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> tupl
         is_declared: whether a person chose it; then only bytes that contradict it are a sign.
     """
     head = source.read(0, content_kind.LOOK_BYTES)
-    if encoding_detection.marked_encoding(head) is not None:
-        return ()
-    if source.read(0, _HEAD_BYTES).isascii():
-        # A test looks no further.
-        return ()
+    # A test looks no further than its first bytes.
+    if encoding_detection.marked_encoding(head) is not None or source.read(0, _HEAD_BYTES).isascii():
+        return OtherEncodings()
     sample = _telling_sample(source)
     if is_declared:
         if used != "utf-8":
             better = encoding_detection.better_encoding(sample, used)
-            return () if better is None else (better[0],)
+            return OtherEncodings() if better is None else OtherEncodings((better[0],))
         if encoding_detection.is_utf8(sample):
-            return ()
-    likely = encoding_detection.likely_encodings(head, sample)
-    # What was found out is in use already.
-    is_used = likely == (used,) or (used == AUTO and len(likely) == 1)
-    return () if is_used else likely
+            return OtherEncodings()
+    found, others = encoding_detection.likely_encodings(head, sample)
+    is_guess = not others and found.confidence < _CONFIDENCE_MIN
+    # What was found out may be in use already.
+    if not others and (used == AUTO or (used == found.name and not is_guess)):
+        return OtherEncodings()
+    return OtherEncodings((found.name, *others), is_guess)
 
 
 def _telling_sample(source: ByteSource) -> bytes:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from charset_normalizer import from_bytes
+from charset_normalizer import CharsetMatch, from_bytes
 
 from server.sources.csv.encodings import WITHOUT_MARK, Encoding, canonical_encoding, is_multi_byte
 from server.sources.csv.latin_text import faults_of, is_latin
@@ -111,22 +111,27 @@ def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
     return _WESTERN, f"{len(controls)} control characters (U+0080 to U+009F) stand where cp1252 has quotes and dashes"
 
 
-def likely_encodings(head: bytes, sample: bytes) -> tuple[str, ...]:
-    """The encodings in which a file without a mark makes equally much sense, that of `detected_encoding` first.
+def likely_encodings(head: bytes, sample: bytes) -> tuple[Encoding, tuple[str, ...]]:
+    """The encoding of a file without a mark as `detected_encoding` finds it, and others in which it makes as much sense.
 
     Args:
         head, sample: see `detected_encoding`.
 
     Returns:
-        At most EQUALS_MAX names, of which no two give the same text.
+        With fewer than EQUALS_MAX other names; no two encodings give the same text.
     """
     found = detected_encoding(head, sample)
-    if found.name not in map(canonical_encoding, _LATIN):
-        return (found.name,)
-    ranked = _Ranked.of(sample)
-    names = {ranked.texts[name]: canonical_encoding(name) for name in reversed(ranked.equals)}
-    names.pop(sample.decode(found.name, "replace"), None)
-    return (found.name, *reversed(names.values()))[:EQUALS_MAX]
+    if found.name == "utf-8" or found.unit_bytes > 1:
+        return found, ()
+    if found.name in map(canonical_encoding, _LATIN):
+        ranked = _Ranked.of(sample)
+        texts = [(ranked.texts[name], name) for name in ranked.equals]
+    else:
+        texts = [(str(match), match.encoding) for match in _equal_matches(sample)]
+    names: dict[str, str] = {sample.decode(found.name, "replace"): found.name}
+    for text, name in texts:
+        names.setdefault(text, canonical_encoding(name))
+    return found, tuple(names.values())[1:EQUALS_MAX]
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,14 +181,9 @@ def _legacy_encoding(sample: bytes) -> Encoding:
     charset-normalizer often finds several that read well and differ in a letter (`ñ` in cp1252 is `ń` in cp1250). Of such
     equals the Western European one is taken, with less confidence, because most such files are.
     """
-    matches = list(from_bytes(sample, cp_isolation=list(_LIKELY)))
-    if matches:
-        best = matches[0]
-        equals = [
-            match
-            for match in matches
-            if match.chaos <= best.chaos + _CHAOS_TOLERANCE and match.coherence >= best.coherence - _COHERENCE_TOLERANCE
-        ]
+    equals = _equal_matches(sample)
+    if equals:
+        best = equals[0]
         western = next((match for match in equals if _WESTERN in match.could_be_from_charset), None)
         name = best.encoding if western is None else _WESTERN
         doubt = 1.0 if len({str(match) for match in equals}) == 1 else _CONFIDENCE_OF_EQUALS
@@ -193,6 +193,17 @@ def _legacy_encoding(sample: bytes) -> Encoding:
         (Encoding(name, confidence=0.3, how="detected") for name in (_WESTERN, "cp1250")),
         key=lambda encoding: faults_of(sample.decode(encoding.name, "replace")),
     )
+
+
+def _equal_matches(sample: bytes) -> list[CharsetMatch]:
+    """What charset-normalizer finds, the best one and those that read as well; empty for nothing."""
+    matches = list(from_bytes(sample, cp_isolation=list(_LIKELY)))
+    return [
+        match
+        for match in matches
+        if match.chaos <= matches[0].chaos + _CHAOS_TOLERANCE
+        and match.coherence >= matches[0].coherence - _COHERENCE_TOLERANCE
+    ]
 
 
 def wide_encoding(sample: bytes) -> Encoding | None:

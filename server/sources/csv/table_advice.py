@@ -63,7 +63,7 @@ class TableAdviser:
             elif not changes or len(fit.names) > 1:
                 proposals.append((changes, fit))
         if not is_direct:
-            yield from proposals
+            yield from sorted(proposals, key=lambda one: -len(one[1].names))
 
     def _candidates(self) -> Iterator[tuple[Mapping[str, Any], tuple[str, ...]]]:
         now: tuple[str, ...] | None = None

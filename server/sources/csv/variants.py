@@ -14,7 +14,7 @@ from server.core.config import Settings
 from server.core.reject_kinds import RejectKind
 from server.core.texts import quoted
 from server.sources.contract import Reject
-from server.sources.csv.encoding_choice import other_encodings
+from server.sources.csv.encoding_choice import OtherEncodings, other_encodings
 from server.sources.csv.format_choice import LOOK_BYTES, format_of
 from server.sources.csv.inspection import open_stream_of
 from server.sources.csv.options import AUTO, CsvOptions
@@ -54,15 +54,21 @@ def variants(
     return (*_encodings(files.shown_name(path), others), *_quotes(options, rejects))
 
 
-def _encodings(name: str, others: Sequence[str]) -> Iterator[Variants]:
-    if others:
-        doubt = f"the bytes of {quoted(name)} make as much sense in {' as in '.join(others)}"
-        yield Variants(
-            "encoding",
-            tuple({"encoding": one} for one in others),
-            doubt if len(others) > 1 else "",
-            has_other_values=True,
-        )
+def _encodings(name: str, others: OtherEncodings) -> Iterator[Variants]:
+    if not others.names:
+        return
+    doubt = ""
+    if len(others.names) > 1:
+        doubt = f"the bytes of {quoted(name)} make as much sense in {' as in '.join(others.names)}"
+    elif others.is_guess:
+        doubt = f"few signs say that {quoted(name)} is written in {others.names[0]}"
+    yield Variants(
+        "encoding",
+        tuple({"encoding": one} for one in others.names),
+        doubt,
+        is_guess=others.is_guess,
+        has_other_values=True,
+    )
 
 
 def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:
