@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from server.core.texts import visible
+from server.core.texts import folded, visible
 from server.sources.contract import ColumnNames
 
 
@@ -39,3 +39,27 @@ def unique_names(found: Sequence[str]) -> ColumnNames:
         taken.add(candidate)
         names.append(candidate)
     return ColumnNames(names, repeated)
+
+
+def counterparts(names: Sequence[str], others: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:
+    """The names among `others` that mean the same columns as `names`, which are unique as `others` are.
+
+    Each means the one that is equal to it, or else the only one that differs in nothing but case, accents, white space, underscores
+    and what cannot be seen.
+
+    Returns:
+        The counterparts in the order of `names`; the names of both sides without one (the counterparts are of no use then).
+    """
+    equal = frozenset(names) & frozenset(others)
+    left = _by_form([name for name in others if name not in equal])
+    mine = _by_form([name for name in names if name not in equal])
+    found = {mine[form][0]: left[form][0] for form in mine if len(mine[form]) == len(left.get(form, ())) == 1 and form}
+    odd = frozenset(names).symmetric_difference(others) - found.keys() - frozenset(found.values())
+    return tuple(found.get(name, name) for name in names), odd
+
+
+def _by_form(names: Sequence[str]) -> dict[str, list[str]]:
+    forms: dict[str, list[str]] = {}
+    for name in names:
+        forms.setdefault(folded(name), []).append(name)
+    return forms

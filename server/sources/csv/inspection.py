@@ -12,7 +12,9 @@ from pathlib import Path
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError, RetryableError
 from server.core.reasons import Reason
+from server.core.texts import quoted
 from server.sources.contract import SourceContext
+from server.sources.csv.column_names import counterparts
 from server.sources.csv.file_format import FileBeginning, OpenStream, ReadBlock, begin_of
 from server.sources.csv.format_choice import LOOK_BYTES, format_of, reads_whole_file
 from server.sources.csv.options import CsvOptions
@@ -33,6 +35,8 @@ class CsvFile:
     format: str
     beginning: FileBeginning
     read_block: ReadBlock
+    # What its columns are called, in the order of the first file's.
+    columns: tuple[str, ...]
 
     @property
     def name(self) -> str:
@@ -106,8 +110,7 @@ def inspect_all(
             if len(paths) == 1:
                 undo.pop_all()
                 return tuple(inspected), source
-    _check_same_columns(inspected)
-    return tuple(inspected), None
+    return _with_columns_of_the_first(inspected), None
 
 
 def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> CsvFile:
@@ -131,6 +134,7 @@ def _inspect(source: OpenStream, options: CsvOptions, settings: Settings) -> Csv
         format=found,
         beginning=table.beginning,
         read_block=table.read_block,
+        columns=tuple(table.beginning.columns),
     )
 
 
@@ -139,21 +143,23 @@ def unreadable(name: str) -> RetryableError:
     return RetryableError(Reason.SOURCE_UNAVAILABLE, f"{name} could not be read: the disk or the network share failed")
 
 
-def _check_same_columns(inspected: Sequence[CsvFile]) -> None:
+def _with_columns_of_the_first(inspected: Sequence[CsvFile]) -> tuple[CsvFile, ...]:
     """Every file must have the format and the columns of the first, these in any order."""
-    first = set(inspected[0].beginning.columns)
+    first = inspected[0]
+    matched = [first]
     for file in inspected[1:]:
-        if file.format != inspected[0].format:
+        if file.format != first.format:
             raise InvalidRequestError(
                 Reason.SOURCE_MALFORMED,
-                f"{file.name} is {file.format} and {inspected[0].name} is {inspected[0].format}: the files of one "
-                "source have one format",
+                f"{file.name} is {file.format} and {first.name} is {first.format}: the files of one source have one format",
                 field="sourceIdentifier",
             )
-        odd = first.symmetric_difference(file.beginning.columns)
+        columns, odd = counterparts(first.columns, file.columns)
         if odd:
             raise InvalidRequestError(
                 Reason.SOURCE_MALFORMED,
-                f"{file.name} has other columns than {inspected[0].name}: {min(odd)!r} is in only one",
+                f"{file.name} has other columns than {first.name}: {quoted(min(odd))} is in only one",
                 field="sourceIdentifier",
             )
+        matched.append(replace(file, columns=columns))
+    return tuple(matched)

@@ -7,31 +7,29 @@ exponent, with the decimal mark of the options and never with just three decimal
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Final
 
+from server.core.texts import folded
 from server.sources.csv.options import CsvOptions
 from server.targets.registry import TARGETS
 
 # A double has no more digits before its point, or zeros behind it.
 _EXPONENT_MAX: Final = 400
-_DROPPED: Final = re.compile(r"[\W_]+")
 
 
 def number_columns(options: CsvOptions, columns: Sequence[str]) -> frozenset[str]:
     """The source columns that may fill a column of numbers, by any name that the mapping could find them by."""
     numbers = [column.name for column in TARGETS[options.target_table].columns if column.kind in ("integer", "decimal")]
-    mapped = {_plain(target): source for target, source in options.column_mapping.items()}
-    aliases = {_plain(target): names for target, names in options.column_aliases.items()}
+    mapped = {folded(target): source for target, source in options.column_mapping.items()}
+    aliases = {folded(target): names for target, names in options.column_aliases.items()}
     wanted: set[str] = set()
     for name in numbers:
-        source = mapped.get(_plain(name))
-        names = (name, *aliases.get(_plain(name), ())) if source is None else (source,)
-        wanted.update(map(_plain, names))
-    return frozenset(column for column in columns if _plain(column) in wanted)
+        source = mapped.get(folded(name))
+        names = (name, *aliases.get(folded(name), ())) if source is None else (source,)
+        wanted.update(map(folded, names))
+    return frozenset(column for column in columns if folded(column) in wanted)
 
 
 def number_text(text: str, decimal: str) -> str:
@@ -50,8 +48,3 @@ def number_text(text: str, decimal: str) -> str:
     if text[-4:-3] == ".":
         text += "0"
     return text.replace(".", decimal)
-
-
-def _plain(name: str) -> str:
-    decomposed = unicodedata.normalize("NFKD", name)
-    return _DROPPED.sub("", "".join(char for char in decomposed if not unicodedata.combining(char))).casefold()

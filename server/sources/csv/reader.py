@@ -185,11 +185,13 @@ class CsvReader:
 
     def _batch(self, batch_no: int, cursor: Cursor, part: Part, position: dict[str, Any]) -> SourceBatch:
         file = self._files[cursor.file]
+        # By literal name: `select` would read a header such as `*` or `^a.*$` as a pattern.
+        frame = part.frame[list(file.columns)]
+        frame.columns = list(self._info.columns)
         done = sum(other.bytes_total for other in self._files[: cursor.file]) + part.end_offset
         return SourceBatch(
             batch_no=batch_no,
-            # By literal name: `select` would read a header such as `*` or `^a.*$` as a pattern.
-            frame=part.frame[list(self._info.columns)],
+            frame=frame,
             lines=part.lines,
             record_nos=part.record_nos + cursor.records_before_file,
             byte_offsets=part.byte_offsets,

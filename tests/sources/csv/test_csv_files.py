@@ -234,6 +234,29 @@ async def test_files_with_other_columns_are_refused_together(root: Path, folder:
     assert caught.value.reason == "SOURCE_MALFORMED"
 
 
+@pytest.mark.parametrize(
+    "header", ["título,Artista", "artista,TITULO", "\u200bTítulo, artista", "Ti\u0301tulo,artista\ufe0f"]
+)
+async def test_files_whose_names_only_look_different_are_one_source(tmp_path: Path, header: str) -> None:
+    (tmp_path / "1.csv").write_text("Título,artista\na,b\n", encoding="utf-8")
+    is_turned = header.startswith("a")
+    (tmp_path / "2.csv").write_text(f"{header}\n{'d,c' if is_turned else 'c,d'}\n", encoding="utf-8")
+
+    reading = await read_path("*.csv", context_for(tmp_path))
+
+    assert reading.info.columns == ("Título", "artista")
+    assert reading.values == [("a", "b"), ("c", "d")]
+
+
+@pytest.mark.parametrize("header", ["a,A,b", "A,á,b", "a,b,c", "a,b"])
+async def test_files_whose_names_are_not_the_same_one_for_one_are_refused(tmp_path: Path, header: str) -> None:
+    (tmp_path / "1.csv").write_text("Á,ä,b\n1,2,3\n", encoding="utf-8")
+    (tmp_path / "2.csv").write_text(f"{header}\n1,2,3\n", encoding="utf-8")
+
+    with pytest.raises(InvalidRequestError, match=r"2\.csv has other columns than 1\.csv"):
+        await read_path("*.csv", context_for(tmp_path))
+
+
 async def test_too_many_files_are_refused(root: Path, folder: Path) -> None:
     with pytest.raises(InvalidRequestError, match="names 3 files; at most 2"):
         await read_path("daily", context_for(root, csv_files_max=2))
