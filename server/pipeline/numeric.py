@@ -48,10 +48,15 @@ def cast_integer(column: TargetColumn, *, numbers: NumberOptions) -> Cast:
         ),
         Check(RejectKind.OUT_OF_RANGE, name, f"{name} is outside {low} to {high}", _outside(text, number, low, high)),
     )
-    # Zeros behind the decimal mark say nothing; where something else stands there, the first check refuses it.
+    # Zeros behind the decimal mark say nothing; where something else stands there, the first check refuses it. Of `.0` and
+    # `-.0` no digit is left.
     plain = _with_point(text, numbers.format).str.replace(r"\.0*$", "")
     steps = (
-        pl.when(plain == "").then(pl.lit("0")).otherwise(plain).cast(pl.Int128, strict=False).alias(f"{name}:number"),
+        pl.when(plain.is_in(["", "-", "+"]))
+        .then(pl.lit("0"))
+        .otherwise(plain)
+        .cast(pl.Int128, strict=False)
+        .alias(f"{name}:number"),
     )
     return Cast(number.cast(pl.String), checks, steps, number)
 
