@@ -75,9 +75,10 @@ async def waited_ms(connection: AsyncConnection, run_id: int) -> int:
     return int((await connection.execute(select(_R.waited_ms).where(_R.id == run_id))).scalar_one() or 0)
 
 
-async def source_type(connection: AsyncConnection, run_id: int) -> str:
-    """The type of the run's source."""
-    return str((await connection.execute(select(_R.source_type).where(_R.id == run_id))).scalar_one())
+async def source_type_and_encoding(connection: AsyncConnection, run_id: int) -> tuple[str, str]:
+    """The type of the run's source, and the encoding in which it was read; empty where it has none."""
+    found = (await connection.execute(select(_R.source_type, _R.detected).where(_R.id == run_id))).one()
+    return str(found.source_type), str((found.detected or {}).get("encoding", ""))
 
 
 async def list_runs(

@@ -6,7 +6,7 @@ commonest one, and the option that helps where that sentence names none.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -39,11 +39,13 @@ class RowFaults:
         tally: the counts.
         messages: what was said of the first row of some kinds.
         source_type: whose options may be named.
+        encoding: of the source, empty where it has none.
     """
 
     tally: Tally
     messages: Mapping[Kind, str] = field(default_factory=dict)
     source_type: str = ""
+    encoding: str = ""
 
     def why_rejected(self) -> str:
         """The rest of a sentence that says how many rows were rejected; empty when it is not known why."""
@@ -55,7 +57,7 @@ class RowFaults:
         Args:
             ratio_max: the share of rows that may be missing without a word.
         """
-        found = [odd_text(kind, self.source_type) for kind in self.tally.kinds if kind.code in ODD_CODES]
+        found = odd_texts(self.tally.kinds, self.source_type, self.encoding)
         if ledger.skipped + ledger.rejected > ratio_max * ledger.read:
             kinds = [
                 kind
@@ -92,12 +94,21 @@ class RowFaults:
 NO_FAULTS: Final = RowFaults(Tally())
 
 
-def odd_text(kind: Kind, source_type: str) -> str:
-    """The notice of one of them.
+def odd_texts(kinds: Iterable[Kind], source_type: str, encoding: str) -> list[str]:
+    """A notice for each kind of values that were loaded as they stand and that a person should look at.
 
     Args:
+        kinds: all that was met; others are left out.
         source_type: whose options may be named.
+        encoding: of the source. Where it is of one byte a character, text of UTF-8 is no matter of the values: the reader
+            has told that the bytes contradict it.
     """
+    one_byte = bool(encoding) and not encoding.startswith("utf")
+    left_out = {TWICE_DECODED_CODE} if one_byte else frozenset()
+    return [_odd_text(kind, source_type) for kind in kinds if kind.code in ODD_CODES - left_out]
+
+
+def _odd_text(kind: Kind, source_type: str) -> str:
     where = f"in {kind.count} rows, first on line {kind.first_line}"
     if kind.code == NULL_WORD_CODE:
         cure = ", list them in options.nullTokens" if source_type == "csv" else ""

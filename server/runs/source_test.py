@@ -8,7 +8,7 @@ options, or not wholly, other readings are looked for (reading_search.py) in wha
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
 from server.core.texts import escaped
-from server.execution.row_faults import odd_text
+from server.execution.row_faults import odd_texts
 from server.runs.look import ROWS_MAX, Look, Looker
 from server.runs.reading_search import Search, without_waits
 from server.runs.readings import NO_READINGS, Readings, readings_of
@@ -165,13 +165,13 @@ async def _shown(look: Look, secrets: list[str], source_type: str) -> Preview:
     preview, plan = look.preview, look.plan
     rows: tuple[Mapping[str, str], ...] = ()
     rejects: tuple[Reject, ...] = ()
-    odd: tuple[str, ...] = ()
+    odd: Sequence[str] = ()
     if preview.batch is not None:
         from server.execution.odd_values import odd_values
         from server.pipeline.prepare import prepare
 
         prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
-        odd = tuple(odd_text(kind, source_type) for kind in odd_values(prepared, plan))
+        odd = odd_texts(odd_values(prepared, plan), source_type, preview.detected.get("encoding", ""))
         rows = tuple(
             {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
             for row in prepared.rows.select(look.row_names).to_dicts()
