@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, DateTime, cast, func, literal_column
+from sqlalchemy import BigInteger, ColumnElement, DateTime, String, cast, func, literal_column
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
@@ -59,6 +61,34 @@ def _minutes_ago_mysql(element: minutes_ago, compiler: SQLCompiler, **kw: Any) -
 @compiles(minutes_ago, "sqlite")
 def _minutes_ago_sqlite(element: minutes_ago, compiler: SQLCompiler, **kw: Any) -> str:
     return f"datetime('now', '-' || {compiler.process(element.clauses, **kw)} || ' minutes')"
+
+
+class exact_text(FunctionElement[str]):  # noqa: N801 - a SQL function, named like one
+    """The text of a column as it compares byte for byte, whatever its character set and collation."""
+
+    type = String()
+    inherit_cache = True
+
+
+@compiles(exact_text)
+def _exact_text_mysql(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return f"(CONVERT({compiler.process(element.clauses, **kw)} USING utf8mb4) COLLATE utf8mb4_bin)"
+
+
+@compiles(exact_text, "sqlite")
+def _exact_text_sqlite(element: exact_text, compiler: SQLCompiler, **kw: Any) -> str:
+    return compiler.process(element.clauses, **kw)
+
+
+def matches(connection: AsyncConnection, column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
+    """Whether a column has a value, by its collation; blanks at its end count.
+
+    With `=` MariaDB walks the index from its newest entry down to the page that was asked for, which is linear in the
+    depth of the page. With LIKE, and nothing in the pattern that stands for other characters, it begins at the page.
+    """
+    if connection.dialect.name == "sqlite":
+        return column == wanted
+    return column.like(re.sub(r"([|%_])", r"|\1", wanted), escape="|")
 
 
 def minutes_before_now(minutes: int) -> ColumnElement[Any]:

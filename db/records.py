@@ -222,6 +222,37 @@ class ErrorRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ErrorFilter:
+    """Which errors of a run: empty texts leave none out.
+
+    Args:
+        reason: their code.
+        column: the source column at fault.
+    """
+
+    reason: str = ""
+    column: str = ""
+
+
+EVERY_ERROR: Final = ErrorFilter()
+
+
+@dataclass(frozen=True, slots=True)
+class CountedReading:
+    """The batches that the counts of a run are those of.
+
+    Args:
+        restart_no: the reading.
+        last_batch_no: the last of them.
+        tally: what was wrong with their rows; see Batch.
+    """
+
+    restart_no: int
+    last_batch_no: int
+    tally: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
 class LoadCounts:
     """What a load did to the target, in rows."""
 

@@ -17,7 +17,7 @@ from starlette.middleware import Middleware
 from techaura_sync import AsyncSyncClient, CallLimits
 from techaura_sync.requests import CHANNEL_OPTIONS
 
-from gateway import documentation, events, routes, schedules
+from gateway import documentation, events, rejects, routes, schedules
 from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
@@ -34,7 +34,7 @@ def utc_now() -> datetime:
 
 
 # Those of schedules come first: `/v1/sync/{sync_run_id}/...` would match some of them too.
-ROUTES: Final = (*schedules.ROUTES, *routes.ROUTES, *events.ROUTES, *documentation.ROUTES)
+ROUTES: Final = (*schedules.ROUTES, *routes.ROUTES, *events.ROUTES, *rejects.ROUTES, *documentation.ROUTES)
 
 
 def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable[[], datetime] = utc_now) -> Starlette:

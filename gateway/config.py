@@ -66,7 +66,10 @@ class GatewaySettings(BaseSettings):
         "the place of the one that has kept the gateway waiting longest",
     )
     gateway_event_streams_max: int = Field(
-        default=250, ge=1, le=100_000, description="most event streams, and at most half of the connections"
+        default=250,
+        ge=1,
+        le=100_000,
+        description="most event streams and downloads, and at most half of the connections",
     )
     gateway_shutdown_timeout_seconds: float = Field(
         default=3.0, gt=0, le=600, description="time for open requests and event streams to end at shutdown"

@@ -37,7 +37,7 @@ class ConnectionPool:
 
     Args:
         connections_max: open at once; fewer when the process has a low descriptor limit.
-        streams_max: event streams at once; at most half of the connections.
+        streams_max: event streams and downloads at once; at most half of the connections.
     """
 
     def __init__(self, connections_max: int, streams_max: int) -> None:
@@ -79,12 +79,12 @@ class ConnectionPool:
 
     @property
     def has_stream_left(self) -> bool:
-        """Whether another event stream may begin."""
+        """Whether another event stream or download may begin."""
         return self._streams < self.streams_max
 
     @contextmanager
     def stream(self) -> Iterator[None]:
-        """Count an event stream while the block runs."""
+        """Count an event stream or download while the block runs."""
         self._streams += 1
         try:
             yield

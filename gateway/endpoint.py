@@ -9,6 +9,7 @@ from typing import ClassVar
 from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 
+from gateway.connections import ConnectionPool
 from gateway.errors import RequestFaultError
 
 
@@ -59,3 +60,21 @@ def refuse_unknown(given: Iterable[str], known: Collection[str], where: str) -> 
             knows = f"; it knows {', '.join(sorted(known))}" if known else ""
             text = f"{where} has no key {name[:100]!r}{knows}"
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, text, field=name[:100])
+
+
+def require_stream(pool: ConnectionPool, instead: str) -> None:
+    """Check that another response that may take long can begin.
+
+    Args:
+        instead: what the caller can do without one.
+
+    Raises:
+        RequestFaultError: 503; there are as many as there may be.
+    """
+    if not pool.has_stream_left:
+        raise RequestFaultError(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            f"there are {pool.streams_max} event streams and downloads open, the most there may be",
+            reason="SERVICE_UNAVAILABLE",
+            next_step=f"{instead}, or raise TECHAURA_SYNC_GATEWAY_EVENT_STREAMS_MAX",
+        )

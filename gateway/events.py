@@ -25,7 +25,7 @@ from techaura_sync.requests import is_terminal
 from techaura_sync.views.runs import status_view
 
 from gateway.connections import ConnectionPool
-from gateway.endpoint import Endpoint
+from gateway.endpoint import Endpoint, require_stream
 from gateway.errors import STOPPING_TEXT, RequestFaultError, failure_body, http_answer
 from gateway.routes import client, run_id, settings
 
@@ -45,13 +45,7 @@ class Events(Endpoint):
         """
         sync_run_id, last_event_id = run_id(request), _last_event_id(request)
         pool: ConnectionPool = request.app.state.pool
-        if not pool.has_stream_left:
-            raise RequestFaultError(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"there are {pool.streams_max} event streams open, the most there may be",
-                reason="SERVICE_UNAVAILABLE",
-                next_step=f"ask /v1/sync/{sync_run_id} now and then, or raise TECHAURA_SYNC_GATEWAY_EVENT_STREAMS_MAX",
-            )
+        require_stream(pool, f"ask /v1/sync/{sync_run_id} now and then")
         # Before the stream begins, so that an unknown run is a 404 and not an empty stream.
         current = await client(request).status(sync_run_id)
         if last_event_id and last_event_id == current.sequence and is_terminal(current.run.status):

@@ -33,6 +33,7 @@ _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
 _SOURCE_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
 PAGE_KEYS: Final = ("pageSize", "pageToken")
+FILTER_KEYS: Final = ("reason", "column")
 
 
 class Stats(Endpoint):
@@ -138,7 +139,7 @@ class Runs(Endpoint):
 class Errors(Endpoint):
     """GET /v1/sync/{syncRunId}/errors."""
 
-    query_keys: ClassVar = PAGE_KEYS
+    query_keys: ClassVar = (*PAGE_KEYS, *FILTER_KEYS)
 
     async def get(self, request: Request) -> Reply[Page[RunErrorView]]:
         """List the errors of one run, newest first.
@@ -148,7 +149,11 @@ class Errors(Endpoint):
         sync_run_id, given = run_id(request), query(request, *self.query_keys)
         page = await client(request).list_errors(
             sync_service_pb2.ListSyncErrorsRequest(
-                sync_run_id=sync_run_id, page_size=page_size(given), page_token=given.get("pageToken", "")
+                sync_run_id=sync_run_id,
+                page_size=page_size(given),
+                page_token=given.get("pageToken", ""),
+                reason=given.get("reason", ""),
+                column=given.get("column", ""),
             )
         )
         return page_answer(request, [error_view(error) for error in page.errors], page.next_page_token)

@@ -245,7 +245,8 @@ class BatchWriter:
                 return committed, 0
             result = await self._load(connection, job)
             found = _errors_of(job, result, self._spec)
-            errors = [*job.rejects, *found]
+            # In the order of the source, in which they are handed out again; a batch is of one file.
+            errors = sorted([*job.rejects, *found], key=lambda error: error.line or 0)
             kept = sum(conflict.kept_whole for conflict in result.conflicts)
             ledger = replace(
                 job.ledger,

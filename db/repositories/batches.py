@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Subquery, case, func, insert, or_, select
+from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Select, Subquery, case, func, insert, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_integer
-from db.records import TERMINAL_STATUSES, Batch, Lease, Ledger
+from db.records import TERMINAL_STATUSES, Batch, CountedReading, Lease, Ledger
 from db.schema import sync_batches, sync_runs
 
 _B = sync_batches.c
@@ -146,15 +146,21 @@ def last_position_of(runs: FromClause) -> ScalarSelect[Any]:
     Args:
         runs: sync_runs or an alias of it, in the query around this one.
     """
+    return _last_counted(select(_B.position), runs).correlate(runs).scalar_subquery()
+
+
+async def counted_reading(connection: AsyncConnection, run_id: int) -> CountedReading | None:
+    """The batches up to which the counts of a run go, as for `last_position_of`; None when there are none."""
+    columns = select(_B.restart_no, _B.batch_no, _B.position).join(sync_runs, _R.id == _B.sync_run_id)
+    row = (await connection.execute(_last_counted(columns, sync_runs).where(_R.id == run_id))).one_or_none()
+    return None if row is None else CountedReading(row.restart_no, row.batch_no, tally_in(row.position))
+
+
+def _last_counted(columns: Select[Any], runs: FromClause) -> Select[Any]:
     is_counted = or_(_B.restart_no == runs.c.restart_no, runs.c.status.in_(TERMINAL_STATUSES))
-    return (
-        select(_B.position)
-        .where(_B.sync_run_id == runs.c.id, is_counted)
-        .order_by(_B.sync_run_id.desc(), _B.restart_no.desc(), _B.batch_no.desc())
-        .limit(1)
-        .correlate(runs)
-        .scalar_subquery()
-    )
+    # By the whole index, whose first column has one value.
+    order = (_B.sync_run_id.desc(), _B.restart_no.desc(), _B.batch_no.desc())
+    return columns.where(_B.sync_run_id == runs.c.id, is_counted).order_by(*order).limit(1)
 
 
 def tally_in(position: Mapping[str, Any] | None) -> Sequence[Sequence[Any]]:

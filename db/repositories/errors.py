@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
-from sqlalchemy import Row, func, insert, select
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.records import ErrorRow
+from db.dialect import exact_text, matches
+from db.records import EVERY_ERROR, CountedReading, ErrorFilter, ErrorRow
 from db.schema import sync_errors
 from db.server_facts import server_facts
 
@@ -19,6 +20,9 @@ _ROWS_PER_STATEMENT_MAX: Final = 500
 # Of a packet, beside the values; and of an error, beside its texts.
 _PACKET_HEAD_BYTES: Final = 8 * 1024
 _ERROR_BYTES: Final = 2 * 1024
+# As much as their columns hold.
+_CODE_CHARS_MAX: Final = 50
+_COLUMN_CHARS_MAX: Final = 255
 
 
 async def insert_errors(connection: AsyncConnection, run_id: int, restart_no: int, errors: Sequence[ErrorRow]) -> None:
@@ -78,7 +82,12 @@ async def first_message(connection: AsyncConnection, run_id: int, restart_no: in
     """
     query = (
         select(_E.error_message)
-        .where(_E.sync_run_id == run_id, _E.restart_no == restart_no, _E.error_code == code[:50], _E.line_no == line)
+        .where(
+            _E.sync_run_id == run_id,
+            _E.restart_no == restart_no,
+            _E.error_code == code[:_CODE_CHARS_MAX],
+            _E.line_no == line,
+        )
         .order_by(_E.id)
         .limit(1)
     )
@@ -86,13 +95,67 @@ async def first_message(connection: AsyncConnection, run_id: int, restart_no: in
 
 
 async def list_errors(
-    connection: AsyncConnection, run_id: int, *, before_id: int | None = None, limit: int
+    connection: AsyncConnection,
+    run_id: int,
+    *,
+    before_id: int | None = None,
+    limit: int,
+    chosen: ErrorFilter = EVERY_ERROR,
 ) -> list[ErrorRow]:
-    """At most `limit` errors of a run, newest first, with ids below `before_id`."""
-    query = select(sync_errors).where(_E.sync_run_id == run_id).order_by(_E.id.desc()).limit(limit)
+    """At most `limit` errors of a run, newest first, with ids below `before_id`.
+
+    By reason they come from an index; by column alone, no more rows are looked at than a run stores of its errors.
+    """
+    order = (column.desc() for column in _order(chosen))
+    query = _chosen(connection, select(sync_errors), run_id, chosen).order_by(*order).limit(limit)
     if before_id is not None:
         query = query.where(_E.id < before_id)
     return [_error(row) for row in await connection.execute(query)]
+
+
+async def list_rejects(
+    connection: AsyncConnection, run_id: int, reading: CountedReading, chosen: ErrorFilter, *, after_id: int, limit: int
+) -> list[ErrorRow]:
+    """At most `limit` rejects of a reading in the order of its source, with ids over `after_id`.
+
+    They are stored in that order: batch after batch, and within a batch by line.
+    """
+    query = _chosen(connection, select(sync_errors), run_id, chosen).where(*_is_reject_of(reading), _E.id > after_id)
+    return [_error(row) for row in await connection.execute(query.order_by(*_order(chosen)).limit(limit))]
+
+
+async def count_rejects(connection: AsyncConnection, run_id: int, reading: CountedReading, *, without_code: str) -> int:
+    """Rejects that are stored of a reading, without those of one code."""
+    query = select(func.count()).select_from(sync_errors).where(_E.sync_run_id == run_id, *_is_reject_of(reading))
+    return int((await connection.execute(query.where(_E.error_code != without_code))).scalar_one())
+
+
+def _is_reject_of(reading: CountedReading) -> tuple[ColumnElement[bool], ...]:
+    # What ended a run, and rows of the table that a mirror left switched on, belong to no batch.
+    return _E.restart_no == reading.restart_no, _E.batch_no <= reading.last_batch_no
+
+
+def _order(chosen: ErrorFilter) -> tuple[ColumnElement[Any], ...]:
+    """By id: the whole index that is read, whose other columns have one value."""
+    return (*((_E.error_code,) if chosen.reason else ()), _E.sync_run_id, _E.id)
+
+
+def _chosen(connection: AsyncConnection, query: Select[Any], run_id: int, chosen: ErrorFilter) -> Select[Any]:
+    is_sqlite = connection.dialect.name == "sqlite"
+    # With `=` MariaDB walks the index from its end to the page that is asked for, which is linear in its depth.
+    of_run = _E.sync_run_id == run_id if is_sqlite else and_(_E.sync_run_id >= run_id, _E.sync_run_id <= run_id)
+    query = query.where(of_run)
+    if chosen.reason:
+        # The first for the index, the second for texts that a collation takes for the same.
+        wanted = chosen.reason[:_CODE_CHARS_MAX]
+        query = query.where(matches(connection, _E.error_code, wanted), _is(connection, _E.error_code, wanted))
+    if chosen.column:
+        query = query.where(_is(connection, _E.column_name, chosen.column[:_COLUMN_CHARS_MAX]))
+    return query
+
+
+def _is(connection: AsyncConnection, column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
+    return matches(connection, exact_text(column), wanted)
 
 
 def _values(run_id: int, restart_no: int, error: ErrorRow) -> dict[str, Any]:
@@ -104,7 +167,7 @@ def _values(run_id: int, restart_no: int, error: ErrorRow) -> dict[str, Any]:
         "sync_run_id": run_id,
         "restart_no": restart_no,
         "error_type": error.error_type,
-        "error_code": error.error_code[:50],
+        "error_code": error.error_code[:_CODE_CHARS_MAX],
         "error_message": error.message,
         "error_details": ", ".join(place)[:1000] or None,
         "item_identifier": None if error.line is None else f"line {error.line}",
@@ -113,7 +176,7 @@ def _values(run_id: int, restart_no: int, error: ErrorRow) -> dict[str, Any]:
         "batch_no": error.batch_no,
         "line_no": error.line,
         "byte_offset": error.byte_offset,
-        "column_name": error.column[:255] if error.column else None,
+        "column_name": error.column[:_COLUMN_CHARS_MAX] if error.column else None,
     }
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_text
@@ -32,17 +31,6 @@ _COLUMNS: Final = tuple(
         "updated_at",
     }
 )
-
-
-def matches(connection: AsyncConnection, column: ColumnElement[str], wanted: str) -> ColumnElement[bool]:
-    """Whether a column has a value.
-
-    With `=` MariaDB walks the index from its newest entry down to the page that was asked for, which is linear in the
-    depth of the page. With LIKE, and nothing in the pattern that stands for other characters, it begins at the page.
-    """
-    if connection.dialect.name == "sqlite":
-        return column == wanted
-    return column.like(re.sub(r"([|%_])", r"|\1", wanted), escape="|")
 
 
 async def read_runs(connection: AsyncConnection, chosen: Select[Any], *, with_tally: bool = False) -> list[Run]:

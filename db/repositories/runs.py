@@ -11,9 +11,9 @@ from typing import Any, Final
 from sqlalchemy import and_, func, insert, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.dialect import minutes_before_now, now, now_ms
+from db.dialect import matches, minutes_before_now, now, now_ms
 from db.records import LIVE_STATUSES, Run, RunStatus
-from db.repositories.run_rows import matches, read_runs
+from db.repositories.run_rows import read_runs
 from db.repositories.sources import source_key_of
 from db.repositories.transitions import move_to
 from db.schema import sync_errors, sync_runs

@@ -32,6 +32,10 @@ API: Final = {
 }
 SCHEDULE: Final = CSV | {"cron": "30 4 * * *", "timeZone": "America/Bogota"}
 CHANGE: Final = {"enabled": False, "revision": 1}
+REJECTS_FILE: Final = (
+    "line,byte_offset,reason,column,message,raw\r\n"
+    '3,22,too_many_columns,,"the record has 3 fields, 2 are expected","bad,row,here"\r\n'
+)
 EVENT: Final = 'id: 5\ndata: {"syncRunId":41,"status":"completed","sequence":5}\n\n'
 
 

@@ -45,6 +45,12 @@ _OTHER_ANSWERS: Final[dict[str, Schema]] = {
         },
         "204": {"description": "Last-Event-ID names the last snapshot; nothing follows."},
     },
+    "get /v1/sync/{syncRunId}/rejects.csv": {
+        "200": {
+            "description": "The file, in UTF-8.",
+            "content": {"text/csv": {"schema": {"type": "string"}, "example": examples.REJECTS_FILE}},
+        },
+    },
     "get /openapi.json": {
         "200": {"description": "The document.", "content": {"application/json": {"schema": {"type": "object"}}}}
     },

@@ -15,7 +15,7 @@ from scripts.openapi.messages import Messages, closed_object, message_of
 from scripts.proto_comments import comments, described_field
 from server.runs.request_checks import IDENTIFIER_CHARS_MAX
 from server.schedules.service import CATCH_UP_SECONDS_DEFAULT, CATCH_UP_SECONDS_MAX
-from server.service.list_tokens import PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, TOKEN
+from server.service.list_tokens import MARKED_TOKEN, PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, TOKEN
 from server.targets.registry import TARGETS
 
 _SPEC: Final[Descriptor] = sync_spec_pb2.SyncSpec.DESCRIPTOR
@@ -39,6 +39,8 @@ _QUERY_LIMITS: Final[Schema] = {
     "pageSize": {"minimum": 1, "maximum": PAGE_SIZE_MAX, "default": PAGE_SIZE_DEFAULT},
     "pageToken": {"pattern": f"^({TOKEN.pattern})?$"},
 }
+# Where a call has them beside the page.
+_MARKED_LIMITS: Final[Schema] = {"pageToken": {"pattern": f"^({MARKED_TOKEN.pattern})?$"}}
 
 
 class Requests:
@@ -93,13 +95,14 @@ class Requests:
     def query(self, message: Descriptor, keys: Iterable[str]) -> list[Schema]:
         """The parameters of a query: fields of a message of a call."""
         fields = {field.json_name: field for field in message.fields}
+        limits = _QUERY_LIMITS | (_MARKED_LIMITS if message.name == "ListSyncErrorsRequest" else {})
         return [
             {
                 "name": key,
                 "in": "query",
                 "required": False,
                 "description": described_field(fields[key]),
-                "schema": self._messages.value(fields[key], _QUERY_LIMITS.get(key, {}), {}),
+                "schema": self._messages.value(fields[key], limits.get(key, {}), {}),
             }
             for key in keys
         ]

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from db.engine import Database
-from db.records import LIVE_STATUSES, TERMINAL_STATUSES, ErrorRow, Run, RunStatus
+from db.records import EVERY_ERROR, LIVE_STATUSES, TERMINAL_STATUSES, ErrorFilter, ErrorRow, Run, RunStatus
 from db.repositories import runs
 from db.repositories.errors import list_errors
 from db.repositories.run_counts import count_by_status
@@ -21,6 +21,7 @@ from server.core.waits import RunWaits
 from server.events import ProgressHub
 from server.execution.local_runs import LocalRuns
 from server.execution.source_keys import SourceKeys
+from server.runs.reject_pages import RejectPage, reject_pages
 from server.runs.triggers import RunRequest, Triggers
 from server.sources.registry import source_type
 from server.sources.source_type import Source
@@ -137,7 +138,9 @@ class Runs:
         async with self._database.read() as connection:
             return await list_errors(connection, run_id, limit=RECENT_ERRORS)
 
-    async def errors(self, run_id: int, before_id: int | None, limit: int) -> list[ErrorRow]:
+    async def errors(
+        self, run_id: int, before_id: int | None, limit: int, chosen: ErrorFilter = EVERY_ERROR
+    ) -> list[ErrorRow]:
         """A page of errors of a run, newest first.
 
         Raises:
@@ -145,7 +148,18 @@ class Runs:
         """
         await self.get(run_id)
         async with self._database.read() as connection:
-            return await list_errors(connection, run_id, before_id=before_id, limit=limit)
+            return await list_errors(connection, run_id, before_id=before_id, limit=limit, chosen=chosen)
+
+    async def rejects(self, run_id: int, chosen: ErrorFilter) -> AsyncGenerator[RejectPage]:
+        """The stored rejects of a run in the order of its source, behind a page that says how many are not stored.
+
+        Raises:
+            NotFoundError, DatabaseError
+        """
+        await self.get(run_id)
+        async with aclosing(reject_pages(self._database, run_id, chosen)) as pages:
+            async for page in pages:
+                yield page
 
     async def page(
         self, before_id: int | None, limit: int, status: RunStatus | None, source_type_name: str

@@ -1,8 +1,14 @@
-"""Page sizes and page tokens of list calls. A token is the last id of the page before."""
+"""Page sizes and page tokens of list calls.
+
+A token is the last id of the page before; of a list that is narrowed down by free texts, with a mark of those.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
+from collections.abc import Sequence
 from typing import Final
 
 from server.core.errors import InvalidRequestError
@@ -12,6 +18,8 @@ PAGE_SIZE_DEFAULT: Final = 50
 PAGE_SIZE_MAX: Final = 1000
 # Far beyond any id, and within what a database takes for a number.
 TOKEN: Final = re.compile(r"[1-9][0-9]{0,17}")
+# Of a list that may be narrowed down.
+MARKED_TOKEN: Final = re.compile(rf"({TOKEN.pattern})(?:\.([0-9a-f]{{8}}))?")
 
 
 def page_size(requested: int) -> int:
@@ -27,21 +35,38 @@ def page_size(requested: int) -> int:
     return requested or PAGE_SIZE_DEFAULT
 
 
-def before_id(token: str) -> int | None:
+def before_id(token: str, filters: Sequence[str] = ()) -> int | None:
     """The id below which the page begins, or None for the first page.
 
+    Args:
+        filters: the texts that narrow the list down.
+
     Raises:
-        InvalidRequestError: the token is not one of this service's.
+        InvalidRequestError: the token is not one of this service's, or of a list with other filters.
     """
     if not token:
         return None
-    if not TOKEN.fullmatch(token):
+    found = MARKED_TOKEN.fullmatch(token)
+    if found is None:
         raise InvalidRequestError(
             Reason.INVALID_REQUEST, "pageToken is not one that this service gave out", field="pageToken"
         )
-    return int(token)
+    if (found[2] or "") != _mark(filters):
+        text = "pageToken is of a list with another filter; ask for its first page with this one"
+        raise InvalidRequestError(Reason.INVALID_REQUEST, text, field="pageToken")
+    return int(found[1])
 
 
-def next_token(ids: list[int], size: int) -> str:
-    """The token of the next page, empty on the last; `ids` holds one more than the page when there is a next one."""
-    return str(ids[size - 1]) if len(ids) > size else ""
+def next_token(ids: Sequence[int], size: int, filters: Sequence[str] = ()) -> str:
+    """The token of the next page, empty on the last.
+
+    Args:
+        ids: those of the page, and one or more behind it where there is a next one.
+        filters: as for `before_id`.
+    """
+    mark = _mark(filters)
+    return (f"{ids[size - 1]}.{mark}" if mark else str(ids[size - 1])) if len(ids) > size else ""
+
+
+def _mark(filters: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(filters).encode()).hexdigest()[:8] if any(filters) else ""

@@ -11,10 +11,12 @@ from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
 from techaura_sync.spec import source_type_of
 
+from db.records import ErrorFilter
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
 from server.service import convert, list_tokens, request_checks
+from server.service.error_pages import error_pages
 from server.service.schedule_calls import ScheduleCalls
 
 if TYPE_CHECKING:
@@ -101,11 +103,26 @@ class SyncServicer(ScheduleCalls):
     async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
         """A page of errors."""
         run_id, size = request_checks.run_id(request), list_tokens.page_size(request.page_size)
-        found = await self._runs.errors(run_id, list_tokens.before_id(request.page_token), size + 1)
+        filters = (request.reason, request.column)
+        before_id = list_tokens.before_id(request.page_token, filters)
+        found = await self._runs.errors(run_id, before_id, size + 1, ErrorFilter(*filters))
+        page = next(error_pages(convert.error_message(run_id, error) for error in found[:size]), [])
         return pb.ListSyncErrorsResponse(
-            errors=[convert.error_message(run_id, error) for error in found[:size]],
-            next_page_token=list_tokens.next_token([error.id for error in found], size),
+            errors=page,
+            next_page_token=list_tokens.next_token([error.id for error in found], len(page), filters),
         )
+
+    async def ExportSyncRejects(
+        self, request: pb.ExportSyncRejectsRequest, context: Context
+    ) -> AsyncIterator[pb.ExportSyncRejectsResponse]:
+        """All stored rejects of a run."""
+        run_id = request_checks.run_id(request)
+        async with aclosing(self._runs.rejects(run_id, ErrorFilter(request.reason, request.column))) as pages:
+            async for page in pages:
+                if not page.rejects:
+                    yield pb.ExportSyncRejectsResponse(not_stored=page.not_stored)
+                for messages in error_pages(convert.error_message(run_id, reject) for reject in page.rejects):
+                    yield pb.ExportSyncRejectsResponse(rejects=messages)
 
     async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:
         """Ask a run to stop."""

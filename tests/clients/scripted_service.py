@@ -69,6 +69,9 @@ class Script:
     pending_count: int = 0
     runs: list[resources_pb2.SyncRun] = field(default_factory=list)
     errors: list[resources_pb2.SyncError] = field(default_factory=list)
+    # Rejects that are not stored, and the failure with which an export breaks off behind those that are.
+    not_stored: int = 0
+    export_break: Refusal | None = None
     next_page_token: str = ""
     schedule: schedules_pb2.SyncSchedule = field(
         default_factory=lambda: schedules_pb2.SyncSchedule(
@@ -212,6 +215,16 @@ class ScriptedService(ScriptedSchedules):
         return sync_service_pb2.ListSyncErrorsResponse(
             errors=self.script.errors, next_page_token=self.script.next_page_token
         )
+
+    async def ExportSyncRejects(
+        self, request: sync_service_pb2.ExportSyncRejectsRequest, context: Context
+    ) -> AsyncIterator[sync_service_pb2.ExportSyncRejectsResponse]:
+        await self._note(request, context)
+        yield sync_service_pb2.ExportSyncRejectsResponse(not_stored=self.script.not_stored)
+        for error in self.script.errors:
+            yield sync_service_pb2.ExportSyncRejectsResponse(rejects=[error])
+        if self.script.export_break is not None:
+            await self.script.export_break.abort(context)
 
     async def CancelSync(
         self, request: sync_service_pb2.CancelSyncRequest, context: Context

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -39,6 +41,20 @@ def progress(status: resources_pb2.SyncStatus.ValueType, sequence: int = 1) -> r
     return resources_pb2.SyncProgress(
         sync_run_id=41, sequence=sequence, status=status, ledger=LEDGER, bytes_done=5, bytes_total=10
     )
+
+
+async def test_a_file_of_rejects_is_there_whole_or_not_at_all(run: Run, script: Script, tmp_path: Path) -> None:
+    script.errors = [resources_pb2.SyncError(code="bad_cast", line=2, raw="a,b")]
+    target = tmp_path / "rejects.csv"
+    await asyncio.to_thread(target.write_text, "from before")
+    script.export_break = CONNECTION_LOST
+    assert (await run("errors", "41", "--csv", str(target))).exit_code != 0
+    assert await asyncio.to_thread(os.listdir, tmp_path) == ["rejects.csv"]
+    assert await asyncio.to_thread(target.read_text) == "from before"
+    script.export_break = None
+    result = await run("--json", "errors", "41", "--csv", str(target))
+    assert json.loads(result.stdout) == {"file": str(target), "rejects": 1, "notStored": 0}
+    assert (await asyncio.to_thread(target.read_bytes)).splitlines()[1] == b'2,,bad_cast,,,"a,b"'
 
 
 async def test_trigger_csv_sends_its_options_and_prints_the_id(run: Run, script: Script) -> None:

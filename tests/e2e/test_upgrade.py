@@ -17,7 +17,7 @@ from tests.support.programs import run
 from tests.support.service import PROGRAM, environment, service_running, start_service
 
 ROWS = 30_000
-# What 0008 and 0009 brought, taken away again: a program knows no other way to have been the one before.
+# What 0008 to 0010 brought, taken away again: a program knows no other way to have been the one before.
 BACK_TO_0007 = (
     "DROP TABLE sync_run_counts",
     "ALTER TABLE sync_sources DROP COLUMN row_identifier",
@@ -25,6 +25,7 @@ BACK_TO_0007 = (
     "DROP INDEX idx_sync_runs_source_key_completed_at{on_runs}",
     "ALTER TABLE sync_runs DROP COLUMN counted_as",
     "ALTER TABLE sync_runs DROP COLUMN waited_ms",
+    "DROP INDEX idx_sync_errors_error_code_sync_run_id{on_errors}",
     f"UPDATE {VERSION_TABLE} SET version_num = '0007'",
 )
 
@@ -34,11 +35,11 @@ def execute(url: str, request: pytest.FixtureRequest, *statements: str) -> None:
     if url.startswith("sqlite"):
         with closing(sqlite3.connect(url.removeprefix("sqlite+aiosqlite:///"))) as connection, connection:
             for statement in statements:
-                connection.execute(statement.format(on_runs=""))
+                connection.execute(statement.format(on_runs="", on_errors=""))
         return
     server: DatabaseServer = request.getfixturevalue("database_server")
     server.execute(
-        *(statement.format(on_runs=" ON sync_runs") for statement in statements),
+        *(statement.format(on_runs=" ON sync_runs", on_errors=" ON sync_errors") for statement in statements),
         database=url.rsplit("/", maxsplit=1)[-1],
     )
 

@@ -153,6 +153,16 @@ class AsyncSyncClient:
         with translated():
             return await self._stub.ListSyncErrors(request, timeout=self._timeout)
 
+    def export_rejects(
+        self, request: sync_service_pb2.ExportSyncRejectsRequest
+    ) -> AsyncGenerator[sync_service_pb2.ExportSyncRejectsResponse]:
+        """The stored rejects of a run in the order of its source; the first message says how many are not stored.
+
+        Raises:
+            SyncServiceError: RUN_NOT_FOUND, or the stream broke.
+        """
+        return _stream(lambda: self._stub.ExportSyncRejects(request))
+
     async def cancel(self, sync_run_id: int) -> resources_pb2.SyncRun:
         """Cancel a run; returns it as it stands.
 

@@ -16,6 +16,7 @@ from techaura.sync.v1 import resources_pb2, sync_service_pb2
 from techaura_sync.cli import exits, schedules, trigger
 from techaura_sync.cli.follow import follow_run
 from techaura_sync.cli.output import Output, counts_text, format_text, reject_group_lines
+from techaura_sync.cli.rejects import write_rejects
 from techaura_sync.cli.session import Session, session_of
 from techaura_sync.views.errors import error_view
 from techaura_sync.views.runs import run_view, stats_view, status_name, status_view
@@ -108,10 +109,29 @@ def runs(
 
 
 @app.command()
-def errors(context: typer.Context, run_id: RunId, limit: Limit = 20) -> None:
-    """List the errors of a run, newest first."""
+def errors(
+    context: typer.Context,
+    run_id: RunId,
+    limit: Limit = 20,
+    reason: Annotated[str, typer.Option(metavar="CODE", help="Only errors of this code, such as bad_cast.")] = "",
+    column: Annotated[str, typer.Option(metavar="NAME", help="Only errors of this source column.")] = "",
+    file: Annotated[
+        str,
+        typer.Option(
+            "--csv",
+            metavar="FILE",
+            help="Write all stored rejects to a CSV file, in the order of the source; `-` is stdout. --limit does not count.",
+        ),
+    ] = "",
+) -> None:
+    """List the errors of a run, newest first, or write its rejects to a file."""
     session = session_of(context)
-    request = sync_service_pb2.ListSyncErrorsRequest(sync_run_id=run_id, page_size=limit)
+    if file:
+        chosen = sync_service_pb2.ExportSyncRejectsRequest(sync_run_id=run_id, reason=reason, column=column)
+        with session.client() as client:
+            write_rejects(client, chosen, file, session.output)
+        return
+    request = sync_service_pb2.ListSyncErrorsRequest(sync_run_id=run_id, page_size=limit, reason=reason, column=column)
     with session.client() as client:
         page = client.list_errors(request)
     columns = ("line", "type", "code", "column", "message")

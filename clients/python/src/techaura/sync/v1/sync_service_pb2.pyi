@@ -662,22 +662,34 @@ class ListSyncErrorsRequest(_message.Message):
     SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
     sync_run_id: _builtins.int
     """Required. The run."""
     page_size: _builtins.int
     """Optional. Errors on a page, 1 to 1000. Default: 50."""
     page_token: _builtins.str
-    """Optional. `next_page_token` of the page before. Default: the first page."""
+    """Optional. `next_page_token` of the page before, asked for with the same reason and
+    column. Default: the first page.
+    """
+    reason: _builtins.str
+    """Optional. Only errors with this `code`, such as bad_encoding; the `reason` of a
+    RejectGroup. Default: all.
+    """
+    column: _builtins.str
+    """Optional. Only errors of this source column. Default: all."""
     def __init__(
         self,
         *,
         sync_run_id: _builtins.int = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        column: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "page_size", b"page_size", "page_token", b"page_token", "reason", b"reason", "sync_run_id", b"sync_run_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -695,7 +707,7 @@ class ListSyncErrorsResponse(_message.Message):
     """Output only. Names the next page; empty on the last."""
     @_builtins.property
     def errors(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.SyncError]:
-        """Output only. Newest first."""
+        """Output only. Newest first. Fewer than `page_size` where their raw texts are long."""
 
     def __init__(
         self,
@@ -710,6 +722,66 @@ class ListSyncErrorsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSyncErrorsResponse: _TypeAlias = ListSyncErrorsResponse  # noqa: Y015
+
+@_typing.final
+class ExportSyncRejectsRequest(_message.Message):
+    """Which rejects to send."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYNC_RUN_ID_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
+    sync_run_id: _builtins.int
+    """Required. The run."""
+    reason: _builtins.str
+    """Optional. Only rejects with this `code`. Default: all."""
+    column: _builtins.str
+    """Optional. Only rejects of this source column. Default: all."""
+    def __init__(
+        self,
+        *,
+        sync_run_id: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        column: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "reason", b"reason", "sync_run_id", b"sync_run_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSyncRejectsRequest: _TypeAlias = ExportSyncRejectsRequest  # noqa: Y015
+
+@_typing.final
+class ExportSyncRejectsResponse(_message.Message):
+    """Some of the rejects. The first message comes whether there are any or not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REJECTS_FIELD_NUMBER: _builtins.int
+    NOT_STORED_FIELD_NUMBER: _builtins.int
+    not_stored: _builtins.int
+    """Output only. Of the first message: rejects of the run, whatever their reason, that
+    count and are not stored (TECHAURA_SYNC_REJECTS_STORED_MAX), so no message has them.
+    """
+    @_builtins.property
+    def rejects(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.SyncError]:
+        """Output only. In the order of the source."""
+
+    def __init__(
+        self,
+        *,
+        rejects: _abc.Iterable[_resources_pb2.SyncError] | None = ...,
+        not_stored: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["not_stored", b"not_stored", "rejects", b"rejects"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExportSyncRejectsResponse: _TypeAlias = ExportSyncRejectsResponse  # noqa: Y015
 
 @_typing.final
 class CancelSyncRequest(_message.Message):

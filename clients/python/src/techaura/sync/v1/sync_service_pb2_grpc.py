@@ -75,6 +75,11 @@ class SyncServiceStub:
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsRequest.SerializeToString,
                 response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsResponse.FromString,
                 _registered_method=True)
+        self.ExportSyncRejects = channel.unary_stream(
+                '/techaura.sync.v1.SyncService/ExportSyncRejects',
+                request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsResponse.FromString,
+                _registered_method=True)
         self.CancelSync = channel.unary_unary(
                 '/techaura.sync.v1.SyncService/CancelSync',
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.CancelSyncRequest.SerializeToString,
@@ -197,6 +202,17 @@ class SyncServiceServicer:
         """Lists the errors of one run, newest first: its rejected rows and what ended it.
 
         Fails with NOT_FOUND when there is no such run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportSyncRejects(self, request, context):
+        """Sends the stored rejects of one run in the order of its source, up to the last batch
+        that is committed; over REST as CSV.
+
+        What ended the run is not among them, nor are rejects of a reading that was started
+        over. Fails with NOT_FOUND when there is no such run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -325,6 +341,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     servicer.ListSyncErrors,
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsRequest.FromString,
                     response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsResponse.SerializeToString,
+            ),
+            'ExportSyncRejects': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportSyncRejects,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsResponse.SerializeToString,
             ),
             'CancelSync': grpc.unary_unary_rpc_method_handler(
                     servicer.CancelSync,
@@ -566,6 +587,33 @@ class SyncService:
             '/techaura.sync.v1.SyncService/ListSyncErrors',
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsRequest.SerializeToString,
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncErrorsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportSyncRejects(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/ExportSyncRejects',
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.ExportSyncRejectsResponse.FromString,
             options,
             channel_credentials,
             insecure,

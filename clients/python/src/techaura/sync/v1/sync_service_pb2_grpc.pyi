@@ -81,6 +81,13 @@ class SyncServiceStub:
 
     Fails with NOT_FOUND when there is no such run.
     """
+    ExportSyncRejects: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.ExportSyncRejectsRequest, _sync_service_pb2.ExportSyncRejectsResponse]
+    """Sends the stored rejects of one run in the order of its source, up to the last batch
+    that is committed; over REST as CSV.
+
+    What ended the run is not among them, nor are rejects of a reading that was started
+    over. Fails with NOT_FOUND when there is no such run.
+    """
     CancelSync: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.CancelSyncRequest, _sync_service_pb2.CancelSyncResponse]
     """Cancels a run that is pending or in progress. Batches that are committed stay.
 
@@ -181,6 +188,13 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """Lists the errors of one run, newest first: its rejected rows and what ended it.
 
     Fails with NOT_FOUND when there is no such run.
+    """
+    ExportSyncRejects: _aio.UnaryStreamMultiCallable[_sync_service_pb2.ExportSyncRejectsRequest, _sync_service_pb2.ExportSyncRejectsResponse]  # type: ignore[assignment]
+    """Sends the stored rejects of one run in the order of its source, up to the last batch
+    that is committed; over REST as CSV.
+
+    What ended the run is not among them, nor are rejects of a reading that was started
+    over. Fails with NOT_FOUND when there is no such run.
     """
     CancelSync: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.CancelSyncRequest, _sync_service_pb2.CancelSyncResponse]  # type: ignore[assignment]
     """Cancels a run that is pending or in progress. Batches that are committed stay.
@@ -321,6 +335,19 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists the errors of one run, newest first: its rejected rows and what ended it.
 
         Fails with NOT_FOUND when there is no such run.
+        """
+
+    @_abc_1.abstractmethod
+    def ExportSyncRejects(
+        self,
+        request: _sync_service_pb2.ExportSyncRejectsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_sync_service_pb2.ExportSyncRejectsResponse], _abc.AsyncIterator[_sync_service_pb2.ExportSyncRejectsResponse]]:
+        """Sends the stored rejects of one run in the order of its source, up to the last batch
+        that is committed; over REST as CSV.
+
+        What ended the run is not among them, nor are rejects of a reading that was started
+        over. Fails with NOT_FOUND when there is no such run.
         """
 
     @_abc_1.abstractmethod
