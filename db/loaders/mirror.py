@@ -72,6 +72,13 @@ async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, r
     return GoneRows(int(before or 0), int(gone))
 
 
+async def count_seen(connection: AsyncConnection, run_id: int, restart_no: int) -> int:
+    """Count the rows of the target that the reading has met."""
+    seen = sync_seen_rows.c
+    query = select(func.count()).where(seen.sync_run_id == run_id, seen.restart_no == restart_no)
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> Written:
     """Switch off what is gone, and note which run did it; return how many rows, and which the table did not let go.
 

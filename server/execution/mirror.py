@@ -8,7 +8,8 @@ A wrong file must not empty a shop. So nothing is switched off when
     the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the
                                         error budget's share were skipped for a key that repeats, or keys look as if a
                                         spreadsheet had shortened them, or the header lacks a column that filled
-                                        one of the table the last time (`lost_columns.py`)
+                                        one of the table the last time (`lost_columns.py`), or a list moved while it
+                                        was read
 
 The rows that the source has are written by then, and stay.
 """
@@ -21,7 +22,7 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
-from db.loaders.mirror import count_gone, deactivate_gone, forget_seen
+from db.loaders.mirror import count_gone, count_seen, deactivate_gone, forget_seen
 from db.loaders.refusals import Refusal
 from db.records import ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories import runs
@@ -32,6 +33,7 @@ from server.core.errors import FatalError, LeaseLostError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.core.tally import SHORTENED_CODE, Tally
+from server.sources.contract import POSITION_SAME_PAGE
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
@@ -61,7 +63,9 @@ async def finish_mirror(
     async with database.write() as connection:
         ledger = (await read_totals(connection, lease.run_id)).ledger
         found = await count_gone(connection, spec, lease.run_id, restart_no)
-        doubt = next(iter(doubts), "") or await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
+        doubt = next(iter(doubts), "")
+        if found.gone and not doubt:
+            doubt = await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
         if found.gone and doubt:
             notice = (
                 f"{found.gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, "
@@ -102,6 +106,15 @@ async def _doubt(
             f"{skipped} of {ledger.read} rows of the source were skipped because a later row has the same key, more than "
             f"TECHAURA_SYNC_ERROR_RATIO_MAX ({skipped_ratio_max:g}) allows"
         )
+    if batch is not None and POSITION_SAME_PAGE in batch.position:
+        # Each record meets one row, so fewer rows than records are records that came more than once. The reader knows of
+        # those that it remembers; this counts all, across whatever interrupted the run.
+        repeated = (
+            ledger.read - await count_seen(connection, run_id, restart_no) - int(batch.position[POSITION_SAME_PAGE])
+        )
+        if repeated > 0:
+            items = "1 item" if repeated == 1 else f"{repeated} items"
+            return f"{items} came on more than one page, so others may be missing"
     shortened = tally.count(SHORTENED_CODE)
     if shortened:
         return f"{shortened} keys of the source look like numbers that a spreadsheet has shortened, such as 7.70212E+12"

@@ -199,6 +199,9 @@ class WatermarkRule:
 
 
 POSITION_MARK: Final = "watermark"
+# In the positions of a source whose records may come twice because its list moves while it is read: how many came with
+# a key that another record of the same page has, which is how the list is. A mirror compares the rows that it has met.
+POSITION_SAME_PAGE: Final = "samePageRepeats"
 
 
 class SourceReader(Protocol):

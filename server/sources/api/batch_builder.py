@@ -38,9 +38,9 @@ class PageGatherer:
         page, first = walked.page, walked.first_number
         values, texts = page.values, page.texts
         numbers: Sequence[int] = range(first, first + len(values))
-        refused = rejects_of(page, first)
-        if refused:
-            kept = [index for index in range(len(values)) if index not in refused]
+        if any(type(value) is not dict for value in values):
+            refused = rejects_of(page, first)
+            kept = [index for index, value in enumerate(values) if type(value) is dict]
             values, texts = [values[index] for index in kept], [texts[index] for index in kept]
             numbers = [first + index for index in kept]
             self._rejects.extend(refused.values())

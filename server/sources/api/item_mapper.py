@@ -85,18 +85,24 @@ class ItemMapper:
             del self._unmet[column]
         return found
 
+    def texts_of(
+        self, columns: Sequence[str], values: Sequence[Any], texts: Sequence[str]
+    ) -> dict[str, list[str | None]]:
+        """As `texts`, for some of the columns."""
+        return {column: self._extracts[column](values, texts) for column in columns}
+
 
 def rejects_of(page: Page, first_number: int) -> dict[int, Reject]:
-    """The items of a page that cannot be loaded, by index.
+    """The items of a page that cannot be loaded, by index. What is null is no item, and not among them.
 
     Args:
         first_number: number of the page's first item in the source, from 1.
     """
     rejects: dict[int, Reject] = {}
     for index, value in enumerate(page.values):
-        if type(value) is dict:
-            continue
         refused = page.refused.get(index)
+        if type(value) is dict or (value is None and refused is None):
+            continue
         if refused is not None:
             kind, message = refused.kind, refused.message
         else:

@@ -17,6 +17,8 @@ def _parameter_name(name: str) -> str:
 
 
 ParameterName = Annotated[str, Field(min_length=1, max_length=128), AfterValidator(_parameter_name)]
+# Empty: the parameter is not sent.
+MaybeParameterName = Annotated[str, Field(max_length=128), AfterValidator(_parameter_name)]
 Path = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_path)]
 FieldPath = Annotated[str, Field(min_length=1, max_length=PATH_CHARS_MAX), AfterValidator(check_field)]
 

@@ -28,7 +28,7 @@ from server.core.errors import InvalidRequestError
 from server.core.number_format import NumberOptions
 from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
-from server.sources.api.option_base import FieldPath, OptionModel, ParameterName, Path
+from server.sources.api.option_base import FieldPath, MaybeParameterName, OptionModel, ParameterName, Path
 from server.sources.api.request_body import content_problem, is_too_deep, references
 from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
@@ -209,21 +209,33 @@ class OAuth2Auth(OptionModel):
 
 
 class Pagination(OptionModel):
-    """How the API is paged. See paging.py for what ends a run."""
+    """How the API is paged. See paging/counted.py for what ends a run."""
 
     enabled: bool
     type: Literal["page", "offset", "cursor", "link", "auto"] = "page"
     page_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     params_in: Literal["query", "body"] = "query"
-    limit_param: ParameterName = "limit"
+    limit_param: MaybeParameterName = "limit"
     offset_param: ParameterName = "offset"
     page_param: ParameterName = "page"
     cursor_param: ParameterName = "cursor"
     cursor_path: Path | None = None
     cursor_header: HeaderName | None = None
     next_url_path: Path | None = None
-    first_page: Annotated[int, Field(ge=0, le=1)] | None = 1
+    first_page: Annotated[int, Field(ge=0, le=1)] | None = None
     max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    total: Literal["exact", "estimate", "ignore"] | None = None
+    total_path: Path | None = None
+    pages_path: Path | None = None
+    stop_path: Path | None = None
+    stop_value: Annotated[str, Field(max_length=1024)] | None = None
+    empty_pages_max: Annotated[int, Field(ge=0, le=10_000)] = 100
+
+    @model_validator(mode="after")
+    def _stop_has_a_path(self) -> Self:
+        if self.stop_value is not None and self.stop_path is None:
+            raise ValueError("stopValue needs stopPath, the place where the value stands")
+        return self
 
 
 class ApiOptions(OptionModel, WriteOptions):

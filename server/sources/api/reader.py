@@ -21,6 +21,7 @@ from server.sources.api.http.address_guard import AddressGuard
 from server.sources.api.http.client import ApiClient
 from server.sources.api.http.conditional import ConditionalPages
 from server.sources.api.http.credentials import Reveal, credentials
+from server.sources.api.item_keys import KeysOfItems
 from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.options import ApiOptions, OAuth2Auth
 from server.sources.api.paging.choose import choose_paging
@@ -70,10 +71,11 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     pages = ConditionalPages(
         client, kept, opened.sent, options.pagination.cursor_header or "", tags_only=options.mode == "mirror"
     )
-    walk = PageIterator(identifier, options, choose_paging(options, identifier, opened.secrets), pages, context)
-    mapper = ItemMapper(
-        find_target(options.target_table), options.field_mapping, options.constants, options.numbers.format.decimal
-    )
+    target = find_target(options.target_table)
+    mapper = ItemMapper(target, options.field_mapping, options.constants, options.numbers.format.decimal)
+    paging = choose_paging(options, identifier, opened.secrets)
+    keys_of = KeysOfItems(target, mapper).of
+    walk = PageIterator(identifier, options, paging, pages, context, keys_of)
     return ApiReader(walk, mapper, client, context)
 
 
@@ -133,8 +135,8 @@ class ApiReader:
         return (*self._walk.notices, *(self._mapper.notices() if self._from_start else ()))
 
     def doubts(self) -> tuple[str, ...]:
-        """None: a page is read as JSON means it, or not at all."""
-        return ()
+        """Why items that did not come may be in the source all the same."""
+        return self._walk.doubts
 
     async def close(self) -> None:
         """End the fetching and close the connections. Safe to call twice."""

@@ -21,7 +21,10 @@ DEPTH_MAX: Final = 64
 _NO_CHARSETS: Final = frozenset(
     {"unicode_escape", "raw_unicode_escape", "idna", "punycode", "utf_7", "utf7", "undefined"}
 )
+_CUT_REASONS: Final = frozenset({"unexpected end of data", "truncated data"})
 _SPACE: Final = re.compile(r"[ \t\n\r]*")
+# What is left where a text ends inside a word, a number, or an escape.
+_BEGUN: Final = re.compile(r"[a-z]{1,4}|[-+.eE0-9]{1,32}|u[0-9a-fA-F]{0,4}")
 SURROGATE: Final = re.compile(r"\\u[dD][89a-fA-F]")
 
 
@@ -69,13 +72,16 @@ def _constant(name: str) -> Any:
 STRICT: Final = json.JSONDecoder(object_pairs_hook=unique_object, parse_float=number_text, parse_constant=_constant)
 
 
-def parse_whole(text: str) -> Any:
+def parse_whole(text: str, *, may_be_cut: bool = False) -> Any:
     """A text as one value.
+
+    Args:
+        may_be_cut: whether a text that ends inside a value is cut_off, and not just no JSON.
 
     Raises:
         JsonRefusedError: it is no JSON, or is not exact.
     """
-    with refusals():
+    with refusals(text if may_be_cut else ""):
         value, end = STRICT.raw_decode(text, skip_space(text, 0))
         check_ended(text, end)
     if has_half_pair(text, value):
@@ -107,11 +113,17 @@ def layout_of(text: str) -> JsonIndex:
 
 
 @contextmanager
-def refusals() -> Iterator[None]:
-    """Turn what the parser raises into JsonRefusedError."""
+def refusals(text: str = "") -> Iterator[None]:
+    """Turn what the parser raises into JsonRefusedError.
+
+    Args:
+        text: that is parsed, where it may be cut off.
+    """
     try:
         yield
     except json.JSONDecodeError as error:
+        if _is_cut_off(text, error):
+            raise JsonRefusedError(RejectKind.CUT_OFF, f"it ends inside a value, at character {len(text)}") from None
         raise JsonRefusedError(
             RejectKind.NOT_JSON, f"it is no JSON: {error.msg[:1].lower()}{error.msg[1:]} at character {error.pos}"
         ) from None
@@ -123,8 +135,19 @@ def refusals() -> Iterator[None]:
         raise too_long_number() from None
 
 
+def _is_cut_off(text: str, error: json.JSONDecodeError) -> bool:
+    """Whether the parser met the end of the text where it needed more: in a text, a word, a number, or between parts."""
+    if not text.strip() or error.msg == "Extra data":
+        return False
+    rest = text[error.pos :].strip(" \t\n\r")
+    return not rest or error.msg.startswith("Unterminated string") or bool(_BEGUN.fullmatch(rest))
+
+
 def decode(body: bytes, charset: str | None) -> str:
-    """A body as text.
+    """A body as text: by its byte order mark, else as UTF-8 wherever it is that, else by what the response says.
+
+    Charsets are often wrong, mostly where a server puts its default into each answer; text of another charset is hardly
+    ever UTF-8 by chance.
 
     Args:
         charset: what the response says; None: UTF-8, 16 or 32 by the first bytes.
@@ -132,9 +155,7 @@ def decode(body: bytes, charset: str | None) -> str:
     Raises:
         JsonRefusedError: bad_encoding.
     """
-    encoding = charset or json.detect_encoding(body)
-    if encoding.lower().replace("_", "-") in ("utf-8", "utf8"):
-        encoding = "utf-8-sig"
+    encoding = encoding_of(body, charset)
     try:
         if encoding.lower().replace("-", "_") in _NO_CHARSETS:
             raise LookupError
@@ -142,8 +163,28 @@ def decode(body: bytes, charset: str | None) -> str:
     except LookupError:
         raise JsonRefusedError(RejectKind.BAD_ENCODING, "it names an encoding that is not known") from None
     except UnicodeError as error:
+        is_cut = isinstance(error, UnicodeDecodeError) and error.end == len(body) and error.reason in _CUT_REASONS
+        if is_cut:
+            raise JsonRefusedError(RejectKind.CUT_OFF, f"it ends inside a character, at byte {len(body)}") from None
         place = f" at byte {error.start}" if isinstance(error, UnicodeDecodeError) else ""
         raise JsonRefusedError(RejectKind.BAD_ENCODING, f"it is not {encoding}{place}") from None
+
+
+def encoding_of(body: bytes, charset: str | None) -> str:
+    """The name of the encoding that a body is to be read in (see `decode`)."""
+    guessed = json.detect_encoding(body)
+    if guessed not in ("utf-8", "utf-8-sig"):
+        # A mark, or zeros where no other encoding has them.
+        return guessed
+    # Bytes that no text in UTF-8 has: zeros of UTF-16 and 32, and the escapes of ISO 2022 and HZ.
+    if charset is not None and (b"\0" in body or b"\x1b" in body or charset.lower() in ("hz", "hz-gb-2312")):
+        return charset
+    try:
+        body.decode("utf-8")
+    except UnicodeDecodeError:
+        is_utf_8 = charset is None or charset.lower().replace("_", "-") in ("utf-8", "utf8", "utf-8-sig")
+        return "utf-8-sig" if is_utf_8 else charset or ""
+    return "utf-8-sig"
 
 
 def check_ended(text: str, end: int) -> None:

@@ -91,6 +91,7 @@ class Outcome:
 
     batches: list[SourceBatch] = field(default_factory=list)
     notices: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     error: SyncError | None = None
 
     @property
@@ -183,7 +184,7 @@ def read(context: Callable[..., SourceContext], reveal: Callable[[SecretValue], 
         except SyncError as error:
             outcome.error = error
         finally:
-            outcome.notices = reader.notices()
+            outcome.notices, outcome.doubts = reader.notices(), reader.doubts()
             await reader.close()
         return outcome
 

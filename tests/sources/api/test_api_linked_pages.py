@@ -179,7 +179,7 @@ async def test_auto_finds_out_how_the_source_is_paged(serve, api, read, shape):
 
 
 async def test_auto_does_not_end_early_on_a_source_that_it_cannot_make_out(serve, api, read):
-    outcome = await read(await serve(api(lambda request: songs(10))), pagination("auto"))
+    outcome = await read(await serve(api(lambda request: songs(100))), pagination("auto"))
     assert outcome.error is not None
     assert outcome.error.reason == "PAGINATION_LOOP"
 

@@ -104,7 +104,7 @@ async def test_an_empty_body_is_no_gzip(serve, api, read):
 
 @pytest.mark.parametrize("charset", ["undefined", "punycode", "unicode_escape", "utf-7", "idna", "no-such"])
 async def test_what_is_no_charset_is_refused(serve, api, read, charset):
-    answer = Response(b'{"data": []}', headers={"Content-Type": f"application/json; charset={charset}"})
+    answer = Response(b'["\xff"]', headers={"Content-Type": f"application/json; charset={charset}"})
     outcome = await read(await serve(api(lambda _request: answer)))
     assert outcome.error is not None
     assert outcome.error.reason == "SOURCE_MALFORMED"
@@ -119,7 +119,7 @@ async def test_a_byte_order_mark_is_no_part_of_the_content(serve, api, read):
 async def test_a_part_of_a_list_says_how_many_there_are_and_a_part_of_bytes_is_refused(serve, api, read):
     part = JSONResponse(songs(10), 206, headers={"Content-Range": "0-9/573"})
     outcome = await read(await serve(api(lambda _request: part)))
-    assert any("more items than this page" in notice for notice in outcome.notices)
+    assert any("a part of its items (206)" in notice for notice in outcome.notices)
     bytes_part = JSONResponse(songs(10), 206, headers={"Content-Range": "bytes 0-99/573"})
     outcome = await read(await serve(api(lambda _request: bytes_part)))
     assert outcome.error is not None
@@ -171,4 +171,4 @@ async def test_an_empty_page_that_tells_of_an_error_is_not_the_end(serve, api, r
 
     outcome = await read(await serve(api(answer)), PAGE)
     assert outcome.error is not None
-    assert (outcome.error.reason, len(outcome.ids)) == ("SOURCE_REFUSED", 200)
+    assert (outcome.error.reason, outcome.error.retryable, len(outcome.ids)) == ("SOURCE_UNAVAILABLE", True, 200)

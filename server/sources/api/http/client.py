@@ -143,9 +143,9 @@ class ApiClient:
             RetryableError: SOURCE_UNAVAILABLE, after the last try.
             HostPausedError: the source wants to be asked later.
             FatalError: AUTHENTICATION_FAILED, SOURCE_REFUSED, SOURCE_MALFORMED, SOURCE_FORBIDDEN.
-            PageMissingError: the source answered 404.
+            PageMissingError: the source answered 400, 404, 416 or 422.
         """
-        backoff = Backoff(self._retry_policy, self._clock, self._pace, self._settings.http_wait_seconds_max)
+        backoff = self.backoff()
         token: str | None = None
         refused: str | None = None
         while True:
@@ -163,6 +163,10 @@ class ApiClient:
                 if token is None or refused is not None or not self._may_have_ended(token, error.status):
                     raise
                 refused = token
+
+    def backoff(self) -> Backoff:
+        """The patience for one page."""
+        return Backoff(self._retry_policy, self._clock, self._pace, self._settings.http_wait_seconds_max)
 
     def spoken(self) -> frozenset[str]:
         """The secrets that requests carry, in every form in which a source may say them back."""

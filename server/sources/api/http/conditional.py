@@ -20,12 +20,12 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Final
 
+from server.sources.api.http.backoff import Backoff
 from server.sources.api.http.client import Answer, ApiClient, PageRequest
+from server.sources.api.http.paging_headers import is_paging_header
 from server.sources.page_cache import KeptPage, PageCache, Validators
 
 _VALIDATOR_CHARS_MAX: Final = 500
-# What paging reads; a 304 that repeats one of these tells its present value.
-_PAGING_HEADERS: Final = frozenset({"link", "x-total-count", "x-total", "x-total-pages", "content-range"})
 # RFC 9110, 8.8.3. What is no such tag, `*` above all, would be a condition of another kind.
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]+"')
 _LAST_MODIFIED_AGE_MIN: Final = timedelta(seconds=60)
@@ -58,7 +58,7 @@ class ConditionalPages:
         self._kept = kept
         self._sent = dict(sent)
         self._tags_only = tags_only
-        self._paging_headers = _PAGING_HEADERS | ({cursor_header.lower()} if cursor_header else set())
+        self._cursor_header = cursor_header.lower()
         self._known: Mapping[str, Validators] | None = None
         self._unchanged: set[str] = set()
         self._met: set[str] = set()
@@ -73,6 +73,10 @@ class ConditionalPages:
     def spoken(self) -> Collection[str]:
         """The secrets that requests carry, in every form in which a source may say them back."""
         return self._client.spoken()
+
+    def backoff(self) -> Backoff:
+        """The patience for one page."""
+        return self._client.backoff()
 
     async def fetch(self, request: PageRequest, label: str) -> Answer:
         """A page, sent or kept.
@@ -93,7 +97,7 @@ class ConditionalPages:
             if page is not None:
                 self._unchanged.add(key)
                 # The type of the content is that of the kept body: many servers put another one on an empty answer.
-                headers = {**page.headers, **_picked(answer.headers, self._paging_headers)}
+                headers = {**page.headers, **self._paging_headers(answer)}
                 return Answer(200, headers, page.body, answer.url)
             if answer.status != 304:
                 return answer
@@ -116,7 +120,7 @@ class ConditionalPages:
         validators = _validators(answer)
         if validators is None or (self._tags_only and not validators.etag):
             return
-        headers = _picked(answer.headers, self._paging_headers | {"content-type"})
+        headers = {"content-type": answer.headers.get("content-type", ""), **self._paging_headers(answer)}
         self._new[key] = KeptPage(validators, headers, answer.body)
         self._new_bytes += len(answer.body)
         if len(self._new) >= _TOGETHER_PAGES_MAX or self._new_bytes >= _TOGETHER_BYTES_MAX:
@@ -150,12 +154,16 @@ class ConditionalPages:
         if pages:
             await self._kept.put(pages)
 
+    def _paging_headers(self, answer: Answer) -> dict[str, str]:
+        """What paging reads; a 304 that repeats one of these tells its present value."""
+        return {
+            name: value
+            for name, value in answer.headers.items()
+            if name == self._cursor_header or is_paging_header(name)
+        }
+
     def _key(self, request: PageRequest) -> str:
         return self._kept.page_key_of({**self._sent, "url": request.url})
-
-
-def _picked(headers: Mapping[str, str], names: Collection[str]) -> dict[str, str]:
-    return {name: value for name, value in headers.items() if name in names}
 
 
 def _conditions(validators: Validators) -> dict[str, str]:

@@ -15,12 +15,22 @@ from server.sources.throttle.circuit import ComeBackLaterError, RateLimitedError
 _RETRIED: Final = frozenset({408, 425})
 _SUPPORTED_SCHEMES: Final = frozenset({"basic", "bearer"})
 _ADVICE: Final = "check the URL, the method and the parameters"
+# Some APIs say "past the last page" by these.
+_PAST_END: Final = frozenset({400, 404, 416, 422})
 # So much of a body is looked through for words about a rate limit.
 _LOOK_BYTES: Final = 4096
 
 
 class PageMissingError(FatalError):
-    """The source answered 404 for this page. Some APIs say "past the last page" in this way."""
+    """The source does not give this page. Some APIs say "past the last page" in this way.
+
+    Args:
+        status: 400, 404, 416 or 422.
+    """
+
+    def __init__(self, status: int, message: str, next_step: str | None = None) -> None:
+        super().__init__(Reason.SOURCE_REFUSED, message, next_step=next_step)
+        self.status = status
 
 
 class UnauthorizedError(FatalError):
@@ -61,10 +71,11 @@ def refusal(
         hint = f"{_asked_schemes(schemes_of(headers))}{hint}"
         return UnauthorizedError(status, f"{text}{';' if said else ':'} {hint}", hint)
     if status == 404:
-        return PageMissingError(Reason.SOURCE_REFUSED, text if said else f"{text}: there is nothing at this address")
-    if not said:
-        return FatalError(Reason.SOURCE_REFUSED, f"{text}; {_ADVICE}")
-    next_step = f"mend what the source names; {_ADVICE} against its manual"
+        return PageMissingError(status, text if said else f"{text}: there is nothing at this address")
+    next_step = f"mend what the source names; {_ADVICE} against its manual" if said else None
+    text = text if said else f"{text}; {_ADVICE}"
+    if status in _PAST_END:
+        return PageMissingError(status, text, next_step)
     return FatalError(Reason.SOURCE_REFUSED, text, next_step=next_step)
 
 

@@ -16,7 +16,7 @@ from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits, read_block
 from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.options import parse_options
-from server.sources.exact_json.strict_json import JsonRefusedError
+from server.sources.exact_json.strict_json import JsonRefusedError, encoding_of
 
 # What a record looks like that ends too early.
 _BROKEN_KINDS: Final = frozenset({RejectKind.MISSING_COLUMNS, RejectKind.UNCLOSED_QUOTE, RejectKind.BAD_ENCODING})
@@ -50,8 +50,10 @@ def read_csv(body: bytes, charset: str | None, delimiter: str, settings: Setting
     if not body.strip():
         return Page()
     source = _Body(body)
+    # A charset that the bytes contradict is not believed, and one that is not needed need not be known.
+    encoding = encoding_of(body, charset).removesuffix("-sig")
     try:
-        options = parse_options({"delimiter": delimiter, "encoding": charset or "utf-8"})
+        options = parse_options({"delimiter": delimiter, "encoding": encoding})
         beginning = read_beginning(source, "the answer", options, settings)
     except InvalidRequestError as error:
         raise JsonRefusedError(RejectKind.NOT_CSV, f"it is no CSV: {error.message}") from None

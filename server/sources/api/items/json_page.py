@@ -16,7 +16,7 @@ from typing import Any, Final
 from server.core.reject_kinds import RejectKind
 from server.sources.api.items.fast_json import FastArrays
 from server.sources.exact_json.json_index import JsonIndex
-from server.sources.exact_json.json_values import type_name
+from server.sources.exact_json.json_values import to_text, type_name
 from server.sources.exact_json.strict_json import (
     STRICT,
     SURROGATE,
@@ -45,6 +45,7 @@ class Page:
         text: compact JSON of the array.
         envelope: what stands around the array; in it the array itself is of no meaning.
         notices: what a person should know.
+        unless_known: why it is taken for a page only where the source is known to have its items there; None: it is one.
     """
 
     values: list[Any] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Page:
     text: str = ""
     envelope: Any = None
     notices: tuple[str, ...] = ()
+    unless_known: JsonRefusedError | None = None
 
 
 _FAST: Final = FastArrays(number_text)
@@ -68,19 +70,27 @@ def parse_page(body: bytes, charset: str | None, names: tuple[str, ...] | None) 
         names: keys that lead to the array; None: the body itself, else `data`, else `items`.
 
     Raises:
-        JsonRefusedError: it is no JSON, too deep, not exact outside of the items, or has no array there.
+        JsonRefusedError: it is no JSON, cut off, too deep, not exact outside of the items, or has no items there.
     """
     text = decode(body, charset)
     layout = layout_of(text)
     paths = [(), ("data",), ("items",)] if names is None else [names]
-    with refusals():
+    with refusals(text):
         value, end = _walk(layout, text, skip_space(text, 0), paths)
         check_ended(text, end)
     for path in paths:
         found = _at(value, path)
         if isinstance(found, Page):
             return found if found is value else replace(found, envelope=value)
-    raise JsonRefusedError(RejectKind.NO_ARRAY, _no_array(value, paths, names))
+    refusal = JsonRefusedError(RejectKind.NO_ARRAY, _no_array(value, paths, names))
+    for path in paths:
+        items = items_of(value, path, is_named=names is not None)
+        if items is not None:
+            return page_of(items, value)
+    if not any(_is_missing(value, path) for path in paths):
+        raise refusal
+    # Whether a source is done that has nothing there, or was misread, only its other pages tell.
+    return page_of([], value, refusal)
 
 
 def _walk(layout: JsonIndex, text: str, at: int, paths: list[tuple[str, ...]]) -> tuple[Any, int]:
@@ -160,6 +170,58 @@ def _walk_object(layout: JsonIndex, text: str, at: int, paths: list[tuple[str, .
         if separator != ",":
             raise json.JSONDecodeError("Expecting ',' delimiter", text, at)
         at = skip_space(text, at + 1)
+
+
+def items_of(document: Any, way: tuple[str, ...], *, is_named: bool) -> list[Any] | None:
+    """The items at a way of keys where no array stands; None where nothing tells that there are any, or none.
+
+    Nothing is written as null, as a text of nothing, or as an object without members. An object whose names are all
+    numbers is a list with holes, and any other is one item (XML made JSON has no lists of one).
+
+    Args:
+        is_named: whether the request names the way, so that what stands there is meant.
+    """
+    value = document
+    for key in way:
+        if is_nothing(value) and value != {}:
+            return []
+        if not isinstance(value, dict) or key not in value:
+            return None
+        value = value[key]
+    if is_nothing(value):
+        return [] if way or value is None else None
+    if isinstance(value, dict) and way:
+        if all(name.isascii() and name.isdecimal() for name in value):
+            return list(value.values())
+        return [value] if is_named else None
+    return None
+
+
+def is_nothing(value: Any) -> bool:
+    """Whether a value is how a source writes that it has no items."""
+    return value is None or value == {} or (isinstance(value, str) and not value.strip())
+
+
+def page_of(items: list[Any], envelope: Any, unless_known: JsonRefusedError | None = None) -> Page:
+    """A page of parsed items that stand in no array of the text."""
+    texts = [to_text(item) for item in items]
+    refused = {index: half_pair() for index, text in enumerate(texts) if not _is_writable(text)}
+    values = [None if index in refused else item for index, item in enumerate(items)]
+    texts = [ascii(item) if index in refused else texts[index] for index, item in enumerate(items)]
+    return Page(values, texts, refused, f"[{','.join(texts)}]", envelope, (), unless_known)
+
+
+def _is_writable(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_missing(document: Any, way: tuple[str, ...]) -> bool:
+    """Whether a way of keys leads nowhere in an object, rather than to something else than items."""
+    return isinstance(document, dict) and bool(way) and _at(document, way) is None
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Any:

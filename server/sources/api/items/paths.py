@@ -72,6 +72,15 @@ def check_field(text: str) -> str:
     return text
 
 
+def way_of(path: str) -> tuple[str, ...]:
+    """Keys and indexes of a path to one place; none for a path to several."""
+    if not path.startswith("$"):
+        return steps_of(path)
+    from server.sources.api.items.json_path import json_path
+
+    return tuple(map(str, json_path(path).steps or ()))
+
+
 def is_template(text: str) -> bool:
     """Whether a text is a template rather than one path."""
     return not text.startswith("$") and "{" in text

@@ -9,7 +9,7 @@ into a decision. The rules, each with its reason:
 - Offsets advance by the items that came, not by those asked for, so a source that gives fewer loses none.
 - With cursors and links, the last page is the one without a next. A first page that is full and has neither a next nor
   a place for it says nothing, and is an error rather than the end.
-- 404 past a short page is the end; past a full one it is an error.
+- An error status is an end only behind a total that was reached, or behind a page that was not full (end_of_walk.py).
 
 What never ends a run as completed: a page that contradicts itself or the total (`contradiction`).
 """
@@ -26,6 +26,8 @@ from server.sources.api.paging.hints import PageHints
 
 PAGE_ITEMS: Final = 100
 
+FIRST_PAGE_HINT: Final = "If the source counts its pages from 0, set options.pagination.firstPage to 0"
+
 PageToken = Mapping[str, Any]
 
 
@@ -38,6 +40,7 @@ class PageFacts:
         envelope: the parsed body around the items.
         signals: what it says about the pages after it.
         items_before: items of all pages before it.
+        total_is_count: whether each total so far, this page's included, may be just the number of items on its page.
         url: where it came from.
         headers: of the response, names in lower case.
     """
@@ -46,6 +49,7 @@ class PageFacts:
     envelope: Any
     signals: PageHints
     items_before: int = 0
+    total_is_count: bool = True
     url: str = ""
     headers: Mapping[str, str] = field(default_factory=dict)
 
@@ -86,8 +90,12 @@ class Paging(Protocol):
         """
         ...
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """Whether a 404 at a place means that the page before was the last."""
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Whether a page names the one behind it, in a place where this paging looks."""
+        ...
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """Items asked for on a page, 0 when the source chooses; None where it names the pages, so that each one is there."""
         ...
 
 
@@ -99,6 +107,11 @@ def contradiction(message: str) -> RetryableError:
         category=Category.PROCESSING,
         next_step="wait for the retry; if it fails again, sync while the source is not being changed, or have its pages mended",
     )
+
+
+def size_of(limit_param: str, page_items: int) -> dict[str, int | str]:
+    """The parameter for the items on a page; none where it has no name."""
+    return {limit_param: page_items} if limit_param else {}
 
 
 def token_of(place: PageToken) -> str | None:
@@ -131,9 +144,13 @@ class OnePage:
         """Make none: the next page is not named."""
         return None
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """Never."""
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Say no: pages are not named."""
         return False
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """None: there is one page."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +172,14 @@ class NumberPaging:
 
     def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the number and the size."""
-        return {self.page_param: int(place["page"]), self.limit_param: self.page_items}
+        return {self.page_param: int(place["page"]), **size_of(self.limit_param, self.page_items)}
 
     def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Count on, until the source says that there is none.
 
         Raises:
             FatalError: INVALID_OPTION, the first page is not the first.
+            RetryableError: SOURCE_CHANGED, a page that should be there is empty.
         """
         number = int(place["page"])
         if number == self.first_page and page.signals.is_first is False:
@@ -171,9 +189,13 @@ class NumberPaging:
                 "options.pagination.firstPage to 0",
                 category=Category.VALIDATION,
             )
-        if not goes_on(page, self.page_items, number - self.first_page + 1):
+        pages, nth = page.signals.pages, number - self.first_page + 1
+        if page.count == 0 and pages is not None and 1 < nth <= pages:
+            hint = f". {FIRST_PAGE_HINT}" if self.first_page == 1 and nth == pages else ""
+            raise contradiction(f"the source says that it has {pages} pages, and page {number} has no items{hint}")
+        if not goes_on(page, self.page_items, nth):
             return None
-        return {"page": number + 1, "short": page.count < self.page_items}
+        return {"page": number + 1}
 
     def predicted_next(self, place: PageToken) -> PageToken | None:
         """Count on."""
@@ -183,51 +205,64 @@ class NumberPaging:
         """Make none: the next page is not named."""
         return None
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """After a short page."""
-        return bool(place.get("short"))
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Say no: pages are not named."""
+        return False
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """The size that is sent."""
+        return self.page_items
 
 
 @dataclass(frozen=True, slots=True)
 class OffsetPaging:
-    """Pages by the number of items before them."""
+    """Pages by the number of items before them.
+
+    Args:
+        first_offset: of the first item; some sources count from 1.
+    """
 
     offset_param: str
     limit_param: str
     page_items: int
+    first_offset: int = 0
 
     def first(self) -> PageToken:
-        """Begin with offset 0."""
-        return {"offset": 0}
+        """Begin with the first item."""
+        return {"offset": self.first_offset}
 
     def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the offset and the size."""
-        return {self.offset_param: int(place["offset"]), self.limit_param: self.page_items}
+        return {self.offset_param: int(place["offset"]), **size_of(self.limit_param, self.page_items)}
 
     def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Go past the items that came, until the source says that there are no more."""
         if not goes_on(page, self.page_items, None):
             return None
-        return {"offset": int(place["offset"]) + page.count, "short": page.count < self.page_items}
+        return {"offset": int(place["offset"]) + page.count}
 
     def predicted_next(self, place: PageToken) -> PageToken | None:
         """Go past the items that were asked for."""
-        return {"offset": int(place["offset"]) + self.page_items}
+        return {"offset": int(place["offset"]) + self.page_items} if self.page_items else None
 
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Make none: the next page is not named."""
         return None
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """After a short page."""
-        return bool(place.get("short"))
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Say no: pages are not named."""
+        return False
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """The size that is sent."""
+        return self.page_items
 
 
 def goes_on(page: PageFacts, page_items: int, number: int | None) -> bool:
     """Whether another page must be asked for, where pages are counted by us.
 
     Args:
-        page_items: items asked for.
+        page_items: items asked for; 0 when the source chooses.
         number: the page's number from 1, where there is one.
 
     Raises:
@@ -243,5 +278,6 @@ def goes_on(page: PageFacts, page_items: int, number: int | None) -> bool:
         return False
     if more is not None:
         return more
-    # A total that is reached by a full page is confirmed by the next page: some sources call a page's count a total.
-    return not (signals.total is not None and page.items_after >= signals.total and page.count < page_items)
+    # Some sources call a page's count a total: one that is reached by a full page, and may be that, is confirmed by the next.
+    is_reached = signals.total is not None and page.items_after >= signals.total
+    return not (is_reached and (page.count < page_items or not page.total_is_count))

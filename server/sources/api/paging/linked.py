@@ -1,6 +1,7 @@
 """Paging by what each page says of the next one: a cursor, or a whole URL, in the body or in a header.
 
-The rules stand in paging.py. Cursors and URLs are bounded, and kept in the checkpoint without the query parameters that
+The rules stand in counted.py. A flag that says no more ends the walk, whatever cursor or address stands beside it, and so
+does a page without items that names itself. Cursors and URLs are bounded, and kept in the checkpoint without the query parameters that
 are secrets of ours, which some sources say back.
 """
 
@@ -14,7 +15,7 @@ from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.items.paths import find
-from server.sources.api.paging.counted import PageFacts, PageToken
+from server.sources.api.paging.counted import PageFacts, PageToken, size_of
 
 TOKEN_CHARS_MAX: Final = 8192
 # The contract's five, in its order.
@@ -37,6 +38,10 @@ NEXT_URL_PATHS: Final = (
     "meta.next",
     "meta.next_url",
 )
+
+
+class NoNextPageError(FatalError):
+    """A first page is full and names no next one: it is the only one, or names it where nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,7 @@ class CursorPaging:
 
     def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the cursor, if there is one, and the size."""
-        size: dict[str, int | str] = {self.limit_param: self.page_items}
+        size = size_of(self.limit_param, self.page_items)
         return {self.cursor_param: place["cursor"], **size} if "cursor" in place else size
 
     def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
@@ -78,7 +83,8 @@ class CursorPaging:
         # A source that goes on giving cursors but says that this is the end is believed.
         if page.signals.more is False:
             return None
-        return self._place(page, cursor)
+        following = self._place(page, cursor)
+        return None if page.count == 0 and names_itself(place, following, page) else following
 
     def _place(self, page: PageFacts, cursor: str) -> PageToken:
         if _is_url(cursor):
@@ -92,11 +98,18 @@ class CursorPaging:
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Take the cursor that is seen, if there is one."""
         _stated, cursor = find_token(page, self.paths, self.header, strict=False)
-        return self._place(page, cursor) if cursor and page.signals.more is not False else None
+        if not cursor or page.signals.more is False:
+            return None
+        following = self._place(page, cursor)
+        return None if names_itself(place, following, page) else following
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """Never: the source gave this cursor itself."""
-        return False
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Look as `early` does."""
+        return self.early(place, page) is not None
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """None: the source gave this cursor itself."""
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +131,7 @@ class LinkPaging:
 
     def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the size with the first request; later URLs hold what they need."""
-        return {self.limit_param: self.page_items}
+        return size_of(self.limit_param, self.page_items)
 
     def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Follow the link; there is none when the page has none and nothing in it says otherwise."""
@@ -128,7 +141,10 @@ class LinkPaging:
             stated = stated or page.signals.more is not None
             check_end(place, page, self.page_items, stated=stated, where=("the Link header", *self.paths))
             return None
-        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+        if page.signals.more is False:
+            return None
+        following = {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+        return None if page.count == 0 and names_itself(place, following, page) else following
 
     def predicted_next(self, place: PageToken) -> PageToken | None:
         """Make none: the page names the next one."""
@@ -137,17 +153,24 @@ class LinkPaging:
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Follow the link that is seen, if there is one."""
         target = page.signals.link or find_token(page, self.paths, "", strict=False)[1]
-        if target is None:
+        if target is None or page.signals.more is False:
             return None
-        return {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+        following = {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
+        return None if names_itself(place, following, page) else following
 
-    def treats_404_as_end(self, place: PageToken) -> bool:
-        """Never: the source gave this URL itself."""
-        return False
+    def names_next(self, place: PageToken, page: PageFacts) -> bool:
+        """Look as `early` does."""
+        return self.early(place, page) is not None
+
+    def asked_items(self, place: PageToken) -> int | None:
+        """None: the source gave this URL itself."""
+        return None
 
 
 def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: bool = True) -> tuple[bool, str | None]:
     """Whether the page has a place for a token, and the first token that stands in one.
+
+    0 is none, for no next page is the first one.
 
     Args:
         strict: whether an array or object in such a place is an error; else it is passed over.
@@ -157,10 +180,11 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
     """
     stated = bool(header) and header.lower() in page.headers
     found = page.headers.get(header.lower(), "").strip() if header else ""
+    found = "" if found == "0" else found
     for path in paths if not found else ():
         there, value = find(page.envelope, path)
         stated = stated or there
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
+        if isinstance(value, str | int) and not isinstance(value, bool) and value not in ("", "0", 0):
             found = str(value)
             break
         # An object is passed over where a path leads into it, such as links.next and links.next.href.
@@ -191,11 +215,18 @@ def check_end(place: PageToken, page: PageFacts, page_items: int, *, stated: boo
         total = page.signals.total
         why = "is full" if total is None or page.items_after < total else ""
     if why:
-        raise FatalError(
+        kind = NoNextPageError if why == "is full" else FatalError
+        raise kind(
             Reason.SOURCE_MALFORMED,
             f"a page {why} but does not name the next one at {', '.join(where)}; choose the pagination that it has",
             category=Category.PARSING,
         )
+
+
+def names_itself(place: PageToken, following: PageToken, page: PageFacts) -> bool:
+    """Whether a page gives its own place as the next one."""
+    here = dict(place) if place else {"url": page.url}
+    return dict(following) == here or ("url" in following and following["url"] == page.url)
 
 
 def _is_url(token: str) -> bool:

@@ -1,7 +1,8 @@
 """What stops a reading that would never end, or would end wrongly: loops, contradictory totals, the service's limits.
 
 The guards remember within one attempt, in memory that is bounded by the page limit (16 bytes a page). A resumed
-attempt begins with the last page of the one before, so a loop is found at the latest one turn after a resume.
+attempt begins with the last page of the one before, so a loop is found at the latest one turn after a resume. A page is
+known by the keys of its items, whatever their other bytes.
 """
 
 from __future__ import annotations
@@ -13,15 +14,30 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import FatalError, RetryableError
 from server.core.reasons import Category, Reason
-from server.sources.api.paging.counted import contradiction
+from server.sources.api.paging.counted import PageToken, token_of
 from server.sources.api.paging.position import PagingState
 
 _DIGEST_BYTES: Final = 16
+# Pages in a row whose items were all on earlier ones: a list that moves gives one or two, a source without an end all.
+_STALE_PAGES_MAX: Final = 3
 
 
 def digest_of(text: str) -> str:
     """A short digest of a text."""
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=_DIGEST_BYTES).hexdigest()
+
+
+class PageRepeatedError(FatalError):
+    """A page has the items of an earlier one.
+
+    Args:
+        page_no, first_no: the page, and the one that it repeats.
+    """
+
+    def __init__(self, page_no: int, first_no: int, message: str) -> None:
+        super().__init__(Reason.PAGINATION_LOOP, message)
+        self.page_no = page_no
+        self.first_no = first_no
 
 
 class LoopGuard:
@@ -48,20 +64,43 @@ class LoopGuard:
             )
         self._tokens.add(digest)
 
-    def check_page(self, digest: str, page_no: int) -> None:
+    def check_page(self, after: PagingState, place: PageToken) -> None:
         """Remember the content of a page that has items.
 
+        Args:
+            after: the position after it.
+            place: where it was.
+
         Raises:
-            FatalError: PAGINATION_LOOP, another page had exactly the same items.
+            PageRepeatedError: PAGINATION_LOOP, another page had the same items.
+            FatalError: PAGINATION_LOOP, pages in a row had no new item.
         """
-        key = bytes.fromhex(digest)
-        if key in self._pages:
+        key, page_no = bytes.fromhex(after.digest), after.pages
+        first_no = self._pages.setdefault(key, page_no)
+        if first_no != page_no:
+            raise PageRepeatedError(page_no, first_no, _repeats(page_no, first_no, place))
+        if after.evidence.stale_in_row > _STALE_PAGES_MAX:
             raise FatalError(
                 Reason.PAGINATION_LOOP,
-                f"page {page_no} has the same items as page {self._pages[key]}: the source does not know the page "
-                "parameters. Set options.pagination to what it has, or enabled to false if it has no pages",
+                f"page {page_no} and the {_STALE_PAGES_MAX} before it have no item that earlier pages had not: the source "
+                "answers without an end",
             )
-        self._pages[key] = page_no
+
+
+def _repeats(page_no: int, first_no: int, place: PageToken) -> str:
+    text = f"page {page_no} has the same items as page {first_no}: "
+    if token_of(place) is not None:
+        behind = "cursor" if "cursor" in place else "address"
+        return (
+            f"{text}the source began again behind the {behind} that page {page_no - 1} gave. If that {behind} means the end, "
+            "say so with options.pagination.stopPath and stopValue"
+        )
+    if (page_no, first_no) == (2, 1):
+        return (
+            f"{text}the source does not know the page parameters. Set options.pagination to what it has, or enabled to "
+            "false if it has no pages"
+        )
+    return f"{text}the source begins again, or its pages are not what they should be"
 
 
 class LimitGuard:
@@ -94,19 +133,3 @@ class LimitGuard:
                     "before the source's last page; a retry goes on from there",
                     category=Category.PROCESSING,
                 )
-
-
-def check_total(position: PagingState) -> None:
-    """Compare the total that the source stated with what came, once its last page is read.
-
-    A total that was always just the size of its own page is a page's count, whatever it is called.
-
-    Raises:
-        RetryableError: SOURCE_CHANGED, they differ.
-    """
-    if position.total is None or position.total == position.items or (position.total_is_count and position.pages > 1):
-        return
-    raise contradiction(
-        f"the source said that it has {position.total} items, and {position.items} came; it changed meanwhile, or its "
-        "pages are incomplete"
-    )

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.core.errors import SyncError
+from server.sources.api.http.backoff import Backoff
 from server.sources.api.http.client import Answer, PageRequest
 from server.sources.api.http.conditional import ConditionalPages
-from server.sources.api.http.refusals import PageMissingError
 from server.sources.api.items.fast_json import envelope_of
 from server.sources.api.options import ApiOptions
+from server.sources.api.paging.choose import hint_places
 from server.sources.api.paging.counted import PageFacts, PageToken, Paging
 from server.sources.api.paging.hints import PageHints, read_hints
 from server.sources.api.paging.page_request import PageRequests
@@ -30,7 +31,9 @@ class PageFetcher:
         self._options = options
         self._paging = paging
         self._requests = PageRequests(url, options, paging)
+        self._pages = pages
         self._ahead = PagePrefetcher(pages)
+        self._places = hint_places(options)
         # Whether the pages so far left it open if there are more.
         self._says_nothing = False
         self._last_bytes = 0
@@ -40,28 +43,39 @@ class PageFetcher:
         pages_max = self._options.pagination.max_pages
         return pages_max is not None and pages >= pages_max
 
-    async def fetch(self, position: PagingState) -> tuple[PageRequest, Answer | None]:
-        """The request for the page at a position and its response; None where there is no page, and that is the end.
+    async def fetch(self, position: PagingState) -> tuple[PageRequest, Answer]:
+        """The request for the page at a position, and its response.
 
         Raises:
             RetryableError, FatalError: see ConditionalPages.fetch.
-            PageMissingError: the source has no page there, and that is not how it ends.
+            PageMissingError: the source does not give a page there.
         """
         request = self._requests.at(position)
-        try:
-            answer = await self._ahead.take(request, f"page {position.pages + 1}")
-        except PageMissingError:
-            is_all = position.total is not None and position.items >= position.total and not position.total_is_count
-            if not is_all and not self._paging.treats_404_as_end(position.place):
-                raise
-            return request, None
+        answer = await self._ahead.take(request, f"page {position.pages + 1}")
         self._begin_early(position, answer)
         await self._ahead.flush_to_socket()
         return request, answer
 
+    async def fetch_smaller(self, position: PagingState, items: int) -> tuple[PageRequest, Answer]:
+        """As `fetch`, with so many items asked for, and beside the walk.
+
+        Raises: as `fetch`.
+        """
+        request = self._requests.at(position, items)
+        return request, await self._pages.fetch(request, f"page {position.pages + 1}")
+
+    def backoff(self) -> Backoff:
+        """The patience for one page, beside that for one request of it."""
+        return self._pages.backoff()
+
+    def request_at(self, position: PagingState) -> PageRequest:
+        """The request for the page at a position."""
+        return self._requests.at(position)
+
     def parsed(self, signals: PageHints) -> None:
         """The page at hand was parsed, and says this of others."""
-        self._says_nothing = signals.more is None and signals.pages is None
+        has_flag = bool(self._places.stop_path)
+        self._says_nothing = signals.more is None and signals.pages is None and not has_flag
 
     async def begin(self, position: PagingState) -> None:
         """Ask for the page at a position, which will be fetched next for certain."""
@@ -93,11 +107,10 @@ class PageFetcher:
         if self._options.pagination.type not in ("cursor", "link", "auto") or answer.status != 200:
             return
         envelope = envelope_of(answer.body)
-        signals = read_hints(envelope, answer.headers)
+        signals = read_hints(envelope, answer.headers, self._places)
+        facts = PageFacts(0, envelope, signals, position.items, url=answer.url, headers=answer.headers)
         try:
-            place = self._paging.early(
-                position.place, PageFacts(0, envelope, signals, position.items, answer.url, answer.headers)
-            )
+            place = self._paging.early(position.place, facts)
         except SyncError:
             # Whatever is wrong with it is said when the page is read.
             return

@@ -12,11 +12,13 @@ from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.sources.api import urls
 from server.sources.api.http.client import Answer
-from server.sources.api.http.source_words import is_html, kind_of
+from server.sources.api.http.source_words import is_html, kind_of, said_in
+from server.sources.api.items.error_flags import says_error
 from server.sources.api.items.json_page import Page
 from server.sources.api.options import ApiOptions
 from server.sources.api.page_format import format_of, read_answer
-from server.sources.api.paging.hints import PageHints, read_hints, says_error
+from server.sources.api.paging.choose import hint_places
+from server.sources.api.paging.hints import PageHints, read_hints
 from server.sources.exact_json.strict_json import JsonRefusedError
 
 _HTML_STEP: Final = (
@@ -30,6 +32,10 @@ _JSON_STEP: Final = "look at what the source delivers; set options.dataPath to t
 _NO_DATA: Final = frozenset({RejectKind.NOT_JSON, RejectKind.BAD_ENCODING})
 
 
+class PassingFaultError(RetryableError):
+    """What was answered is no page; the same request may well get one."""
+
+
 @dataclass(frozen=True, slots=True)
 class ParsedPage:
     """A page, by itself.
@@ -39,6 +45,7 @@ class ParsedPage:
         signals: what it says of other pages.
         headers: of the response.
         size_bytes: of the body.
+        is_part: whether the source calls it a part (206).
         format: how the body was read, such as `json`; empty where there was none.
         url: that answered.
     """
@@ -49,6 +56,7 @@ class ParsedPage:
     headers: Mapping[str, str] = field(default_factory=dict)
     size_bytes: int = 0
     format: str = ""
+    is_part: bool = False
 
 
 class PageParser:
@@ -62,6 +70,7 @@ class PageParser:
         self._options = options
         self._settings = settings
         self._spoken = spoken
+        self._places = hint_places(options)
 
     async def parse(self, answer: Answer, label: str) -> ParsedPage:
         """The page that a response holds.
@@ -70,14 +79,16 @@ class PageParser:
             label: names the page in errors, such as `page 7 of https://…`.
 
         Raises:
-            RetryableError: SOURCE_UNAVAILABLE, the response broke off; SOURCE_LIMIT_REACHED.
-            FatalError: SOURCE_MALFORMED; SOURCE_REFUSED, it says that there was an error.
+            PassingFaultError: SOURCE_UNAVAILABLE, the response broke off, or has no items and says that there was an error.
+            RetryableError: SOURCE_LIMIT_REACHED.
+            FatalError: SOURCE_MALFORMED.
         """
         page, read_as = Page(), ""
         if answer.status != 204:
             page, read_as = await self._read(answer, label), format_of(answer, self._options)
-        signals = read_hints(page.envelope, answer.headers)
-        return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as)
+        signals = read_hints(page.envelope, answer.headers, self._places)
+        is_part = answer.status == 206
+        return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as, is_part)
 
     async def _read(self, answer: Answer, label: str) -> Page:
         # It would pass for CSV, and each of its lines for an item.
@@ -87,7 +98,7 @@ class PageParser:
             page = await read_answer(answer, self._options, self._settings)
         except JsonRefusedError as error:
             if error.kind == "cut_off":
-                raise RetryableError(
+                raise PassingFaultError(
                     Reason.SOURCE_UNAVAILABLE, f"the answer to {label} broke off: {error.message}"
                 ) from error
             raise self._no_data(answer, label, error) from error
@@ -99,9 +110,22 @@ class PageParser:
                 "ask for smaller pages, or raise the limit",
                 category=Category.PROCESSING,
             )
-        if not page.values and says_error(page.envelope):
-            raise FatalError(Reason.SOURCE_REFUSED, f"{label} has no items and says that there was an error")
+        if (not page.values or page.unless_known is not None) and says_error(page.envelope):
+            words = said_in(page.envelope, self._spoken())
+            said = f": {words}" if words else ""
+            raise PassingFaultError(
+                Reason.SOURCE_UNAVAILABLE, f"{label} has no items and says that there was an error{said}"
+            )
         return page
+
+    def malformed(self, refusal: JsonRefusedError, label: str) -> FatalError:
+        """The error for a page whose items are not where they are looked for."""
+        return FatalError(
+            Reason.SOURCE_MALFORMED,
+            f"the answer to {label} cannot be read: {refusal.message}",
+            category=Category.PARSING,
+            next_step=_JSON_STEP,
+        )
 
     def _no_data(self, answer: Answer, label: str, error: JsonRefusedError | None = None) -> FatalError:
         """The error for a body that cannot be read; what is no data at all is called by its name."""

@@ -26,13 +26,19 @@ class PageRequests:
         self._options = options
         self._paging = paging
 
-    def at(self, position: PagingState) -> PageRequest:
-        """The request for the page at a position."""
+    def at(self, position: PagingState, items: int | None = None) -> PageRequest:
+        """The request for the page at a position.
+
+        Args:
+            items: asked for, in place of as many as the paging says.
+        """
         options, place = self._options, position.place
         if "url" in place:
             url, parameters = str(place["url"]), {}
         else:
             url, parameters = self._url, dict(self._paging.parameters(place))
+            if items is not None and options.pagination.limit_param:
+                parameters[options.pagination.limit_param] = items
             if options.incremental is not None and position.since:
                 parameters[options.incremental.param] = options.incremental.asked(position.since)
         body = options.body

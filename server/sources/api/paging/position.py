@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from server.sources.contract import POSITION_MARK
+from server.sources.api.paging.evidence import Evidence
+from server.sources.contract import POSITION_MARK, POSITION_SAME_PAGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +21,12 @@ class PagingState:
         last_count: items on the last page.
         total: items in all pages as the source last said; None when it never did.
         total_is_count: whether each total so far was just the number of items on its page.
-        digest: of the last page's items; empty before the first page.
+        digest: of the keys of the last page with items; empty before the first page.
         done: whether the source said that the last page was read.
         since: with incremental, the value that the run asks for; empty for none.
         is_full: with incremental, whether the run leaves out nothing that was seen before.
         mark, mark_rank: with incremental, the highest value seen (see watermark.py).
+        evidence: what the verdict on the walk rests on.
     """
 
     place: Mapping[str, Any]
@@ -41,6 +43,12 @@ class PagingState:
     is_full: bool = True
     mark: str = ""
     mark_rank: str = ""
+    evidence: Evidence = field(default_factory=Evidence)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether as many items came as the source says that it has, and not only that a page has."""
+        return self.total is not None and self.items >= self.total and not self.total_is_count
 
     def to_json(self) -> dict[str, Any]:
         """The checkpoint's form."""
@@ -58,6 +66,8 @@ class PagingState:
             "done": self.done,
             "since": self.since,
             "isFull": self.is_full,
+            "evidence": self.evidence.to_json(),
+            POSITION_SAME_PAGE: self.evidence.same_page,
             **({POSITION_MARK: mark} if self.mark else {}),
         }
 
@@ -84,4 +94,5 @@ class PagingState:
             is_full=bool(document.get("isFull", True)),
             mark=str(mark.get("value", "")),
             mark_rank=str(mark.get("rank", "")),
+            evidence=Evidence.from_json(document.get("evidence", {})),
         )

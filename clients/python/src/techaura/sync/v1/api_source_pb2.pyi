@@ -129,6 +129,34 @@ O_AUTH2_CLIENT_AUTH_BODY: OAuth2ClientAuth.ValueType  # 2
 """Into the form."""
 Global___OAuth2ClientAuth: _TypeAlias = OAuth2ClientAuth  # noqa: Y015
 
+class _TotalMeaning:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TotalMeaningEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TotalMeaning.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TOTAL_MEANING_UNSPECIFIED: _TotalMeaning.ValueType  # 0
+    """Not set: by the type of paging."""
+    TOTAL_MEANING_EXACT: _TotalMeaning.ValueType  # 1
+    """It is the number of items."""
+    TOTAL_MEANING_ESTIMATE: _TotalMeaning.ValueType  # 2
+    """It is about the number of items."""
+    TOTAL_MEANING_IGNORE: _TotalMeaning.ValueType  # 3
+    """It says nothing."""
+
+class TotalMeaning(_TotalMeaning, metaclass=_TotalMeaningEnumTypeWrapper):
+    """What a stated number of items is worth."""
+
+TOTAL_MEANING_UNSPECIFIED: TotalMeaning.ValueType  # 0
+"""Not set: by the type of paging."""
+TOTAL_MEANING_EXACT: TotalMeaning.ValueType  # 1
+"""It is the number of items."""
+TOTAL_MEANING_ESTIMATE: TotalMeaning.ValueType  # 2
+"""It is about the number of items."""
+TOTAL_MEANING_IGNORE: TotalMeaning.ValueType  # 3
+"""It says nothing."""
+Global___TotalMeaning: _TypeAlias = TotalMeaning  # noqa: Y015
+
 class _PaginationType:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -735,6 +763,12 @@ class ApiPagination(_message.Message):
     CURSOR_PATH_FIELD_NUMBER: _builtins.int
     CURSOR_HEADER_FIELD_NUMBER: _builtins.int
     NEXT_URL_PATH_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    TOTAL_PATH_FIELD_NUMBER: _builtins.int
+    PAGES_PATH_FIELD_NUMBER: _builtins.int
+    STOP_PATH_FIELD_NUMBER: _builtins.int
+    STOP_VALUE_FIELD_NUMBER: _builtins.int
+    EMPTY_PAGES_MAX_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """Optional. Whether there are further pages to ask for; if not, one request is made.
     Default: false.
@@ -754,15 +788,15 @@ class ApiPagination(_message.Message):
     fails.
     """
     first_page: _builtins.int
-    """Optional. Number of the first page, 0 or 1, where pages are numbered; `auto` finds
-    it out. Default: 1.
+    """Optional. Number of the first page, 0 or 1, where pages are numbered, and of the
+    first item with `offset`; `auto` finds it out. Default: 1, and 0 with `offset`.
     """
     params_in: Global___ParamsIn.ValueType
     """Optional. Where page parameters go: `query`, or `body` of a POST, there at dot
     paths. Default: `query`.
     """
     limit_param: _builtins.str
-    """Optional. Parameter for the items on a page. Default: `limit`."""
+    """Optional. Parameter for the items on a page; empty to send none. Default: `limit`."""
     offset_param: _builtins.str
     """Optional. Parameter for the items before the page. Default: `offset`."""
     page_param: _builtins.str
@@ -778,6 +812,31 @@ class ApiPagination(_message.Message):
     next_url_path: _builtins.str
     """Optional. Path to the next page's URL, with `link`. Default: the places that are
     common.
+    """
+    total: Global___TotalMeaning.ValueType
+    """Optional. What the number of items that the API states is worth: `exact` (a run
+    that gets another number fails), `estimate` (a notice tells both) or `ignore`.
+    Default: `exact` with `page` and `offset`; with `cursor` and `link` as `estimate`,
+    but then a mirror switches nothing off where the numbers differ.
+    """
+    total_path: _builtins.str
+    """Optional. Path to the number of items of all pages. Default: the places that are
+    common.
+    """
+    pages_path: _builtins.str
+    """Optional. Path to the number of pages. Default: the places that are common."""
+    stop_path: _builtins.str
+    """Optional. Path to what ends the walk: the page where `stopValue` stands there is the
+    last. Default: the flags that are common.
+    """
+    stop_value: _builtins.str
+    """Optional. Value at `stopPath` that means the end, as text: `false`, `0`, `LTE=`; at
+    most 1024 characters. Default: `true`.
+    """
+    empty_pages_max: _builtins.int
+    """Optional. Pages without items in a row, 0 to 10000, before the end is assumed where
+    pages go on naming a next one; the run is completed with a notice then, and a mirror
+    switches nothing off. Default: 100.
     """
     def __init__(
         self,
@@ -795,10 +854,16 @@ class ApiPagination(_message.Message):
         cursor_path: _builtins.str | None = ...,
         cursor_header: _builtins.str | None = ...,
         next_url_path: _builtins.str | None = ...,
+        total: Global___TotalMeaning.ValueType = ...,
+        total_path: _builtins.str | None = ...,
+        pages_path: _builtins.str | None = ...,
+        stop_path: _builtins.str | None = ...,
+        stop_value: _builtins.str | None = ...,
+        empty_pages_max: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_path", b"pages_path", "stop_path", b"stop_path", "stop_value", b"stop_value", "total_path", b"total_path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "params_in", b"params_in", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_path", b"pages_path", "params_in", b"params_in", "stop_path", b"stop_path", "stop_value", b"stop_value", "total", b"total", "total_path", b"total_path", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
     _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
@@ -806,6 +871,8 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__cursor_param: _TypeAlias = _typing.Literal["_cursor_param", b"_cursor_param"]  # noqa: Y015
     _WhichOneofReturnType__cursor_path: _TypeAlias = _typing.Literal["cursor_path"]  # noqa: Y015
     _WhichOneofArgType__cursor_path: _TypeAlias = _typing.Literal["_cursor_path", b"_cursor_path"]  # noqa: Y015
+    _WhichOneofReturnType__empty_pages_max: _TypeAlias = _typing.Literal["empty_pages_max"]  # noqa: Y015
+    _WhichOneofArgType__empty_pages_max: _TypeAlias = _typing.Literal["_empty_pages_max", b"_empty_pages_max"]  # noqa: Y015
     _WhichOneofReturnType__first_page: _TypeAlias = _typing.Literal["first_page"]  # noqa: Y015
     _WhichOneofArgType__first_page: _TypeAlias = _typing.Literal["_first_page", b"_first_page"]  # noqa: Y015
     _WhichOneofReturnType__limit_param: _TypeAlias = _typing.Literal["limit_param"]  # noqa: Y015
@@ -820,12 +887,22 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__page_param: _TypeAlias = _typing.Literal["_page_param", b"_page_param"]  # noqa: Y015
     _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
     _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    _WhichOneofReturnType__pages_path: _TypeAlias = _typing.Literal["pages_path"]  # noqa: Y015
+    _WhichOneofArgType__pages_path: _TypeAlias = _typing.Literal["_pages_path", b"_pages_path"]  # noqa: Y015
+    _WhichOneofReturnType__stop_path: _TypeAlias = _typing.Literal["stop_path"]  # noqa: Y015
+    _WhichOneofArgType__stop_path: _TypeAlias = _typing.Literal["_stop_path", b"_stop_path"]  # noqa: Y015
+    _WhichOneofReturnType__stop_value: _TypeAlias = _typing.Literal["stop_value"]  # noqa: Y015
+    _WhichOneofArgType__stop_value: _TypeAlias = _typing.Literal["_stop_value", b"_stop_value"]  # noqa: Y015
+    _WhichOneofReturnType__total_path: _TypeAlias = _typing.Literal["total_path"]  # noqa: Y015
+    _WhichOneofArgType__total_path: _TypeAlias = _typing.Literal["_total_path", b"_total_path"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_header) -> _WhichOneofReturnType__cursor_header | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_param) -> _WhichOneofReturnType__cursor_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_path) -> _WhichOneofReturnType__cursor_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__empty_pages_max) -> _WhichOneofReturnType__empty_pages_max | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__first_page) -> _WhichOneofReturnType__first_page | None: ...
     @_typing.overload
@@ -840,6 +917,14 @@ class ApiPagination(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_param) -> _WhichOneofReturnType__page_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pages_path) -> _WhichOneofReturnType__pages_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_path) -> _WhichOneofReturnType__stop_path | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stop_value) -> _WhichOneofReturnType__stop_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__total_path) -> _WhichOneofReturnType__total_path | None: ...
 
 Global___ApiPagination: _TypeAlias = ApiPagination  # noqa: Y015
 

@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/api_source.proto.
  */
 export const file_techaura_sync_v1_api_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEizwcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0EjYKBXF1ZXJ5GA4gAygLMicudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLlF1ZXJ5RW50cnkSGwoOcm93X25hbWVzX3BhdGgYDyABKAlIBIgBARpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGkoKClF1ZXJ5RW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4AUIQCg5fY3N2X2RlbGltaXRlckIMCgpfZGF0YV9wYXRoQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQg4KDF9jb25kaXRpb25hbEIRCg9fcm93X25hbWVzX3BhdGgiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKsBAoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aBIVCghhdWRpZW5jZRgIIAEoCUgBiAEBEjgKBnBhcmFtcxgJIAMoCzIoLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aC5QYXJhbXNFbnRyeRIVCgh1c2VybmFtZRgKIAEoCUgCiAEBEi4KCHBhc3N3b3JkGAsgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0GksKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCCAoGX3Njb3BlQgsKCV9hdWRpZW5jZUILCglfdXNlcm5hbWUiowQKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQFCDAoKX3BhZ2Vfc2l6ZUIMCgpfbWF4X3BhZ2VzQg0KC19maXJzdF9wYWdlQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDgoMX2N1cnNvcl9wYXRoQhAKDl9jdXJzb3JfaGVhZGVyQhAKDl9uZXh0X3VybF9wYXRoIsoCCg5BcGlJbmNyZW1lbnRhbBIaCgxjdXJzb3JfZmllbGQYASABKAlCBOJBAQISEwoFcGFyYW0YAiABKAlCBOJBAQISMQoGZm9ybWF0GAMgASgOMiEudGVjaGF1cmEuc3luYy52MS5XYXRlcm1hcmtGb3JtYXQSHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgAiAEBEhQKB2luaXRpYWwYBSABKAlIAYgBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIAogBARIVCgh0ZW1wbGF0ZRgHIAEoCUgDiAEBEhgKC2RhdGVfZm9ybWF0GAggASgJSASIAQFCEwoRX2xvb2tiYWNrX3NlY29uZHNCCgoIX2luaXRpYWxCEgoQX2Z1bGxfYWZ0ZXJfZGF5c0ILCglfdGVtcGxhdGVCDgoMX2RhdGVfZm9ybWF0KmcKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIcCg9IVFRQX01FVEhPRF9HRVQQARoHirUYA0dFVBIeChBIVFRQX01FVEhPRF9QT1NUEAIaCIq1GARQT1NUKo4BCgxBbnN3ZXJGb3JtYXQSHQoZQU5TV0VSX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNQVRfQVVUTxABEhYKEkFOU1dFUl9GT1JNQVRfSlNPThACEhgKFEFOU1dFUl9GT1JNQVRfTkRKU09OEAMSFQoRQU5TV0VSX0ZPUk1BVF9DU1YQBCq4AQoLT0F1dGgyR3JhbnQSHQoZT19BVVRIMl9HUkFOVF9VTlNQRUNJRklFRBAAEjsKIE9fQVVUSDJfR1JBTlRfQ0xJRU5UX0NSRURFTlRJQUxTEAEaFYq1GBFjbGllbnRDcmVkZW50aWFscxIxChtPX0FVVEgyX0dSQU5UX1JFRlJFU0hfVE9LRU4QAhoQirUYDHJlZnJlc2hUb2tlbhIaChZPX0FVVEgyX0dSQU5UX1BBU1NXT1JEEAMqdAoQT0F1dGgyQ2xpZW50QXV0aBIjCh9PX0FVVEgyX0NMSUVOVF9BVVRIX1VOU1BFQ0lGSUVEEAASHQoZT19BVVRIMl9DTElFTlRfQVVUSF9CQVNJQxABEhwKGE9fQVVUSDJfQ0xJRU5UX0FVVEhfQk9EWRACKrcBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEAMSGAoUUEFHSU5BVElPTl9UWVBFX0xJTksQBBIYChRQQUdJTkFUSU9OX1RZUEVfQVVUTxAFKk4KCFBhcmFtc0luEhkKFVBBUkFNU19JTl9VTlNQRUNJRklFRBAAEhMKD1BBUkFNU19JTl9RVUVSWRABEhIKDlBBUkFNU19JTl9CT0RZEAIq2AEKD1dhdGVybWFya0Zvcm1hdBIgChxXQVRFUk1BUktfRk9STUFUX1VOU1BFQ0lGSUVEEAASHgoaV0FURVJNQVJLX0ZPUk1BVF9USU1FU1RBTVAQARIZChVXQVRFUk1BUktfRk9STUFUX0RBVEUQAhIZChVXQVRFUk1BUktfRk9STUFUX1VOSVgQAxIwChxXQVRFUk1BUktfRk9STUFUX1VOSVhfTUlMTElTEAQaDoq1GAp1bml4TWlsbGlzEhsKF1dBVEVSTUFSS19GT1JNQVRfTlVNQkVSEAViBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEizwcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0EjYKBXF1ZXJ5GA4gAygLMicudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLlF1ZXJ5RW50cnkSGwoOcm93X25hbWVzX3BhdGgYDyABKAlIBIgBARpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGkoKClF1ZXJ5RW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4AUIQCg5fY3N2X2RlbGltaXRlckIMCgpfZGF0YV9wYXRoQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQg4KDF9jb25kaXRpb25hbEIRCg9fcm93X25hbWVzX3BhdGgiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKsBAoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aBIVCghhdWRpZW5jZRgIIAEoCUgBiAEBEjgKBnBhcmFtcxgJIAMoCzIoLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aC5QYXJhbXNFbnRyeRIVCgh1c2VybmFtZRgKIAEoCUgCiAEBEi4KCHBhc3N3b3JkGAsgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0GksKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCCAoGX3Njb3BlQgsKCV9hdWRpZW5jZUILCglfdXNlcm5hbWUiogYKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQESLQoFdG90YWwYDiABKA4yHi50ZWNoYXVyYS5zeW5jLnYxLlRvdGFsTWVhbmluZxIXCgp0b3RhbF9wYXRoGA8gASgJSAqIAQESFwoKcGFnZXNfcGF0aBgQIAEoCUgLiAEBEhYKCXN0b3BfcGF0aBgRIAEoCUgMiAEBEhcKCnN0b3BfdmFsdWUYEiABKAlIDYgBARIcCg9lbXB0eV9wYWdlc19tYXgYEyABKAVIDogBAUIMCgpfcGFnZV9zaXplQgwKCl9tYXhfcGFnZXNCDQoLX2ZpcnN0X3BhZ2VCDgoMX2xpbWl0X3BhcmFtQg8KDV9vZmZzZXRfcGFyYW1CDQoLX3BhZ2VfcGFyYW1CDwoNX2N1cnNvcl9wYXJhbUIOCgxfY3Vyc29yX3BhdGhCEAoOX2N1cnNvcl9oZWFkZXJCEAoOX25leHRfdXJsX3BhdGhCDQoLX3RvdGFsX3BhdGhCDQoLX3BhZ2VzX3BhdGhCDAoKX3N0b3BfcGF0aEINCgtfc3RvcF92YWx1ZUISChBfZW1wdHlfcGFnZXNfbWF4IsoCCg5BcGlJbmNyZW1lbnRhbBIaCgxjdXJzb3JfZmllbGQYASABKAlCBOJBAQISEwoFcGFyYW0YAiABKAlCBOJBAQISMQoGZm9ybWF0GAMgASgOMiEudGVjaGF1cmEuc3luYy52MS5XYXRlcm1hcmtGb3JtYXQSHQoQbG9va2JhY2tfc2Vjb25kcxgEIAEoBUgAiAEBEhQKB2luaXRpYWwYBSABKAlIAYgBARIcCg9mdWxsX2FmdGVyX2RheXMYBiABKAVIAogBARIVCgh0ZW1wbGF0ZRgHIAEoCUgDiAEBEhgKC2RhdGVfZm9ybWF0GAggASgJSASIAQFCEwoRX2xvb2tiYWNrX3NlY29uZHNCCgoIX2luaXRpYWxCEgoQX2Z1bGxfYWZ0ZXJfZGF5c0ILCglfdGVtcGxhdGVCDgoMX2RhdGVfZm9ybWF0KmcKCkh0dHBNZXRob2QSGwoXSFRUUF9NRVRIT0RfVU5TUEVDSUZJRUQQABIcCg9IVFRQX01FVEhPRF9HRVQQARoHirUYA0dFVBIeChBIVFRQX01FVEhPRF9QT1NUEAIaCIq1GARQT1NUKo4BCgxBbnN3ZXJGb3JtYXQSHQoZQU5TV0VSX0ZPUk1BVF9VTlNQRUNJRklFRBAAEhYKEkFOU1dFUl9GT1JNQVRfQVVUTxABEhYKEkFOU1dFUl9GT1JNQVRfSlNPThACEhgKFEFOU1dFUl9GT1JNQVRfTkRKU09OEAMSFQoRQU5TV0VSX0ZPUk1BVF9DU1YQBCq4AQoLT0F1dGgyR3JhbnQSHQoZT19BVVRIMl9HUkFOVF9VTlNQRUNJRklFRBAAEjsKIE9fQVVUSDJfR1JBTlRfQ0xJRU5UX0NSRURFTlRJQUxTEAEaFYq1GBFjbGllbnRDcmVkZW50aWFscxIxChtPX0FVVEgyX0dSQU5UX1JFRlJFU0hfVE9LRU4QAhoQirUYDHJlZnJlc2hUb2tlbhIaChZPX0FVVEgyX0dSQU5UX1BBU1NXT1JEEAMqdAoQT0F1dGgyQ2xpZW50QXV0aBIjCh9PX0FVVEgyX0NMSUVOVF9BVVRIX1VOU1BFQ0lGSUVEEAASHQoZT19BVVRIMl9DTElFTlRfQVVUSF9CQVNJQxABEhwKGE9fQVVUSDJfQ0xJRU5UX0FVVEhfQk9EWRACKnwKDFRvdGFsTWVhbmluZxIdChlUT1RBTF9NRUFOSU5HX1VOU1BFQ0lGSUVEEAASFwoTVE9UQUxfTUVBTklOR19FWEFDVBABEhoKFlRPVEFMX01FQU5JTkdfRVNUSU1BVEUQAhIYChRUT1RBTF9NRUFOSU5HX0lHTk9SRRADKrcBCg5QYWdpbmF0aW9uVHlwZRIfChtQQUdJTkFUSU9OX1RZUEVfVU5TUEVDSUZJRUQQABIYChRQQUdJTkFUSU9OX1RZUEVfUEFHRRABEhoKFlBBR0lOQVRJT05fVFlQRV9PRkZTRVQQAhIaChZQQUdJTkFUSU9OX1RZUEVfQ1VSU09SEAMSGAoUUEFHSU5BVElPTl9UWVBFX0xJTksQBBIYChRQQUdJTkFUSU9OX1RZUEVfQVVUTxAFKk4KCFBhcmFtc0luEhkKFVBBUkFNU19JTl9VTlNQRUNJRklFRBAAEhMKD1BBUkFNU19JTl9RVUVSWRABEhIKDlBBUkFNU19JTl9CT0RZEAIq2AEKD1dhdGVybWFya0Zvcm1hdBIgChxXQVRFUk1BUktfRk9STUFUX1VOU1BFQ0lGSUVEEAASHgoaV0FURVJNQVJLX0ZPUk1BVF9USU1FU1RBTVAQARIZChVXQVRFUk1BUktfRk9STUFUX0RBVEUQAhIZChVXQVRFUk1BUktfRk9STUFUX1VOSVgQAxIwChxXQVRFUk1BUktfRk9STUFUX1VOSVhfTUlMTElTEAQaDoq1GAp1bml4TWlsbGlzEhsKF1dBVEVSTUFSS19GT1JNQVRfTlVNQkVSEAViBnByb3RvMw", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
 
 /**
  * Options of source type api: how a REST API is asked, and how its items become rows.
@@ -492,8 +492,8 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
   maxPages?: number | undefined;
 
   /**
-   * Optional. Number of the first page, 0 or 1, where pages are numbered; `auto` finds
-   * it out. Default: 1.
+   * Optional. Number of the first page, 0 or 1, where pages are numbered, and of the
+   * first item with `offset`; `auto` finds it out. Default: 1, and 0 with `offset`.
    *
    * @generated from field: optional int32 first_page = 5;
    */
@@ -508,7 +508,7 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
   paramsIn: ParamsIn;
 
   /**
-   * Optional. Parameter for the items on a page. Default: `limit`.
+   * Optional. Parameter for the items on a page; empty to send none. Default: `limit`.
    *
    * @generated from field: optional string limit_param = 7;
    */
@@ -557,6 +557,56 @@ export type ApiPagination = Message<"techaura.sync.v1.ApiPagination"> & {
    * @generated from field: optional string next_url_path = 13;
    */
   nextUrlPath?: string | undefined;
+
+  /**
+   * Optional. What the number of items that the API states is worth: `exact` (a run
+   * that gets another number fails), `estimate` (a notice tells both) or `ignore`.
+   * Default: `exact` with `page` and `offset`; with `cursor` and `link` as `estimate`,
+   * but then a mirror switches nothing off where the numbers differ.
+   *
+   * @generated from field: techaura.sync.v1.TotalMeaning total = 14;
+   */
+  total: TotalMeaning;
+
+  /**
+   * Optional. Path to the number of items of all pages. Default: the places that are
+   * common.
+   *
+   * @generated from field: optional string total_path = 15;
+   */
+  totalPath?: string | undefined;
+
+  /**
+   * Optional. Path to the number of pages. Default: the places that are common.
+   *
+   * @generated from field: optional string pages_path = 16;
+   */
+  pagesPath?: string | undefined;
+
+  /**
+   * Optional. Path to what ends the walk: the page where `stopValue` stands there is the
+   * last. Default: the flags that are common.
+   *
+   * @generated from field: optional string stop_path = 17;
+   */
+  stopPath?: string | undefined;
+
+  /**
+   * Optional. Value at `stopPath` that means the end, as text: `false`, `0`, `LTE=`; at
+   * most 1024 characters. Default: `true`.
+   *
+   * @generated from field: optional string stop_value = 18;
+   */
+  stopValue?: string | undefined;
+
+  /**
+   * Optional. Pages without items in a row, 0 to 10000, before the end is assumed where
+   * pages go on naming a next one; the run is completed with a notice then, and a mirror
+   * switches nothing off. Default: 100.
+   *
+   * @generated from field: optional int32 empty_pages_max = 19;
+   */
+  emptyPagesMax?: number | undefined;
 };
 
 /**
@@ -808,6 +858,47 @@ export const OAuth2ClientAuthSchema: GenEnum<OAuth2ClientAuth> = /*@__PURE__*/
   enumDesc(file_techaura_sync_v1_api_source, 3);
 
 /**
+ * What a stated number of items is worth.
+ *
+ * @generated from enum techaura.sync.v1.TotalMeaning
+ */
+export enum TotalMeaning {
+  /**
+   * Not set: by the type of paging.
+   *
+   * @generated from enum value: TOTAL_MEANING_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is the number of items.
+   *
+   * @generated from enum value: TOTAL_MEANING_EXACT = 1;
+   */
+  EXACT = 1,
+
+  /**
+   * It is about the number of items.
+   *
+   * @generated from enum value: TOTAL_MEANING_ESTIMATE = 2;
+   */
+  ESTIMATE = 2,
+
+  /**
+   * It says nothing.
+   *
+   * @generated from enum value: TOTAL_MEANING_IGNORE = 3;
+   */
+  IGNORE = 3,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.TotalMeaning.
+ */
+export const TotalMeaningSchema: GenEnum<TotalMeaning> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_api_source, 4);
+
+/**
  * How the next page is named.
  *
  * @generated from enum techaura.sync.v1.PaginationType
@@ -860,7 +951,7 @@ export enum PaginationType {
  * Describes the enum techaura.sync.v1.PaginationType.
  */
 export const PaginationTypeSchema: GenEnum<PaginationType> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 4);
+  enumDesc(file_techaura_sync_v1_api_source, 5);
 
 /**
  * Where page parameters go.
@@ -894,7 +985,7 @@ export enum ParamsIn {
  * Describes the enum techaura.sync.v1.ParamsIn.
  */
 export const ParamsInSchema: GenEnum<ParamsIn> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 5);
+  enumDesc(file_techaura_sync_v1_api_source, 6);
 
 /**
  * What a value is that grows with each change.
@@ -949,5 +1040,5 @@ export enum WatermarkFormat {
  * Describes the enum techaura.sync.v1.WatermarkFormat.
  */
 export const WatermarkFormatSchema: GenEnum<WatermarkFormat> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 6);
+  enumDesc(file_techaura_sync_v1_api_source, 7);
 

@@ -1,0 +1,172 @@
+"""Mode mirror over APIs that move, break off or never end: no row is switched off on less than a proven whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+from techaura.sync.v1 import resources_pb2
+from techaura_sync import SyncClient
+
+from tests.conftest import DATABASES
+from tests.support.database_server import DatabaseServer
+from tests.support.list_api import list_api
+from tests.support.seen import select
+from tests.support.service import Service, environment, service_running
+
+Answer = tuple[int, object, Mapping[str, str]]
+PENDING = resources_pb2.SYNC_STATUS_PENDING
+COUNT, SIZE = 250, 50
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real program with small batches, so that a short run has checkpoints."""
+    folder = tmp_path_factory.mktemp("service")
+    (folder / "data").mkdir()
+    url = f"sqlite+aiosqlite:///{folder / 'sync.db'}"
+    if request.param != "sqlite":
+        server: DatabaseServer = request.getfixturevalue("database_server")
+        url = server.url(server.new_database())
+    with service_running(folder, environment(url, folder / "data", HTTP_BATCH_ROWS=600)) as running:
+        yield running
+
+
+def songs(first: int, last: int) -> list[dict[str, Any]]:
+    return [{"id": n, "title": f"Song {n}"} for n in range(first, min(last, COUNT) + 1)]
+
+
+def page_of(query: Mapping[str, str]) -> int:
+    return int(query.get("page", query.get("cursor", 1)))
+
+
+def whole(query: Mapping[str, str]) -> Answer:
+    number = page_of(query)
+    return (
+        200,
+        {"data": songs(number * SIZE - SIZE + 1, number * SIZE), "next_cursor": number + 1 if number < 5 else None},
+        {},
+    )
+
+
+def without(*gone: int) -> Any:
+    """The same list without some of its items."""
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        left = [song for song in songs(1, COUNT) if song["id"] not in gone]
+        number = page_of(query)
+        following = number + 1 if number * SIZE < len(left) else None
+        return 200, {"data": left[number * SIZE - SIZE : number * SIZE], "next_cursor": following}, {}
+
+    return answer
+
+
+def overlapping(query: Mapping[str, str]) -> Answer:
+    status, body, headers = whole(query)
+    if page_of(query) == 3:
+        body = {"data": [*songs(91, 100), *songs(111, 150)], "next_cursor": 4}
+    return status, body, headers
+
+
+def moving(query: Mapping[str, str]) -> Answer:
+    number, first = page_of(query), page_of(query) * SIZE - SIZE + 1
+    shift = int(number >= 4)
+    return 200, {"data": songs(first + shift, first + SIZE - 1 + shift), "total": COUNT - shift}, {}
+
+
+def broken_in_the_middle(query: Mapping[str, str]) -> Answer:
+    return whole(query) if page_of(query) != 3 else (404, "Not Found", {})
+
+
+def busy(query: Mapping[str, str]) -> Answer:
+    return whole(query) if page_of(query) != 3 else (200, {"success": False, "data": [], "message": "Server busy"}, {})
+
+
+def endless(query: Mapping[str, str]) -> Answer:
+    number = page_of(query)
+    return (
+        200,
+        {"data": songs(number * SIZE - SIZE + 1, number * SIZE) if number < 5 else [], "next_cursor": number + 1},
+        {},
+    )
+
+
+def in_part(query: Mapping[str, str]) -> Answer:
+    return 206, {"data": songs(1, 200)}, {"Content-Range": "id 0..199; max=200"}
+
+
+SOURCES: dict[str, tuple[Any, str, str, str]] = {
+    "an order that is not stable": (overlapping, "page", "completed", "10 items came on more than one page"),
+    "an order that is not stable, by cursor": (
+        overlapping,
+        "cursor",
+        "completed",
+        "10 items came on more than one page",
+    ),
+    "a list that moves": (moving, "page", "completed", "changed from 250 to 249 while it was read"),
+    "a page that is missing": (broken_in_the_middle, "page", "failed", "pages before it were full"),
+    "an error with an empty list": (busy, "page", "failed", "Server busy"),
+    "pages without an end": (endless, "cursor", "completed", "the end of the source is assumed"),
+    "a part": (in_part, "", "failed", "206"),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_no_row_is_switched_off_that_may_be_there(service: Service, source: str) -> None:
+    answer, kind, status, words = SOURCES[source]
+    paging = {"pagination": {"enabled": True, "type": kind}} if kind else {}
+    options = {"mode": "mirror", "mirrorGoneRatioMax": 0.9}
+    with list_api(whole) as api:
+        clean = service.run("api", api.url, options | {"pagination": {"enabled": True, "type": "cursor"}})
+        assert (clean["status"], clean["ledger"]["inserted"]) == ("completed", COUNT)
+        api.answer = answer
+        run = service.run("api", api.url, options | paging)
+        assert (run["status"], run["deactivated"]) == (status, 0), run
+        said = str(run["notices"]) + str(run["failure"])
+        assert words in said
+        assert status == "failed" or "nothing was switched off" in said
+        active = "SELECT COUNT(*) FROM content_index WHERE source_identifier = :url AND is_available = 1"
+        assert select(service, active, url=api.url) == [(COUNT,)]
+        # A list that stands still, and ends, is mirrored again.
+        api.answer = without(7, 140)
+        still = service.run("api", api.url, options | {"pagination": {"enabled": True, "type": "cursor"}})
+        assert (still["status"], still["deactivated"]) == ("completed", 2), still
+
+
+def test_what_a_run_has_seen_before_it_was_interrupted_counts_for_its_mirror(service: Service) -> None:
+    pages, size = 9, 200
+    hold, held = threading.Event(), threading.Event()
+    repeated: dict[int, int] = {}
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        number = page_of(query)
+        if number == 8 and repeated:
+            held.set()
+            hold.wait(60)
+        numbers = range(number * size - size + 1, number * size + 1) if number <= pages else range(0)
+        return 200, {"data": [{"id": repeated.get(n, n), "title": f"Song {repeated.get(n, n)}"} for n in numbers]}, {}
+
+    options = {"mode": "mirror", "pagination": {"enabled": True, "pageSize": size}}
+    with list_api(answer) as api:
+        assert service.run("api", api.url, options)["ledger"]["inserted"] == pages * size
+        # One item comes again instead of another one, long after the run was interrupted.
+        repeated[1500] = 2
+        run_id = service.trigger("api", api.url, options)
+        assert held.wait(60)
+        with SyncClient(service.grpc_target) as client:
+            for update in client.watch(run_id):
+                # What was seen before the first checkpoint is not known to the reader that goes on, but for a sample.
+                if update.run.ledger.rows_read:
+                    break
+            assert service.post(f"/v1/sync/{run_id}/pause")[0] == 200
+            for update in client.watch(run_id):
+                if update.run.status == PENDING:
+                    break
+        hold.set()
+        assert service.post(f"/v1/sync/{run_id}/continue")[0] == 200
+        run = service.finished(run_id)
+    assert (run["status"], run["deactivated"]) == ("completed", 0), run
+    assert any("1 item came on more than one page" in notice for notice in run["notices"])
+    assert any("nothing was switched off" in notice for notice in run["notices"])
