@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 from urllib.parse import urlencode
 
 from server.core.secret_box import SecretValue, reference_of
+from server.sources.exact_json.json_values import to_text
 
 FORM: Final = "application/x-www-form-urlencoded"
 _DEPTH_MAX: Final = 64
@@ -71,7 +71,8 @@ def opened(value: Any, reveal: Callable[[SecretValue], str]) -> Any:
 def encoded(body: Mapping[str, Any], media_type: str) -> bytes:
     """A body as it goes out."""
     if media_type != FORM:
-        return json.dumps(body, separators=(",", ":")).encode("utf-8")
+        # A cursor that is no text stands in it as the source wrote it.
+        return to_text(body).encode("utf-8")
     pairs = [
         (name, _form_text(each))
         for name, value in body.items()

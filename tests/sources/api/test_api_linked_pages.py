@@ -226,3 +226,45 @@ async def test_page_parameters_go_into_a_posted_body(serve, api, read):
     assert seen[0] == {"filter": {"genre": "rock"}, "paging": {"sort": "id", "page": 1, "size": 20}}
     assert app.queries[0] == {}
     assert app.requests[0].headers["content-type"] == "application/json"
+
+
+@pytest.mark.parametrize(
+    "cursors",
+    [
+        [100, 200], [1.50, -2.25], [["2024-01-01", 5], ["2024-01-02", 10]], [{"after": {"id": 5}}, {"after": {"id": 9}}],
+        ["100", "?abc", "/x?y"], ["?x", "a/b?c=="], ['é \\ "', "next"],
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("place", ["body", "query"])
+async def test_a_cursor_goes_back_as_what_it_is(serve, api, read, cursors, place):
+    """Numbers, lists and objects are themselves in a body, and JSON in a query; texts are texts in both."""
+    asked: list[Any] = []
+
+    def answer(request: Any) -> Any:
+        sent = json.loads(request._body).get("offset") if place == "body" else request.query_params.get("offset")
+        asked.append(sent)
+        number = len(asked)
+        following = cursors[number - 1] if number <= len(cursors) else None
+        return {"result": {"points": songs(2, number * 2), "next": following}}
+
+    options = {
+        "method": "POST" if place == "body" else "GET",
+        "dataPath": "result.points",
+        "pagination": {
+            "enabled": True, "type": "cursor", "paramsIn": place, "cursorParam": "offset", "cursorPath": "result.next", "pageSize": 2,
+        },
+    }  # fmt: skip
+    app = api(answer)
+    url = await serve(app)
+    outcome = await read(url, options, http_batch_rows=1)
+    assert (outcome.error, len(outcome.ids)) == (None, 2 * len(cursors) + 2)
+    sent = [
+        each if isinstance(each, str) or place == "body" else json.dumps(each, separators=(",", ":"))
+        for each in cursors
+    ]
+    assert asked == [None, *sent]
+    # The checkpoint keeps the kind.
+    asked[:] = asked[:1]
+    resumed = await read(url, options, after=outcome.batches[0].position, first_batch_no=2)
+    assert (resumed.error, asked) == (None, [None, *sent])

@@ -70,12 +70,14 @@ class Answer:
         headers: names in lower case; values of a repeated one joined by commas.
         body: decompressed.
         url: where it came from, after redirects; without what is secret.
+        tells_end: whether the response said how long its body is, so that one that broke off is known.
     """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     url: str = ""
+    tells_end: bool = True
 
     @property
     def media_type(self) -> str:
@@ -297,7 +299,12 @@ class ApiClient:
         if status == 206 and headers.get("content-range", "").strip().lower().startswith("bytes"):
             raise FatalError(Reason.SOURCE_REFUSED, f"{source} answered a part of itself (206) that was not asked for")
         body = await read_body(self._noted(response.aiter_raw()), headers, self._settings.http_page_bytes_max, source)
-        return Answer(status, headers, body)
+        tells_end = (
+            "content-length" in headers
+            or "transfer-encoding" in headers
+            or response.extensions["http_version"] not in (b"HTTP/1.0", b"HTTP/1.1")
+        )
+        return Answer(status, headers, body, tells_end=tells_end)
 
     async def _refused(
         self, response: httpx.Response, headers: Mapping[str, str], source: str, token: str | None

@@ -101,7 +101,10 @@ class PinnedTransport(httpx.AsyncBaseTransport):
             response.status,
             headers=[pair for pair in response.headers if pair[0].lower() != b"location"],
             stream=_Body(response),
-            extensions={"location": [pair for pair in response.headers if pair[0].lower() == b"location"]},
+            extensions={
+                "location": [pair for pair in response.headers if pair[0].lower() == b"location"],
+                "http_version": response.extensions.get("http_version", b"HTTP/1.1"),
+            },
         )
 
     async def aclose(self) -> None:

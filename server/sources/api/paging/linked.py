@@ -7,6 +7,7 @@ are secrets of ours, which some sources say back.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -16,8 +17,11 @@ from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.items.paths import find
 from server.sources.api.paging.counted import PageFacts, PageToken, size_of
+from server.sources.exact_json.json_values import NumberText, to_text
 
 TOKEN_CHARS_MAX: Final = 8192
+# Some tokens are texts of base64 with a question mark before them, or a slash.
+_QUERY: Final = re.compile(r"(?:/[^?]*)?\?[^=&?]+=[^?]*")
 # The contract's five, in its order.
 CURSOR_PATHS: Final = ("cursor", "nextCursor", "next_cursor", "pagination.cursor", "pagination.nextCursor")
 NEXT_URL_PATHS: Final = (
@@ -72,7 +76,7 @@ class CursorPaging:
     def parameters(self, place: PageToken) -> Mapping[str, int | str]:
         """Send the cursor, if there is one, and the size."""
         size = size_of(self.limit_param, self.page_items)
-        return {self.cursor_param: place["cursor"], **size} if "cursor" in place else size
+        return {self.cursor_param: _sent(place), **size} if "cursor" in place else size
 
     def next(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Take the next cursor; there is none when the page has none and nothing in it says otherwise."""
@@ -89,7 +93,8 @@ class CursorPaging:
     def _place(self, page: PageFacts, cursor: str) -> PageToken:
         if _is_url(cursor):
             return {"url": urls.followed(page.url, cursor, self.secret_params, self.secret_values)}
-        return {"cursor": cursor}
+        # The checkpoint keeps the kind of a cursor beside its text.
+        return {"cursor": str(cursor), "isJson": True} if isinstance(cursor, NumberText) else {"cursor": cursor}
 
     def predicted_next(self, place: PageToken) -> PageToken | None:
         """Make none: the page names the next one."""
@@ -168,7 +173,7 @@ class LinkPaging:
 
 
 def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: bool = True) -> tuple[bool, str | None]:
-    """Whether the page has a place for a token, and the first token that stands in one.
+    """Whether the page has a place for a token, and the first token that stands in one: what is no text as its JSON.
 
     0 is none, for no next page is the first one.
 
@@ -184,8 +189,10 @@ def find_token(page: PageFacts, paths: tuple[str, ...], header: str, *, strict: 
     for path in paths if not found else ():
         there, value = find(page.envelope, path)
         stated = stated or there
-        if isinstance(value, str | int) and not isinstance(value, bool) and value not in ("", "0", 0):
-            found = str(value)
+        is_plain = isinstance(value, str | int) and not isinstance(value, bool) and value not in ("", "0", 0)
+        # Where the caller names the one place, whatever stands there is the cursor; elsewhere objects are no sign of one.
+        if is_plain or (len(paths) == 1 and isinstance(value, list | Mapping) and value):
+            found = value if type(value) is str else NumberText(to_text(value))
             break
         # An object is passed over where a path leads into it, such as links.next and links.next.href.
         is_way = isinstance(value, Mapping) and any(longer.startswith(f"{path}.") for longer in paths)
@@ -229,5 +236,14 @@ def names_itself(place: PageToken, following: PageToken, page: PageFacts) -> boo
     return dict(following) == here or ("url" in following and following["url"] == page.url)
 
 
+def _sent(place: PageToken) -> str:
+    """The cursor as it goes out: what is no text is JSON, in a body a value of its own kind."""
+    text = str(place["cursor"])
+    return NumberText(text) if place.get("isJson") else text
+
+
 def _is_url(token: str) -> bool:
-    return token.startswith(("http://", "https://", "?")) or (token.startswith("/") and "?" in token)
+    """Whether a token is an address: with a scheme, or with a query of name=value."""
+    if isinstance(token, NumberText):
+        return False
+    return token.startswith(("http://", "https://")) or bool(_QUERY.fullmatch(token))
