@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.sources.api.options import parse_options
+from server.sources.api.reader import open_api
 from tests.sources.api.pages import PAGE, ids, songs
 
 STATED_ENDS: dict[str, Any] = {
@@ -113,3 +116,42 @@ async def test_a_short_page_before_others_leaves_a_notice(serve, api, read):
     assert outcome.error is None
     assert len(outcome.ids) == 260
     assert "fewer items" in outcome.notices[0]
+
+
+@pytest.mark.parametrize(
+    ("kind", "head", "is_told"),
+    [
+        ("x-ndjson", "HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
+        ("x-ndjson", "HTTP/1.0 200 OK\r\n", False),
+        ("csv", "HTTP/1.1 200 OK\r\nConnection: close\r\n", False),
+        ("json", "HTTP/1.1 200 OK\r\nConnection: close\r\n", True),
+        ("x-ndjson", "HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n", True),
+        ("csv", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n", True),
+    ],
+)
+async def test_an_end_that_nobody_told_is_said_and_nothing_is_switched_off_for_it(
+    read, context, reveal, kind, head, is_told
+):
+    lines = {"csv": "id,title\n1,a\n2,b\n", "json": '[{"id": 1}, {"id": 2}]', "x-ndjson": '{"id": 1}\n{"id": 2}\n'}[
+        kind
+    ]
+    body = f"{len(lines):x}\r\n{lines}\r\n0\r\n\r\n" if "chunked" in head else lines
+    sent = f"{head.format(length=len(lines))}Content-Type: application/{kind}\r\n\r\n{body}".encode()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        outcome = await read(url)
+        again = await open_api(url, parse_options({"mode": "mirror"}), context(), reveal)
+        rows = sum([batch.frame.height async for batch in again.batches(None, 1)])
+        doubts = again.doubts()
+        await again.close()
+    assert (outcome.error, outcome.ids, rows) == (None, ["1", "2"], 2)
+    assert any("did not tell how long its answer is" in notice for notice in outcome.notices) is not is_told
+    assert bool(doubts) is not is_told

@@ -168,3 +168,32 @@ async def test_a_bomb_without_a_header_is_refused_as_one_with_it(serve, api, rea
     outcome = await read(await serve(api(lambda _request: Response(body, media_type="application/gzip"))))
     assert outcome.error is not None
     assert (outcome.error.reason, "200 times" in outcome.error.message) == ("SOURCE_MALFORMED", True)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"error": 29, "message": "Rate Limit Exceeded"},
+        {"errors": [{"message": "Rate Limit Exceeded"}], "data": None},
+        {"ok": False, "error": "Rate Limit Exceeded"},
+        {"data": [], "success": False, "msg": "Rate Limit Exceeded"},
+    ],
+)
+@pytest.mark.parametrize("times", [2, 99])
+async def test_an_error_in_a_200_is_a_passing_fault_with_its_words(serve, api, read, body, times):
+    left = [times]
+
+    def answer(request: Any) -> Any:
+        page = int(request.query_params["page"])
+        if page == 2 and left[0]:
+            left[0] -= 1
+            return body
+        return {"data": [{"id": page}] if page < 4 else []}
+
+    outcome = await read(await serve(api(answer)), PAGE)
+    if times == 2:
+        assert (outcome.error, outcome.ids) == (None, ["1", "2", "3"])
+        return
+    assert outcome.error is not None
+    assert (outcome.error.retryable, outcome.ids) == (True, ["1"])
+    assert "Rate Limit Exceeded" in outcome.error.message

@@ -28,6 +28,7 @@ class Evidence:
         is_partial: whether keys of pages before an interruption are known in part only.
         is_sampled: whether there were too many keys to remember all of them.
         is_shorter: whether a page before the last held fewer items than another one.
+        is_untold: whether a page could have broken off without a sign.
         assumed: why the end is assumed and not known; empty where the source told it.
     """
 
@@ -44,6 +45,7 @@ class Evidence:
     is_partial: bool = False
     is_sampled: bool = False
     is_shorter: bool = False
+    is_untold: bool = False
     assumed: str = ""
 
     @property

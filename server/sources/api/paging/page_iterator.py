@@ -242,6 +242,7 @@ class PageIterator:
             evidence,
             is_sampled=memory.is_sampled,
             is_shorter=evidence.is_shorter or (0 < position.last_count < position.page_items_max and facts.count > 0),
+            is_untold=evidence.is_untold or parsed.is_untold,
             assumed=read.assumed or _assumed(parsed, position),
         )
         return replace(

@@ -46,6 +46,7 @@ class ParsedPage:
         headers: of the response.
         size_bytes: of the body.
         is_part: whether the source calls it a part (206).
+        is_untold: whether it could have broken off without a sign: lines, in a response that does not tell its length.
         format: how the body was read, such as `json`; empty where there was none.
         url: that answered.
     """
@@ -57,6 +58,7 @@ class ParsedPage:
     size_bytes: int = 0
     format: str = ""
     is_part: bool = False
+    is_untold: bool = False
 
 
 class PageParser:
@@ -88,7 +90,9 @@ class PageParser:
             page, read_as = await self._read(answer, label), format_of(answer, self._options)
         signals = read_hints(page.envelope, answer.headers, self._places)
         is_part = answer.status == 206
-        return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as, is_part)
+        # JSON tells its own end.
+        is_untold = read_as in ("ndjson", "csv") and not answer.tells_end
+        return ParsedPage(answer.url, page, signals, answer.headers, len(answer.body), read_as, is_part, is_untold)
 
     async def _read(self, answer: Answer, label: str) -> Page:
         # It would pass for CSV, and each of its lines for an item.

@@ -63,6 +63,11 @@ def doubts_of(after: PagingState, options: ApiOptions) -> Iterator[str]:
         yield f"the total of the source changed {changed} while it was read, so items may have moved past it"
     if found.assumed:
         yield f"the end of the source is assumed: {found.assumed}"
+    if found.is_untold:
+        yield (
+            "the source did not tell how long its answer is, by a length or in chunks; if the connection broke between two "
+            "lines, nobody can know"
+        )
     if found.no_keys and found.is_partial:
         yield "the run went on in another process, and items without an identifier cannot be compared with those before"
     if after.done and total_means(after, options) == "unsure" and not _agrees(after):
