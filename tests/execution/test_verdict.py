@@ -73,6 +73,26 @@ def test_a_postponed_run_waits_as_long_as_it_was_asked_to() -> None:
     assert (found.delay_ms, found.notices) == (2500, ("waited: later",))
 
 
+@pytest.mark.parametrize(
+    ("asked_seconds", "waited_seconds", "delay_ms"),
+    [(35.0, 0, 35_000), (3600.0, 0, 900_000), (900.0, 20_700, 900_000), (901.0, 20_700, None), (21_601.0, 0, None)],
+)
+def test_waits_have_a_longest_one_and_a_longest_sum(
+    asked_seconds: float, waited_seconds: int, delay_ms: int | None
+) -> None:
+    """15 minutes a wait, after which the source is looked at again, and 6 hours a run."""
+    error = HostPausedError(Reason.SOURCE_UNAVAILABLE, "page 2 answered 429", retry_after_seconds=asked_seconds)
+    found = verdict_on(
+        error, is_cancelled=False, ledger=GOOD, retry_count=0, settings=SETTINGS, waited_ms=waited_seconds * 1000
+    )
+    if delay_ms is not None:
+        assert (found.ending, found.delay_ms) == (Ending.POSTPONED, delay_ms)
+        return
+    assert found.failure is not None
+    assert (found.ending, found.failure.retryable) == (Ending.FAILED, True)
+    assert "page 2 answered 429" in found.failure.message and "nightly retry" in found.failure.message
+
+
 @pytest.mark.parametrize(("retries", "is_retryable"), [(2, True), (3, False), (4, False)])
 def test_nightly_retries_have_an_end(retries: int, is_retryable: bool) -> None:
     found = verdict(RetryableError(Reason.SOURCE_UNAVAILABLE, "away"), retries=retries)
