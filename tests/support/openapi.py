@@ -14,7 +14,8 @@ def followed(schema: dict[str, Any]) -> dict[str, Any]:
     for part in schema.get("anyOf", ()):
         if part.get("type") != "null":
             return followed(part)
-    if "$ref" not in schema:
+    # An object inside of a model is one of the model's own, and has no limits by itself.
+    if not schema.get("$ref", "").startswith("#/components/"):
         return schema
     _, _, kind, name = schema["$ref"].split("/")
     return followed(DOCUMENT["components"][kind][name])
