@@ -259,3 +259,12 @@ def test_comment_lines_are_left_out_unless_they_stand_inside_quotes(tmp_path: Pa
     reading = read_bytes(tmp_path, content, {"commentPrefix": "#"})
     assert reading.values == [("3", "x\n#y"), ("4", "#5")]
     assert reading.rejects == ()
+
+
+@pytest.mark.parametrize(("line", "rows"), [(b'x,"y" z\n', 20_000), (b'"x,y\n', 0)])
+def test_many_broken_lines_take_time_in_proportion_to_their_number(tmp_path: Path, line: bytes, rows: int) -> None:
+    """Each line's field was once followed to the end of the window: minutes for this file, hours for a block of such lines."""
+    reading = read_bytes(tmp_path, b"a,b\n" + line * 20_000, {"strayQuotes": "keep"})
+
+    assert len(reading.rows) == rows
+    assert bool(reading.rejects) == (not rows)

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 
 from server.sources.csv.dialect import Dialect
+from server.sources.csv.structure.kept_quotes import KeptQuotes
 from server.sources.csv.structure.line_facts import LineFacts, Window, comment_lines, line_facts
 from server.sources.csv.structure.record_index import (
     NO_COLUMN,
@@ -55,6 +56,9 @@ class LineWalk:
         self._blanks = self._facts.blank & (window.line_starts < window.line_ends)
         self._comments_met = np.zeros(self._count, np.bool_)
         self._scans: dict[int, Scan] = {}
+        self._kept_quotes = KeptQuotes() if dialect.keeps_inner_quotes else None
+        # Lines of which none begins a right record: from the first to before the second.
+        self._none_right = (0, 0)
 
     def layout(self) -> RecordIndex:
         """Walk, and put the answer together."""
@@ -172,21 +176,27 @@ class LineWalk:
 
     def _right_again(self, first: int, last: int) -> int | None:
         """The first line from `first` on, before `last`, at which a right record begins."""
-        for line in range(first, min(last, first + _CANDIDATES_MAX, self._count)):
-            if self._blank[line] or self._comments[line]:
-                continue
-            if not self._hard[line]:
-                if self._fields[line] == self._width:
-                    return line
-                continue
-            found = self._scan(line)
-            if self._ends_at_its_line(line, found):
-                return line
-            if found.problem == "incomplete":
-                raise _UndecidedError
-            if found.problem is None and found.fields == self._width:
-                return line
-        return None
+        last = min(last, first + _CANDIDATES_MAX, self._count)
+        none_from, none_to = self._none_right
+        is_known = none_from <= first <= none_to
+        line = none_to if is_known else first
+        while line < last and not self._is_right(line):
+            line += 1
+        self._none_right = (none_from if is_known else first, max(line, none_to) if is_known else line)
+        return line if line < last else None
+
+    def _is_right(self, line: int) -> bool:
+        """Whether a right record begins at a line."""
+        if self._blank[line] or self._comments[line]:
+            return False
+        if not self._hard[line]:
+            return bool(self._fields[line] == self._width)
+        found = self._scan(line)
+        if self._ends_at_its_line(line, found):
+            return True
+        if found.problem == "incomplete":
+            raise _UndecidedError
+        return found.problem is None and found.fields == self._width
 
     def _reject(self, fault: int, line: int, next_line: int, column: int = NO_COLUMN) -> int:
         """Make the lines before `next_line` one bad record, and answer `next_line`."""
@@ -206,6 +216,7 @@ class LineWalk:
                 self._dialect,
                 at_end=self._window.at_end,
                 record_bytes_max=self._record_bytes_max,
+                kept_quotes=self._kept_quotes,
             )
         return found
 

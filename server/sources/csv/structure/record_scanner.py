@@ -14,6 +14,7 @@ from dataclasses import replace
 from typing import Literal, NamedTuple
 
 from server.sources.csv.dialect import CR, LF, NO_BYTE, Dialect
+from server.sources.csv.structure.kept_quotes import KeptQuotes
 
 Problem = Literal["stray_quote", "unclosed_quote", "record_too_long", "incomplete"]
 
@@ -83,7 +84,15 @@ class _Quoted(NamedTuple):
     kept: int = -1
 
 
-def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, record_bytes_max: int) -> Scan:
+def scan_record(
+    data: bytes,
+    start: int,
+    dialect: Dialect,
+    *,
+    at_end: bool,
+    record_bytes_max: int,
+    kept_quotes: KeptQuotes | None = None,
+) -> Scan:
     """Read the record that begins at `start`.
 
     Args:
@@ -92,6 +101,7 @@ def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, reco
         dialect: the file's.
         at_end: whether `data` ends where the file ends.
         record_bytes_max: content of this length or more is too long.
+        kept_quotes: what earlier scans of the same data know; the scan is the same without it.
     """
     too_long = len(data) >= start + record_bytes_max
     stop = start + record_bytes_max if too_long else len(data)
@@ -101,7 +111,7 @@ def scan_record(data: bytes, start: int, dialect: Dialect, *, at_end: bool, reco
     inside_field = False
     while True:
         if not inside_field and position < stop and data[position] == quote:
-            end, problem, at, is_odd, kept_at = _quoted(source, position, dialect)
+            end, problem, at, is_odd, kept_at = _quoted(source, position, dialect, kept_quotes)
             odd = odd or is_odd
             kept = kept_at if kept < 0 else kept
             if problem is not None:
@@ -156,28 +166,51 @@ def _ends_with_delimiter(data: bytes, start: int, end: int, delimiter: bytes) ->
     return last_end == end
 
 
-def _quoted(source: _Bytes, start: int, dialect: Dialect) -> _Quoted:
+def _quoted(source: _Bytes, start: int, dialect: Dialect, known: KeptQuotes | None = None) -> _Quoted:
     """Read the quoted field at `start`."""
     data, stop = source.data, source.stop
     position, odd, kept = start + 1, False, -1
     while True:
-        match = dialect.quoted_rest.match(data, position, stop)
-        if match is None:
+        if known is not None:
+            position, first = known.skip(position, stop)
+            if first != start + 1 and kept < 0:
+                kept, odd = first - 1, True
+        after = _behind_quote(source, position, dialect, known)
+        if after is None:
             return _Quoted(stop, source.out_of_bytes(in_quotes=True), start, odd, kept)
-        after = match.end()
         if dialect.escape != NO_BYTE and not odd:
             odd = dialect.escaped.search(data, position, after - 1) is not None
         if after >= stop:
             return _Quoted(after, source.out_of_bytes(in_quotes=False), after - 1, odd, kept)
         if data[after] == LF or data[after] == CR or data.startswith(dialect.delimiter, after):
+            if known is not None:
+                known.close(position, after)
             return _Quoted(after, None, after - 1, odd, kept)
         is_cut_off = stop - after < len(dialect.delimiter) and dialect.delimiter.startswith(data[after:stop])
         if is_cut_off and not source.is_end:
             return _Quoted(stop, source.out_of_bytes(in_quotes=False), start, odd, kept)
         if not dialect.keeps_inner_quotes:
             return _Quoted(after, "stray_quote", after - 1, odd, kept)
+        if known is not None:
+            known.add(position, after)
         kept = after - 1 if kept < 0 else kept
         position, odd = after, True
+
+
+def _behind_quote(source: _Bytes, position: int, dialect: Dialect, known: KeptQuotes | None) -> int | None:
+    """Where the field that is at `position` has its next quote that is not doubled: behind it; None before `stop`."""
+    if known is not None:
+        end = known.closing(position)
+        if end is not None and end < source.stop:
+            return end
+        if known.is_open(position, source.stop):
+            return None
+    match = dialect.quoted_rest.match(source.data, position, source.stop)
+    if match is None:
+        if known is not None:
+            known.leave_open(position, source.stop)
+        return None
+    return match.end()
 
 
 def record_fields(data: bytes, start: int, content_end: int, dialect: Dialect) -> list[bytes]:
