@@ -8,6 +8,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
+from server.sources.api.options import parse_options
+from server.sources.api.preview import preview_api
 from tests.sources.api.pages import PAGE, ids, songs
 
 LINK: dict[str, Any] = {"pagination": {"enabled": True, "type": "link"}}
@@ -204,3 +206,25 @@ async def test_pages_that_count_from_zero_are_never_read_from_one_in_silence(ser
     assert "options.pagination.firstPage to 0" in outcome.error.message
     zero = {"dataPath": "hits", "pagination": {"enabled": True, "firstPage": 0}}
     assert (await read(url, zero)).ids == ids(250)
+
+
+ZERO_PAGES: dict[str, tuple[Any, bool]] = {
+    "page 0 is the first": (lambda number: songs(100, number * 100 + 1), True),
+    "page 0 is page 1": (lambda number: songs(100, max(number - 1, 0) * 100 + 1), False),
+    "page 0 is refused": (lambda number: songs(100, number * 100 - 99) if number else None, False),
+    "page 0 is empty": (lambda number: songs(100, number * 100 - 99) if number else [], False),
+}
+
+
+@pytest.mark.parametrize("shape", ZERO_PAGES)
+async def test_a_test_of_the_source_looks_whether_there_is_a_page_0(serve, api, context, reveal, shape):
+    items_of, is_told = ZERO_PAGES[shape]
+
+    def answer(request: Request) -> Any:
+        items = items_of(page_of(request))
+        return Response(status_code=400) if items is None else {"data": items}
+
+    app = api(answer)
+    preview = await preview_api(await serve(app), parse_options(PAGE), context(http_retry_attempts_max=1), reveal, 5)
+    assert any("firstPage to 0" in notice for notice in preview.notices) == is_told
+    assert [query["page"] for query in app.queries] == ["1", "0"]
