@@ -216,16 +216,19 @@ def _uncovered(made: Made, places: list[tuple[int, str]], reading: Reading) -> I
             yield f"the raw text of the record at byte {offset} is not what stands there"
             return
         first, *others = whole[len(raw) :].replace("\r", "\n").split("\n")
-        if first:
+        if first and end == len(made.content) and not others and not first.strip("\x1a\0"):
+            met.add("Ctrl-Z")
+        elif first:
             yield f"bytes behind the record at byte {offset} belong to no record"
             return
         for index, line in enumerate(others):
             text = line.lstrip("\ufeff")
             if text != line:
                 met.add("byte order mark")
-            if not text.strip("\x1a\0") and text and end == len(made.content) and index == len(others) - 1:
+            if end == len(made.content) and index == len(others) - 1 and text.endswith(("\x1a", "\0")):
                 met.add("Ctrl-Z")
-            elif text.startswith(comment):
+                text = text.rstrip("\x1a\0")
+            if text.startswith(comment):
                 met.add("comment")
             elif text and blanks.issuperset(text):
                 met.add("nothing but delimiters")

@@ -20,6 +20,7 @@ from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.file_beginning import Beginning
 from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.reject_texts import LOOKED_AT_BYTES, reject_text
+from server.sources.csv.repeated_header import RepeatedHeader
 from server.sources.csv.structure.arrays import Positions
 from server.sources.csv.structure.delimiter_detection import line_end
 from server.sources.csv.structure.escape_sequences import escape_sequences
@@ -107,7 +108,7 @@ class Block:
         mark_undecodable(layout, beginning.dialect, beginning.encoding)
         frame = frame_of(layout, beginning.dialect, beginning.encoding, beginning.width)
         frame = _without_surplus_field(frame, layout, beginning)
-        frame = _without_headers(frame, layout, beginning)
+        frame = _without_headers(frame, layout, beginning, place.line)
         self._frame = frame.rename(dict(zip(frame.columns, beginning.columns, strict=True)))
         self._offsets = place.offset + beginning.encoding.raw_offsets(layout.window.data, layout.starts)
         count = len(layout.starts)
@@ -193,17 +194,24 @@ def _without_surplus_field(frame: pl.DataFrame, layout: RecordIndex, beginning: 
     return frame.drop(surplus).filter(is_empty)
 
 
-def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning) -> pl.DataFrame:
-    """The frame without rows that repeat the header, as files that were put together have them; marked in `layout`."""
-    header = beginning.header
-    if header is None or len(header) < 2:
+def _without_headers(frame: pl.DataFrame, layout: RecordIndex, beginning: Beginning, first_line: int) -> pl.DataFrame:
+    """The frame without rows that repeat the header, as files that were put together have them; marked in `layout`.
+
+    Raises:
+        FatalError: SOURCE_MALFORMED; one repeats it in another order.
+    """
+    if beginning.header is None:
         return frame
-    candidates = (frame.get_column("0") == header[0]).arg_true().to_list()
-    repeated = [row for row in candidates if frame.row(row) == header]
-    if not repeated:
+    header = RepeatedHeader(beginning.header)
+    candidates = header.candidates(frame.get_column("0"))
+    if not candidates:
         return frame
-    records = np.flatnonzero(layout.good)[repeated]
-    for record in records.tolist():
+    records = np.flatnonzero(layout.good)
+    lines = (layout.lines[records[candidates]] + first_line).tolist()
+    repeated = [
+        row for row, line in zip(candidates, lines, strict=True) if header.is_repeated_by(frame.row(row), int(line))
+    ]
+    for record in records[repeated].tolist():
         layout.mark(record, REPEATED_HEADER)
     kept = np.ones(frame.height, np.bool_)
     kept[repeated] = False
@@ -221,6 +229,7 @@ def _findings(layout: RecordIndex, beginning: Beginning, first_line: int) -> Fin
             "comment": comments,
             "comment_behind_header": comments,
             "mark": (layout.marked_lines(beginning.dialect.mark) + first_line).tolist(),
+            "inner_mark": (layout.inner_marks(beginning.dialect.mark) + first_line).tolist(),
             "several_lines": [one.line + first_line for one in merged],
             "escape": [line + first_line for line, _text in escapes],
             "filled": (layout.filled_lines(len(beginning.columns)) + first_line).tolist(),
@@ -253,6 +262,9 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         if not working and at_end:
             return None
         padding = _padding(working) if at_end else 0
+        if at_end and not padding:
+            # What stands right behind the last record is not part of it; it is a block of its own.
+            working = working.rstrip(PADDING)
         if padding and padding == len(working):
             return _end(place, beginning, limits, padding)
         if not at_end and not working.strip(PADDING):

@@ -36,6 +36,16 @@ _TEXTS: Final = {
         "a byte order mark inside the file was left out ({where}): files were put together",
         "{count} byte order marks inside the file were left out (first: {where}): files were put together",
     ),
+    "inner_mark": (
+        (
+            "a byte order mark inside a record is kept ({where}): if files were put together without a line break between "
+            "them, a record of each is in it"
+        ),
+        (
+            "{count} byte order marks inside records are kept (first: {where}): if files were put together without a line break "
+            "between them, a record of each is in them"
+        ),
+    ),
     "padding": (
         "a byte of Ctrl-Z or zero behind the last line was left out ({where})",
         "{count} bytes of Ctrl-Z or zero behind the last line were left out (first: {where})",
@@ -80,7 +90,7 @@ _TEXTS: Final = {
     ),
 }
 # What makes it doubtful that the records were read as they are meant.
-_DOUBTS: Final = frozenset({"several_lines"})
+_DOUBTS: Final = frozenset({"several_lines", "inner_mark"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from server.sources.csv.findings import Finding, Findings
 from server.sources.csv.frame_block import FrameBlock, Records
 from server.sources.csv.number_columns import number_columns, number_text
 from server.sources.csv.options import CsvOptions
+from server.sources.csv.repeated_header import RepeatedHeader
 from server.sources.workbook.book import Book, Sheet
 from server.sources.workbook.cells import NO_VALUE, Cell, Fault, Number, SheetRow, cell_name
 
@@ -139,6 +140,7 @@ class _Block:
         self._blanks = self._long_numbers = 0
         self._first_blank = self._first_long = 0
         self._long_example = ""
+        self._header = RepeatedHeader(columns)
 
     def add(self, row: SheetRow) -> None:
         """The next row."""
@@ -150,7 +152,7 @@ class _Block:
         record_no = self._place.record_no + self.count
         self.count += 1
         self.chars += sum(len(cell) for cell in row.cells if cell is not None)
-        reject = self._fault(row)
+        reject = self._fault(row) or self._repeated(row)
         if reject is not None:
             self._rejects.append((record_no, reject))
             return
@@ -180,6 +182,12 @@ class _Block:
                 if cell == NO_VALUE:
                     text = f"cell {place} is a formula whose value is not stored: open the workbook in its program and save it"
                 return _rejected(row, RejectKind.CELL_ERROR, text, self._columns[index])
+        return None
+
+    def _repeated(self, row: SheetRow) -> Reject | None:
+        cells = (*row.cells[: len(self._columns)], *repeat(None, len(self._columns) - len(row.cells)))
+        if self._header.may_be(next(iter(cells), None)) and self._header.is_repeated_by(cells, row.number):
+            return _rejected(row, RejectKind.REPEATED_HEADER, "the row repeats the header", None)
         return None
 
     def block(self, limits: Limits, *, bytes_before: int, bytes_after: int) -> FrameBlock:

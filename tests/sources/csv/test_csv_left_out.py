@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server.core.errors import FatalError
 from tests.sources.csv.reading import Reading, context_for, read_bytes, read_path
 
 HEAD = b"title,artist,genre\n"
@@ -110,6 +111,51 @@ def test_what_old_programs_leave_at_the_end_is_no_record(
     assert (len(reading.rows), reading.rejects) == (12, ())
     count = "a byte" if len(padding) == 1 else f"{len(padding)} bytes"
     assert notice(reading, "Ctrl-Z").startswith(count)
+
+
+@pytest.mark.parametrize("padding", [b"\x1a", b"\0\0\0", b"\x1a\0"])
+@pytest.mark.parametrize("last", [b"A,B,Salsa", b'A,B,"Salsa"', b"A,B,Sal\x1asa"])
+def test_what_stands_right_behind_the_last_record_is_not_part_of_it(
+    tmp_path: Path, padding: bytes, last: bytes
+) -> None:
+    for block_bytes in (16, 1 << 20):
+        reading = read_bytes(tmp_path, HEAD + SONGS + last + padding, csv_block_bytes=block_bytes)
+        assert (titles(reading)[-1], reading.values[-1][2].replace("\x1a", "")) == ("A", "Salsa")
+        assert reading.rejects == ()
+        assert notice(reading, "Ctrl-Z").startswith("a byte" if len(padding) == 1 else f"{len(padding)} bytes")
+
+
+HEADERS_AGAIN = [
+    "Title,Artist,GENRE",
+    '"title","artist","genre"',
+    " title , artist,genre",
+    "\ufefftitle,\u200bartist,genré",
+]
+
+
+@pytest.mark.parametrize("again", HEADERS_AGAIN)
+def test_a_header_that_is_spelled_otherwise_is_the_header_again(tmp_path: Path, again: str) -> None:
+    reading = read_bytes(tmp_path, HEAD + SONGS + again.encode() + b"\nLast,A,B\n")
+    assert [(reject.kind, reject.line) for reject in reading.rejects] == [("repeated_header", 14)]
+    assert titles(reading)[-1] == "Last"
+
+
+@pytest.mark.parametrize("again", ["artist,title,genre", "Genre,Title,Artist", '"title","genre","artist"'])
+def test_a_header_in_another_order_ends_the_reading(tmp_path: Path, again: str) -> None:
+    with pytest.raises(FatalError, match="line 14 repeats the header with its columns in another order") as caught:
+        read_bytes(tmp_path, HEAD + SONGS + again.encode() + b"\nA,Last,B\n")
+    assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+@pytest.mark.parametrize("record", ["title,artist,Salsa", "artist,artist,genre", "Title,x,genre"])
+def test_a_record_with_some_of_the_names_is_a_record(tmp_path: Path, record: str) -> None:
+    reading = read_bytes(tmp_path, HEAD + record.encode() + b"\n" + SONGS)
+    assert (len(reading.rows), reading.rejects) == (13, ())
+
+
+def test_a_mark_inside_a_record_is_told(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, MARK + b"title,artist\nA,B" + MARK + b"title,artist\nC," + MARK + b"D\n")
+    assert notice(reading, "byte order mark").startswith("a byte order mark inside a record is kept (line 3)")
 
 
 def test_zero_bytes_and_ctrl_z_inside_values_are_text(tmp_path: Path) -> None:

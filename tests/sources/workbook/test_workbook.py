@@ -216,6 +216,14 @@ def test_a_title_above_the_header_is_refused_with_the_option_that_reads_it(tmp_p
     assert read(path, {"preambleLines": 2}).values == [("1", "2"), ("3", "4")]
 
 
+def test_a_header_that_is_repeated_is_no_row(tmp_path: Path) -> None:
+    rows = [["title", "artist"], ["A", "B"], ["Title", "Artist"], ["C", "D"]]
+    sheet = "".join(xlsx_row(number, cells) for number, cells in enumerate(rows, 1))
+    reading = read(write_xlsx(tmp_path / "a.xlsx", {"S": sheet}))
+    assert reading.values == [("A", "B"), ("C", "D")]
+    assert [(reject.kind, reject.line) for reject in reading.rejects] == [("repeated_header", 3)]
+
+
 def test_headers_of_several_rows_and_none(tmp_path: Path) -> None:
     rows = xlsx_row(1, ["Precio", None, "Nota"]) + xlsx_row(2, ["neto", "bruto"]) + xlsx_row(3, ["1", "2", "3"])
     path = write_xlsx(tmp_path / "a.xlsx", {"S": rows})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -76,6 +77,16 @@ class RecordIndex:
                     text = text.removesuffix(mark)
                     found.append(line)
         return np.array(found, np.int64)
+
+    def inner_marks(self, mark: bytes) -> Positions:
+        """The line of each good record that holds a byte order mark, once for each."""
+        if not mark or mark not in self.window.data or not self.starts.size:
+            return np.array([], np.int64)
+        at = [match.start() for match in re.finditer(re.escape(mark), self.window.data[: self.consumed])]
+        records = np.searchsorted(self.starts, at, "right") - 1
+        places = zip(at, records.tolist(), strict=True)
+        inside = [record for place, record in places if record >= 0 and place < self.ends[record] and self.good[record]]
+        return self.lines[inside]
 
     def filled_lines(self, width: int) -> Positions:
         """The lines of the good records that have less than so many fields."""
