@@ -1,6 +1,6 @@
 // A thin client of SyncService over gRPC.
 //
-// Calls that answer once have a deadline; streams that follow a run have none. Leaving a stream early (break, or an
+// Calls with one response have a deadline; streams that follow a run have none. Leaving a stream early (break, or an
 // aborted signal) ends the call and never the run. Every failure is a SyncServiceError.
 
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
@@ -26,7 +26,7 @@ import { SyncSchedules } from "./schedules.js";
 export type SyncSpecInit = MessageInitShape<typeof SyncSpecSchema>;
 
 export interface ClientOptions {
-  /** Deadline of every call that answers once. Default: 10000. */
+  /** Deadline of every call with one response. Default: 10000. */
   callTimeoutMs?: number;
   /** Attempts in a row to take up a broken watch; a message that arrives starts the count over. Default: 8. */
   watchRetriesMax?: number;
@@ -69,7 +69,7 @@ export class SyncClient {
   }
 
   /**
-   * Makes any call that answers once, as the proto has it: `call(SyncService.method.getSyncSchedule, { syncScheduleId })`.
+   * Makes any call with one response, as the proto has it: `call(SyncService.method.getSyncSchedule, { syncScheduleId })`.
    * It has the deadline and the errors of the other methods.
    */
   async call<I extends DescMessage, O extends DescMessage>(
@@ -85,7 +85,7 @@ export class SyncClient {
     return translated(this.client.triggerSync({ spec }, calling(signal)));
   }
 
-  /** Starts a run and answers its id as soon as it is stored. */
+  /** Starts a run and returns its id as soon as it is stored. */
   async triggerDetached(spec: SyncSpecInit): Promise<bigint> {
     const response = await only(this.client.triggerSync({ spec, detach: true }, this.once));
     if (response.event.case !== "accepted") throw noAnswer();
@@ -131,7 +131,7 @@ export class SyncClient {
     return stats;
   }
 
-  /** Wakes the workers; answers how many runs were pending. */
+  /** Wakes the workers; returns how many runs were pending. */
   resume(): Promise<ResumeSyncsResponse> {
     return only(this.client.resumeSyncs({}, this.once));
   }
@@ -146,21 +146,21 @@ export class SyncClient {
     return answered(this.client.listSyncErrors(request, this.once));
   }
 
-  /** Cancels a run; answers it as it stands. */
+  /** Cancels a run; returns it as it stands. */
   async cancel(syncRunId: bigint): Promise<SyncRun> {
     const { run } = await answered(this.client.cancelSync({ syncRunId }, this.once));
     if (run === undefined) throw noAnswer();
     return run;
   }
 
-  /** Holds a run until it is continued; answers it as it stands. */
+  /** Holds a run until it is continued; returns it as it stands. */
   async pause(syncRunId: bigint): Promise<SyncRun> {
     const { run } = await answered(this.client.pauseSync({ syncRunId }, this.once));
     if (run === undefined) throw noAnswer();
     return run;
   }
 
-  /** Lets a paused run go on (ContinueSync); answers it as it stands. */
+  /** Lets a paused run go on (ContinueSync); returns it as it stands. */
   async continueRun(syncRunId: bigint): Promise<SyncRun> {
     const { run } = await answered(this.client.continueSync({ syncRunId }, this.once));
     if (run === undefined) throw noAnswer();

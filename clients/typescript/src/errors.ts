@@ -37,7 +37,7 @@ export function toSyncServiceError(thrown: unknown): SyncServiceError {
   return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown, info?.metadata["next_step"] ?? "");
 }
 
-/** The answer of a call; its failure as a SyncServiceError. */
+/** The response of a call; its failure as a SyncServiceError. */
 export async function answered<T>(response: Promise<T>): Promise<T> {
   try {
     return await response;

@@ -19,7 +19,7 @@ export class SyncSchedules {
     private readonly once: CallOptions,
   ) {}
 
-  /** Stores a schedule; answers it as it is stored. */
+  /** Stores a schedule; returns it as it is stored. */
   async create(schedule: SyncScheduleInit): Promise<SyncSchedule> {
     return present((await answered(this.client.createSyncSchedule({ schedule }, this.once))).schedule);
   }
@@ -34,7 +34,7 @@ export class SyncSchedules {
     return answered(this.client.listSyncSchedules(request, this.once));
   }
 
-  /** Changes the fields that `paths` names (without it: those that are set); answers it as it is stored. */
+  /** Changes the fields that `paths` names (without it: those that are set); returns it as it is stored. */
   async update(schedule: SyncScheduleInit, paths?: string[]): Promise<SyncSchedule> {
     const request = paths === undefined ? { schedule } : { schedule, updateMask: { paths } };
     return present((await answered(this.client.updateSyncSchedule(request, this.once))).schedule);
@@ -45,7 +45,7 @@ export class SyncSchedules {
     await answered(this.client.deleteSyncSchedule({ syncScheduleId }, this.once));
   }
 
-  /** Starts what the schedule syncs; answers the run's id. */
+  /** Starts what the schedule syncs; returns the run's id. */
   async runNow(syncScheduleId: bigint): Promise<bigint> {
     return (await answered(this.client.runSyncSchedule({ syncScheduleId }, this.once))).syncRunId;
   }

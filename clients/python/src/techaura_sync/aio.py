@@ -221,7 +221,7 @@ class AsyncSyncClient:
 
 
 class _Call(Protocol[Message_co]):
-    """What a call with a stream of answers is used for."""
+    """What a call with a stream of responses is used for."""
 
     def __aiter__(self) -> AsyncIterator[Message_co]: ...
 

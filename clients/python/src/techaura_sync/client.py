@@ -213,7 +213,7 @@ class SyncClient:
 
 
 class _Call(Protocol[Message_co]):
-    """What a call with a stream of answers is used for."""
+    """What a call with a stream of responses is used for."""
 
     def __iter__(self) -> Iterator[Message_co]: ...
 

@@ -103,7 +103,7 @@ def translated() -> Iterator[None]:
 
 
 def refused(refusal: sync_service_pb2.SourceRefusal) -> SyncServiceError:
-    """The error that a call would have ended with which answers a refusal."""
+    """The error that a call would have ended with whose response is a refusal."""
     field, next_step = refusal.field, refusal.next_step
     return SyncServiceError(
         refusal.reason, refusal.message, grpc.StatusCode.INVALID_ARGUMENT, field, next_step, json_field=field

@@ -32,7 +32,7 @@ class CallLimits:
     """How long a call may take and how often a broken watch is taken up again.
 
     Args:
-        call_timeout_seconds: deadline of every call that answers once; a watch has none, it lasts as long as its run.
+        call_timeout_seconds: deadline of every call with one response; a watch has none, it lasts as long as its run.
         watch_retries_max: attempts in a row to take up a broken watch; a message that arrives starts the count over.
         retry_wait_seconds_first: wait before the first of them; each further one waits twice as long.
         retry_wait_seconds_max: longest of those waits.
