@@ -135,7 +135,9 @@ def binary_kind(head: bytes) -> Kind | None:
     """The kind of content that is no text in any encoding; None when it may be text."""
     packed = compression_of(head)
     if packed is not None:
-        return Kind(f"{_PACKED_WORDS[packed]} inside of another one", _UNPACK)
+        # A workbook is a zip archive too.
+        workbook = " or a workbook" if packed == "zip" else ""
+        return Kind(f"{_PACKED_WORDS[packed]}{workbook} inside of another archive", _UNPACK)
     for magic, kind in _MAGIC:
         if kind is OLD_EXCEL and head.startswith(magic) and _LOCKED in head:
             return LOCKED_EXCEL
