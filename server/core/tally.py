@@ -21,6 +21,8 @@ OTHER_CODE: Final = "other"
 SHORTENED_CODE: Final = "shortened_key"
 NULL_WORD_CODE: Final = "null_word"
 TWICE_DECODED_CODE: Final = "twice_decoded"
+# Before a currency beside amounts, of several that are declared.
+CURRENCY_PREFIX: Final = "currency:"
 ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE})
 
 _SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
@@ -49,7 +51,12 @@ class Kind:
     @property
     def is_rejected(self) -> bool:
         """Whether its rows count as rejected."""
-        return not self.is_skipped and self.code not in ODD_CODES
+        return not self.is_skipped and not self.is_odd
+
+    @property
+    def is_odd(self) -> bool:
+        """Whether its rows are loaded as they stand, and a person may have to look at them."""
+        return self.code in ODD_CODES or self.code.startswith(CURRENCY_PREFIX)
 
     @property
     def is_skipped(self) -> bool:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from server.core.tally import NULL_WORD_CODE, SHORTENED_CODE, TWICE_DECODED_CODE, Kind
+from server.core.tally import CURRENCY_PREFIX, NULL_WORD_CODE, SHORTENED_CODE, TWICE_DECODED_CODE, Kind
 from server.pipeline.keys import looks_shortened, text_keys
 from server.pipeline.odd_texts import null_words, twice_decoded
 from server.pipeline.plan import MappingPlan, PreparedBatch
 
 
 def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
-    """The kinds of such values in a batch, by source column."""
+    """The kinds of such values in a batch, by source column; where several currencies are declared, each that was met."""
+    for met in prepared.currencies:
+        yield Kind(f"{CURRENCY_PREFIX}{met.currency}", met.column, met.count, met.first_line)
     lines = prepared.rows["line"]
     for name in text_keys(plan):
         shortened = prepared.rows.filter(looks_shortened(name))

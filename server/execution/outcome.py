@@ -13,7 +13,7 @@ from db.repositories.errors import first_message, insert_errors
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.retry import Retries, RetryPolicy
-from server.core.tally import ODD_CODES, Tally
+from server.core.tally import Tally
 from server.execution.row_faults import MESSAGES_MAX, NO_FAULTS, RowFaults
 from server.execution.stop_signal import RunStoppedError
 from server.execution.verdict import Ending, Verdict, verdict_on
@@ -88,7 +88,7 @@ async def _faults(connection: AsyncConnection, run_id: int, restart_no: int) -> 
         return NO_FAULTS
     messages = {
         kind: await first_message(connection, run_id, restart_no, kind.code, kind.first_line)
-        for kind in [kind for kind in tally.by_code() if kind.code not in ODD_CODES][:MESSAGES_MAX]
+        for kind in [kind for kind in tally.by_code() if not kind.is_odd][:MESSAGES_MAX]
     }
     said = {kind: message for kind, message in messages.items() if message is not None}
     return RowFaults(tally, said, *await runs.source_type_and_encoding(connection, run_id))

@@ -6,13 +6,13 @@ commonest one, and the option that helps where that sentence names none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from db.records import Ledger
 from server.core.reject_kinds import RejectKind
-from server.core.tally import NULL_WORD_CODE, ODD_CODES, TWICE_DECODED_CODE, Kind, Tally
+from server.core.tally import CURRENCY_PREFIX, NULL_WORD_CODE, ODD_CODES, TWICE_DECODED_CODE, Kind, Tally
 from server.core.texts import quoted
 
 # Kinds that a sentence names, and those of which it repeats what was said of the first row.
@@ -105,7 +105,31 @@ def odd_texts(kinds: Iterable[Kind], source_type: str, encoding: str) -> list[st
     """
     one_byte = bool(encoding) and not encoding.startswith("utf")
     left_out = {TWICE_DECODED_CODE} if one_byte else frozenset()
-    return [_odd_text(kind, source_type) for kind in kinds if kind.code in ODD_CODES - left_out]
+    kinds = tuple(kinds)
+    odd = [_odd_text(kind, source_type) for kind in kinds if kind.code in ODD_CODES - left_out]
+    return [*odd, *_currency_texts(kinds)]
+
+
+def _currency_texts(kinds: Iterable[Kind]) -> Iterator[str]:
+    by_column: dict[str, list[Kind]] = {}
+    for kind in kinds:
+        if kind.code.startswith(CURRENCY_PREFIX):
+            by_column.setdefault(kind.column, []).append(kind)
+    for column, met in by_column.items():
+        if len(met) > 1:
+            first = sorted(met, key=lambda kind: (-kind.count, kind.first_line))
+            counts = [
+                f"{quoted(kind.code.removeprefix(CURRENCY_PREFIX))} in {kind.count} row{'' if kind.count == 1 else 's'}, first on line "
+                f"{kind.first_line}"
+                for kind in first[:_KINDS_NAMED_MAX]
+            ]
+            rest = len(met) - len(counts)
+            counts += [f"{rest} more"] * (rest > 0)
+            yield (
+                f"{quoted(column)} holds amounts in several currencies: {'; '.join(counts)}: all are stored as one money, for the "
+                "table has no column that says which and nothing is converted; where they are not names of one, give each a source "
+                "of its own"
+            )
 
 
 def _odd_text(kind: Kind, source_type: str) -> str:

@@ -59,8 +59,7 @@ def forms_of(number_format: NumberFormat) -> NumberForms:
     bare = f"[+-]?(?:{digits}(?:{mark}[0-9]*)?|{mark}[0-9]+)"
     decimal, before, behind = bare, "", ""
     if number_format.currency:
-        # The longest first, so that the point of `Rs.` is never left to the number.
-        names = "|".join(re.escape(text) for text in sorted(number_format.currency, key=len, reverse=True))
+        names = _names(number_format)
         gap = f"[{BLANKS}]*"
         before, behind = f"^([+-]?)(?:{names}){gap}([+-]?)", f"{gap}(?:{names})$"
         front = f"(?:[+-]?(?:{names}){gap}|(?:{names}){gap}[+-])"
@@ -73,6 +72,17 @@ def forms_of(number_format: NumberFormat) -> NumberForms:
         behind=behind,
         grouping=grouping,
     )
+
+
+def currency_patterns(number_format: NumberFormat) -> tuple[str, str]:
+    """What finds the currency before a number of the format and the one behind it, as a group; the format has a currency."""
+    names = _names(number_format)
+    return f"^[+-]?({names})", f"({names})$"
+
+
+def _names(number_format: NumberFormat) -> str:
+    # The longest first, so that the point of `Rs.` is never left to the number.
+    return "|".join(re.escape(text) for text in sorted(number_format.currency, key=len, reverse=True))
 
 
 def without_currency(text: str, number_format: NumberFormat) -> str:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
+from server.core.currencies import is_magnitude, is_sure_currency
 from server.core.number_format import DECIMAL_COMMA, PLAIN, NumberFormat, NumberOptions, is_currency
 from server.pipeline.number_forms import BLANKS, plain_number
 
@@ -29,8 +29,6 @@ _CHARS_MAX: Final = 60
 _READINGS_MAX: Final = 3
 # Ways to write a minus that are not read: other dashes, one behind the digits, parentheses.
 _MINUS: Final = re.compile("[-(\u2010-\u2015\u2212\ufe63\uff0d]")
-# A longer word beside a number is hardly a currency.
-_WORD_CHARS_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +45,20 @@ class NumberParts:
     number: str
     around: tuple[str, ...]
 
-    @property
-    def is_money(self) -> bool:
-        """Whether what stands around the number looks like a currency."""
-        return bool(self.around) and all(is_currency(one) and _is_short(one) for one in self.around)
+    def is_money(self, declared: Collection[str] = ()) -> bool:
+        """Whether what stands around the number is surely a currency or declared as one, and no two codes."""
+        codes = {one for one in self.around if one.isalpha()}
+        return bool(self.around) and all(map(self._is_known(declared), self.around)) and len(codes) < 2
+
+    def word(self, declared: Collection[str] = ()) -> str:
+        """What stands around the number and may be a multiple or a unit; empty for none."""
+        is_known = self._is_known(declared)
+        words = (one for one in self.around if any(map(str.isalpha, one)) or is_magnitude(one))
+        return next((one for one in words if not is_known(one)), "")
+
+    @staticmethod
+    def _is_known(declared: Collection[str]) -> Callable[[str], bool]:
+        return lambda one: one in declared or is_sure_currency(one)
 
     @property
     def is_negative(self) -> bool:
@@ -94,18 +102,20 @@ def parts_of(text: str) -> NumberParts:
 def readings_of(parts: NumberParts, numbers: NumberOptions, *, is_whole: bool) -> tuple[Reading, ...]:
     """The other formats that read a text, those with the fewest settings first, each number once.
 
-    What stands around the number and can be no currency is left out of the text. Empty where the declared format reads it.
+    What stands around the number and can be no currency is left out of the text. Empty where the declared format reads it,
+    and where a word stands there, which may make it another number.
     """
-    if not numbers.has_format or len(parts.text) > _CHARS_MAX:
+    declared = numbers.format.currency
+    if not numbers.has_format or len(parts.text) > _CHARS_MAX or parts.word(declared):
         return ()
-    is_money = parts.is_money and not is_whole
+    is_money = parts.is_money(declared) and not is_whole
     text = parts.text if is_money or not parts.around else parts.number
     if parts.is_negative and text == parts.number:
         text = f"-{text.lstrip('+-')}"
     if plain_number(text, numbers.format, is_whole=is_whole) is not None:
         # It is what stands around the number, or how its minus is written, that is in the way.
         return ()
-    currency = numbers.format.currency
+    currency = declared
     if is_money:
         currency += tuple(sorted(set(parts.around) - set(currency)))
     marks = ((numbers.format.decimal, numbers.format.grouping), *MARKS)
@@ -123,10 +133,6 @@ def readings_of(parts: NumberParts, numbers: NumberOptions, *, is_whole: bool) -
 def as_fraction(bare: str, mark: str) -> str:
     """A number whose decimal mark is this one, without zeros that say nothing."""
     return plain_number(f"{bare}0", NumberFormat(mark), is_whole=False) or ""
-
-
-def _is_short(text: str) -> bool:
-    return len(text) <= _WORD_CHARS_MAX or any(unicodedata.category(char) == "Sc" for char in text)
 
 
 def _settings(wanted: NumberFormat, numbers: NumberOptions) -> Iterator[str]:

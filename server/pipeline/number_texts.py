@@ -1,7 +1,7 @@
 """What a person is told of a text that is no number: the form that is read, what is in the way, and which options read it.
 
 Each is told with the number that it would be. Other formats are tried on the text (`number_readings`); none is taken. The text itself, which may be any length and hold
-anything, is never repeated, only numbers that it may be.
+anything, is never repeated, only numbers that it may be, and a short word beside the digits.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator
 from typing import Final
 
-from server.core.number_format import NumberFormat, NumberOptions
+from server.core.currencies import is_magnitude
+from server.core.number_format import NumberFormat, NumberOptions, is_currency
+from server.core.texts import quoted
 from server.pipeline.number_forms import BLANKS, is_thousands
 from server.pipeline.number_readings import NumberParts, Reading, as_fraction, parts_of, readings_of
 
@@ -20,6 +22,9 @@ _APART: Final = re.compile(rf"[0-9][.,'\u2019_{BLANKS}]+[0-9]")
 _FRACTION: Final = re.compile(r"[+-]?[0-9]*[.,][0-9]+")
 # A mark that may group thousands or begin decimals.
 _DOUBTFUL: Final = re.compile(r"[+-]?[0-9]{1,3}([.,])[0-9]{3}")
+
+# A longer word beside a number is not repeated, unless it is known.
+_WORD_CHARS_MAX: Final = 5
 
 
 def integer_fault(name: str, text: str, *, numbers: NumberOptions) -> str:
@@ -53,9 +58,13 @@ def _rest(text: str, numbers: NumberOptions, *, scale: int | None) -> str:
 
 
 def _hints(parts: NumberParts, numbers: NumberOptions, scale: int | None) -> Iterator[str]:
-    is_money = parts.is_money and scale is not None and numbers.has_format
+    declared = numbers.format.currency
+    is_money = parts.is_money(declared) and scale is not None and numbers.has_format
     if _PER_CENT.search("".join(parts.around)):
         yield "a percentage is read by no option: write the number that is meant"
+        return
+    if word := parts.word(declared):
+        yield _multiple(word, may_be_declared=scale is not None and numbers.has_format)
         return
     if parts.is_negative:
         yield "write a negative number with - before its first digit, and nothing else around the digits"
@@ -63,6 +72,11 @@ def _hints(parts: NumberParts, numbers: NumberOptions, scale: int | None) -> Ite
         yield "leave out what stands around the digits"
     elif is_money and parts.number[0] in ".,":
         yield "write a 0 before its decimal mark"
+    if is_money and declared and not set(parts.around) <= set(declared):
+        yield (
+            "its currency is none that options.numberFormat.currency lists, and nothing is converted: only if it is the same money "
+            "by another name, list it too"
+        )
     readings = readings_of(parts, numbers, is_whole=scale is None)
     doubtful = _DOUBTFUL.fullmatch(parts.number)
     if doubtful and (doubtful[1] != numbers.format.grouping or parts.number.lstrip("+-").startswith("0")):
@@ -72,6 +86,17 @@ def _hints(parts: NumberParts, numbers: NumberOptions, scale: int | None) -> Ite
         yield _ways(readings)
     elif numbers.has_format and _APART.search(parts.number) and not _FRACTION.fullmatch(parts.number):
         yield "no option reads it: groups have exactly three digits, the first one no 0 in front, and one mark divides decimals"
+
+
+def _multiple(word: str, *, may_be_declared: bool) -> str:
+    is_shown = len(word) <= _WORD_CHARS_MAX or is_magnitude(word)
+    text = (
+        f"{quoted(word) if is_shown else 'a word'} is in the way, which may be a multiple (thousands, millions, hundredths) or a unit "
+        "and is read by no option: write the number with all its digits, and leave out what stands around them"
+    )
+    if may_be_declared and is_currency(word) and not is_magnitude(word):
+        text += "; if it is a currency, list it in options.numberFormat.currency"
+    return text
 
 
 def _doubt(

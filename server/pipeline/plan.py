@@ -63,6 +63,23 @@ class MappingPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class CurrencyMet:
+    """A currency beside amounts of a batch.
+
+    Args:
+        column: the source column.
+        currency: as it is written.
+        count: rows.
+        first_line: the line of the first of them.
+    """
+
+    column: str
+    currency: str
+    count: int
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True)
 class PreparedBatch:
     """Rows ready to be written.
 
@@ -76,8 +93,10 @@ class PreparedBatch:
         rejects: the batch's own rejects and those that validation added, in source order.
         raw_text: the record behind a row as it stands in the source, by its record_no, cut as in a reject; for rows
             that are refused only later, by the table.
+        currencies: those beside the amounts of the rows, where several are declared.
     """
 
     rows: pl.DataFrame
     rejects: tuple[Reject, ...]
     raw_text: Callable[[int], str]
+    currencies: tuple[CurrencyMet, ...] = ()

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import polars as pl
 
 from server.pipeline.clean import take_columns
+from server.pipeline.currencies_met import currencies_met
 from server.pipeline.extras import extras_series
 from server.pipeline.keys import key_columns, needs_content
 from server.pipeline.plan import MappingPlan, PreparedBatch
@@ -42,7 +43,8 @@ def prepare(batch: SourceBatch, plan: MappingPlan) -> PreparedBatch:
     if stage.extras and plan.target.extras_column is not None:
         canonical = canonical.with_columns(extras_series(cleaned, stage.extras).alias(plan.target.extras_column))
     rows = compile_rows(plan, with_content=needs_content(canonical, plan))
-    return PreparedBatch(canonical.with_columns(rows.digest).select(rows.rows), rejects, raw_texts(batch))
+    written = canonical.with_columns(rows.digest).select(rows.rows)
+    return PreparedBatch(written, rejects, raw_texts(batch), currencies_met(cleaned, plan))
 
 
 def key_digests(batch: SourceBatch, plan: MappingPlan) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from server.core.number_format import DECIMAL_COMMA, NumberFormat, NumberOptions
 from server.core.reject_kinds import RejectKind
-from server.core.texts import quoted
+from server.core.texts import listed, quoted
 from server.pipeline.number_forms import plain_number, without_currency
 from server.pipeline.number_readings import MARKS, as_fraction, parts_of
 from server.runs.look import Look
@@ -23,7 +23,6 @@ NUMBER_OPTION: Final = "numberFormat"
 _OF_NUMBERS: Final = frozenset({RejectKind.BAD_CAST, RejectKind.OUT_OF_RANGE})
 _DECIMAL_COMMA: Final = "decimalComma"
 _FORMATS_MAX: Final = 3
-_CURRENCIES_MAX: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,17 +51,40 @@ def number_variants(look: Look) -> tuple[Variants, ...]:
     if not options.has_format or not any(one.kind in _OF_NUMBERS and one.column in columns for one in look.rejects):
         return ()
     numbers = list(_numbers(look))
-    currency = tuple(dict.fromkeys((*options.format.currency, *_currencies(numbers))))
+    currencies = [options.format.currency]
+    if not several_currencies(look):
+        # What is declared and met nowhere is none of the file's.
+        currencies += [texts for of in _money(look).values() for texts in of.values()][:1]
+    marks = ((options.format.decimal, options.format.grouping), *MARKS)
+    wanted = dict.fromkeys(NumberFormat(*pair, currency) for currency in currencies for pair in marks)
     by_numbers: dict[tuple[str | None, ...], NumberFormat] = {}
-    for decimal, grouping in MARKS:
-        number_format = NumberFormat(decimal, grouping, currency)
+    # Of those that read the same, the one of fewest settings, so that nothing is proposed that no number needs.
+    for number_format in sorted(wanted, key=lambda one: _setting_count(one, options)):
         by_numbers.setdefault(tuple(one.read(number_format) for one in numbers), number_format)
     most = max(map(_count, by_numbers))
     if most <= _count(tuple(one.read(options.format) for one in numbers)):
         return ()
     best = [number_format for read, number_format in by_numbers.items() if _count(read) == most][:_FORMATS_MAX]
     doubt = "the numbers have no one format: each of these reads as many of them" if len(best) > 1 else ""
-    return (Variants(NUMBER_OPTION, tuple(_changes(one, options) for one in best), doubt),)
+    asked = bool(look.options.get(NUMBER_OPTION))
+    return (Variants(NUMBER_OPTION, tuple(_changes(one, options, is_asked=asked) for one in best), doubt),)
+
+
+def several_currencies(look: Look) -> str:
+    """That the amounts of a source have more than one currency, as a sentence; empty where they have not.
+
+    `$ 69.900 COP` is one, where each amount is written so. Those that are declared are one by a person's word.
+    """
+    found = _money(look)
+    groups = {group: texts for of in found.values() for group, texts in of.items()}
+    every = dict.fromkeys(text for texts in groups.values() for text in texts)
+    if len(groups) < 2 or set(every) <= set(look.plan.numbers.format.currency):
+        return ""
+    return (
+        f"{listed(found)} {'holds' if len(found) == 1 else 'hold'} several currencies ({listed(every)}), and the table has no column "
+        "that says which: nothing is converted, so no option is proposed that reads them as one money; give each currency a source "
+        "of its own, or have the source convert them"
+    )
 
 
 def number_doubt(look: Look) -> str:
@@ -93,18 +115,32 @@ def _count(read: tuple[str | None, ...]) -> int:
     return sum(number is not None for number in read)
 
 
-def _currencies(numbers: list[_Number]) -> list[str]:
-    """What stands beside amounts of money and looks like a currency."""
-    found: dict[str, None] = {}
-    for one in numbers:
+def _money(look: Look) -> dict[str, dict[frozenset[str], tuple[str, ...]]]:
+    """For each column with amounts of money, the currencies beside them: all that stand beside one amount together."""
+    declared = look.plan.numbers.format.currency
+    found: dict[str, dict[frozenset[str], tuple[str, ...]]] = {}
+    for one in _numbers(look):
         parts = parts_of(one.text)
-        if parts.is_money and not one.is_whole and len(found) < _CURRENCIES_MAX:
-            found.update(dict.fromkeys(parts.around))
-    return list(found)
+        if not one.is_whole and parts.is_money(declared):
+            found.setdefault(one.column, {}).setdefault(frozenset(parts.around), tuple(dict.fromkeys(parts.around)))
+    return found
 
 
-def _changes(wanted: NumberFormat, now: NumberOptions) -> Mapping[str, Any]:
-    """The options of a format, in the form of the contract's JSON."""
+def _setting_count(wanted: NumberFormat, now: NumberOptions) -> int:
+    """How many settings a format changes."""
+    count = int(wanted.currency != now.format.currency)
+    if (wanted.decimal, wanted.grouping) == (now.format.decimal, now.format.grouping):
+        return count
+    changes = _changes(replace(wanted, currency=()), now, is_asked=False)
+    return count + len([name for name in changes if name != NUMBER_OPTION]) + len(changes.get(NUMBER_OPTION, ()))
+
+
+def _changes(wanted: NumberFormat, now: NumberOptions, *, is_asked: bool) -> Mapping[str, Any]:
+    """The options of a format, in the form of the contract's JSON.
+
+    Args:
+        is_asked: whether options.numberFormat is set now, so that an empty one is to take its place.
+    """
     currency = {"currency": list(wanted.currency)} if wanted.currency else {}
     if replace(wanted, currency=()) == DECIMAL_COMMA and now.decimal_comma is not None:
         return {_DECIMAL_COMMA: True, **({NUMBER_OPTION: currency} if currency else {})}
@@ -112,7 +148,8 @@ def _changes(wanted: NumberFormat, now: NumberOptions) -> Mapping[str, Any]:
     decimal = {} if wanted.decimal == ("," if wanted.grouping == "." else ".") else {"decimal": wanted.decimal}
     grouping = {"grouping": wanted.grouping} if wanted.grouping else {}
     off = {_DECIMAL_COMMA: False} if now.decimal_comma else {}
-    return {**off, NUMBER_OPTION: {**decimal, **grouping, **currency}}
+    number_format = {**decimal, **grouping, **currency}
+    return {**off, **({NUMBER_OPTION: number_format} if number_format or is_asked else {})}
 
 
 def _number_columns(look: Look) -> dict[str, bool]:

@@ -90,6 +90,8 @@ class Search:
             done.add(step.option)
             looks, doubt = await self._applied(looks, step)
             doubts += [doubt] if doubt else []
+        if len(looks) == 1:
+            looks = [await self._minimal(looks[0], base)]
         if NUMBER_OPTION in done and (doubt := number_doubt(looks[0])):
             doubts.append(doubt)
         return looks, doubts
@@ -118,6 +120,15 @@ class Search:
         rest = [await self._look({**other.options, **changes}) or other for other in looks[1:]]
         return [look, *rest], ""
 
+    async def _minimal(self, look: Look, base: Look) -> Look:
+        """The same rows by no more settings than they need: of one step alone, each reads more rows."""
+        names = _set_since(look, base)
+        for name in names if len(names) > 1 else ():
+            fewer = await self._look(_without(look.options, base.options, *name))
+            if fewer is not None and fewer.loaded_count == look.loaded_count and _are_same(fewer, look):
+                look = fewer
+        return look
+
     async def _look(self, options: Mapping[str, Any]) -> Look | None:
         if self.looks_done >= self.looks_max:
             self.is_cut = True
@@ -138,6 +149,29 @@ def row_marks(look: Look) -> dict[int, int]:
         return {}
     rows = look.prepared.rows
     return dict(zip(rows["line"].to_list(), rows["row_hash"].to_list(), strict=True))
+
+
+def _set_since(look: Look, base: Look) -> list[tuple[str, ...]]:
+    """The settings that a reading adds, those within an option one by one."""
+    names: list[tuple[str, ...]] = []
+    for name, value in look.options.items():
+        before = base.options.get(name)
+        if value != before and isinstance(value, Mapping):
+            names += [(name, inner) for inner, one in value.items() if one != (before or {}).get(inner)]
+        elif value != before:
+            names.append((name,))
+    return names
+
+
+def _without(options: Mapping[str, Any], base: Mapping[str, Any], name: str, inner: str = "") -> Mapping[str, Any]:
+    """Options with one setting as it was before."""
+    if not inner:
+        kept = {key: value for key, value in options.items() if key != name}
+        return {**kept, **({name: base[name]} if name in base else {})}
+    within = _without(options[name], base.get(name) or {}, inner)
+    if within or base.get(name):
+        return {**options, name: within}
+    return {key: value for key, value in options.items() if key != name}
 
 
 def _different(tried: list[tuple[Mapping[str, Any], Look]]) -> list[tuple[Mapping[str, Any], Look]]:

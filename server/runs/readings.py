@@ -9,6 +9,7 @@ from typing import Any, Final
 from server.core.config import Settings
 from server.core.texts import escaped, quoted
 from server.runs.look import ROWS_MAX, Look
+from server.runs.number_doubt import several_currencies
 from server.runs.reading_search import Search, row_marks
 from server.sources.contract import SourceBatch
 from server.sources.source_type import FIELDS_MAX
@@ -111,6 +112,9 @@ def readings_of(search: Search, settings: Settings, now: Look | None) -> Reading
         findings.append("no other reading was found that loads any record of it, so none is proposed")
     elif now.rejects:
         findings.append("no other reading was found that loads more of its records, so none is proposed")
+    seen = looks[0] if looks else now
+    if seen is not None and (currencies := several_currencies(seen)):
+        findings.append(currencies)
     if search.is_cut:
         findings.append(
             f"the search ended before every reading was tried (TECHAURA_SYNC_SOURCE_TEST_READINGS_MAX, {search.looks_max}, or time)"
@@ -201,6 +205,6 @@ def _number_words(value: Mapping[str, Any]) -> str:
     grouping = value.get("grouping") or ""
     decimal = value.get("decimal") or ("," if grouping == "." else ".")
     currency = " or ".join(map(quoted, value.get("currency", ())))
-    if "decimal" not in value and "grouping" not in value:
+    if currency and "decimal" not in value and "grouping" not in value:
         return f"amounts with {currency}"
     return f"numbers such as 1{grouping}234{decimal}50" + (f" with {currency}" if currency else "")

@@ -171,6 +171,8 @@ async def _shown(look: Look, secrets: list[str], source_type: str) -> Preview:
         from server.pipeline.prepare import prepare
 
         prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
+        if look.prepared is not None:
+            prepared = replace(prepared, currencies=look.prepared.currencies)
         odd = odd_texts(odd_values(prepared, plan), source_type, preview.detected.get("encoding", ""))
         rows = tuple(
             {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}

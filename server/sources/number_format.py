@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
 from server.core import number_format
+from server.core.currencies import is_magnitude
 from server.core.number_format import CURRENCY_CHARS_MAX, is_currency
 
 
@@ -16,6 +17,12 @@ def _currency(text: str) -> str:
     if not is_currency(text):
         raise PydanticCustomError(
             "currency", "must be letters and currency signs such as $, COP or Rs.: no digits, blanks, signs or per cent"
+        )
+    if is_magnitude(text):
+        raise PydanticCustomError(
+            "magnitude",
+            "must be a currency and no word that multiplies or divides the amount, such as mil, k, MM, lakh, dozen, cts or %: read "
+            "as a currency it would be lost, and 61 mil would be stored as 61; have the source write amounts with all their digits",
         )
     return text
 

@@ -106,6 +106,23 @@ def test_a_format_that_contradicts_the_decimal_comma_is_refused(service: Service
     assert "options.numberFormat.grouping contradicts options.decimalComma" in answer["error"]
 
 
+def test_several_currencies_of_one_column_are_told_with_their_counts(service: Service) -> None:
+    prices = ["USD 62.50", "-COP 0.00", "63.50", "COP 1", "5 USD", "USD 6 USD", "COP 7"]
+    lines = [f"money;{place}GB;{place};{price};10;u\n" for place, price in enumerate(prices)]
+    options = ITEMS | {"numberFormat": {"currency": ["COP", "USD", "€"]}}
+    (service.data_root / "money.csv").write_text(HEADER + "".join(lines))
+    looked = service.post("/v1/sync/test", {"sourceType": "csv", "sourceIdentifier": "money.csv", "options": options})[
+        1
+    ]
+    done = service.run("csv", "money.csv", options)
+    said = "'price' holds amounts in several currencies: 'USD' in 3 rows, first on line 2; 'COP' in 3 rows, first on line 3: all"
+    assert (done["status"], len(items(service, "money")), done["rejectGroups"]) == ("completed", 7, [])
+    for notices in (done["notices"], looked["data"]["notices"]):
+        assert [notice for notice in notices if said in notice], notices
+    (service.data_root / "one.csv").write_text(HEADER + "one;1GB;1;USD 5;10;u\none;2GB;2;6;10;u\n")
+    assert service.run("csv", "one.csv", options)["notices"] == []
+
+
 def test_a_mirror_switches_nothing_off_that_stands_in_the_file_with_other_marks(service: Service) -> None:
     lines = [f"mirrored;{place}GB;{place};{place}.500;10;u\n" for place in range(1, 6)]
     (service.data_root / "mirrored.csv").write_text(HEADER + "".join(lines))

@@ -87,6 +87,77 @@ def test_a_number_format_is_proposed_where_the_file_settles_it(
         assert (reading.records[0].row["price"], reading.rejected_count) == (first, 0)
 
 
+def priced(folder: Path, prices: list[str], **options: Any) -> Preview:
+    """What a test of a file of these prices says."""
+    lines = [f"music;{number}GB;{number};{price};10;u\n" for number, price in enumerate(prices, 1)]
+    (folder / "prices.csv").write_text(ITEM_NAMES + "".join(lines))
+    return seen(folder, "prices.csv", {**ITEMS, "delimiter": ";", **options})
+
+
+MULTIPLES = [
+    "61 mil", "61k", "61.9 K", "$ 1,11 M", "61 cts", "2 millones", "3 MM", "1.5 Mio", "10 lakh", "1 docena", "61¢", "1,5 M€", "k€ 61", "2 MUSD",
+    "7 Cr.", "4 тыс", "5万", "1,5 Mrd. €", "3 miles", "61 mil COP", "9 pence", "4 xyz", "12 kg",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("price", MULTIPLES)
+def test_a_word_that_may_multiply_is_no_currency(tmp_path: Path, price: str) -> None:
+    preview = priced(tmp_path, [price] * 3)
+    assert (preview.found.readings, preview.found.proposed, len(preview.rejects)) == ((), None, 3)
+    assert "may be a multiple" in preview.rejects[0].message
+    assert "to read it as" not in preview.rejects[0].message
+
+
+@pytest.mark.parametrize(
+    "currency", ["$", "€", "₡", "US$", "R$", "S/", "Bs.", "Kč", "zł", "kr", "Fr.", "UYU", "COP$", "M.N."]
+)
+def test_a_sure_currency_is_proposed_and_nothing_that_no_number_needs(tmp_path: Path, currency: str) -> None:
+    for prices in (["61", "62"], ["61.50", "62.5"]):
+        found = priced(tmp_path, [f"{currency} {price}" for price in prices]).found
+        assert found.proposed == ITEMS | {"delimiter": ";", "numberFormat": {"currency": [currency]}}
+    # The currency of an amount that no format reads is of no use.
+    assert priced(tmp_path, ["69,90"] * 20 + [f"{currency} 1.2.3"]).found.proposed == ITEMS | {
+        "delimiter": ";", "decimalComma": True,
+    }  # fmt: skip
+
+
+def test_a_setting_that_only_a_faulty_row_needs_is_not_proposed(tmp_path: Path) -> None:
+    lines = [f"music;{number}GB;{number};USD {number};10;u\n" for number in range(1, 20)]
+    (tmp_path / "prices.csv").write_text(ITEM_NAMES + "".join(lines) + "music;;x;USD 1,5;10;u\n")
+    found = seen(tmp_path, "prices.csv", ITEMS | {"delimiter": ";"}).found
+    assert found.proposed == ITEMS | {"delimiter": ";", "numberFormat": {"currency": ["USD"]}}
+
+
+@pytest.mark.parametrize(
+    ("prices", "options"),
+    [
+        (["USD 62.50", "COP 63.50"], {}),
+        (["$ 62,50", "62,50 €"], {}),
+        (["S/ 62"] * 30 + ["US$ 1"], {}),
+        (["USD 62", "EUR 5"], {"numberFormat": {"currency": ["USD"]}}),
+    ],
+)
+def test_several_currencies_are_never_proposed(tmp_path: Path, prices: list[str], options: dict[str, Any]) -> None:
+    found = priced(tmp_path, prices, **options).found
+    assert (found.readings, found.proposed) == ((), None)
+    assert "'price' holds several currencies" in found.findings[-1]
+
+
+def test_one_currency_written_on_both_sides_is_one(tmp_path: Path) -> None:
+    found = priced(tmp_path, ["$ 62.50 COP", "$1.00 COP"]).found
+    assert found.proposed == ITEMS | {"delimiter": ";", "numberFormat": {"currency": ["$", "COP"]}}
+
+
+def test_a_reading_with_a_point_is_named(tmp_path: Path) -> None:
+    (reading,) = priced(tmp_path, ["69.90", "70.5"], decimalComma=True).found.readings
+    assert (reading.name, reading.options) == (
+        "numbers with a decimal point", ITEMS | {"delimiter": ";", "decimalComma": False},
+    )  # fmt: skip
+    asked = {"numberFormat": {"decimal": ",", "grouping": "."}}
+    (reading,) = priced(tmp_path, ["69.90", "1234.5"], **asked).found.readings
+    assert reading.name == "numbers such as 1234.50"
+
+
 def test_numbers_of_two_formats_stand_side_by_side(tmp_path: Path) -> None:
     lines = [f"music;{number}GB;{number};{price};10;u\n" for number, price in enumerate(["1.234.567", "1,234,567"], 1)]
     (tmp_path / "prices.csv").write_text(ITEM_NAMES + "".join(lines))

@@ -97,6 +97,13 @@ def test_null_means_that_the_option_is_left_out() -> None:
             ({"numberFormat": {"currency": ["$", text]}}, "options.numberFormat.currency.1")
             for text in ("", "5", "US $", "-", "%", "$.", "(COP)", "COP\n", "\u200b$", ".", "x" * 17)
         ),
+        *(
+            ({"numberFormat": {"currency": ["$", text]}}, "options.numberFormat.currency.1")
+            for text in (
+                "k", "K", "m", "MM", "mil", "Mill.", "millones", "millón", "Mio", "mrd", "bn", "tsd", "cts", "cents", "lakh", "Crore", "dozen",
+                "¢", "k€", "$M", "MUSD", "TEUR", "USDm", "тыс", "억", "Ｋ", "centavos",
+            )
+        ),
         ({"numberFormat": {"currencies": ["$"]}}, "options.numberFormat.currencies"),
         ({"decimalComma": True, "numberFormat": {"decimal": "."}}, "options.numberFormat.decimal"),
         ({"decimalComma": True, "numberFormat": {"grouping": " "}}, "options.numberFormat.grouping"),
@@ -124,6 +131,11 @@ def test_a_contradiction_names_both_options() -> None:
         {"decimalComma": False, "numberFormat": {"decimal": ","}},
         {"decimalComma": True, "numberFormat": {"decimal": None, "grouping": None, "currency": None}},
         {"numberFormat": {"currency": ["$", "COP", "Rs.", "S/.", "€", "د.إ", "रु"]}},
+        {
+            "numberFormat": {
+                "currency": ["pesos", "P", "L", "B/.", "MXN", "CUP", "C$", "RM", "M.N.", "soles", "Lempira"]
+            }
+        },
     ],
 )
 def test_number_options_that_agree_are_taken(document: dict[str, Any]) -> None:

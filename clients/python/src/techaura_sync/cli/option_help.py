@@ -23,7 +23,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.CsvOptions.sheet": "The sheet of a workbook, by its name or else its number from 1. Default: the first one that has cells; sheets that can be seen come before hidden ones.",
     "techaura.sync.v1.NumberFormat.decimal": "The mark before the decimals, `.` or `,`. Default: `.`, or `,` where `grouping` is `.`.",
     "techaura.sync.v1.NumberFormat.grouping": "What stands between groups of three digits: `.`, `,`, `_`, a space (also a no-break, narrow or thin one) or `'` (also U+2019); empty for nothing. Groups have exactly three digits, the first one to three and no leading 0. Default: nothing.",
-    "techaura.sync.v1.NumberFormat.currency": "Texts that may stand before or behind the amount in a column of money, such as `$` and `COP`: letters and currency signs, exactly as they are written, at most 20 of 16 characters. All of them mean one currency, for nothing is converted. Default: none.",
+    "techaura.sync.v1.NumberFormat.currency": "Texts that may stand before or behind the amount in a column of money, such as `$` and `COP`: letters and currency signs, exactly as they are written, at most 20 of 16 characters, and no word that multiplies or divides the amount (`mil`, `k`, `MM`, `cts`). All of them mean one currency, for nothing is converted; where one column has several of them, a notice counts each. Default: none.",
     "techaura.sync.v1.CsvOptions.number_format": "How numbers are written that are texts of the file. With `decimalComma` it may name a currency, and no other marks than `decimalComma` does. Default: digits and a point, such as 69900.50.",
     "techaura.sync.v1.SyncSpec.csv": "A CSV file, or several.",
     "techaura.sync.v1.ApiOptions.method": "`GET` or `POST`. Default: `GET`.",

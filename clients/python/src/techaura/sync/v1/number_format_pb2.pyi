@@ -42,8 +42,9 @@ class NumberFormat(_message.Message):
     def currency(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Optional. Texts that may stand before or behind the amount in a column of money, such
         as `$` and `COP`: letters and currency signs, exactly as they are written, at most 20
-        of 16 characters. All of them mean one currency, for nothing is converted. Default:
-        none.
+        of 16 characters, and no word that multiplies or divides the amount (`mil`, `k`, `MM`,
+        `cts`). All of them mean one currency, for nothing is converted; where one column has
+        several of them, a notice counts each. Default: none.
         """
 
     def __init__(
