@@ -107,10 +107,10 @@ async def list_errors(
     By reason they come from an index; by column alone, no more rows are looked at than a run stores of its errors.
     """
     order = (column.desc() for column in _order(chosen))
-    query = _chosen(connection, select(sync_errors), run_id, chosen).order_by(*order).limit(limit)
+    query = _chosen(connection, select(_E.id), run_id, chosen).order_by(*order).limit(limit)
     if before_id is not None:
         query = query.where(_E.id < before_id)
-    return [_error(row) for row in await connection.execute(query)]
+    return await _read_errors(connection, query)
 
 
 async def list_rejects(
@@ -120,8 +120,16 @@ async def list_rejects(
 
     They are stored in that order: batch after batch, and within a batch by line.
     """
-    query = _chosen(connection, select(sync_errors), run_id, chosen).where(*_is_reject_of(reading), _E.id > after_id)
-    return [_error(row) for row in await connection.execute(query.order_by(*_order(chosen)).limit(limit))]
+    query = _chosen(connection, select(_E.id), run_id, chosen).where(*_is_reject_of(reading), _E.id > after_id)
+    return await _read_errors(connection, query.order_by(*_order(chosen)).limit(limit))
+
+
+async def _read_errors(connection: AsyncConnection, ids: Select[tuple[int]]) -> list[ErrorRow]:
+    """The errors with these ids, in this order. Their texts are long: a server that sorts them runs out of memory for it."""
+    wanted = list((await connection.execute(ids)).scalars())
+    rows = await connection.execute(select(sync_errors).where(_E.id.in_(wanted)))
+    found = {row.id: _error(row) for row in rows}
+    return [found[error_id] for error_id in wanted if error_id in found]
 
 
 async def count_rejects(connection: AsyncConnection, run_id: int, reading: CountedReading, *, without_code: str) -> int:
