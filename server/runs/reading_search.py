@@ -17,6 +17,7 @@ from server.core.errors import SyncError
 from server.execution.advised_plan import fits_of, proposed_mapping
 from server.runs.look import Look, Looker
 from server.runs.number_doubt import NUMBER_OPTION, number_doubt, number_variants
+from server.runs.quote_doubt import kept_quotes
 from server.sources.header_advice import RereadableSource, Variants
 
 READINGS_SHOWN_MAX: Final = 4
@@ -40,6 +41,8 @@ class Search:
     looks_max: int
     found: list[Look] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    # For each reading, what it does to values that is no proposal; empty for nothing.
+    damages: list[str] = field(default_factory=list)
     looks_done: int = 0
     is_cut: bool = False
 
@@ -59,6 +62,7 @@ class Search:
                 if len(self.found) == READINGS_SHOWN_MAX:
                     return
                 self.found.append(look)
+                self.damages.append(kept_quotes(look, base, self.asked))
 
     async def _bases(self, now: Look | None) -> list[Look]:
         """The source with each header that fits."""

@@ -98,7 +98,9 @@ def readings_of(search: Search, settings: Settings, now: Look | None) -> Reading
     if looks:
         first = looks[0]
         count = f"{first.loaded_count} of the first {first.item_count} records"
-        if doubts:
+        if search.damages[0]:
+            findings.append(f"reading 1 is not proposed, though it loads {count}")
+        elif doubts:
             findings += [
                 f"{doubt}; none is proposed: compare the rows, and take the options of the right one"
                 for doubt in doubts
@@ -108,6 +110,7 @@ def readings_of(search: Search, settings: Settings, now: Look | None) -> Reading
         else:
             proposed = first.options
             findings.append(f"reading 1 is proposed: it loads {count}")
+        findings += [f"reading {number} {text}" for number, text in enumerate(search.damages, 1) if text]
     elif now is None:
         findings.append("no other reading was found that loads any record of it, so none is proposed")
     elif now.rejects:

@@ -251,3 +251,49 @@ def test_a_file_full_of_open_quotes_is_answered(tmp_path: Path) -> None:
     assert (found.readings, found.proposed) == ((), None)
     (tmp_path / "vinyl.csv").write_text("title|x\n" + '5" disc|12" vinyl\n' * 1000)
     assert seen(tmp_path, "vinyl.csv").found.proposed == {"delimiter": "|", "strayQuotes": "keep"}
+
+
+BLANKS, LINES, FORMULAS = (
+    "blanks stand around",
+    "whole lines of the file stand in quotes",
+    "export these columns as plain text",
+)
+ENCLOSED = {
+    "blanks at the end of lines": ("title,artist\n" + '"A, 1","B"  \n' * 3, {}, BLANKS),
+    "a tab at the end of lines": ("title;artist\n" + '"A; 1";"B"\t\n' * 3, {"delimiter": ";"}, BLANKS),
+    "blanks at the beginning of lines": ("title,artist\n" + ' "A","B, 1"\n' * 3, {}, BLANKS),
+    "blanks before delimiters": ("title;artist;genre\n" + '"A" ;"B" ;"C"\n' * 3, {"delimiter": ";"}, BLANKS),
+    "blanks behind tabs": ("title\tartist\n" + '"A"\t "B"\n' * 3, {"delimiter": "\t"}, BLANKS),
+    "blanks in a few lines": ("title,artist\n" + '"A","B"\n' * 20 + '"C" ,"D"\n', {}, BLANKS),
+    "lines in quotes": ('"title,artist,genre";;\r\n"A,B,C";;\r\n', {}, LINES),
+    "lines in quotes and a blank": ('"title,artist" ;\n"A,B" ;\n"D,E" ;\n', {}, LINES),
+    "formulas": ('external_id;title\n="00123";A\n="00124";B\n', {"delimiter": ";"}, FORMULAS),
+    "formulas in a column that is kept": ('title,code\nA,="00123"\nB,="00124"\n', {}, FORMULAS),
+}
+
+
+@pytest.mark.parametrize("case", ENCLOSED)
+def test_a_reading_that_keeps_quotes_around_values_is_told_and_not_proposed(tmp_path: Path, case: str) -> None:
+    text, options, form = ENCLOSED[case]
+    (tmp_path / "quotes.csv").write_bytes(text.encode())
+    found = seen(tmp_path, "quotes.csv", options).found
+    assert found.proposed is None
+    assert found.readings[0].options["strayQuotes"] == "keep"
+    assert "reading 1 is not proposed" in found.findings[0]
+    assert found.findings[1].startswith("reading 1 keeps quotes that only enclose values") and form in found.findings[1]
+
+
+@pytest.mark.parametrize(
+    "text", ["title,x\n" + '7","B"\n' * 3, 'title,x\nBest "of" 1,B\n"Hi" she said,C\nThe "x" y,D\n']
+)
+def test_quotes_that_are_text_are_kept(tmp_path: Path, text: str) -> None:
+    (tmp_path / "quotes.csv").write_text(text)
+    assert seen(tmp_path, "quotes.csv").found.proposed == {"strayQuotes": "keep"}
+
+
+def test_a_delimiter_with_a_blank_is_proposed_where_it_reads_the_header_too(tmp_path: Path) -> None:
+    (tmp_path / "quotes.csv").write_text("title, artist, genre\n" + '"A", "B", "C, c"\n' * 3)
+    found = seen(tmp_path, "quotes.csv").found
+    assert found.proposed == {"delimiter": ", "}
+    assert found.readings[0].records[0].row is not None
+    assert found.readings[0].records[0].row["artist"] == "B"

@@ -25,11 +25,20 @@ _TEXTS: Final = {
 _STRAY_QUOTE: Final = "a quote stands where none may: double it inside a quoted field, or set options.strayQuotes to keep, which takes it as text"
 _BACKSLASH: Final = "a backslash stands before a quote: set options.escape to \\ (a backslash)"
 _FORMULA: Final = 'a value is a spreadsheet\'s formula for text (="..."): export the column as plain text'
-_BLANKS: Final = "blanks stand between the delimiter and a quote: set options.delimiter to {delimiter}"
+_BLANKS: Final = (
+    "blanks stand between the delimiter and a quote: take them out of the file, or, where every line has them, the header too, set "
+    "options.delimiter to {delimiter}"
+)
+_BLANKS_OUTSIDE: Final = (
+    "blanks stand before or behind the line's quotes, which no option passes over: take them out of the file"
+)
+_WHOLE_LINE: Final = (
+    "the whole line stands in quotes, as if it were one field: take these quotes off where the file is written"
+)
 # Bytes of a record that are looked at for what to advise.
 LOOKED_AT_BYTES: Final = 4096
 # As long as a delimiter may be.
-_DELIMITER_CHARS_MAX: Final = 8
+DELIMITER_CHARS_MAX: Final = 8
 
 
 def reject_text(kind: RejectKind, record: bytes, fields: int, width: int, dialect: Dialect, encoding: Encoding) -> str:
@@ -42,6 +51,8 @@ def reject_text(kind: RejectKind, record: bytes, fields: int, width: int, dialec
     """
     if kind == RejectKind.STRAY_QUOTE:
         return _of_stray_quote(record, dialect, encoding)
+    if kind == RejectKind.MISSING_COLUMNS and fields == 1 and _is_whole_line(record, dialect):
+        return f"the record has 1 field, {width} are expected: {_WHOLE_LINE}"
     text = _counted(kind, fields, width, encoding.name)
     if kind == RejectKind.UNCLOSED_QUOTE and _has_backslash_quote(record, dialect):
         return f"{text}; {_BACKSLASH}"
@@ -56,15 +67,30 @@ def _counted(kind: RejectKind, fields: int, width: int, encoding: str) -> str:
 def _of_stray_quote(record: bytes, dialect: Dialect, encoding: Encoding) -> str:
     if _has_backslash_quote(record, dialect):
         return _BACKSLASH
-    formula, *blanks = _patterns(dialect.delimiter, dialect.quote)
+    formula, outside, *blanks = _patterns(dialect.delimiter, dialect.quote)
     if formula.search(record):
         return _FORMULA
+    if _is_whole_line(record, dialect):
+        return _WHOLE_LINE
     for pattern in blanks:
         found = pattern.search(record)
         delimiter = encoding.show(found[1]) if found is not None else ""
-        if len(encoding.show(dialect.delimiter)) < len(delimiter) <= _DELIMITER_CHARS_MAX:
+        if len(encoding.show(dialect.delimiter)) < len(delimiter) <= DELIMITER_CHARS_MAX:
             return _BLANKS.format(delimiter=f'"{delimiter}"'.replace("\t", "\\t"))
-    return _STRAY_QUOTE
+    return _BLANKS_OUTSIDE if outside.search(record) else _STRAY_QUOTE
+
+
+def _is_whole_line(record: bytes, dialect: Dialect) -> bool:
+    """Whether one pair of quotes encloses delimiters, and nothing but marks follows it."""
+    if dialect.quote == NO_BYTE or dialect.delimiter not in record:
+        return False
+    return _whole_line(bytes([dialect.quote])).fullmatch(record) is not None
+
+
+@lru_cache(maxsize=64)
+def _whole_line(quote: bytes) -> re.Pattern[bytes]:
+    mark = re.escape(quote)
+    return re.compile(mark + rb"(?:[^" + mark + rb"]|" + mark * 2 + rb")*" + mark + rb"[;,|\t \r\n]*")
 
 
 def _has_backslash_quote(record: bytes, dialect: Dialect) -> bool:
@@ -73,11 +99,12 @@ def _has_backslash_quote(record: bytes, dialect: Dialect) -> bool:
 
 @lru_cache(maxsize=64)
 def _patterns(delimiter: bytes, quote_byte: int) -> tuple[re.Pattern[bytes], ...]:
-    """A formula; then a delimiter with blanks, between two quotes, before one, behind one."""
+    """A formula; blanks outside of the first or the last quote; a delimiter with blanks, between two quotes, before one, behind one."""
     mark, quote = re.escape(delimiter), re.escape(bytes([quote_byte]))
     blanks = rb"[ \t]*"
     return (
         re.compile(rb"(?:\A|" + mark + rb")=" + quote),
+        re.compile(rb"\A[ \t]+" + quote + rb"|" + quote + rb"[ \t]+[\r\n]*\Z"),
         re.compile(quote + rb"(" + blanks + mark + blanks + rb")" + quote),
         re.compile(rb"(" + mark + blanks + rb")" + quote),
         re.compile(quote + rb"(" + blanks + mark + rb")"),

@@ -7,6 +7,7 @@ takes the rule that loads most records.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from server.sources.csv.encoding_choice import OtherEncodings, other_encodings
 from server.sources.csv.format_choice import LOOK_BYTES, format_of
 from server.sources.csv.inspection import open_stream_of
 from server.sources.csv.options import AUTO, CsvOptions
+from server.sources.csv.reject_texts import DELIMITER_CHARS_MAX
 from server.sources.header_advice import Variants
 from server.sources.storage import files
 
@@ -81,4 +83,15 @@ def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants
         ways.insert(0, {"strayQuotes": "keep"})
     if options.escape is None and any(_ESCAPED_QUOTE in reject.raw for reject in found):
         ways.insert(0, {"escape": "\\"})
+    ways = [*({"delimiter": one} for one in _delimiters_with_blanks(options, found)), *ways]
     yield Variants("quote", tuple(ways))
+
+
+def _delimiters_with_blanks(options: CsvOptions, rejects: Sequence[Reject]) -> list[str]:
+    """The delimiter with blanks that stand between it and a quote in most of the rejected records."""
+    mark, quote = re.escape(options.delimiter), re.escape(options.quote)
+    between = re.compile(rf"{quote}([ \t]*{mark}[ \t]*){quote}")
+    counts = Counter(
+        text for reject in rejects for text in set(between.findall(reject.raw)) if text != options.delimiter
+    )
+    return [text for text, _ in counts.most_common(1) if len(text) <= DELIMITER_CHARS_MAX]

@@ -130,6 +130,10 @@ ADVICE: dict[str, tuple[bytes, str, dict[str, Any], str]] = {
     "a blank before": (b'"A", "B", "C, c"', 'options.delimiter to ", "', {}, ""),
     "a blank behind": (b'"A" ,"B" ,"C"', 'options.delimiter to " ,"', {}, ""),
     "blanks on both sides": (b'"A" , "B" , "C"', 'options.delimiter to " , "', {}, ""),
+    "a blank at the end": (b'"A","B","C" ', "which no option passes over", {}, ""),
+    "a blank at the beginning": (b' "A","B","C"', "which no option passes over", {}, ""),
+    "a line in quotes": (b'"A,B,C"', "the whole line stands in quotes", {}, ""),
+    "a line in quotes with marks": (b'"A,""B, b"",C";;', "the whole line stands in quotes", {}, ""),
     "a formula": (b'A,="0123",C', "formula", {}, ""),
     "an inch": (
         b'Blue Monday 12" mix,B,C',
