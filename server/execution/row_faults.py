@@ -23,7 +23,6 @@ _MESSAGE_CHARS_MAX: Final = 600
 _OPTION_PREFIX: Final = "options."
 # For rejects of CSV files whose own text names no option.
 _HINTS: Final[Mapping[str, str]] = {
-    "bad_encoding": "set options.encoding to the encoding of the file, such as cp1252, or to auto",
     "missing_columns": "check options.delimiter; if fields without a value are left out at the end of lines, set "
     "options.missingFields to empty",
     "too_many_columns": "check options.delimiter and options.quote",

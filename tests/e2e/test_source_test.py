@@ -176,3 +176,19 @@ def test_the_command_line_tests_with_the_options_of_a_run(service: Service) -> N
         down = run(*base, "test", "api", api.url)
         assert down.returncode != 0
         assert "401" in down.stderr
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "auto"])
+def test_utf8_with_damaged_lines_brings_no_other_encoding(service: Service, encoding: str) -> None:
+    name, options = f"damaged-{encoding}.csv", {"delimiter": ";", "encoding": encoding}
+    good = "".join(f"{number};Canción {number};José\n" for number in range(30)).encode()
+    bad = b"x;Ni\xc3a;y\nz;Canci\xf3n;y\n"
+    (service.data_root / name).write_bytes(b"external_id;title;artist\n" + good + bad)
+    status, answer = look(service, "csv", name, options)
+    assert status == 200, answer
+    found = answer["data"]
+    assert found["rows"][0]["title"] == "Canción 0"
+    assert (found["readings"], found["proposedOptions"]) == ([], None)
+    done = service.run("csv", name, options)
+    assert (done["status"], done["ledger"]["inserted"], done["ledger"]["rejected"]) == ("completed", 30, 2)
+    assert "cp1252" not in str(done["notices"])

@@ -8,6 +8,7 @@ from db.records import Ledger
 from server.core.tally import Kind, Tally
 from server.execution.row_faults import RowFaults
 
+WIDE = Kind("too_many_columns", "", 3, 7)
 BAD = Kind("bad_encoding", "title", 3, 7)
 DOUBLE = Kind("duplicate_key", "", 4, 2)
 SHORT = Kind("shortened_key", "external_id", 9, 2)
@@ -20,10 +21,15 @@ def faults(*kinds: Kind, said: dict[str, str] | None = None, source_type: str = 
 
 
 def test_an_option_is_named_where_the_reject_names_none() -> None:
-    assert "set options.encoding" in faults(BAD).why_rejected()
-    named = faults(BAD, said={"bad_encoding": "set options.x to y"}).why_rejected()
-    assert named == ": 3 bad_encoding, first on line 7; line 7: set options.x to y"
-    assert "options." not in faults(BAD, source_type="api").why_rejected()
+    assert "check options.delimiter" in faults(WIDE).why_rejected()
+    named = faults(WIDE, said={"too_many_columns": "set options.x to y"}).why_rejected()
+    assert named == ": 3 too_many_columns, first on line 7; line 7: set options.x to y"
+    assert "options." not in faults(WIDE, source_type="api").why_rejected()
+
+
+def test_what_a_reader_says_of_bytes_that_do_not_decode_is_all() -> None:
+    # Another encoding would damage the other rows of a file of which few lines are damaged.
+    assert "options." not in faults(BAD, said={"bad_encoding": "this line is damaged"}).why_rejected()
 
 
 def test_a_long_message_is_cut_and_many_kinds_are_summed() -> None:

@@ -179,9 +179,12 @@ class HeaderAdviser:
         encoding = self._now.encoding
         head = self._source.read(0, _HEAD_BYTES)[encoding.mark_bytes :]
         if _has_undecodable(encoding, head):
-            encoding = detected_encoding_of(self._source)
-            base["encoding"] = encoding.name
-            yield dict(base), first_line
+            found = detected_encoding_of(self._source)
+            # Damaged lines are no reason to read the others otherwise.
+            if found.name != encoding.name:
+                encoding = found
+                base["encoding"] = encoding.name
+                yield dict(base), first_line
         if not self._options.has_header:
             base["hasHeader"] = True
         for line in _lines(encoding.to_working(head, at_end=False)):

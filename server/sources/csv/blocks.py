@@ -16,10 +16,11 @@ import polars as pl
 
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
+from server.core.reject_kinds import RejectKind
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv.file_beginning import Beginning
 from server.sources.csv.findings import NOTHING_FOUND, Findings
-from server.sources.csv.reject_texts import LOOKED_AT_BYTES, reject_text
+from server.sources.csv.reject_texts import LOOKED_AT_BYTES, reject_text, undecodable_text
 from server.sources.csv.repeated_header import RepeatedHeader
 from server.sources.csv.structure.arrays import Positions
 from server.sources.csv.structure.delimiter_detection import line_end
@@ -150,6 +151,7 @@ class Block:
         header = beginning.header_reject
         rejects = [header] if header is not None and first == 0 and self._place.record_no == 1 else []
         bad = first + np.flatnonzero(~layout.good[first:last])
+        undecodable = ""
         for record, start, end, line, offset, fields in zip(
             bad.tolist(),
             layout.starts[bad].tolist(),
@@ -160,18 +162,17 @@ class Block:
             strict=True,
         ):
             kind, column = layout.fault(record, beginning.dialect, len(columns))
+            if kind == RejectKind.BAD_ENCODING:
+                undecodable = undecodable or undecodable_text(beginning.encoding, layout.window.data)
+                message = undecodable
+            else:
+                raw = layout.window.data[start : min(end, start + LOOKED_AT_BYTES)]
+                message = reject_text(kind, raw, fields, len(columns), beginning.dialect, beginning.encoding)
             rejects.append(
                 Reject(
                     kind=kind,
                     category=Category.PARSING,
-                    message=reject_text(
-                        kind,
-                        layout.window.data[start : min(end, start + LOOKED_AT_BYTES)],
-                        fields,
-                        len(columns),
-                        beginning.dialect,
-                        beginning.encoding,
-                    ),
+                    message=message,
                     line=line,
                     byte_offset=offset,
                     column=columns[column] if 0 <= column < len(columns) else None,

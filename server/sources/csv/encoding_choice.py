@@ -19,6 +19,9 @@ _HEAD_BYTES: Final = 256 * 1024
 _SAMPLE_BYTES: Final = 64 * 1024
 # How far a file is searched for its first byte that is not ASCII, when its encoding is to be found out.
 _SEARCH_BYTES_MAX: Final = 64 * 1024 * 1024
+# How many pieces from there on are looked through for more of them, and how many there should be.
+_MORE_PIECES_MAX: Final = 32
+_SIGNS_WANTED: Final = 40
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 # What was found out with less confidence is worth a notice.
 _CONFIDENCE_MIN: Final = 0.9
@@ -160,6 +163,9 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> Othe
         if encoding_detection.is_utf8(sample):
             return OtherEncodings()
     found, others = encoding_detection.likely_encodings(head, sample)
+    if found.name == "utf-8" and used in (AUTO, "utf-8"):
+        # Lines of it are damaged: another encoding would damage the others.
+        return OtherEncodings()
     is_guess = not others and found.confidence < _CONFIDENCE_MIN
     # What was found out may be in use already.
     if not others and (used == AUTO or (used == found.name and not is_guess)):
@@ -177,5 +183,33 @@ def _telling_sample(source: ByteSource) -> bytes:
     telling = _NOT_ASCII.search(piece)
     if telling is None:
         return sample[:_SAMPLE_BYTES]
-    start = max(piece.rfind(b"\n", 0, telling.start()), piece.rfind(b"\r", 0, telling.start())) + 1
-    return piece[start : start + _SAMPLE_BYTES]
+    start = _lines_end(piece[: telling.start()])
+    sample = piece[start : start + _SAMPLE_BYTES]
+    if len(piece) < _HEAD_BYTES and start + len(sample) == len(piece):
+        return sample
+    return _with_more_lines(source, offset + start, sample)
+
+
+def _with_more_lines(source: ByteSource, offset: int, sample: bytes) -> bytes:
+    """A sample with few signs, and further lines of the file that hold some: one word may be a damaged one."""
+    count, end = len(_NOT_ASCII.findall(sample)), _lines_end(sample)
+    if count >= _SIGNS_WANTED or not end:
+        return sample
+    sample = sample[:end]
+    offset += end
+    for _ in range(_MORE_PIECES_MAX):
+        piece = source.read(offset, _HEAD_BYTES)
+        end = _lines_end(piece) if len(piece) == _HEAD_BYTES else len(piece)
+        for line in piece[:end].splitlines(keepends=True):
+            if not line.isascii() and len(line) <= _SAMPLE_BYTES and count < _SIGNS_WANTED:
+                sample += line
+                count += len(_NOT_ASCII.findall(line))
+        offset += end
+        if not end or count >= _SIGNS_WANTED or len(piece) < _HEAD_BYTES:
+            break
+    return sample
+
+
+def _lines_end(piece: bytes) -> int:
+    """Where the last whole line of a piece ends."""
+    return max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1

@@ -12,6 +12,7 @@ from charset_normalizer import CharsetMatch, from_bytes
 
 from server.sources.csv.encodings import WITHOUT_MARK, Encoding, canonical_encoding, is_multi_byte
 from server.sources.csv.latin_text import faults_of, is_latin
+from server.sources.csv.utf8_damage import utf8_signs
 
 # Longest first: the mark of UTF-32-LE begins with that of UTF-16-LE.
 _MARKS: Final = (
@@ -36,6 +37,9 @@ _LIKELY: Final = (
 _CHAOS_TOLERANCE: Final = 0.05
 _COHERENCE_TOLERANCE: Final = 0.1
 _CONFIDENCE_OF_EQUALS: Final = 0.7
+# Of UTF-8 with damaged lines, where most lines show it and where few do.
+_CONFIDENCE_OF_DAMAGED: Final = 0.95
+_CONFIDENCE_OF_FEW: Final = 0.6
 # Faults of a text, per character beyond ASCII: two encodings this close are equals, and a text with more makes no sense.
 _ASIDE_MAX: Final = 0.02
 _SENSE_MIN: Final = 0.5
@@ -65,8 +69,9 @@ def marked_encoding(head: bytes) -> Encoding | None:
 def detected_encoding(head: bytes, sample: bytes) -> Encoding:
     """The likeliest encoding of a file without a mark.
 
-    UTF-16 and UTF-32 are told by where their zero bytes stand, UTF-8 by being valid (text in another encoding
-    that is valid UTF-8 by chance is very rare), Latin script by what reads best, the rest by charset-normalizer.
+    UTF-16 and UTF-32 are told by where their zero bytes stand, UTF-8 by being valid, wholly or for the most part (text
+    in another encoding that is valid UTF-8 by chance is very rare), Latin script by what reads best, the rest by
+    charset-normalizer.
 
     Args:
         head: how the file begins.
@@ -77,6 +82,10 @@ def detected_encoding(head: bytes, sample: bytes) -> Encoding:
         return wide
     if is_utf8(sample):
         return Encoding("utf-8", confidence=1.0 if not sample.isascii() else 0.9, how="detected")
+    signs = utf8_signs(sample)
+    if signs.is_damaged_utf8:
+        confidence = _CONFIDENCE_OF_DAMAGED if signs.is_clear else _CONFIDENCE_OF_FEW
+        return Encoding("utf-8", confidence=confidence, how="detected")
     latin = _latin_encoding(sample) if is_latin(sample) else None
     return latin or _legacy_encoding(sample)
 
@@ -102,6 +111,9 @@ def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
         return None
     if is_utf8(sample) and len(_NOT_ASCII.findall(sample)) >= (8 if is_multi_byte(declared) else 2):
         return "utf-8", "the bytes above 0x7F are valid UTF-8"
+    signs = utf8_signs(sample)
+    if signs.is_damaged_utf8 and signs.is_clear and not is_multi_byte(declared):
+        return "utf-8", "most of the bytes above 0x7F are valid UTF-8, and some lines are damaged"
     controls = _CONTROLS_OF_LATIN1.findall(sample.decode(declared, "ignore"))
     if not controls or declared == _WESTERN:
         return None

@@ -18,7 +18,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from server.core.errors import InvalidRequestError
 from server.core.number_format import DECIMAL_COMMA, NumberOptions
 from server.core.reasons import Reason
-from server.sources.csv.encodings import canonical_encoding
+from server.sources.csv.encoding_names import encoding_of_name
 from server.sources.delimiter_texts import understood_delimiter
 from server.sources.number_format import NumberFormat
 from server.sources.write_options import WriteOptions
@@ -91,9 +91,9 @@ class CsvOptions(WriteOptions):
         if value.lower() == AUTO:
             return AUTO
         try:
-            return canonical_encoding(value)
+            return encoding_of_name(value)
         except LookupError as error:
-            raise PydanticCustomError("encoding", "names no text encoding that can be read") from error
+            raise PydanticCustomError("encoding", "{why}", {"why": str(error.args[0])}) from error
 
     @field_validator("delimiter", "comment_prefix")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Final
 from server.core.reject_kinds import RejectKind
 from server.sources.csv.dialect import NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
+from server.sources.csv.utf8_damage import utf8_signs
 
 _TEXTS: Final = {
     RejectKind.MISSING_COLUMNS: (
@@ -17,11 +18,16 @@ _TEXTS: Final = {
     ),
     RejectKind.TOO_MANY_COLUMNS: "the record has {fields} fields, {width} are expected",
     RejectKind.UNCLOSED_QUOTE: "a quoted field is not closed before other records begin or the file ends",
-    RejectKind.BAD_ENCODING: "a byte does not decode as {encoding}; set options.encoding to the file's own, such as cp1252, or to auto",
     RejectKind.REPEATED_HEADER: "the record repeats the header",
     RejectKind.STRAY_LINE_BREAK: "a carriage return inside the line cuts the record; a value may hold one in quotes only",
     RejectKind.RECORD_TOO_LONG: "the record is longer than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows",
 }
+# Another encoding would read the damaged line, and damage all others.
+_DAMAGED: Final = (
+    "a byte does not decode as utf-8, and the text is UTF-8 elsewhere: this line is damaged, or was joined from another file; "
+    "mend it in the source"
+)
+_UNDECODABLE: Final = "a byte does not decode as {encoding}; set options.encoding to {right}"
 _STRAY_QUOTE: Final = "a quote stands where none may: double it inside a quoted field, or set options.strayQuotes to keep, which takes it as text"
 _BACKSLASH: Final = "a backslash stands before a quote: set options.escape to \\ (a backslash)"
 _FORMULA: Final = 'a value is a spreadsheet\'s formula for text (="..."): export the column as plain text'
@@ -41,11 +47,29 @@ LOOKED_AT_BYTES: Final = 4096
 DELIMITER_CHARS_MAX: Final = 8
 
 
+def undecodable_text(encoding: Encoding, around: bytes) -> str:
+    """What is told of records that do not decode.
+
+    Args:
+        around: working bytes of the file in which they stand.
+    """
+    name = encoding.name
+    if name == "utf-8" and (encoding.how != "declared" or utf8_signs(around).is_damaged_utf8):
+        return _DAMAGED
+    if encoding.how != "declared":
+        right = "the one that the file is written in, or mend these lines in the source"
+    elif encoding.unit_bytes > 1 or name == "cp1252":
+        right = "the file's own, or to auto"
+    else:
+        right = "the file's own, such as cp1252, or to auto"
+    return _UNDECODABLE.format(encoding=name, right=right)
+
+
 def reject_text(kind: RejectKind, record: bytes, fields: int, width: int, dialect: Dialect, encoding: Encoding) -> str:
     """A sentence for a person, without a value of the record.
 
     Args:
-        kind: as in `Reject`.
+        kind: as in `Reject`; for BAD_ENCODING there is `undecodable_text`.
         record: working bytes, at most LOOKED_AT_BYTES of them.
         fields, width: how many there are, and should be.
     """

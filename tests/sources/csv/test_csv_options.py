@@ -208,3 +208,41 @@ def test_a_delimiter_by_its_number_may_be_no_line_break(text: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         parse_options({"delimiter": text})
     assert caught.value.field == "options.delimiter"
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("utf8-bom", "utf-8"),
+        ("UTF-8 (with BOM)", "utf-8"),
+        ("utf8mb4", "utf-8"),
+        ("UTF-16 LE", "utf-16-le"),
+        ("utf-16 be without BOM", "utf-16-be"),
+        ("latin1", "iso8859-1"),
+        ("ISO Latin 1", "iso8859-1"),
+        ("Win1252", "cp1252"),
+        ("code page 850", "cp850"),
+        ("Mac OS Roman", "mac-roman"),
+    ],
+)
+def test_an_encoding_is_understood_by_the_names_that_programs_give_it(name: str, meant: str) -> None:
+    assert parse_options({"encoding": name}).encoding == meant
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("ANSI", "cp1252 in Western Europe and the Americas, cp1250 in Central Europe"),
+        ("Windows", "name it, or set auto"),
+        ("Western European (Windows)", "cp1252"),
+        ("MS-DOS", "cp850 in Western Europe"),
+        ("Unicode", "utf-16 is what Windows calls so"),
+        ("utf-9", "did you mean utf-8?"),
+        ("klingon", "usual are utf-8, utf-16"),
+    ],
+)
+def test_an_encoding_that_is_not_known_is_refused_with_what_may_be_meant(name: str, advice: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_options({"encoding": name})
+    assert caught.value.field == "options.encoding"
+    assert advice in caught.value.message
