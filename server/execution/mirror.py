@@ -9,7 +9,9 @@ A wrong file must not empty a shop. So nothing is switched off when
                                         error budget's share were skipped for a key that repeats, or keys look as if a
                                         spreadsheet had shortened them, or the header lacks a column that filled
                                         one of the table the last time (`lost_columns.py`), or a list moved while it
-                                        was read
+                                        was read, or the reader doubts its own choice: a declared encoding that
+                                        the bytes contradict or a guessed one, comments behind the header, a sheet
+                                        among several (`SourceReader.doubts`)
 
 The rows that the source has are written by then, and stay.
 """

@@ -29,10 +29,11 @@ _CONFIDENCE_MIN: Final = 0.9
 
 @dataclass(frozen=True, slots=True)
 class ChosenEncoding:
-    """The encoding to read a file with, and what a person should know of the choice."""
+    """The encoding to read a file with, what a person should know of the choice, and why it may be wrong."""
 
     encoding: Encoding
     notices: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
 
 def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_unpacked: bool) -> ChosenEncoding:
@@ -68,7 +69,8 @@ def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_un
         return _doubted(name, detected_encoding_of(source))
     declared = encoding_detection.declared_encoding(head, options.encoding)
     _check_width(name, declared, found, head)
-    return ChosenEncoding(declared, _contradicted(source, name, declared))
+    contradiction = _contradicted(source, name, declared)
+    return ChosenEncoding(declared, contradiction, contradiction)
 
 
 def _doubted(name: str, encoding: Encoding) -> ChosenEncoding:
@@ -81,6 +83,9 @@ def _doubted(name: str, encoding: Encoding) -> ChosenEncoding:
                 f"{quoted(name)}: the encoding {encoding.name} was guessed from few signs; set options.encoding to"
                 f" {encoding.name} if the text is right, or to the one that it is written in"
             ),
+        ),
+        (
+            f"the encoding {encoding.name} of {quoted(name)} was guessed from few signs, and options.encoding names none",
         ),
     )
 

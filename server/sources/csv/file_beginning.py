@@ -56,6 +56,7 @@ class Beginning:
         header_reject: the header line, when it cannot be trusted: it counts as a record that is not loaded.
         detected: what was found out, JSON-able.
         notices: what a person should know.
+        doubts: why it may be read otherwise than it is meant.
         findings: what was left out above the header.
         has_surplus_field: whether the records have an empty field more than there are columns, behind their last delimiter.
     """
@@ -69,6 +70,7 @@ class Beginning:
     header_reject: Reject | None
     detected: dict[str, Any]
     notices: tuple[str, ...]
+    doubts: tuple[str, ...] = ()
     findings: Findings = NOTHING_FOUND
     has_surplus_field: bool = False
 
@@ -130,6 +132,7 @@ class _Head:
         self._options = options
         self._settings = settings
         self._encoding = chosen.encoding
+        self._doubts = chosen.doubts
         self._notices: list[str] = list(chosen.notices)
         # Kind of finding -> where the lines begin that were left out above the header.
         self._left_out: dict[str, list[int]] = {}
@@ -202,6 +205,7 @@ class _Head:
             header_reject=header_reject,
             detected=detected,
             notices=tuple(self._notices),
+            doubts=self._doubts,
             findings=Findings.of({kind: self._lines_of(window, at) for kind, at in self._left_out.items() if kind}),
             has_surplus_field=self._surplus,
         )

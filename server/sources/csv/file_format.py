@@ -63,6 +63,11 @@ class FileBeginning(Protocol):
         ...
 
     @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the file may be read otherwise than it is meant: clauses, with the file's name."""
+        ...
+
+    @property
     def findings(self) -> Findings:
         """What was left out above the first record."""
         ...
@@ -117,6 +122,7 @@ class PlainBeginning:
     line: int
     detected: Mapping[str, Any]
     notices: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     findings: Findings = Findings()  # noqa: RUF009 - frozen, and empty
 
 

@@ -32,6 +32,10 @@ _TEXTS: Final = {
             "options.commentPrefix"
         ),
     ),
+    "hidden_row": (
+        "a row that the sheet hides, by hand or by a filter, was loaded ({where})",
+        "{count} rows that the sheet hides, by hand or by a filter, were loaded (first: {where})",
+    ),
     "mark": (
         "a byte order mark inside the file was left out ({where}): files were put together",
         "{count} byte order marks inside the file were left out (first: {where}): files were put together",
@@ -90,7 +94,7 @@ _TEXTS: Final = {
     ),
 }
 # What makes it doubtful that the records were read as they are meant.
-_DOUBTS: Final = frozenset({"several_lines", "inner_mark"})
+_DOUBTS: Final = frozenset({"several_lines", "inner_mark", "comment_behind_header"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,8 +88,9 @@ class CsvReader:
         return few_notices([*self._notices, *self._findings.notices([file.name for file in self._files])])
 
     def doubts(self) -> tuple[str, ...]:
-        """Values over several lines that would be records by themselves: a quote may be missing."""
-        return self._findings.doubts([file.name for file in self._files])
+        """Of the encoding or the sheet that was chosen, and of what was met in the records."""
+        chosen = (doubt for file in self._files for doubt in file.beginning.doubts)
+        return (*chosen, *self._findings.doubts([file.name for file in self._files]))
 
     async def content_digest(self) -> str:
         """A digest of the bytes of all files, in order; their names and times don't count.

@@ -45,6 +45,10 @@ class Book(Protocol):
         """
         ...
 
+    def has_cells(self, sheet: Sheet) -> bool:
+        """Whether a sheet has a value, as far as is seen at its beginning; a damaged one has none."""
+        ...
+
     def progress(self, size_bytes: int) -> int:
         """How much of a file of that size has been read."""
         ...

@@ -51,11 +51,18 @@ class SheetRow:
         number: as the program shows it, from 1.
         cells: up to the last one that holds something.
         repeat: how many rows from here on are the same.
+        is_hidden: whether the program hides it, by hand or by a filter.
     """
 
     number: int
     cells: tuple[Cell, ...]
     repeat: int = 1
+    is_hidden: bool = False
+
+
+def has_value(row: SheetRow) -> bool:
+    """Whether a cell of it holds more than blanks."""
+    return any(cell is not None and cell.strip() for cell in row.cells)
 
 
 def number_of(text: str) -> Cell:

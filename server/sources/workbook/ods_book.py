@@ -9,7 +9,7 @@ from typing import Final
 from server.core.config import Settings
 from server.sources.workbook.archive import Archive
 from server.sources.workbook.book import Sheet
-from server.sources.workbook.cells import Cell, Fault, SheetRow, clock_text, number_of
+from server.sources.workbook.cells import NO_VALUE, Cell, Fault, SheetRow, clock_text, number_of
 
 _CONTENT: Final = "content.xml"
 _MANIFEST: Final = "META-INF/manifest.xml"
@@ -18,6 +18,8 @@ _COLUMNS_MAX: Final = 16_384
 _DURATION: Final = re.compile(r"P(?:(\d+)D)?T?(?:(\d+)H)?(?:(\d+)M)?(?:(\d+)(?:[.,](\d+))?S)?")
 _ZEROS: Final = re.compile(r"\.(\d*?)0+$")
 _ERROR_TEXT: Final = re.compile(r"Err:\d+|#[A-Z][A-Z0-9/]*[!?]?")
+_CELLS: Final = frozenset({"table:table-cell", "table:covered-table-cell"})
+_VALUE_TYPE: Final = "office:value-type"
 _NUMBERS: Final = frozenset({"float", "percentage", "currency"})
 
 
@@ -36,7 +38,12 @@ class OdsBook:
             raise archive.malformed("with a password: save it without one")
         tables = _Tables()
         archive.walk(_CONTENT, tables, keep_prefixes=True)
+        self._filled = tables.filled
         self.sheets = tuple(Sheet(name, name in tables.hidden) for name in tables.names)
+
+    def has_cells(self, sheet: Sheet) -> bool:
+        """Whether a sheet has a value."""
+        return sheet.name in self._filled
 
     def rows(self, sheet: Sheet) -> Iterator[SheetRow]:
         """Rows that have a value, in order."""
@@ -52,14 +59,16 @@ class OdsBook:
 
 
 class _Tables:
-    """Names of the sheets, and which are hidden."""
+    """Names of the sheets, which of them have cells, and which are hidden."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
+        self.filled: set[str] = set()
         self.hidden: set[str] = set()
         self._hidden_styles: set[str] = set()
         self._style = ""
-        self._depth = 0
+        self._depth = self._notes = 0
+        self._is_in_cell = False
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         if name == "style:style":
@@ -74,9 +83,24 @@ class _Tables:
                 if attributes.get("table:style-name", "") in self._hidden_styles:
                     self.hidden.add(sheet)
 
+        elif self._depth != 1:
+            return
+        elif name in _CELLS:
+            self._is_in_cell = True
+            if attributes.get(_VALUE_TYPE, "string") != "string":
+                self.filled.add(self.names[-1])
+        elif name == "office:annotation":
+            self._notes += 1
+        elif name == "text:p" and self._is_in_cell and not self._notes:
+            self.filled.add(self.names[-1])
+
     def end(self, name: str) -> None:
         if name == "table:table":
             self._depth -= 1
+        elif name in _CELLS:
+            self._is_in_cell = False
+        elif name == "office:annotation":
+            self._notes -= 1
 
     def data(self, text: str) -> None:
         """Nothing to do."""
@@ -90,7 +114,7 @@ class OdsRows:
         self._sheet = sheet
         self._chars_max = settings.csv_record_bytes_max
         self._rows: list[SheetRow] = []
-        self._active = self._is_text = False
+        self._active = self._is_text = self._is_hidden = False
         self._depth = self._notes = self._paragraphs = self._chars = 0
         self._number, self._row_repeat = 0, 1
         self._cells: list[Cell] = []
@@ -113,8 +137,9 @@ class OdsRows:
             return
         if name == "table:table-row":
             self._row_repeat = _count(attributes.get("table:number-rows-repeated"))
+            self._is_hidden = attributes.get("table:visibility", "visible") != "visible"
             self._cells, self._width = [], 0
-        elif name in {"table:table-cell", "table:covered-table-cell"}:
+        elif name in _CELLS:
             self._attributes, self._parts, self._paragraphs, self._chars = attributes, [], 0, 0
         elif name == "office:annotation":
             self._notes += 1
@@ -147,11 +172,11 @@ class OdsRows:
             self._notes -= 1
         elif name == "text:p" and not self._notes:
             self._is_text = False
-        elif name in {"table:table-cell", "table:covered-table-cell"}:
+        elif name in _CELLS:
             self._put(self._value(), _count(self._attributes.get("table:number-columns-repeated")))
         elif name == "table:table-row":
             if self._cells:
-                self._rows.append(SheetRow(self._number + 1, tuple(self._cells), self._row_repeat))
+                self._rows.append(SheetRow(self._number + 1, tuple(self._cells), self._row_repeat, self._is_hidden))
             self._number += self._row_repeat
 
     def _put(self, cell: Cell, repeat: int) -> None:
@@ -162,7 +187,7 @@ class OdsRows:
 
     def _value(self) -> Cell:
         attributes, text = self._attributes, "".join(self._parts)
-        kind = attributes.get("office:value-type", "")
+        kind = attributes.get(_VALUE_TYPE, "")
         if self._chars > self._chars_max:
             return Fault("more text than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows")
         if attributes.get("calcext:value-type") == "error":
@@ -179,7 +204,7 @@ class OdsRows:
             return attributes.get("office:boolean-value", text)
         if kind == "string":
             return attributes.get("office:string-value", text)
-        return text or None
+        return text or (Fault(NO_VALUE) if "table:formula" in attributes else None)
 
 
 def _fraction(found: re.Match[str]) -> str:

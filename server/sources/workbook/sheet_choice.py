@@ -15,6 +15,8 @@ from server.sources.workbook.book import Book, Sheet
 from server.sources.workbook.cells import SheetRow
 
 _LOOK_ROWS: Final = 50
+_SHEETS_LOOKED_AT_MAX: Final = 30
+_SHEETS_NAMED_MAX: Final = 5
 _FIELD: Final = "options.sheet"
 
 
@@ -43,6 +45,15 @@ def chosen_sheet(book: Book, name: str, wanted: str | None) -> Sheet:
         f"{_FIELD}: {quoted(name)} has no sheet {quoted(wanted)}; it has {listed(sheet.name for sheet in book.sheets)}",
         field=_FIELD,
     )
+
+
+def other_sheets(book: Book, read: Sheet) -> str:
+    """The other sheets that have cells, in words, of the first 30 that there are; empty for none."""
+    every = [sheet for sheet in book.sheets if sheet != read]
+    filled = [sheet for sheet in every[:_SHEETS_LOOKED_AT_MAX] if book.has_cells(sheet)]
+    names = [quoted(sheet.name) + " (hidden)" * sheet.is_hidden for sheet in filled[:_SHEETS_NAMED_MAX]]
+    rest = len(filled) - len(names)
+    return ", ".join(names) + (f" and {rest} more" if rest else "")
 
 
 def first_rows(book: Book, sheet: Sheet, options: CsvOptions) -> list[SheetRow]:

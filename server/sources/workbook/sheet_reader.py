@@ -138,7 +138,7 @@ class _Block:
         self._record_nos: list[int] = []
         self._rejects: list[tuple[int, Reject]] = []
         self._blanks = self._long_numbers = 0
-        self._first_blank = self._first_long = 0
+        self._first_blank = self._first_long = self._first_hidden = self._hidden = 0
         self._long_example = ""
         self._header = RepeatedHeader(columns)
 
@@ -159,6 +159,9 @@ class _Block:
         for index, cell in enumerate(row.cells):
             if isinstance(cell, Number) and len(cell) > _EXACT_DIGITS and cell.lstrip("-").isdigit():
                 self._note_long(row, index, cell)
+        if row.is_hidden:
+            self._first_hidden = self._first_hidden or row.number
+            self._hidden += 1
         self._rows.append(row)
         self._record_nos.append(record_no)
 
@@ -202,6 +205,8 @@ class _Block:
         found = {}
         if self._blanks:
             found["blank"] = Finding(self._blanks, 0, self._first_blank)
+        if self._hidden:
+            found["hidden_row"] = Finding(self._hidden, 0, self._first_hidden)
         if self._long_numbers:
             found["long_number"] = Finding(self._long_numbers, 0, self._first_long, self._long_example)
         place = self._place

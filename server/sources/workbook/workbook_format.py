@@ -21,7 +21,7 @@ from server.sources.workbook.archive import Archive
 from server.sources.workbook.book import Book
 from server.sources.workbook.cells import SheetRow
 from server.sources.workbook.ods_book import OdsBook
-from server.sources.workbook.sheet_choice import check_title, chosen_sheet, first_rows
+from server.sources.workbook.sheet_choice import check_title, chosen_sheet, first_rows, other_sheets
 from server.sources.workbook.sheet_reader import SheetReader
 from server.sources.workbook.xlsx_book import XlsxBook
 
@@ -75,7 +75,17 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
     if header_row:
         detected |= {"header": list(columns), "headerLine": header_row}
     reader = SheetReader(sheet, columns, options, settings, open_book)
-    return Table(PlainBeginning(columns, start, start + 1, detected), reader.read_block)
+    others = other_sheets(book, sheet) if options.sheet is None else ""
+    notices: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+    if others:
+        doubts = (f"{quoted(name)} has other sheets with cells ({others}), and options.sheet names none",)
+        notice = (
+            f"{quoted(name)}: the sheet {quoted(sheet.name)} was read; other sheets have cells too: {others}; set options.sheet "
+            "to the one that is meant (--sheet)"
+        )
+        notices = (notice,)
+    return Table(PlainBeginning(columns, start, start + 1, detected, notices, doubts), reader.read_block)
 
 
 def _columns(rows: list[SheetRow], options: CsvOptions) -> tuple[tuple[str, ...], int, int]:

@@ -5,16 +5,20 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from server.core.config import Settings
+from server.core.errors import FatalError
 from server.sources.workbook.archive import Archive
 from server.sources.workbook.book import Sheet
-from server.sources.workbook.cells import SheetRow, moment_kind
+from server.sources.workbook.cells import SheetRow, has_value, moment_kind
 from server.sources.workbook.xlsx_rows import XlsxRows, unescaped
 
 _WORKBOOK: Final = "xl/workbook.xml"
 _RELATIONS: Final = "xl/_rels/workbook.xml.rels"
+# A quarter of a megabyte of a sheet.
+_LOOK_PIECES: Final = 4
 _ID: Final = re.compile(r"(?:^|:)id$")
 
 
@@ -156,6 +160,16 @@ class XlsxBook:
         handler = XlsxRows(self._texts, self._kinds, self._settings, from_1904=self._from_1904)
         for _piece in self._archive.pieces(sheet.path, handler):
             yield from handler.taken()
+
+    def has_cells(self, sheet: Sheet) -> bool:
+        """Whether a sheet has a value, as far as is seen at its beginning: no more of it is unpacked."""
+        handler = XlsxRows(self._texts, self._kinds, self._settings, from_1904=self._from_1904)
+        pieces = islice(self._archive.pieces(sheet.path, handler), _LOOK_PIECES)
+        try:
+            return any(has_value(row) for _piece in pieces for row in handler.taken())
+        except FatalError:
+            # The sheet that is read may be whole.
+            return False
 
     def progress(self, size_bytes: int) -> int:
         """How much of a file of that size has been read."""

@@ -10,8 +10,10 @@ from server.core.config import Settings
 from server.sources.workbook.cells import NO_VALUE, Cell, Fault, SheetRow, moment_of, number_of
 
 _ESCAPED: Final = re.compile(r"_x([0-9A-Fa-f]{4})_")
+_TRUE: Final = frozenset({"1", "true", "on"})
 # As many columns as a sheet can have.
 _COLUMNS_MAX: Final = 16_384
+_TEXT_TYPES: Final = frozenset({"str", "inlineStr"})
 _TOO_LONG: Final = "more text than TECHAURA_SYNC_CSV_RECORD_BYTES_MAX allows"
 
 
@@ -37,7 +39,7 @@ class XlsxRows:
         self._type = self._style = ""
         self._parts: list[str] = []
         self._chars = 0
-        self._has_value = self._has_formula = self._is_text = self._phonetic = False
+        self._has_value = self._has_formula = self._is_text = self._phonetic = self._is_hidden = False
 
     def taken(self) -> list[SheetRow]:
         """The rows that are whole, once."""
@@ -61,6 +63,7 @@ class XlsxRows:
             given = attributes.get("r", "")
             self._row = int(given) if given.isdigit() else self._row + 1
             self._cells, self._column = [], -1
+            self._is_hidden = attributes.get("hidden") in _TRUE
 
     def data(self, text: str) -> None:
         """Text."""
@@ -79,7 +82,7 @@ class XlsxRows:
         elif name == "rPh":
             self._phonetic = False
         elif name == "row" and self._cells:
-            self._rows.append(SheetRow(self._row, tuple(self._cells)))
+            self._rows.append(SheetRow(self._row, tuple(self._cells), is_hidden=self._is_hidden))
             self._cells = []
 
     def _put(self, cell: Cell) -> None:
@@ -96,7 +99,8 @@ class XlsxRows:
         text, kind = "".join(self._parts), self._type
         if self._chars > self._chars_max:
             return Fault(_TOO_LONG)
-        if not self._has_value:
+        # A formula whose text is empty is stored as an empty text; one of any other type with nothing in it was never worked out.
+        if not self._has_value or (self._has_formula and not text and kind not in _TEXT_TYPES):
             return Fault(NO_VALUE)
         if kind == "s":
             index = int(text) if text.strip().isdigit() else -1
@@ -105,7 +109,7 @@ class XlsxRows:
             return Fault(text)
         if kind == "b":
             return "true" if text.strip() == "1" else "false"
-        if kind in {"str", "inlineStr"}:
+        if kind in _TEXT_TYPES:
             return unescaped(text)
         if kind == "d":
             return text

@@ -1,0 +1,61 @@
+"""A mirror switches nothing off where the source may be read otherwise than it is meant, and says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_mirror import available
+from tests.support.service import Service
+from tests.support.workbooks import write_xlsx, xlsx_row
+
+MIRROR = {"mode": "mirror"}
+NUMBERS = range(10)
+
+
+def csv(numbers: Any, extra: str = "", title: str = "Title", encoding: str = "utf-8") -> bytes:
+    return ("external_id,title\n" + "".join(f"{n},{title} {n}\n" for n in numbers) + extra).encode(encoding)
+
+
+def book(path: Path, numbers: Any, sheets: dict[str, str]) -> None:
+    rows = [["external_id", "title"], *([str(n), f"Title {n}"] for n in numbers)]
+    songs = "".join(xlsx_row(line, cells) for line, cells in enumerate(rows, 1))
+    write_xlsx(path, {"Songs": songs, **sheets})
+
+
+@pytest.mark.parametrize(
+    ("content", "options", "said"),
+    [
+        (csv(range(9), title="Canción"), {"encoding": "cp1252"}, "the bytes above 0x7F are valid UTF-8"),
+        (csv(range(9), title="“x”", encoding="cp1252"), {"encoding": "latin-1"}, "where cp1252 has quotes and dashes"),
+        (csv(range(9), "x,Ñ\n", encoding="cp1252"), {"encoding": "auto"}, "was guessed from few signs"),
+        (csv(range(9), "#9,Title 9\n"), {"commentPrefix": "#"}, "stands behind the header (line 11)"),
+        (csv(range(9), "external_id,title\nx,y\n"), {}, "1 records of the source were rejected"),
+    ],
+    ids=["utf-8", "controls", "guess", "comment", "repeated header"],
+)
+def test_a_doubtful_reading_switches_nothing_off(
+    service: Service, request: pytest.FixtureRequest, content: bytes, options: dict[str, Any], said: str
+) -> None:
+    name = f"doubt-{request.node.callspec.id.replace(' ', '-')}.csv"
+    (service.data_root / name).write_bytes(csv(NUMBERS))
+    assert service.run("csv", name, MIRROR)["ledger"]["inserted"] == 10
+    (service.data_root / name).write_bytes(content)
+    run = service.run("csv", name, MIRROR | options)
+    assert (run["status"], run["deactivated"]) == ("completed", 0), run
+    assert any(said in notice and "nothing was switched off" in notice for notice in run["notices"]), run["notices"]
+    assert "9" in available(service, name)
+
+
+def test_another_sheet_with_cells_switches_nothing_off_until_one_is_chosen(service: Service) -> None:
+    path = service.data_root / "doubt.xlsx"
+    book(path, NUMBERS, {})
+    assert service.run("csv", path.name, MIRROR)["ledger"]["inserted"] == 10
+    book(path, range(9), {"New": xlsx_row(1, ["external_id", "title"]) + xlsx_row(2, ["9", "Title 9"])})
+    run = service.run("csv", path.name, MIRROR)
+    assert (run["status"], run["deactivated"]) == ("completed", 0)
+    assert any("'doubt.xlsx' has other sheets with cells ('New')" in notice for notice in run["notices"])
+    chosen = service.run("csv", path.name, MIRROR | {"sheet": "Songs"})
+    assert (chosen["status"], chosen["deactivated"]) == ("completed", 1)
