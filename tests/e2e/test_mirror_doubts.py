@@ -59,3 +59,12 @@ def test_another_sheet_with_cells_switches_nothing_off_until_one_is_chosen(servi
     assert any("'doubt.xlsx' has other sheets with cells ('New')" in notice for notice in run["notices"])
     chosen = service.run("csv", path.name, MIRROR | {"sheet": "Songs"})
     assert (chosen["status"], chosen["deactivated"]) == ("completed", 1)
+
+
+def test_a_header_in_another_order_switches_nothing_off(service: Service) -> None:
+    (service.data_root / "order.csv").write_bytes(csv(NUMBERS))
+    assert service.run("csv", "order.csv", MIRROR)["ledger"]["inserted"] == 10
+    (service.data_root / "order.csv").write_bytes(csv(range(9), "Title,EXTERNAL_ID\nTitle 9,9\n"))
+    run = service.run("csv", "order.csv", MIRROR)
+    assert (run["status"], run["deactivated"]) == ("failed", 0)
+    assert "9" in available(service, "order.csv")
