@@ -41,6 +41,8 @@ class Search:
     looks_max: int
     found: list[Look] = field(default_factory=list)
     doubts: list[str] = field(default_factory=list)
+    # The source with the likeliest header, also where no record of it loads.
+    likeliest: Look | None = None
     # For each reading, what it does to values that is no proposal; empty for nothing.
     damages: list[str] = field(default_factory=list)
     looks_done: int = 0
@@ -54,6 +56,7 @@ class Search:
         """
         for base in await self._bases(now):
             looks, doubts = await self._improved(base)
+            self.likeliest = self.likeliest or looks[0]
             # The first header that fits is the likeliest; what is open of the records of others decides nothing.
             self.doubts = self.doubts if self.found else doubts
             for look in looks:

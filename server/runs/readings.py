@@ -115,7 +115,7 @@ def readings_of(search: Search, settings: Settings, now: Look | None) -> Reading
         findings.append("no other reading was found that loads any record of it, so none is proposed")
     elif now.rejects:
         findings.append("no other reading was found that loads more of its records, so none is proposed")
-    seen = looks[0] if looks else now
+    seen = search.likeliest or now
     if seen is not None and (currencies := several_currencies(seen)):
         findings.append(currencies)
     if search.is_cut:

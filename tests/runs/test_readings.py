@@ -141,6 +141,8 @@ def test_several_currencies_are_never_proposed(tmp_path: Path, prices: list[str]
     found = priced(tmp_path, prices, **options).found
     assert (found.readings, found.proposed) == ((), None)
     assert "'price' holds several currencies" in found.findings[-1]
+    refused = seen(tmp_path, "prices.csv", ITEMS | options)
+    assert refused.refusal is not None and "'price' holds several currencies" in refused.found.findings[-1]
 
 
 def test_one_currency_written_on_both_sides_is_one(tmp_path: Path) -> None:

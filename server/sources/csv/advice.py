@@ -38,6 +38,8 @@ _LINE_BYTES_MAX: Final = 16 * 1024
 _RECORDS_MAX: Final = 50
 _DELIMITERS_MAX: Final = 16
 _DELIMITER_CHARS_MAX: Final = 8
+_NAMES_SPLIT_MAX: Final = 10
+_MARKS_IN_LINES: Final = ",;|\t"
 _BETWEEN_WORDS: Final = re.compile(r"[^\w\"]+")
 _COMMENT_MARKS: Final = ("#", "//", "--", "%", ";", "!", "*", "'", "REM ", "@")
 _FIELDS: Final = {
@@ -131,9 +133,29 @@ class HeaderAdviser:
     def advice(self, fits: Fits) -> Advice | None:
         """What to set so that the mapping fits; None when nothing that is tried does."""
         reading = next(self._found(fits), None)
-        if reading is not None:
-            return advice_text.told(self._name, self._now, reading)
-        return advice_text.mismatch(self._name, self._now)
+        if reading is None:
+            return advice_text.mismatch(self._name, self._now) or self._whole_lines(fits)
+        quote = self._options.quote
+        # A name that begins or ends with a quote is a piece of what the quotes enclose.
+        is_cut = bool(quote) and any(
+            quote in (name.strip()[:1], name.strip()[-1:]) for name in reading.fit.mapping.values()
+        )
+        return (self._whole_lines(fits) if is_cut else None) or advice_text.told(self._name, self._now, reading)
+
+    def _whole_lines(self, fits: Fits) -> Advice | None:
+        """That each line stands in quotes: the names are found in one of them, and no option takes it apart."""
+        columns = self._now.columns
+        for name in columns[:_NAMES_SPLIT_MAX]:
+            for mark in _MARKS_IN_LINES:
+                if mark in name and fits(column_names.unique_names(name.split(mark))) is not None:
+                    return advice_text.whole_lines(self._name)
+        quote = self._options.quote
+        if quote and columns and columns[0].startswith(quote):
+            last, _, rest = columns[-1].rpartition(quote)
+            names = [columns[0].removeprefix(quote), *columns[1:-1], last]
+            if len(columns) > 1 and not rest.strip(f" {_MARKS_IN_LINES}") and fits(column_names.unique_names(names)):
+                return advice_text.whole_lines(self._name)
+        return None
 
     def readings(self, fits: Fits) -> Iterator[Mapping[str, Any]]:
         """What to set for each reading that the mapping fits, at most READINGS_MAX; no two bring the same names."""

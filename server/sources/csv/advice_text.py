@@ -120,6 +120,21 @@ def mismatch(name: str, now: Beginning) -> Advice | None:
     )
 
 
+def whole_lines(name: str) -> Advice:
+    """What is said of a file whose lines stand in quotes, each as if it were one field.
+
+    Args:
+        name: the file's.
+    """
+    return Advice(
+        reason=Reason.INVALID_MAPPING,
+        field="options.columnMapping",
+        text=f"in {quoted(name)} whole lines stand in quotes, as if each were one field: take these quotes off where the file is "
+        "written; no option reads it",
+        is_addition=True,
+    )
+
+
 def _setting_text(name: str, value: Any) -> str:
     flag = _FLAGS[name]
     if isinstance(value, bool):

@@ -196,6 +196,24 @@ def test_without_a_reading_that_fits_the_mapping_is_refused(
     assert "; set options." not in caught.value.message
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'"title,artist"\r\n"A,B"\r\n',
+        b'"title;artist"\n"A;""B"""\n',
+        b'"title\tartist",\n"A\tB",\n',
+        b'"T\xc3\xadtulo|Artista"\n"A|B"\n',
+        b'"title,artist,genre";;\r\n"A,B,C";;\r\n',
+        b'"Titulo,Artista" ;\n"A,B" ;\n',
+    ],
+)
+def test_a_file_whose_lines_stand_in_quotes_is_told_as_such(tmp_path: Path, content: bytes) -> None:
+    said = refusal(tmp_path, content)
+    assert "whole lines stand in quotes" in said.message
+    assert "set options" not in said.message
+    assert "the required column title" in said.message
+
+
 def test_a_mapping_that_fits_asks_for_no_advice(tmp_path: Path) -> None:
     (tmp_path / "f.csv").write_bytes(HEADER + b"Titulo;x,b,c\n")
     assert plan(tmp_path, {}) == {"title": "title", "artist": "artist", "genre": "genre"}
