@@ -75,10 +75,10 @@ async def waited_ms(connection: AsyncConnection, run_id: int) -> int:
     return int((await connection.execute(select(_R.waited_ms).where(_R.id == run_id))).scalar_one() or 0)
 
 
-async def source_type_and_encoding(connection: AsyncConnection, run_id: int) -> tuple[str, str]:
-    """The type of the run's source, and the encoding in which it was read; empty where it has none."""
+async def source_type_and_doubt(connection: AsyncConnection, run_id: int) -> tuple[str, bool]:
+    """The type of the run's source, and whether its reader doubts the encoding in which it was read."""
     found = (await connection.execute(select(_R.source_type, _R.detected).where(_R.id == run_id))).one()
-    return str(found.source_type), str((found.detected or {}).get("encoding", ""))
+    return str(found.source_type), bool((found.detected or {}).get("encodingDoubted"))
 
 
 async def list_runs(

@@ -91,7 +91,7 @@ async def _faults(connection: AsyncConnection, run_id: int, restart_no: int) -> 
         for kind in [kind for kind in tally.by_code() if not kind.is_odd][:MESSAGES_MAX]
     }
     said = {kind: message for kind, message in messages.items() if message is not None}
-    return RowFaults(tally, said, *await runs.source_type_and_encoding(connection, run_id))
+    return RowFaults(tally, said, *await runs.source_type_and_doubt(connection, run_id))
 
 
 async def _store(connection: AsyncConnection, lease: Lease, totals: BatchTotals, verdict: Verdict) -> bool:

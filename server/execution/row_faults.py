@@ -38,13 +38,13 @@ class RowFaults:
         tally: the counts.
         messages: what was said of the first row of some kinds.
         source_type: whose options may be named.
-        encoding: of the source, empty where it has none.
+        is_encoding_doubted: whether the source's reader has told that it may have another encoding.
     """
 
     tally: Tally
     messages: Mapping[Kind, str] = field(default_factory=dict)
     source_type: str = ""
-    encoding: str = ""
+    is_encoding_doubted: bool = False
 
     def why_rejected(self) -> str:
         """The rest of a sentence that says how many rows were rejected; empty when it is not known why."""
@@ -56,7 +56,7 @@ class RowFaults:
         Args:
             ratio_max: the share of rows that may be missing without a word.
         """
-        found = odd_texts(self.tally.kinds, self.source_type, self.encoding)
+        found = odd_texts(self.tally.kinds, self.source_type, is_encoding_doubted=self.is_encoding_doubted)
         if ledger.skipped + ledger.rejected > ratio_max * ledger.read:
             kinds = [
                 kind
@@ -93,19 +93,18 @@ class RowFaults:
 NO_FAULTS: Final = RowFaults(Tally())
 
 
-def odd_texts(kinds: Iterable[Kind], source_type: str, encoding: str) -> list[str]:
+def odd_texts(kinds: Iterable[Kind], source_type: str, *, is_encoding_doubted: bool) -> list[str]:
     """A notice for each kind of values that were loaded as they stand and that a person should look at.
 
     Args:
         kinds: all that was met; others are left out.
         source_type: whose options may be named.
-        encoding: of the source. Where it is of one byte a character, text of UTF-8 is no matter of the values: the reader
-            has told that the bytes contradict it.
+        is_encoding_doubted: whether it was told that the source may have another encoding: then nothing else is said of texts
+            that look decoded twice.
     """
-    one_byte = bool(encoding) and not encoding.startswith("utf")
-    left_out = {TWICE_DECODED_CODE} if one_byte else frozenset()
+    told = ODD_CODES - ({TWICE_DECODED_CODE} if is_encoding_doubted else set())
     kinds = tuple(kinds)
-    odd = [_odd_text(kind, source_type) for kind in kinds if kind.code in ODD_CODES - left_out]
+    odd = [_odd_text(kind, source_type) for kind in kinds if kind.code in told]
     return [*odd, *_currency_texts(kinds)]
 
 

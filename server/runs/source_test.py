@@ -173,7 +173,9 @@ async def _shown(look: Look, secrets: list[str], source_type: str) -> Preview:
         prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
         if look.prepared is not None:
             prepared = replace(prepared, currencies=look.prepared.currencies)
-        odd = odd_texts(odd_values(prepared, plan), source_type, preview.detected.get("encoding", ""))
+        odd = odd_texts(
+            odd_values(prepared, plan), source_type, is_encoding_doubted="encodingDoubted" in preview.detected
+        )
         rows = tuple(
             {name: shown_text(value, secrets, name) for name, value in row.items() if value is not None}
             for row in prepared.rows.select(look.row_names).to_dicts()

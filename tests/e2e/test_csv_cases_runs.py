@@ -190,6 +190,17 @@ def test_text_that_was_decoded_twice_is_told(service: Service, put: Any, text: s
     assert (twice, "Juan", None) in songs(service, name)
 
 
+def test_rows_of_utf_8_in_a_file_of_another_encoding_are_told(service: Service, put: Any) -> None:
+    lines = ["Canción,Maná\n".encode("cp1252")] * 20 + ["Corazón,Juan\n".encode()]
+    name = put(b"title,artist\n" + b"".join(lines))
+
+    found = service.run("csv", name, {"encoding": "cp1252"})
+
+    (notice,) = found["notices"]
+    assert notice.startswith("'title' looks as if UTF-8 had been decoded in another encoding")
+    assert "in 1 rows, first on line 22" in notice
+
+
 @pytest.mark.parametrize("text", ["MAÇÃ", "São João", "Ângela â", "AÇÃO – MAÇÃ”, É", "Œuvre Ÿ", "°C"])
 def test_text_that_only_has_such_letters_is_not(service: Service, put: Any, text: str) -> None:
     assert service.run("csv", put(f'title,artist\n"{text}",A\n'), {})["notices"] == []

@@ -185,6 +185,8 @@ class _Head:
             "columns": len(columns),
             "preambleLines": self._options.preamble_lines + (named is not None),
         }
+        if self._doubts:
+            detected["encodingDoubted"] = True
         header_reject = None
         offsets = self._encoding.mark_bytes + self._encoding.raw_offsets(
             self._data, np.array([start, found.start if found else 0], np.int64)
