@@ -80,7 +80,8 @@ class RecordIndex:
 
     def inner_marks(self, mark: bytes) -> Positions:
         """The line of each good record that holds a byte order mark, once for each."""
-        if not mark or mark not in self.window.data or not self.starts.size:
+        # A single byte is found ten times as fast as three.
+        if not mark or mark[:1] not in self.window.data or mark not in self.window.data or not self.starts.size:
             return np.array([], np.int64)
         at = [match.start() for match in re.finditer(re.escape(mark), self.window.data[: self.consumed])]
         records = np.searchsorted(self.starts, at, "right") - 1
