@@ -23,11 +23,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlparse
 
+from tests.support.http_thread import Http11Handler, http_thread
 from tests.support.service import Service, environment, service_running
 
 FAULTS: Final = (
@@ -152,9 +152,7 @@ def source() -> Iterator[tuple[str, dict[str, Plan]]]:
     """A running server, and the plans that it has at /<number>/items."""
     plans: dict[str, Plan] = {}
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Http11Handler):
         def do_GET(self) -> None:
             parts = urlparse(self.path)
             plan = plans[parts.path.split("/")[1]]
@@ -172,21 +170,12 @@ def source() -> Iterator[tuple[str, dict[str, Plan]]]:
                 self.close_connection = True
             self.close_connection = self.close_connection or "cut" in how
 
-        def log_message(self, *_args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}", plans
-    finally:
-        for plan in plans.values():
-            plan.stopped.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_thread(Handler) as url:
+        try:
+            yield url, plans
+        finally:
+            for plan in plans.values():
+                plan.stopped.set()
 
 
 @dataclass

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from email.message import Message
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlparse
+
+from tests.support.http_thread import Http11Handler, http_thread
 
 
 @dataclass
@@ -96,9 +97,7 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
     """A running API while the block runs."""
     api = ItemsApi(**given)  # type: ignore[arg-type]
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Http11Handler):
         def do_GET(self) -> None:
             status, body = api.answer(self.path, self.headers.get("Authorization", ""))
             raw = json.dumps(body, ensure_ascii=False).encode()
@@ -123,19 +122,10 @@ def items_api(**given: object) -> Iterator[ItemsApi]:
                     self.wfile.write(raw[start : start + piece])
                     time.sleep(api.pause_seconds)
 
-        def log_message(self, *_args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    api.url = f"http://127.0.0.1:{server.server_port}/items"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield api
-    finally:
-        if api.hold is not None:
-            api.hold.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with http_thread(Handler) as url:
+        api.url = f"{url}/items"
+        try:
+            yield api
+        finally:
+            if api.hold is not None:
+                api.hold.set()

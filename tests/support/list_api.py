@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlparse
+
+from tests.support.http_thread import Http11Handler, http_thread
 
 # What is asked for -> status, body as JSON, and headers.
 Answering = Callable[[dict[str, str]], tuple[int, object, Mapping[str, str]]]
@@ -29,9 +29,7 @@ def list_api(answer: Answering) -> Iterator[ListApi]:
     """A running API while the block runs; its `answer` may be changed meanwhile."""
     api = ListApi(answer)
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Http11Handler):
         def do_GET(self) -> None:
             query = dict(parse_qsl(urlparse(self.path).query))
             api.queries.append(query)
@@ -45,17 +43,6 @@ def list_api(answer: Answering) -> Iterator[ListApi]:
             with contextlib.suppress(ConnectionError):
                 self.wfile.write(raw)
 
-        def log_message(self, *_args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    api.url = f"http://127.0.0.1:{server.server_port}/items"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with http_thread(Handler) as url:
+        api.url = f"{url}/items"
         yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

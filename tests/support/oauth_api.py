@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs
+
+from tests.support.http_thread import Http11Handler, http_thread
 
 
 @dataclass
@@ -49,9 +49,7 @@ def oauth_api() -> Iterator[OAuthApi]:
     """A running endpoint and API while the block runs."""
     api = OAuthApi()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Handler(Http11Handler):
         def do_GET(self) -> None:
             self._answer(*api.items(self.headers.get("Authorization", "")))
 
@@ -67,17 +65,6 @@ def oauth_api() -> Iterator[OAuthApi]:
             self.end_headers()
             self.wfile.write(raw)
 
-        def log_message(self, *_args: object) -> None:
-            return None
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    api.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with http_thread(Handler) as url:
+        api.url = url
         yield api
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

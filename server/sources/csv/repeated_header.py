@@ -1,8 +1,8 @@
 """Records that are the header once more, as files that were put together have them.
 
 Names are compared as a mapping compares them: case, accents, white space and what cannot be seen do not count; only the first
-value of such a record must be in a usual spelling, by which it is found among millions. The same names in another order mean that the records behind stand in other columns, which no column of the file tells: such a file is not
-read on.
+value of such a record must be in a usual spelling, by which it is found among millions. The same names in another order mean
+that the records behind stand in other columns, which no column of the file tells: such a file is not read on.
 """
 
 from __future__ import annotations
