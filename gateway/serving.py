@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from typing import Final
 
@@ -23,14 +23,22 @@ from gateway.protocol import BoundedProtocol
 # asyncio accepts up to its backlog at once, before any of those connections is counted; each has a descriptor.
 _ACCEPTED_AT_ONCE: Final = 8
 _BACKLOG: Final = 1024
+# uvicorn counts ten of them to a second, once in which it renews the Date header.
+_TICK_SECONDS: Final = 0.1
 
 
 class _Server(uvicorn.Server):
-    """A web server that leaves signals to its program and reports when it listens."""
+    """A web server that leaves signals to its program, reports when it listens, and does not wait where nobody is served."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.listening = asyncio.Event()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `serve` end."""
+        self.should_exit = True
+        self._stopping.set()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -48,6 +56,23 @@ class _Server(uvicorn.Server):
         for listener in sockets or ():
             listener.listen(_BACKLOG)
         self.listening.set()
+
+    async def main_loop(self) -> None:
+        ticks = 0
+        while not await self.on_tick(ticks):
+            ticks += 1
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), _TICK_SECONDS)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.server_state.connections or self.server_state.tasks:
+            await super().shutdown(sockets)
+            return
+        for server in self.servers:
+            server.close()
+        for listener in sockets or ():
+            listener.close()
+        await self.lifespan.shutdown()
 
 
 @asynccontextmanager
@@ -73,7 +98,7 @@ async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
         # Event streams end only when told to, and the web server waits for them.
         if server.started:
             app.state.stopping.set()
-        server.should_exit = True
+        server.stop()
         await serving
         listener.close()
 

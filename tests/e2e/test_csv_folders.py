@@ -97,7 +97,11 @@ def test_files_that_are_no_csv_yet_are_left_alone(service: Service, folder: Path
     assert (status, ".csv" in answer["error"]) == (400, True)
 
 
-def test_a_file_that_is_still_being_written_is_left_out_and_said_so(service: Service, folder: Path) -> None:
+def test_a_file_that_is_still_being_written_is_left_out_and_said_so(database_url: str, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for index, name in enumerate(("a.csv", "b.csv", "c.csv")):
+        write(folder / name, index * COUNT)
     growing = folder / "b.csv"
     stop = threading.Event()
 
@@ -110,15 +114,14 @@ def test_a_file_that_is_still_being_written_is_left_out_and_said_so(service: Ser
             os.utime(growing)
 
     writer = threading.Thread(target=grow)
-    writer.start()
-    try:
-        run = service.run("csv", folder.name)
-        status, answer = service.post(
-            "/v1/sync/trigger", {"sourceType": "csv", "sourceIdentifier": f"{folder.name}/b.csv"}
-        )
-    finally:
-        stop.set()
-        writer.join()
+    with service_running(tmp_path, environment(database_url, tmp_path, CSV_SETTLE_SECONDS=0.2)) as service:
+        writer.start()
+        try:
+            run = service.run("csv", "folder")
+            status, answer = service.post("/v1/sync/trigger", {"sourceType": "csv", "sourceIdentifier": "folder/b.csv"})
+        finally:
+            stop.set()
+            writer.join()
     assert counts(run) == (2 * COUNT, 0, 0)
     assert any("b.csv is still being written" in notice for notice in run["notices"])
     assert (status, answer["success"]) == (503, False), answer

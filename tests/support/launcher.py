@@ -7,6 +7,7 @@ and error of the program, and the pipe on which its exit code is written. It ans
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -17,7 +18,9 @@ import selectors
 import signal
 import socket
 import sys
-from typing import Any, Final
+import threading
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
 
 # What the programs import at once and when they need it.
 _IMPORTED: Final = (
@@ -25,8 +28,8 @@ _IMPORTED: Final = (
     "techaura_sync.cli",
     "server.app",
     "server.execution.run_loop",
-    "server.sources.csv",
-    "server.sources.api",
+    "server.sources.csv.source",
+    "server.sources.api.source",
     "gateway.app",
     "gateway.serving",
     "db.migrate",
@@ -99,7 +102,27 @@ def _become(asked: dict[str, Any], descriptors: list[int]) -> None:
     # As of a program of its own, for what its help calls it.
     sys.modules["__main__"].__package__ = None
     sys.argv = asked["arguments"]
-    sys.exit(importlib.import_module(asked["module"]).main())
+    _run_to_its_end(importlib.import_module(asked["module"]).main)
+
+
+def _run_to_its_end(program: Callable[[], int | None]) -> NoReturn:
+    """Run the program and end as the interpreter does: threads are waited for, what was registered for the end is called.
+
+    Only the interpreter itself is not taken apart, which would touch, and the kernel then copy, every page that is shared
+    with the parent. A program that ends by any other exception ends in the usual way.
+    """
+    code: object
+    try:
+        code = program()
+    except SystemExit as ended:
+        code = ended.code
+    if isinstance(code, str):
+        sys.exit(code)
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code if isinstance(code, int) else 0)
 
 
 def _fork_when_asked() -> None:

@@ -124,6 +124,8 @@ def environment(database_url: str, data_root: Path, **settings: object) -> dict[
         "POLL_INTERVAL_SECONDS": 0.2,
         "PROGRESS_INTERVAL_SECONDS": 0.02,
         "SCHEDULE_INTERVAL_SECONDS": 0.2,
+        # Files of tests are written at once, and just before they are read.
+        "CSV_SETTLE_SECONDS": 0,
     } | settings
     return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -54,10 +55,11 @@ def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_un
     marked = encoding_detection.marked_encoding(head)
     found = marked or encoding_detection.wide_encoding(head)
     kind = content_kind.binary_kind(head)
-    if kind is None and found is None and content_kind.looks_binary(head):
+    wide = found or _declared_wide(options, head)
+    if kind is None and wide is None and content_kind.looks_binary(head):
         kind = content_kind.BINARY
     if kind is None:
-        reading = found or Encoding("utf-8")
+        reading = wide or Encoding("utf-8")
         is_whole = len(head) < content_kind.LOOK_BYTES
         text = reading.to_working(head[reading.mark_bytes :], is_whole).decode("utf-8", "replace")
         kind = content_kind.text_kind(text, is_whole=is_whole)
@@ -105,6 +107,20 @@ def _check_width(name: str, declared: Encoding, found: Encoding | None, head: by
         f"{quoted(name)} {what}; set options.encoding to {right} or to auto (--encoding {right})",
         field="options.encoding",
     )
+
+
+def _declared_wide(options: CsvOptions, head: bytes) -> Encoding | None:
+    """The UTF-16 or UTF-32 that is declared, where it reads every byte: what it makes of binary data is no text for long."""
+    if options.encoding == AUTO:
+        return None
+    declared = encoding_detection.declared_encoding(head, options.encoding)
+    if declared.unit_bytes == 1:
+        return None
+    try:
+        codecs.getincrementaldecoder(declared.name)("strict").decode(head)
+    except UnicodeDecodeError:
+        return None
+    return declared
 
 
 def _reads_as(declared: Encoding, head: bytes) -> bool:

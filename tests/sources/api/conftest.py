@@ -61,6 +61,19 @@ class LoopbackServer(uvicorn.Server):
     async def main_loop(self) -> None:
         await self.stopped.wait()
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Ends answers under way at once: whoever asked is gone."""
+        for server in self.servers:
+            server.close()
+        for listener in sockets or []:
+            listener.close()
+        for connection in list(self.server_state.connections):
+            connection.shutdown()
+        answers = list(self.server_state.tasks)
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield

@@ -294,27 +294,24 @@ async def test_compressed_answers_are_read(serve, api, read, encoding):
     assert len(outcome.ids) == 500
 
 
-def bomb(layers: int, size_bytes: int = 64 * 1024 * 1024) -> bytes:
-    content = b"[" + b" " * size_bytes + b"]"
-    for _ in range(layers):
-        content = gzip.compress(content)
-    return content
+def spaces(size_bytes: int = 64 * 1024 * 1024) -> bytes:
+    return b"[" + b" " * size_bytes + b"]"
 
 
 @pytest.mark.parametrize(
-    ("body", "encoding"),
+    ("packed", "encoding"),
     [
-        (bomb(1), "gzip"),
-        (bomb(2), "gzip, gzip"),
-        (gzip.compress(b"[1]")[:-4] + b"\0\0\0\0", "gzip"),
-        (b"not gzip at all", "gzip"),
-        (b"[]", "br-of-some-kind"),
-        (brotli.compress(b"[" + b" " * 64_000_000 + b"]"), "br"),
-        (zstandard.compress(b"[" + b" " * 64_000_000 + b"]"), "zstd"),
-        (wide_frame(), "zstd"),
-        (b"not packed", "br"),
-        (b"not packed", "zstd"),
-        (brotli.compress(b"[]") + b"more", "br"),
+        (lambda: gzip.compress(spaces()), "gzip"),
+        (lambda: gzip.compress(gzip.compress(spaces())), "gzip, gzip"),
+        (lambda: gzip.compress(b"[1]")[:-4] + b"\0\0\0\0", "gzip"),
+        (lambda: b"not gzip at all", "gzip"),
+        (lambda: b"[]", "br-of-some-kind"),
+        (lambda: brotli.compress(spaces(), quality=5), "br"),
+        (lambda: zstandard.compress(spaces()), "zstd"),
+        (wide_frame, "zstd"),
+        (lambda: b"not packed", "br"),
+        (lambda: b"not packed", "zstd"),
+        (lambda: brotli.compress(b"[]") + b"more", "br"),
     ],
     ids=[
         "bomb",
@@ -330,7 +327,8 @@ def bomb(layers: int, size_bytes: int = 64 * 1024 * 1024) -> bytes:
         "more behind br",
     ],
 )
-async def test_bad_compression_is_refused(serve, api, read, body, encoding):
+async def test_bad_compression_is_refused(serve, api, read, packed, encoding):
+    body = packed()
     app: Any = api(lambda request: Response(body, headers={"Content-Encoding": encoding}))
     outcome = await read(await serve(app))
     assert outcome.error is not None

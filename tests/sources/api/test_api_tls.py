@@ -53,6 +53,21 @@ async def test_the_name_and_not_the_address_is_proved_though_the_address_is_pinn
     assert outcome.ids == ["1"]
 
 
+async def test_an_authority_that_is_added_to_the_file_is_known_from_the_next_run_on(
+    serve, api, read, authority, tmp_path
+):
+    (tmp_path / "other").mkdir()
+    known = tmp_path / "known.pem"
+    known.write_text(TestAuthority(tmp_path / "other").file.read_text())
+    url = await serve(api(lambda request: ITEMS), **authority.certificate("127.0.0.1"))
+    before = await read(url, http_ca_file=str(known))
+    known.write_text(authority.file.read_text())
+    after = await read(url, http_ca_file=str(known))
+    assert before.error is not None
+    assert before.error.reason == "SOURCE_REFUSED"
+    assert after.ids == ["1"]
+
+
 async def test_plain_http_is_not_taken_for_https(serve, api, read, authority):
     url = await serve(api(lambda request: ITEMS))
     outcome = await read(url.replace("http:", "https:"), http_retry_attempts_max=1)

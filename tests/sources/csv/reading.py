@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,13 @@ class Reading:
 def context_for(*roots: Path, clock: StillClock | None = None, **settings: Any) -> SourceContext:
     """Settings may lie below the limits that the environment may set: small blocks make small tests."""
     known = {"csv_settle_seconds": 0.0, **settings}
-    base = Settings(data_roots=":".join(map(str, roots)))
-    return SourceContext(base.model_copy(update=known), clock or StillClock())
+    return SourceContext(_defaults(":".join(map(str, roots))).model_copy(update=known), clock or StillClock())
+
+
+@cache
+def _defaults(data_roots: str) -> Settings:
+    """Reading the environment for each of a thousand tables takes longer than reading the tables."""
+    return Settings(data_roots=data_roots)
 
 
 def rows_of(batch: SourceBatch) -> list[Row]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from server.core.errors import InvalidRequestError
 from tests.sources.csv.reading import Reading, read_bytes
 
 AUTO = {"encoding": "auto", "delimiter": "auto"}
@@ -99,3 +100,16 @@ def test_a_declared_encoding_that_fits_is_not_spoken_of(tmp_path: Path, declared
 def test_a_single_letter_at_the_end_of_the_file_is_not_taken_for_utf8(tmp_path: Path) -> None:
     reading = read_bytes(tmp_path, "title,artist\nx,Café".encode("cp1252"), {"encoding": "auto"})
     assert reading.values == [("x", "Café")]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"])
+def test_a_declared_wide_encoding_that_reads_every_byte_is_text(tmp_path: Path, encoding: str) -> None:
+    """The bytes alone look like binary data: many scripts make many control characters, and one value holds a NUL."""
+    rows = [("Αθήνα", "1"), ("Ōsaka\0", "2"), ("קפה", "3"), ("قهوة", "4"), ("Մարիա", "5"), ("ɣeto", "6"), ("कॉफ़ी", "7")]
+    content = "".join(f"{name};{price}\n" for name, price in [("имя", "цена"), *rows]).encode(encoding)
+    assert read_bytes(tmp_path, content, {"encoding": encoding, "delimiter": ";"}).values == rows
+
+
+def test_binary_data_is_none_whatever_wide_encoding_is_declared(tmp_path: Path) -> None:
+    with pytest.raises(InvalidRequestError, match="binary data"):
+        read_bytes(tmp_path, bytes(range(1, 255)) * 8, {"encoding": "utf-16-le"})
