@@ -33,8 +33,10 @@ from db.loaders.local_infile import load_local
 from db.loaders.refusals import raise_if_ended, refusal_of
 from db.loaders.target_check import check_target
 from db.records import LoadSpec
+from db.savepoints import Savepoint
 from db.server_facts import server_facts
 
+_SAVEPOINT: Final = "sync_direct"
 # Columns of ours that come with the rows.
 _OURS: Final = ("column_marks", "row_hash")
 # Rows that stand in memory as SQL at once.
@@ -51,23 +53,25 @@ async def insert_directly(connection: AsyncConnection, target: Table, spec: Load
     Raises:
         DatabaseError: by way of the connection's context, for a fault that is not one of the data.
         TargetRefusedError: a trigger has ended the whole transaction.
+        TransientDatabaseError: the server has.
     """
-    attempt = await connection.begin_nested()
+    attempt = Savepoint(connection, _SAVEPOINT)
+    await attempt.begin()
     try:
         if connection.dialect.name == "sqlite":
             await _insert_on_sqlite(connection, target, spec, rows)
         else:
             await _insert_on_mysql(connection, target, spec, rows)
     except (UnlistedDamageError, _NotCleanError):
-        await attempt.rollback()
+        await attempt.undo()
         return False
     except DBAPIError as error:
         if refusal_of(error) is None:
             raise
         await raise_if_ended(connection, target.name)
-        await attempt.rollback()
+        await attempt.undo()
         return False
-    await attempt.commit()
+    await attempt.release()
     return True
 
 

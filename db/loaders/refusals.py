@@ -23,8 +23,10 @@ from db.errors import RefusedDatabaseError
 
 _OWNERS_TEXT_MAX: Final = 200
 _DUPLICATE: Final = 1062
+# No value for AUTO_INCREMENT: on MySQL because there is no further one, and on both because of the lock that gives them out.
+NO_NUMBER: Final = 1467
 # No further value for AUTO_INCREMENT, on MySQL and on MariaDB.
-_EXHAUSTED: Final = frozenset({1467, 167})
+_EXHAUSTED: Final = frozenset({NO_NUMBER, 167})
 _PACKET: Final = 1301
 _SIGNAL: Final = 1644
 # What a SIGNAL may choose freely: no server gives these to an error of its own.

@@ -20,12 +20,20 @@ from typing import Final, Literal
 from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.exc import DBAPIError
 
+from db.error_numbers import DatabaseReason
 from db.errors import TransientDatabaseError
 from db.loaders.differences import BatchTables
-from db.loaders.refusals import Refusal, RowsRefusedError, TargetRefusedError, raise_if_ended, refusal_of
+from db.loaders.refusals import NO_NUMBER, Refusal, RowsRefusedError, TargetRefusedError, raise_if_ended, refusal_of
 from db.loaders.target_check import check_target, has_no_number_left, no_number_left, trigger_names
+from db.savepoints import Savepoint
+from db.server_facts import server_facts
 
 _SAVEPOINT: Final = "sync_rows"
+# InnoDB says the same of both; which one it was, it does not tell.
+_NUMBERS_LOCKED: Final = (
+    "waited for the AUTO_INCREMENT lock that another connection holds, or a table that a trigger fills has no number left"
+    f" (error {NO_NUMBER})"
+)
 # Rows that are tried by themselves, and how many there must be for a verdict on all.
 _PROBES_MAX: Final = 100
 _JUDGED_ROWS_MIN: Final = 20
@@ -92,7 +100,7 @@ async def write_rows(tables: BatchTables, step: Step, care: Care, *, expected: i
     Raises:
         RowsRefusedError: without care, the table refused some row.
         TargetRefusedError: it refuses all rows alike, or too many.
-        TransientDatabaseError: another writer was faster with the same key.
+        TransientDatabaseError: another writer was faster with the same key, or the server has ended the transaction.
     """
     trial = _Trial(tables, step, care)
     if not care.is_careful:
@@ -116,17 +124,17 @@ class _Trial:
 
     def __init__(self, tables: BatchTables, step: Step, care: Care) -> None:
         self._tables = tables
+        self._savepoint = Savepoint(tables.connection, _SAVEPOINT)
         self._step = step
         self._care = care
         self._tries = 0
         self._unfilled: dict[str, TargetRefusedError] = {}
 
     async def begin(self) -> None:
-        await self._tables.connection.exec_driver_sql(f"SAVEPOINT {_SAVEPOINT}")
+        await self._savepoint.begin()
 
     async def end(self) -> None:
-        # Fails where the server has ended the transaction meanwhile: then nothing of it may be committed.
-        await self._tables.connection.exec_driver_sql(f"RELEASE SAVEPOINT {_SAVEPOINT}")
+        await self._savepoint.release()
 
     async def write_all(self, expected: int | None) -> Written:
         outcome = await self._try(self._step.rows, expected)
@@ -182,7 +190,7 @@ class _Trial:
         for number in Random(len(numbers)).sample(numbers, min(_PROBES_MAX, len(numbers))):
             outcome = await self._try(self._between(number, number), 1)
             if not isinstance(outcome, Refusal):
-                await self._undo()
+                await self._savepoint.undo()
                 return
             refusals.add(outcome)
             if len(refusals) > 1:
@@ -223,7 +231,7 @@ class _Trial:
             if not self.is_short(count, expected):
                 return count
             refusal = Refusal("a trigger leaves the row out, RAISE(IGNORE)")
-        await self._undo()
+        await self._savepoint.undo()
         if refusal.is_exhaustion or refusal.is_collision:
             await self._raise_if_no_fault_of_rows(rows, refusal)
         return refusal
@@ -240,8 +248,13 @@ class _Trial:
     async def _raise_if_no_fault_of_rows(self, rows: ColumnElement[bool], refusal: Refusal) -> None:
         tables = self._tables
         table = tables.spec.table
-        if refusal.is_exhaustion or (refusal.is_of_primary_key and await has_no_number_left(tables.connection, table)):
-            raise no_number_left(table)
+        if refusal.is_exhaustion or refusal.is_of_primary_key:
+            if await has_no_number_left(tables.connection, table):
+                raise no_number_left(table)
+            if refusal.number == NO_NUMBER and not (await server_facts(tables.connection)).interleaves_ids:
+                raise TransientDatabaseError(_NUMBERS_LOCKED, NO_NUMBER, DatabaseReason.LOCKED)
+            if refusal.is_exhaustion:
+                raise no_number_left(table)
         if self._step.name == "insert":
             raced = select(tables.changes.c["row_no"]).join(tables.target, tables.same_key(tables.changes)).where(rows)
             if (await tables.connection.execute(raced.limit(1))).first() is not None:
@@ -250,9 +263,6 @@ class _Trial:
     async def _keep(self) -> None:
         await self.end()
         await self.begin()
-
-    async def _undo(self) -> None:
-        await self._tables.connection.exec_driver_sql(f"ROLLBACK TO SAVEPOINT {_SAVEPOINT}")
 
     async def _numbers(self) -> list[int]:
         query = select(self._step.number).where(self._step.rows).order_by(self._step.number)

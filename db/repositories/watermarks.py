@@ -9,6 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import minutes_before_now, now
+from db.savepoints import Savepoint
 from db.schema import sync_watermarks
 
 _W = sync_watermarks.c
@@ -45,21 +46,23 @@ async def advance(connection: AsyncConnection, run_id: int, mark: Watermark) -> 
 
     The mark of a full run replaces the one before, lower or not: it is what the source holds. Any other only raises it.
     """
+    attempt = Savepoint(connection, "sync_watermark")
+    await attempt.begin()
     try:
-        async with connection.begin_nested():
-            await connection.execute(
-                insert(sync_watermarks).values(
-                    source_key=mark.key,
-                    value=mark.value,
-                    value_rank=mark.rank,
-                    sync_run_id=run_id,
-                    full_at=now() if mark.is_full else None,
-                    updated_at=now(),
-                )
+        await connection.execute(
+            insert(sync_watermarks).values(
+                source_key=mark.key,
+                value=mark.value,
+                value_rank=mark.rank,
+                sync_run_id=run_id,
+                full_at=now() if mark.is_full else None,
+                updated_at=now(),
             )
-            return
+        )
+        await attempt.release()
+        return
     except IntegrityError:
-        pass
+        await attempt.undo()
     higher = _W.value_rank < mark.rank
     changed = {
         "value": mark.value if mark.is_full else case((higher, mark.value), else_=_W.value),

@@ -34,7 +34,7 @@ AGAIN: Final = _BOTH | {
 }  # fmt: skip
 _KILLS_OF_A_RUN_MAX: Final = 4
 _POINT_SECONDS_MAX: Final = 20.0
-_ROWS: Final = 20_000
+_ROWS: Final = 8_000
 
 
 class Point:

@@ -20,7 +20,7 @@ from tests.drills.program import Outcome, main, quantile
 from tests.drills.stage import Stage, stage_set
 from tests.drills.statements import Statement
 
-_ROWS: Final = 20_000
+_ROWS: Final = 8_000
 _AT: Final = (
     "insert_direct",
     "load_staging",

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
-from tests.drills.api_faults import FAULTS, Plan, drill
+import pytest
+
+from tests.drills.api_faults import FAULTS, Drill, drill
 
 
-def test_no_fault_of_a_source_completes_a_run_wrongly_or_loses_a_row(tmp_path: Path) -> None:
-    with drill(tmp_path) as running:
-        for number in range(len(FAULTS)):
-            _ending, wrong = running.check(number)
-            assert wrong == [], f"seed {number}: {Plan.made(number).fault}"
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Drill]:
+    """The program, and a source for every plan."""
+    with drill(tmp_path_factory.mktemp("faults")) as made:
+        yield made
+
+
+@pytest.mark.parametrize("number", range(len(FAULTS)), ids=[fault.replace(" ", "-") for fault in FAULTS])
+def test_no_fault_of_a_source_completes_a_run_wrongly_or_loses_a_row(running: Drill, number: int) -> None:
+    _ending, wrong = running.check(number)
+    assert wrong == []

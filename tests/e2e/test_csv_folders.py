@@ -167,10 +167,10 @@ def test_files_that_are_read_alike_are_told_once(service: Service, folder: Path)
 @pytest.mark.parametrize("changed", [False, True], ids=["as it was", "with the second file changed"])
 def test_a_folder_whose_run_was_killed_is_finished_exactly(database_url: str, tmp_path: Path, changed: bool) -> None:
     """Unchanged, the run goes on after its last batch; changed, it reads from the start again and says so."""
-    many = 10_000
+    many = 5_000
     for index, name in enumerate(("a.csv", "b.csv", "c.csv")):
         write(tmp_path / name, index * many, count=many)
-    environ = environment(database_url, tmp_path, CSV_BLOCK_BYTES=32 * 1024)
+    environ = environment(database_url, tmp_path, CSV_BLOCK_BYTES=16 * 1024)
     engine = create_engine(database_url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql"))
 
     def ask(sql: str) -> list[Any]:

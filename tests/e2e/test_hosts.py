@@ -27,7 +27,7 @@ def test_a_run_goes_on_through_another_host(
 ) -> None:
     name = database_server.new_database()
     places = ",".join(f"127.0.0.1:{proxy.port}" for proxy in proxies)
-    catalogue = Catalogue("catalogue.csv", 20_000)
+    catalogue = Catalogue("catalogue.csv", 6_000)
     (tmp_path / catalogue.name).write_bytes(catalogue.content())
     environ = environment(
         f"mysql+aiomysql://{USER}:{PASSWORD}@{places}/{name}",

@@ -155,7 +155,7 @@ async def test_a_wait_that_is_longer_than_the_lease_is_told_on_the_run_until_it_
     database_server: DatabaseServer, tmp_path: Path
 ) -> None:
     name = database_server.new_database()
-    settings = {"csv_block_bytes": 4096, "lease_ttl_seconds": 2.0, "heartbeat_interval_seconds": 0.5}
+    settings = {"csv_block_bytes": 4096, "lease_ttl_seconds": 1.0, "heartbeat_interval_seconds": 0.25}
     async with story_on(database_server, database_server.url(name), name, tmp_path, **settings) as story:
         with capture_logs() as logs:
             run_id = await in_its_middle(story)

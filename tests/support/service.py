@@ -126,6 +126,8 @@ def environment(database_url: str, data_root: Path, **settings: object) -> dict[
         "SCHEDULE_INTERVAL_SECONDS": 0.2,
         # Files of tests are written at once, and just before they are read.
         "CSV_SETTLE_SECONDS": 0,
+        # So that a few thousand rows are several batches.
+        "CSV_BLOCK_BYTES": 128 * 1024,
     } | settings
     return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
 
