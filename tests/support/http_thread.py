@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+_STOP_SECONDS_MAX = 0.02
+
 
 class Http11Handler(BaseHTTPRequestHandler):
     """Keeps connections and logs nothing."""
 
     protocol_version = "HTTP/1.1"
+    # Headers and body are written apart: with Nagle's algorithm each body would wait for a delayed ACK.
+    disable_nagle_algorithm = True
 
     def log_message(self, *_args: object) -> None:
         """Say nothing."""
@@ -22,7 +26,7 @@ def http_thread(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """The address, without a slash at its end, of a server that runs while the block does."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": _STOP_SECONDS_MAX})
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_port}"
