@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     refused_seconds_max: float = Field(
         300.0, ge=1, le=3600, description="one batch, once the table has refused a row of the run"
     )
-    rejects_stored_max: int = Field(10_000, ge=0, le=10_000_000, description="error rows stored per run; all count")
+    rejects_stored_max: int = Field(100_000, ge=0, le=10_000_000, description="error rows stored per run; all count")
     error_ratio_max: float = Field(0.10, ge=0, le=1, description="rejected rows, as a share, that a run survives")
     error_count_max: int = Field(1_000_000, ge=0, description="rejected rows that a run survives")
     touch_after_hours: float = Field(12.0, gt=0, le=24, description="unchanged rows get a fresh last_synced_at after")
