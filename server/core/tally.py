@@ -17,13 +17,14 @@ KINDS_MAX: Final = 32
 # The code of all that found no place.
 OTHER_CODE: Final = "other"
 # Codes of values that a person should look at. They are no fault by themselves, and no row is counted out: keys that look
-# as if a spreadsheet had shortened them, words for no value, and texts that were decoded twice.
+# as if a spreadsheet had shortened them, words for no value, texts that were decoded twice, and texts in single quotes.
 SHORTENED_CODE: Final = "shortened_key"
 NULL_WORD_CODE: Final = "null_word"
 TWICE_DECODED_CODE: Final = "twice_decoded"
+SINGLE_QUOTED_CODE: Final = "single_quoted"
 # Before a currency beside amounts, of several that are declared.
 CURRENCY_PREFIX: Final = "currency:"
-ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE})
+ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE, SINGLE_QUOTED_CODE})
 
 _SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
 

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from server.core.tally import CURRENCY_PREFIX, NULL_WORD_CODE, SHORTENED_CODE, TWICE_DECODED_CODE, Kind
+from server.core.tally import (
+    CURRENCY_PREFIX,
+    NULL_WORD_CODE,
+    SHORTENED_CODE,
+    SINGLE_QUOTED_CODE,
+    TWICE_DECODED_CODE,
+    Kind,
+)
 from server.pipeline.keys import looks_shortened, text_keys
-from server.pipeline.odd_texts import null_words, twice_decoded
+from server.pipeline.odd_texts import null_words, single_quoted, twice_decoded
 from server.pipeline.plan import MappingPlan, PreparedBatch
+
+_ODD_TEXTS: Final = (
+    (NULL_WORD_CODE, null_words),
+    (TWICE_DECODED_CODE, twice_decoded),
+    (SINGLE_QUOTED_CODE, single_quoted),
+)
 
 
 def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
@@ -22,6 +36,7 @@ def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
     for name, source in plan.source_columns.items():
         if plan.target.by_name[name].kind == "text":
             texts = prepared.rows[name]
-            for code, places in ((NULL_WORD_CODE, null_words(texts)), (TWICE_DECODED_CODE, twice_decoded(texts))):
+            for code, find in _ODD_TEXTS:
+                places = find(texts)
                 if len(places):
                     yield Kind(code, source, len(places), int(lines[places[0]] or 0))

@@ -12,7 +12,15 @@ from typing import Final
 
 from db.records import Ledger
 from server.core.reject_kinds import RejectKind
-from server.core.tally import CURRENCY_PREFIX, NULL_WORD_CODE, ODD_CODES, TWICE_DECODED_CODE, Kind, Tally
+from server.core.tally import (
+    CURRENCY_PREFIX,
+    NULL_WORD_CODE,
+    ODD_CODES,
+    SINGLE_QUOTED_CODE,
+    TWICE_DECODED_CODE,
+    Kind,
+    Tally,
+)
 from server.core.texts import quoted
 
 # Kinds that a sentence names, and those of which it repeats what was said of the first row.
@@ -131,7 +139,7 @@ def _currency_texts(kinds: Iterable[Kind]) -> Iterator[str]:
 
 
 def _odd_text(kind: Kind, source_type: str) -> str:
-    where = f"in {kind.count} rows, first on line {kind.first_line}"
+    where = f"in {kind.count} row{'' if kind.count == 1 else 's'}, first on line {kind.first_line}"
     if kind.code == NULL_WORD_CODE:
         cure = ", list them in options.nullTokens" if source_type == "csv" else ""
         return (
@@ -142,6 +150,12 @@ def _odd_text(kind: Kind, source_type: str) -> str:
         return (
             f"{quoted(kind.column)} looks as if UTF-8 had been decoded in another encoding before it came here, such as CanciÃ³n "
             f"for Canción, {where}: it is stored as it stands; what wrote the source has to be mended"
+        )
+    if kind.code == SINGLE_QUOTED_CODE:
+        cure = "set options.quote to '" if source_type == "csv" else "the source has to leave them out"
+        return (
+            f"{quoted(kind.column)} holds texts in single quotes {where}: they are stored with these quotes; if the quotes only "
+            f"enclose the texts, {cure}"
         )
     return (
         f"{quoted(kind.column)} looks like numbers that a spreadsheet has shortened, such as 7.70212E+12, {where}: their last "

@@ -1,6 +1,8 @@
-"""Texts that are stored as they stand and are probably not meant so: words for no value, and text decoded twice.
+"""Texts that are stored as they stand and are probably not meant so.
 
-Both look at few values: those that are short, and those that are not ASCII.
+Words for no value, text decoded twice, and text in quotes that only enclose it.
+
+Each looks closely at few values: those that are short, that are not ASCII, or that begin with a quote.
 """
 
 from __future__ import annotations
@@ -23,12 +25,23 @@ _TWICE: Final = f"[\u00c2-\u00df][{_FOLLOWING}]|[\u00e0-\u00ef][{_FOLLOWING}][{_
 _PLACES: Final = {ord(char): at for at in range(0x80, 0xA0) for char in bytes([at]).decode("cp1252", "ignore")}
 # Values of a batch that are decoded to be sure; the look of the others is enough.
 _DECODED_MAX: Final = 1000
+# Of the values of a batch. A title in quotes is a title; where most of them are, the quotes are the file's.
+_ENCLOSED_SHARE_MIN: Final = 0.5
 
 
 def null_words(texts: pl.Series) -> pl.Series:
     """The places, from 0, of values that are a word for no value such as NULL or N/A."""
     places = (texts.str.len_bytes() <= _WORD_BYTES_MAX).arg_true()
     return places.filter(texts.gather(places).is_in(_WORDS))
+
+
+def single_quoted(texts: pl.Series) -> pl.Series:
+    """The places, from 0, of values that stand in single quotes, where most values do: no quotes of CSV, but by `quote`."""
+    places = texts.str.starts_with("'").arg_true()
+    some = texts.gather(places)
+    places = places.filter(some.str.ends_with("'") & (some.str.len_bytes() > 1))
+    is_most = len(places) >= max(1, _ENCLOSED_SHARE_MIN * (len(texts) - texts.null_count()))
+    return places if is_most else places.clear()
 
 
 def twice_decoded(texts: pl.Series) -> pl.Series:

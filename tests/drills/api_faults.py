@@ -3,10 +3,12 @@
 usage: python -m tests.drills.api_faults [--seed N] [--count N]
 
 Each plan is made from its own number (`--seed 17 --count 1` makes number 17 again): a source of some size and kind of
-paging is synced once as it is, then with a fault, then, the fault gone, until it completes. The oracle knows every item
-that the source has had. After each run: the ledger adds up; a completed run has left every item that the source has at
-its end in the table as the source has it (but see `believable`); every row that stood there before stands there still. After the last one the
-table is exactly the source, and the rows of items that it has no more. The real program does it, on an embedded database.
+paging is synced once as it is, then with a fault, then, the fault gone, until it completes; in every second plan in mode
+mirror, without its guard of how many may be gone. The oracle knows every item that the source has had. After each run: the
+ledger adds up; a completed run has left every item that the source has at its end in the table as the source has it (but see
+`believable`); every row that stood there before stands there still; no row of an item that the source has had all the while
+is switched off. After the last one the table is exactly the source, and the rows of items that it has no more, which a mirror
+has switched off. The real program does it, on an embedded database.
 """
 
 from __future__ import annotations
@@ -33,13 +35,19 @@ from tests.support.service import Service, environment, service_running
 FAULTS: Final = (
     "cut body", "cut array", "fewer items", "replaced", "growing", "repeated page", "looping cursor", "429 storm", "5xx storm",
     "stall", "zero rows", "reset", "not json", "404", "empty page", "401",
+    "unstable order", "moving list", "capped", "estimated total", "endless empty pages", "last page again and again",
+    "error with an empty list",
 )  # fmt: skip
+_OF_THE_LIST: Final = FAULTS[-7:-1]
 PAGINGS: Final = ("page", "offset", "cursor", "link")
 _SETTINGS: Final = {
     "HTTP_TIMEOUT_SECONDS": 0.4,
     "HTTP_RETRY_WAIT_SECONDS_MAX": 0.02,
     "HTTP_RETRY_ATTEMPTS_MAX": 3,
     "HTTP_BATCH_ROWS": 20,
+    # A source that says «too many requests» is waited for this long in all.
+    "HTTP_WAIT_SECONDS_MAX": 1,
+    "HTTP_RUN_WAIT_SECONDS_MAX": 1,
 }
 _RUNS_MAX: Final = 4
 
@@ -50,6 +58,7 @@ class Plan:
 
     Args:
         tells_total: whether its pages state the total.
+        is_mirror: whether it is synced in mode mirror.
         at_page: on which page the fault is.
         is_wrong: whether it is there now.
     """
@@ -61,6 +70,7 @@ class Plan:
     page_items: int
     tells_total: bool
     at_page: int
+    is_mirror: bool = False
     is_wrong: bool = False
     asked: Counter[int] = field(default_factory=Counter)
     stopped: threading.Event = field(default_factory=threading.Event)
@@ -71,15 +81,24 @@ class Plan:
         pick = random.Random(number)
         size, page_items = pick.randint(1, 120), pick.randint(5, 20)
         pages = -(-size // page_items)
+        fault = FAULTS[number % len(FAULTS)]
         return cls(
             number,
-            FAULTS[number % len(FAULTS)],
+            fault,
             pick.choice(PAGINGS),
             {key: f"song {key}" for key in range(1, size + 1)},
             page_items,
-            pick.random() < 0.7,
+            # Nobody can know of an item that slips from one page to the one before, but by the total.
+            pick.random() < 0.7 or fault == "moving list",
             pick.randint(1, pages),
+            is_mirror=pick.random() < 0.5,
         )
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """The request's."""
+        paging = {"pagination": {"enabled": True, "type": self.paging, "pageSize": self.page_items}}
+        return paging | ({"mode": "mirror", "mirrorGoneRatioMax": 1} if self.is_mirror else {})
 
     def answer(self, query: dict[str, list[str]]) -> tuple[int, bytes, dict[str, str]]:
         """Status, body and headers for one request."""
@@ -88,7 +107,7 @@ class Plan:
         if self.is_wrong and page >= self.at_page and self.fault in ("replaced", "growing"):
             self._change()
         first = int(query["offset"][0]) if self.paging == "offset" else (page - 1) * self.page_items
-        keys = sorted(self.items)[first : first + self.page_items]
+        keys = self._order()[first : first + self.page_items]
         body: dict[str, Any] = {"data": [{"id": key, "title": self.items[key]} for key in keys]}
         more = first + self.page_items < len(self.items)
         if self.tells_total:
@@ -97,8 +116,37 @@ class Plan:
             body["nextCursor"] = str(page + 1) if more else None
         if self.paging == "link":
             body["next"] = f"/items?page={page + 1}" if more else None
+        if self.is_wrong and self.fault in _OF_THE_LIST:
+            return self._wrong_list(body, page, keys, more=more)
         if self.is_wrong and page == self.at_page:
             return self._wrong(body, page)
+        return 200, json.dumps(body).encode(), {}
+
+    def _order(self) -> list[int]:
+        keys = sorted(self.items)
+        if self.is_wrong and self.fault == "unstable order":
+            random.Random(self.number + self.asked.total()).shuffle(keys)
+        return keys
+
+    def _wrong_list(
+        self, body: dict[str, Any], page: int, keys: list[int], *, more: bool
+    ) -> tuple[int, bytes, dict[str, str]]:
+        """A fault of the whole list rather than of one page."""
+        on = {"nextCursor": str(page + 1), "next": f"/items?page={page + 1}", "has_more": True}
+        match self.fault:
+            case "moving list" if page == self.at_page and keys and len(self.items) > 1:
+                # Seen, and gone before the next page is asked for: an item of that one slips to this one.
+                self.is_wrong = False
+                del self.items[keys[0]]
+            case "capped" if page > self.at_page:
+                return (404, 400, 422)[self.number % 3], b'{"error": "this page is too deep"}', {}
+            case "estimated total" if self.tells_total:
+                body["total"] = max(1, len(self.items) + self.number % 7 - 3 + page % 2)
+            case "endless empty pages" if not more:
+                body |= on
+            case "last page again and again" if not more:
+                last = sorted(self.items)[-self.page_items :]
+                body |= on | {"data": [{"id": key, "title": self.items[key]} for key in last]}
         return 200, json.dumps(body).encode(), {}
 
     def _page_of(self, query: dict[str, list[str]]) -> int:
@@ -135,6 +183,8 @@ class Plan:
                     "has_more": True,
                 }
                 return 200, json.dumps(body).encode(), {}
+            case "error with an empty list":
+                return 200, b'{"success": false, "message": "busy", "data": []}', {}
             case "stall":
                 return 200, whole, {"stall": "1"}
             case "reset":
@@ -195,18 +245,25 @@ class Drill:
             )
             return {int(key): title for key, title in found}
 
+    def switched_off(self, identifier: str) -> set[int]:
+        """The items of one source whose rows are not available."""
+        with closing(sqlite3.connect(self.database)) as connection:
+            query = "SELECT external_id FROM content_index WHERE source_identifier = ? AND NOT is_available"
+            return {int(key) for (key,) in connection.execute(query, (identifier,))}
+
     def check(self, number: int) -> tuple[str, list[str]]:
         """Carry one plan out; answer the fault with the status of its run, and what is wrong."""
         plan = self.plans[str(number)] = Plan.made(number)
         identifier = f"{self.base}/{number}/items"
-        options = {"pagination": {"enabled": True, "type": plan.paging, "pageSize": plan.page_items}}
         wrong: list[str] = []
         seen = dict(plan.items)
 
         def run(what: str) -> str:
-            before = self.rows(identifier)
-            result = self.service.run("api", identifier, options)
+            before, had = self.rows(identifier), set(plan.items)
+            result = self.service.run("api", identifier, plan.options)
             after = self.rows(identifier)
+            if off := had & plan.items.keys() & self.switched_off(identifier):
+                wrong.append(f"{what}: {len(off)} items that the source has are switched off")
             seen.update(plan.items)
             ledger = result["ledger"]
             counted = sum(ledger[name] for name in ("inserted", "updated", "unchanged", "rejected", "skipped"))
@@ -237,6 +294,8 @@ class Drill:
             wrong.append("the fault is gone, and no run completes")
         if self.rows(identifier) != seen:
             wrong.append("the table is not what the source has and had")
+        if plan.is_mirror and self.switched_off(identifier) != seen.keys() - plan.items.keys():
+            wrong.append("the mirror has not switched off just what the source has no more")
         return f"{plan.fault}: {status}", wrong
 
 

@@ -165,7 +165,7 @@ def test_words_for_no_value_are_told_until_an_option_says_what_they_are(service:
     name = put("external_id,title,artist,genre\n1,A,Ana,\\N\n2,B,NULL,n/a\n3,None,NA,Rock\n4,Nullarbor,Nana,nancy\n")
     found = service.run("csv", name, {})
     artist, genre = found["notices"]
-    assert artist.startswith("'artist' holds a word such as NULL or N/A in 1 rows, first on line 3: it is stored")
+    assert artist.startswith("'artist' holds a word such as NULL or N/A in 1 row, first on line 3: it is stored")
     assert genre.startswith("'genre' holds a word such as NULL or N/A in 2 rows, first on line 2: it is stored")
     assert "options.nullTokens" in genre
     assert look(service, name, {})["notices"] == found["notices"]

@@ -299,3 +299,51 @@ def test_a_delimiter_with_a_blank_is_proposed_where_it_reads_the_header_too(tmp_
     assert found.proposed == {"delimiter": ", "}
     assert found.readings[0].records[0].row is not None
     assert found.readings[0].records[0].row["artist"] == "B"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("is_declared", [True, False])
+def test_single_quotes_are_tried_where_a_delimiter_stands_in_them(
+    tmp_path: Path, delimiter: str, is_declared: bool
+) -> None:
+    lines = [
+        ENGLISH,
+        (f"'Uno{delimiter} dos'", "Maná", "Rock"),
+        ("La Niña", "'Vives'", "Vallenato"),
+        ("Qué", f"'a{delimiter}b'", "x"),
+    ]
+    (tmp_path / "songs.csv").write_text("".join(delimiter.join(line) + "\n" for line in lines))
+    asked = {"delimiter": delimiter if is_declared else "auto"}
+    found = seen(tmp_path, "songs.csv", asked)
+    assert len(found.rejects) == 2
+    assert found.found.proposed == asked | {"quote": "'"}
+    again = seen(tmp_path, "songs.csv", dict(found.found.proposed))
+    assert [(row["title"], row["artist"]) for row in again.rows] == [
+        (f"Uno{delimiter} dos", "Maná"),
+        ("La Niña", "Vives"),
+        ("Qué", f"a{delimiter}b"),
+    ]
+
+
+def test_an_apostrophe_is_no_quote(tmp_path: Path) -> None:
+    (tmp_path / "songs.csv").write_text("title,artist\n'Til dawn,x\nRock 'n' roll, a, b\n'74-'75,Connells\n")
+    found = seen(tmp_path, "songs.csv")
+    assert (len(found.rejects), found.found.proposed) == (1, None)
+    assert found.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("titles", "told"),
+    [
+        (["'A'", "'B'", "'it''s'"], ["'title' holds texts in single quotes in 3 rows, first on line 2"]),
+        (["'A'", "B", "C"], []),
+        (["'", "'A", "B'"], []),
+    ],
+)
+def test_texts_that_stand_in_single_quotes_are_told_where_most_do(
+    tmp_path: Path, titles: list[str], told: list[str]
+) -> None:
+    (tmp_path / "songs.csv").write_text("title,artist\n" + "".join(f"{title},x\n" for title in titles))
+    notices = seen(tmp_path, "songs.csv").notices
+    assert [notice.partition(":")[0] for notice in notices] == told
+    assert all("set options.quote to '" in notice for notice in notices)

@@ -29,6 +29,8 @@ _OF_QUOTES: Final = frozenset(
 # With more fields that a quote opens and none closes, each is looked for to the end of what is read: that is slow.
 _OPEN_QUOTES_MAX: Final = 100
 _ESCAPED_QUOTE: Final = '\\"'
+_USUAL_QUOTE: Final = '"'
+_USUAL_DELIMITERS: Final = r"[,;\t|]"
 
 
 def variants(
@@ -53,7 +55,7 @@ def variants(
         others = other_encodings(opened.stream, options.encoding, is_declared=is_declared)
     finally:
         opened.close()
-    return (*_encodings(files.shown_name(path), others), *_quotes(options, rejects))
+    return (*_encodings(files.shown_name(path), others), *_quotes(options, rejects), *_other_quote(options, rejects))
 
 
 def _encodings(name: str, others: OtherEncodings) -> Iterator[Variants]:
@@ -85,6 +87,16 @@ def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants
         ways.insert(0, {"escape": "\\"})
     ways = [*({"delimiter": one} for one in _delimiters_with_blanks(options, found)), *ways]
     yield Variants("quote", tuple(ways))
+
+
+def _other_quote(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:
+    """Single quotes, where they enclose fields of records that have too many: a delimiter may stand in them."""
+    mark = _USUAL_DELIMITERS if options.delimiter == AUTO else re.escape(options.delimiter)
+    enclosed = re.compile(rf"(?:^|{mark})'[^']*{mark}[^']*'(?:{mark}|$)")
+    if options.quote == _USUAL_QUOTE and any(
+        reject.kind == RejectKind.TOO_MANY_COLUMNS and enclosed.search(reject.raw) for reject in rejects
+    ):
+        yield Variants("quote", ({"quote": "'"},))
 
 
 def _delimiters_with_blanks(options: CsvOptions, rejects: Sequence[Reject]) -> list[str]:

@@ -52,6 +52,32 @@ async def test_a_page_that_is_there_when_it_is_asked_for_again_is_read(serve, ap
     assert (await read(await serve(api(answer)), PAGE)).ids == ids(300)
 
 
+def ends_with_a_total_of(total: int) -> Any:
+    """Four full pages that say nothing of a total, and an empty one that does."""
+
+    def answer(request: Request) -> Any:
+        first = int(request.query_params.get("offset") or (page_of(request) - 1) * 20) + 1
+        return {"data": songs(20, first)} if first <= 80 else {"data": [], "total": total}
+
+    return answer
+
+
+@pytest.mark.parametrize(("total", "options"), [(0, PAGE), (0, OFFSET), (81, PAGE), (79, OFFSET)])
+async def test_a_total_that_comes_at_the_end_must_be_that_of_what_came(serve, api, read, total, options):
+    """That an empty page holds 0 items is no reason to take 0 for the size of each page."""
+    outcome = await read(await serve(api(ends_with_a_total_of(total))), options)
+    assert outcome.ids == ids(80)
+    assert outcome.error is not None
+    assert (outcome.error.reason, outcome.error.retryable) == ("SOURCE_CHANGED", True)
+    assert f"it has {total} items, and 80 came" in outcome.error.message
+
+
+@pytest.mark.parametrize("options", [PAGE, OFFSET])
+async def test_a_right_total_that_comes_at_the_end_is_one(serve, api, read, options):
+    outcome = await read(await serve(api(ends_with_a_total_of(80))), options)
+    assert (outcome.error, outcome.ids, outcome.doubts) == (None, ids(80), ())
+
+
 @pytest.mark.parametrize("status", [404, 416])
 async def test_an_error_behind_a_page_shorter_than_the_fullest_is_the_end(serve, api, read, status):
     outcome = await read(await serve(api(capped(220, 50, 6, status))), PAGE)

@@ -91,7 +91,9 @@ class PageReader:
     def facts(self, position: PagingState, parsed: ParsedPage) -> PageFacts:
         """What paging looks at in a page at a position."""
         count, total = len(parsed.page.values), parsed.signals.total
-        is_count = position.total_is_count and total in (None, count)
+        # Pages that tell their own size have done so from the first one with items on.
+        is_told = position.total is not None or not position.items
+        is_count = position.total_is_count and (total is None or (total == count and is_told))
         # An estimate is told, and ends nothing.
         signals = parsed.signals if self._is_exact else replace(parsed.signals, total=None, pages=None)
         return PageFacts(count, parsed.page.envelope, signals, position.items, is_count, parsed.url, parsed.headers)
