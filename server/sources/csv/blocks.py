@@ -151,7 +151,6 @@ class Block:
         header = beginning.header_reject
         rejects = [header] if header is not None and first == 0 and self._place.record_no == 1 else []
         bad = first + np.flatnonzero(~layout.good[first:last])
-        undecodable = ""
         for record, start, end, line, offset, fields in zip(
             bad.tolist(),
             layout.starts[bad].tolist(),
@@ -163,8 +162,7 @@ class Block:
         ):
             kind, column = layout.fault(record, beginning.dialect, len(columns))
             if kind == RejectKind.BAD_ENCODING:
-                undecodable = undecodable or undecodable_text(beginning.encoding, layout.window.data)
-                message = undecodable
+                message = undecodable_text(beginning.encoding)
             else:
                 raw = layout.window.data[start : min(end, start + LOOKED_AT_BYTES)]
                 message = reject_text(kind, raw, fields, len(columns), beginning.dialect, beginning.encoding)

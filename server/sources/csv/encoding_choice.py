@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from server.core.errors import InvalidRequestError
@@ -13,6 +13,7 @@ from server.core.texts import quoted
 from server.sources.csv import encoding_detection
 from server.sources.csv.encodings import Encoding
 from server.sources.csv.options import AUTO, CsvOptions
+from server.sources.csv.utf8_damage import utf8_signs
 from server.sources.storage import content_kind
 from server.sources.storage.streams import ByteSource
 
@@ -20,6 +21,8 @@ _HEAD_BYTES: Final = 256 * 1024
 _SAMPLE_BYTES: Final = 64 * 1024
 # How far a file is searched for its first byte that is not ASCII, when its encoding is to be found out.
 _SEARCH_BYTES_MAX: Final = 64 * 1024 * 1024
+# The same where it is declared, and only what is told of a damaged line depends on it.
+_SEEN_WITHIN_BYTES: Final = 4 * 1024 * 1024
 # How many pieces from there on are looked through for more of them, and how many there should be.
 _MORE_PIECES_MAX: Final = 32
 _SIGNS_WANTED: Final = 40
@@ -71,6 +74,9 @@ def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_un
         return _doubted(name, detected_encoding_of(source))
     declared = encoding_detection.declared_encoding(head, options.encoding)
     _check_width(name, declared, found, head)
+    if declared.name == "utf-8":
+        seen = utf8_signs(_telling_sample(source, _SEEN_WITHIN_BYTES)).is_utf8
+        return ChosenEncoding(replace(declared, is_seen=seen))
     contradiction = _contradicted(source, name, declared)
     return ChosenEncoding(declared, contradiction, contradiction)
 
@@ -132,7 +138,7 @@ def _reads_as(declared: Encoding, head: bytes) -> bool:
 
 def _contradicted(source: ByteSource, name: str, declared: Encoding) -> tuple[str, ...]:
     """What is told of a declared encoding that the bytes contradict."""
-    if declared.unit_bytes > 1 or declared.name == "utf-8":
+    if declared.unit_bytes > 1:
         return ()
     better = encoding_detection.better_encoding(_telling_sample(source), declared.name)
     if better is None:
@@ -194,11 +200,11 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> Othe
     return OtherEncodings((found.name, *others), is_guess)
 
 
-def _telling_sample(source: ByteSource) -> bytes:
+def _telling_sample(source: ByteSource, search_bytes_max: int = _SEARCH_BYTES_MAX) -> bytes:
     """From the start of the line that holds the first byte which is not ASCII; the file's beginning without such a byte."""
     piece = sample = source.read(0, _HEAD_BYTES)
     offset = 0
-    while piece.isascii() and len(piece) == _HEAD_BYTES and offset < _SEARCH_BYTES_MAX:
+    while piece.isascii() and len(piece) == _HEAD_BYTES and offset < search_bytes_max:
         offset += _HEAD_BYTES
         piece = source.read(offset, _HEAD_BYTES)
     telling = _NOT_ASCII.search(piece)

@@ -79,12 +79,14 @@ class Encoding:
         mark_bytes: length of the byte order mark.
         confidence: 0 to 1; 1 when it was declared or marked.
         how: declared, mark, or detected.
+        is_seen: whether the file's own bytes show it, though it is declared.
     """
 
     name: str
     mark_bytes: int = 0
     confidence: float = 1.0
     how: str = "declared"
+    is_seen: bool = False
 
     @property
     def unit_bytes(self) -> int:

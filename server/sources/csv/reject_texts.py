@@ -9,7 +9,6 @@ from typing import Final
 from server.core.reject_kinds import RejectKind
 from server.sources.csv.dialect import NO_BYTE, Dialect
 from server.sources.csv.encodings import Encoding
-from server.sources.csv.utf8_damage import utf8_signs
 
 _TEXTS: Final = {
     RejectKind.MISSING_COLUMNS: (
@@ -47,14 +46,10 @@ LOOKED_AT_BYTES: Final = 4096
 DELIMITER_CHARS_MAX: Final = 8
 
 
-def undecodable_text(encoding: Encoding, around: bytes) -> str:
-    """What is told of records that do not decode.
-
-    Args:
-        around: working bytes of the file in which they stand.
-    """
+def undecodable_text(encoding: Encoding) -> str:
+    """What is told of a record that does not decode."""
     name = encoding.name
-    if name == "utf-8" and (encoding.how != "declared" or utf8_signs(around).is_damaged_utf8):
+    if name == "utf-8" and (encoding.how != "declared" or encoding.is_seen):
         return _DAMAGED
     if encoding.how != "declared":
         right = "the one that the file is written in, or mend these lines in the source"

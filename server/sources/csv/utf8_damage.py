@@ -38,9 +38,14 @@ class Utf8Signs:
     broken: int = 0
 
     @property
+    def is_utf8(self) -> bool:
+        """Whether the text is UTF-8, be it with damaged lines."""
+        return self.telling > 0 and self.whole >= self.broken
+
+    @property
     def is_damaged_utf8(self) -> bool:
         """Whether the text is UTF-8 with damaged lines."""
-        return self.broken > 0 and self.telling > 0 and self.whole >= self.broken
+        return self.broken > 0 and self.is_utf8
 
     @property
     def is_clear(self) -> bool:

@@ -23,6 +23,7 @@ WORLD = [("Mötley Crüe", "Björk", "Rock"), ("Sigur Rós", "Céline", "Pop"), 
 POLISH = [("Żółć", "Kayah", "Pop"), ("Małgośka", "Maryla", "Pieśń"), ("Dziewczyna o perłowych włosach", "Ślązak", "x")]
 CZECH = [("Příliš žluťoučký kůň", "Gott", "Pop"), ("Děti", "Zagorová", "Šanson"), ("Štědrý večer", "Čechomor", "x")]
 TURKISH = [("Şımarık", "Tarkan", "Pop"), ("Gülümse", "Sezen", "Türkü"), ("Dağlar", "Barış", "Müzik")]
+DAMAGED = "Canción".encode("cp1252")
 ENGLISH = [("Rock—pop, “live”", "Beyoncé", "R&B"), ("Don’t stop", "Café Tacvba", "Rock")]
 
 
@@ -113,3 +114,20 @@ def test_a_declared_wide_encoding_that_reads_every_byte_is_text(tmp_path: Path, 
 def test_binary_data_is_none_whatever_wide_encoding_is_declared(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="binary data"):
         read_bytes(tmp_path, bytes(range(1, 255)) * 8, {"encoding": "utf-16-le"})
+
+
+@pytest.mark.parametrize("block_bytes", [1, 64, 1 << 20])
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([DAMAGED, b"x", "Canción".encode(), "Niñez".encode()], "the text is UTF-8 elsewhere"),
+        ([b"x"] * 50 + ["Canción".encode(), "Niñez".encode(), DAMAGED], "the text is UTF-8 elsewhere"),
+        ([DAMAGED, b"x", DAMAGED], "set options.encoding to the file's own, such as cp1252"),
+    ],
+)
+def test_what_is_told_of_a_damaged_line_rests_on_the_file_and_not_on_where_blocks_end(
+    tmp_path: Path, lines: list[bytes], told: str, block_bytes: int
+) -> None:
+    reading = read_bytes(tmp_path, b"\n".join([b"title", *lines, b""]), {}, csv_block_bytes=block_bytes)
+    assert len(reading.rejects) == lines.count(DAMAGED)
+    assert [reject.message for reject in reading.rejects if told not in reject.message] == []
