@@ -32,7 +32,7 @@ async def store_ending(
 
     Args:
         error: what ended it, or None when the source was read to its end.
-        watermark: where that of an incremental source is kept; it moves only with a run that is completed.
+        watermark: where that of an incremental source is kept; it moves only with a run that is completed. None: it stays.
 
     Raises:
         DatabaseError: it could not be stored; the lease expires and another worker takes the run up.

@@ -71,6 +71,8 @@ class RunLoop:
         self._signals = signals
         self._restart_no = run.restart_no
         self._rejected_count = 0
+        # Whether what did not come may be there all the same, so that the watermark of an incremental source has to stay.
+        self.keeps_watermark = False
 
     async def execute(self) -> None:
         """Read and write everything after the last checkpoint.
@@ -91,15 +93,19 @@ class RunLoop:
             await self._check_target(spec)
             keys = await self._keys(plan, reader)
             await self._transfer(plan, spec, keys, reader, checkpoint)
+            doubts = reader.doubts()
             if spec.seen_by is not None:
                 options = self._source.mapping.write
                 share_max = context.settings.error_ratio_max
                 lost = await lost_columns(context.database, self._run, self._source.mapping, plan)
-                doubts = (*reader.doubts(), *lost)
-                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max, doubts)
+                doubted = (*doubts, *lost)
+                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max, doubted)
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
+            if doubts and self._source.watermark is not None:
+                self.keeps_watermark = True
+                await self._add_notices((f"the next run asks for the same changes again: {doubts[0]}",))
         except TargetRefusedError as error:
             raise FatalError(
                 Reason.TARGET_REFUSED, error.message, category=Category.VALIDATION, next_step=error.next_step

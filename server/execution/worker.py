@@ -191,12 +191,13 @@ class Worker:
                 )
             source = await self._load_source(run)
             watermark = source.watermark
-            await self._until_stopped(RunLoop(self._context, run, lease, source, signals).execute(), signals)
+            loop = RunLoop(self._context, run, lease, source, signals)
+            await self._until_stopped(loop.execute(), signals)
         except LeaseLostError:
             return RunStoppedError("lease_lost"), None
         except Exception as error:  # noqa: BLE001 - every fault becomes the run's verdict; nothing is dropped
             return error, None
-        return None, watermark
+        return None, None if loop.keeps_watermark else watermark
 
     async def _until_stopped(self, loop: Coroutine[Any, Any, None], signals: RunSignals) -> None:
         """Await a run's loop. On cancel or pause its batch in hand gets a moment to finish, then it is rolled back whole."""

@@ -14,8 +14,10 @@ from sqlalchemy import create_engine, text
 from tests.e2e.test_csv_to_table import rows
 from tests.support.existing_servers import json_server
 from tests.support.items_api import items_api
+from tests.support.list_api import list_api
 from tests.support.service import Service
 
+Answer = tuple[int, object, dict[str, str]]
 COUNT = 120
 OPTIONS: dict[str, Any] = {
     "pagination": {"enabled": True, "pageParam": "_page", "limitParam": "_limit"},
@@ -116,6 +118,35 @@ def test_a_failed_run_moves_nothing_and_what_it_goes_on_with_does(service: Servi
         assert (done["status"], done["ledger"]["rowsRead"]) == ("completed", 350)
         assert api.asked_pages[asked] == 3
         assert marks(service, failed["syncRunId"]) == ["2024-05-01T00:00:00Z"]
+
+
+def test_a_list_that_moved_is_asked_for_again(service: Service) -> None:
+    """An item that slipped to a page that was read already would never be asked for otherwise."""
+    options = {
+        "pagination": {"enabled": True, "pageSize": 10},
+        "incremental": {"cursorField": "updated", "param": "since", "lookbackSeconds": 0},
+    }
+    moving = [True]
+
+    def answer(query: dict[str, str]) -> Answer:
+        first = (int(query.get("page", 1)) - 1) * 10 + 1
+        # Everything behind the first page has moved up by one.
+        first += moving[0] and first > 1
+        shown = [{"id": n, "title": f"song {n}", "updated": at(n)} for n in range(first, min(first + 10, 36))]
+        return 200, {"data": shown, "total": 35 - (moving[0] and first > 1)}, {}
+
+    with list_api(answer) as api:
+        moved = service.run("api", api.url, options)
+        assert counts(moved)[:2] == ("completed", 34)
+        assert "the next run asks for the same changes again: the total of the source changed from 35 to 34" in str(
+            moved["notices"]
+        )
+        assert marks(service, moved["syncRunId"]) == []
+        moving[0] = False
+        whole = service.run("api", api.url, options)
+        assert (counts(whole), whole["notices"]) == (("completed", 35, 1, 0, 34), [])
+        assert "since" not in api.queries[-1]
+        assert marks(service, whole["syncRunId"]) == [at(35)]
 
 
 def test_a_test_of_the_source_shows_the_value_that_would_be_kept(

@@ -2,7 +2,8 @@
 
 The highest value of `cursorField` that a run has seen is its mark. It travels in the checkpoint of each batch, and the
 service keeps it (sync_watermarks) in the transaction that ends the run as completed, never before: the pages of most
-APIs are in no order by change, so a mark of half a run would leave out the changes on the other half. The next run
+APIs are in no order by change, so a mark of half a run would leave out the changes on the other half; and where items may
+be missing although the walk came to an end (verdict.py), the mark stays. The next run
 asks for what changed since the mark less the lookback, which covers clocks that differ and changes that became visible
 late; what it reads twice is unchanged and costs no write. Values further in the future than a day are left out of the
 mark: one of them would make every later run read nothing.
