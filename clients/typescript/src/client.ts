@@ -92,9 +92,12 @@ export class SyncClient {
     return response.event.value.syncRunId;
   }
 
-  /** Looks at a source without a run; nothing is written. */
-  testSource(spec: SyncSpecInit): Promise<TestSourceResponse> {
-    return answered(this.client.testSource({ spec }, this.once));
+  /**
+   * Looks at a source without a run; nothing is written. With `answerRefusal` a source that does not fit its options is
+   * answered, with `refusal` and other readings; otherwise the call fails.
+   */
+  testSource(spec: SyncSpecInit, { answerRefusal = false } = {}): Promise<TestSourceResponse> {
+    return answered(this.client.testSource({ spec, answerRefusal }, this.once));
   }
 
   /** Where a run stands now. */

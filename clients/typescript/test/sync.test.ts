@@ -110,6 +110,8 @@ describe("SyncClient", { skip, timeout: 60_000 }, () => {
     assert.equal((await client.stats()).total, before);
     const wrong = { ...source, source: { case: "csv", value: { columnMapping: { title: "nowhere" } } } } as const;
     await assert.rejects(client.testSource(wrong), { name: "SyncServiceError", reason: "INVALID_MAPPING" });
+    const told = await client.testSource(wrong, { answerRefusal: true });
+    assert.equal(told.refusal?.reason, "INVALID_MAPPING");
   });
 
   test("a run that has ended cannot be cancelled", async () => {
