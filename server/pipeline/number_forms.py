@@ -3,14 +3,15 @@ r"""The patterns of a declared number format, for Polars and for Python alike, a
 | format | whole number | decimal |
 |---|---|---|
 | point, no grouping (no option) | 69900, 16.0 | 69900, 69900.50 |
-| comma, points group | 69900, 69.900, 16,0 | 69900,50, 69.900,50 |
+| comma, points group | 69900, 69.900, 1'299.900, 16,0 | 69900,50, 69.900,50 |
 | comma, spaces group, currency € | 69 900 | 69900,50, 69 900,50 €, € 69 900 |
 
 Groups have exactly three digits, the first one to three of them and no 0 in front: `0.900` is hardly 900. A currency stands
 beside amounts of money alone, so a whole number has none; behind it a number begins with a digit, for in `Rs.50` the point
 belongs to the currency. The sign stands before the digits or before the currency.
 
-One to three digits, the decimal mark and exactly three digits are never a fraction (`thousands`).
+One to three digits, the decimal mark and exactly three digits are never a fraction (`thousands`); nor are they behind digits that
+an apostrophe groups.
 """
 
 from __future__ import annotations
@@ -26,7 +27,12 @@ _FORMATS_KEPT_MAX: Final = 128
 # Blanks that people and programs put between a number's parts: space, tab, no-break, figure, thin and narrow no-break.
 BLANKS: Final = " \t\u00a0\u2007\u2009\u202f"
 _SPACE: Final = "[ \u00a0\u2007\u2009\u202f]"
-_MARKS: Final = {".": r"\.", ",": ",", " ": _SPACE, "'": "['\u2019]", "_": "_"}
+_APOSTROPHE: Final = "['\u2019]"
+_MARKS: Final = {".": r"\.", ",": ",", " ": _SPACE, "'": _APOSTROPHE, "_": "_"}
+# In Spanish an apostrophe marks the millions where points or commas group thousands: 1'299.900.
+_GROUPINGS: Final = _MARKS | {".": "[.'\u2019]", ",": "[,'\u2019]"}
+# What may stand before a mark that groups thousands: 1.299, 1'299.900.
+BEFORE_THOUSANDS: Final = f"(?:[0-9]{{1,3}}|[1-9][0-9]{{0,2}}(?:{_APOSTROPHE}[0-9]{{3}})+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +60,7 @@ class NumberForms:
 def forms_of(number_format: NumberFormat) -> NumberForms:
     """The patterns of a format."""
     mark = _MARKS[number_format.decimal]
-    grouping = _MARKS[number_format.grouping] if number_format.grouping else ""
+    grouping = _GROUPINGS[number_format.grouping] if number_format.grouping else ""
     digits = f"(?:[0-9]+|[1-9][0-9]{{0,2}}(?:{grouping}[0-9]{{3}})+)" if grouping else "[0-9]+"
     bare = f"[+-]?(?:{digits}(?:{mark}[0-9]*)?|{mark}[0-9]+)"
     decimal, before, behind = bare, "", ""
@@ -67,7 +73,7 @@ def forms_of(number_format: NumberFormat) -> NumberForms:
     return NumberForms(
         whole=f"^[+-]?(?:{digits}(?:{mark}0*)?|{mark}0+)$",
         decimal=f"^{decimal}$",
-        thousands=f"^[+-]?[0-9]{{1,3}}{mark}[0-9]{{3}}$",
+        thousands=f"^[+-]?{BEFORE_THOUSANDS}{mark}[0-9]{{3}}$",
         before=before,
         behind=behind,
         grouping=grouping,

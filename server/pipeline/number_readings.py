@@ -12,14 +12,15 @@ from server.core.currencies import is_magnitude, is_sure_currency
 from server.core.number_format import DECIMAL_COMMA, PLAIN, NumberFormat, NumberOptions, is_currency
 from server.pipeline.number_forms import BLANKS, plain_number
 
-# Decimal mark and grouping of formats that people use, the commonest first.
+# Decimal mark and grouping of formats that people use, the commonest first; before commas, which take an apostrophe too, the
+# apostrophe alone.
 MARKS: Final = (
     (",", "."),
     (".", ""),
+    (".", "'"),
     (".", ","),
     (",", " "),
     (".", " "),
-    (".", "'"),
     (",", "'"),
     (".", "_"),
     (",", "_"),

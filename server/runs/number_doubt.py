@@ -14,7 +14,7 @@ from typing import Any, Final
 from server.core.number_format import DECIMAL_COMMA, NumberFormat, NumberOptions
 from server.core.reject_kinds import RejectKind
 from server.core.texts import listed, quoted
-from server.pipeline.number_forms import plain_number, without_currency
+from server.pipeline.number_forms import BEFORE_THOUSANDS, plain_number, without_currency
 from server.pipeline.number_readings import MARKS, as_fraction, parts_of
 from server.runs.look import Look
 from server.sources.header_advice import Variants
@@ -100,10 +100,12 @@ def number_doubt(look: Look) -> str:
     ]
     if any(number_format.decimal in one.text or one.text.count(mark) > 1 for one in numbers):
         return ""
-    first = next((one for one in numbers if re.fullmatch(rf"[+-]?[0-9]{{1,3}}\{mark}[0-9]{{3}}", one.text)), None)
+    thousands = re.compile(rf"[+-]?{BEFORE_THOUSANDS}\{mark}[0-9]{{3}}")
+    first = next((one for one in numbers if thousands.fullmatch(one.text)), None)
     if first is None:
         return ""
-    whole, fraction = first.text.replace(mark, ""), as_fraction(first.text, mark)
+    bare = re.sub("['\u2019]", "", first.text)
+    whole, fraction = bare.replace(mark, ""), as_fraction(bare, mark)
     called = "point" if mark == "." else "comma"
     return (
         f"{quoted(first.text)} in {quoted(first.column)} may be {whole} or {fraction}: where its {called} groups digits it is "

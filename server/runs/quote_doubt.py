@@ -30,7 +30,24 @@ _BLANKS: Final = (
     "blanks stand around the quoted fields of the file",
     "take the blanks out of the export: no option passes over them",
 )
+_OPEN: Final = ("a quote opens a value and none closes it", "mend that quote in the source")
 _OTHER: Final = ("quotes enclose values in the file", "mend the quotes in the export")
+
+
+def cut_names(look: Look) -> str:
+    """That a reading maps pieces of names, with a quote before or behind them, as the rest of a sentence; else empty.
+
+    Where the quotes of its header are pieces, or none of CSV, so are those of its values.
+    """
+    quotes = {str(look.options.get("quote") or '"'), *"“”„«»"}
+    mapped = [str(name) for name in (look.options.get("columnMapping") or {}).values()]
+    cut = [name for name in mapped if not quotes.isdisjoint((name.strip()[:1], name.strip()[-1:]))]
+    if not cut:
+        return ""
+    return (
+        f"takes {listed(cut)} for whole names, with quotes that enclose them, or a part of them: have the file written with plain "
+        'names in its header, and with quotes (") around values'
+    )
 
 
 def kept_quotes(look: Look, before: Look, asked: Mapping[str, Any]) -> str:
@@ -83,6 +100,8 @@ def _kept(texts: pl.Series, quote: str, *, must_enclose: bool) -> Iterator[tuple
             yield _OTHER if raw == text else _BLANKS
         elif not must_enclose and (begins or ends_text.search(text)):
             yield _LINES
+        elif begins and text.count(quote) % 2:
+            yield _OPEN
 
 
 def _form_of(found: list[tuple[str, str]]) -> tuple[str, str]:
@@ -90,4 +109,4 @@ def _form_of(found: list[tuple[str, str]]) -> tuple[str, str]:
     for form in (_FORMULA, _BLANKS):
         if form in found:
             return form
-    return max((_LINES, _OTHER), key=found.count)
+    return max((_LINES, _OTHER, _OPEN), key=found.count)

@@ -17,7 +17,7 @@ from server.core.errors import SyncError
 from server.execution.advised_plan import fits_of, proposed_mapping
 from server.runs.look import Look, Looker
 from server.runs.number_doubt import NUMBER_OPTION, number_doubt, number_variants
-from server.runs.quote_doubt import kept_quotes
+from server.runs.quote_doubt import cut_names, kept_quotes
 from server.sources.header_advice import RereadableSource, Variants
 
 READINGS_SHOWN_MAX: Final = 4
@@ -65,7 +65,7 @@ class Search:
                 if len(self.found) == READINGS_SHOWN_MAX:
                     return
                 self.found.append(look)
-                self.damages.append(kept_quotes(look, base, self.asked))
+                self.damages.append(kept_quotes(look, base, self.asked) or cut_names(look))
 
     async def _bases(self, now: Look | None) -> list[Look]:
         """The source with each header that fits."""

@@ -39,6 +39,8 @@ _RECORDS_MAX: Final = 50
 _DELIMITERS_MAX: Final = 16
 _DELIMITER_CHARS_MAX: Final = 8
 _NAMES_SPLIT_MAX: Final = 10
+# Quotes that no CSV has; what writes them encloses values in them.
+_TYPOGRAPHIC: Final = frozenset("“”„«»")
 _MARKS_IN_LINES: Final = ",;|\t"
 _BETWEEN_WORDS: Final = re.compile(r"[^\w\"]+")
 _COMMENT_MARKS: Final = ("#", "//", "--", "%", ";", "!", "*", "'", "REM ", "@")
@@ -135,12 +137,16 @@ class HeaderAdviser:
         reading = next(self._found(fits), None)
         if reading is None:
             return advice_text.mismatch(self._name, self._now) or self._whole_lines(fits)
-        quote = self._options.quote
-        # A name that begins or ends with a quote is a piece of what the quotes enclose.
-        is_cut = bool(quote) and any(
-            quote in (name.strip()[:1], name.strip()[-1:]) for name in reading.fit.mapping.values()
+        if self._is_cut(reading):
+            return self._whole_lines(fits) or advice_text.mismatch(self._name, self._now)
+        return advice_text.told(self._name, self._now, reading)
+
+    def _is_cut(self, reading: Reading) -> bool:
+        """Whether a name begins or ends with a quote: it is a piece of what the quotes enclose, and so are the values."""
+        quotes = {self._options.quote, *_TYPOGRAPHIC} - {""}
+        return any(
+            not quotes.isdisjoint((name.strip()[:1], name.strip()[-1:])) for name in reading.fit.mapping.values()
         )
-        return (self._whole_lines(fits) if is_cut else None) or advice_text.told(self._name, self._now, reading)
 
     def _whole_lines(self, fits: Fits) -> Advice | None:
         """That each line stands in quotes: the names are found in one of them, and no option takes it apart."""
@@ -231,6 +237,10 @@ class HeaderAdviser:
                 names = self._names(line.raw, tried, encoding)
                 fit = fits(column_names.unique_names(names)) if tried and names else None
                 # A single word of a song may mean a column in another language: that is no header.
+                # A blank or a colon that finds one name stands in a text.
+                is_rare = delimiter not in (self._now_delimiter, *delimiter_detection.DELIMITERS)
+                if fit is not None and len(fit.names) < 2 and is_rare:
+                    continue
                 if fit is not None and (not fit.mapping or len(fit.names) > 1 or line.number == first_line):
                     # Blanks also stand inside values and around other delimiters.
                     is_blank = delimiter != "\t" and delimiter.isspace()
@@ -253,7 +263,7 @@ class HeaderAdviser:
         every = [self._now_delimiter, *delimiter_detection.DELIMITERS]
         every += [run.strip(" '") for run in runs] + runs + [char for run in runs for char in run]
         wanted = [text for text in every if text and len(text) <= _DELIMITER_CHARS_MAX and text not in (".", "-", "'")]
-        marks = {self._options.quote, self._options.escape or self._options.quote}
+        marks = {self._options.quote, self._options.escape or self._options.quote, *_TYPOGRAPHIC}
         good = [
             one
             for one in dict.fromkeys(wanted)

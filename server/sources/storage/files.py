@@ -40,6 +40,8 @@ _OTHER_ENDINGS: Final = (
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
 _DIGEST_BYTES: Final = 1024 * 1024
+# Hidden files, and what an office puts beside a file that is open in it.
+_HIDDEN: Final = (".", "~$")
 _FIELD: Final = "sourceIdentifier"
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _FILE_FLAGS: Final = _OPEN_FLAGS | os.O_NONBLOCK | os.O_NOCTTY
@@ -298,7 +300,7 @@ def _check_name(*names: str) -> None:
 
 
 def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path]:
-    """The CSV files of a folder; hidden ones and those of its folders are left out."""
+    """The CSV files of a folder; hidden ones, an office's lock files and those of its folders are left out."""
     try:
         names = sorted(entry.name for entry in folder.iterdir())
     except OSError as error:
@@ -307,7 +309,7 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path
         ) from error
     paths: list[Path] = []
     for name in names:
-        if name.startswith(".") or _by_ending(name, _CSV_ENDINGS) is None:
+        if name.startswith(_HIDDEN) or _by_ending(name, _CSV_ENDINGS) is None:
             continue
         paths += _match(folder / name, roots)
     if not paths:
@@ -330,7 +332,7 @@ def _matching(pattern: Path, roots: Sequence[Path]) -> list[Path]:
     matches = sorted(match.relative_to(real) for match in real.glob(rest))
     paths: list[Path] = []
     for match in matches:
-        if compression_of(match.name) is not None and not any(part.startswith(".") for part in match.parts):
+        if compression_of(match.name) is not None and not any(part.startswith(_HIDDEN) for part in match.parts):
             paths += _match(real / match, roots)
     return paths
 
