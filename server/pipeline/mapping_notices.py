@@ -45,14 +45,22 @@ def notices_of(
         and column.default is None
         and column.name not in (target.identity_column, target.extras_column)
     ]
+    extras = target.extras_column
+    is_lost = extras in mapped and not are_kept
     if left and empty:
-        kept = f", and kept in {target.extras_column}" if are_kept else ""
+        kept = f", and kept in {extras}" if are_kept else ", and kept nowhere" if is_lost else ""
         verb, them = ("is", "it") if len(empty) == 1 else ("are", "them")
         notices.append(
             f"{listed(empty, names_max=_NAMES_MAX)} of {target.name} {verb} filled from no column, while "
             f"{listed(left, names_max=_NAMES_MAX)} of the source "
             f"{'is' if len(left) == 1 else 'are'} taken by none{kept}; to fill {them}, set "
             f"options.columnMapping.{empty[0]}{' and so on' if len(empty) > 1 else ''} to the name of the source column"
+        )
+    elif left and is_lost and extras is not None:
+        verb = "is" if len(left) == 1 else "are"
+        notices.append(
+            f"{listed(left, names_max=_NAMES_MAX)} of the source {verb} taken by no column of {target.name} and kept nowhere, "
+            f"because {quoted(mapped[extras])} fills {extras}, which holds such columns otherwise"
         )
     return tuple(notices)
 

@@ -184,7 +184,7 @@ def test_text_that_was_decoded_twice_is_told(service: Service, put: Any, text: s
 
     (notice,) = found["notices"]
     assert notice.startswith("'title' looks as if UTF-8 had been decoded in another encoding")
-    assert "in 1 rows, first on line 3" in notice
+    assert "in 1 row, first on line 3" in notice
     assert look(service, name, {})["notices"] == [notice]
     # Before Python and a caller see it, nothing is changed.
     assert (twice, "Juan", None) in songs(service, name)
@@ -198,7 +198,7 @@ def test_rows_of_utf_8_in_a_file_of_another_encoding_are_told(service: Service, 
 
     (notice,) = found["notices"]
     assert notice.startswith("'title' looks as if UTF-8 had been decoded in another encoding")
-    assert "in 1 rows, first on line 22" in notice
+    assert "in 1 row, first on line 22" in notice
 
 
 @pytest.mark.parametrize("text", ["MAÇÃ", "São João", "Ângela â", "AÇÃO – MAÇÃ”, É", "Œuvre Ÿ", "°C"])

@@ -221,7 +221,22 @@ def test_columns_that_meet_nothing_are_told_with_all_their_names() -> None:
     assert "'min_price', 'max_price' of catalog_items are filled from no column" in notice
     assert [name for name in many[1:] if repr(name) not in notice] == []
     assert "'c0'" not in notice
-    assert "kept" not in notice
+    assert "are taken by none, and kept nowhere;" in notice
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (["title", "artist", "genre", "metadata", "album"], "'album' of the source is taken"),
+        (["title", "artist", "genre", "Metadata", "a", "b"], "'a', 'b' of the source are taken"),
+        (["title", "artist", "genre", "metadata"], ""),
+        (["title", "artist", "genre", "album"], ""),
+    ],
+)
+def test_columns_that_are_kept_nowhere_are_told(columns: list[str], told: str) -> None:
+    notices = make_plan(CONTENT_INDEX, columns).notices
+    assert [notice.partition(" by no")[0] for notice in notices] == [told] * bool(told)
+    assert all("kept nowhere, because" in notice for notice in notices)
 
 
 @pytest.mark.parametrize(

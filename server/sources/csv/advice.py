@@ -151,7 +151,8 @@ class HeaderAdviser:
     def _whole_lines(self, fits: Fits) -> Advice | None:
         """That each line stands in quotes: the names are found in one of them, and no option takes it apart."""
         columns = self._now.columns
-        for name in columns[:_NAMES_SPLIT_MAX]:
+        is_quoted = bool(self._options.quote) and self._header_text().startswith(self._options.quote)
+        for name in columns[:_NAMES_SPLIT_MAX] if is_quoted else ():
             for mark in _MARKS_IN_LINES:
                 if mark in name and fits(column_names.unique_names(name.split(mark))) is not None:
                     return advice_text.whole_lines(self._name)
@@ -162,6 +163,13 @@ class HeaderAdviser:
             if len(columns) > 1 and not rest.strip(f" {_MARKS_IN_LINES}") and fits(column_names.unique_names(names)):
                 return advice_text.whole_lines(self._name)
         return None
+
+    def _header_text(self) -> str:
+        """The first line of the header as it stands in the file, without blanks before it."""
+        encoding = self._now.encoding
+        head = encoding.to_working(self._source.read(0, _HEAD_BYTES)[encoding.mark_bytes :], at_end=False)
+        number = int(self._now.detected.get("headerLine", 1))
+        return next((encoding.show(line.raw).lstrip() for line in _lines(head) if line.number >= number), "")
 
     def readings(self, fits: Fits) -> Iterator[Mapping[str, Any]]:
         """What to set for each reading that the mapping fits, at most READINGS_MAX; no two bring the same names."""
