@@ -13,7 +13,7 @@ from tests.support.items_api import items_api
 from tests.support.programs import run
 from tests.support.service import PROGRAM, environment, service_running, start_service
 
-ROWS = 60_000
+ROWS = 20_000
 
 
 def sqlite_url(folder: Path) -> str:
@@ -116,7 +116,7 @@ def test_server_and_gateway_run_apart(tmp_path: Path) -> None:
 def test_a_run_killed_in_its_middle_ends_with_exactly_the_files_rows(tmp_path: Path, database_url: str) -> None:
     lines = "".join(f"{n},title {n},artist {n % 997}\n" for n in range(ROWS))
     (tmp_path / "big.csv").write_text("external_id,title,artist\n" + lines)
-    environ = environment(database_url, tmp_path, CSV_BLOCK_BYTES=32 * 1024)
+    environ = environment(database_url, tmp_path, CSV_BLOCK_BYTES=16 * 1024)
     sync_url = database_url.replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
     engine = create_engine(sync_url)
 

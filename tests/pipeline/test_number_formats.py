@@ -185,7 +185,7 @@ def written(draw: st.DrawFn) -> tuple[NumberFormat, str]:
 
 
 @given(written() | st.tuples(FORMATS, ANY))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_both_ways_to_read_a_number_agree_with_one_that_takes_it_apart(case: tuple[NumberFormat, str]) -> None:
     wanted, text = case[0], case[1].strip()
     numbers = NumberOptions(wanted, has_format=True)
