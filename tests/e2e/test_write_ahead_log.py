@@ -12,7 +12,7 @@ from db.engine import WAL_BYTES_MAX
 from tests.support.service import Service, environment, service_running
 
 ROWS = 25_000
-RUNS = 4
+RUNS = 3
 
 
 def write_songs(file: Path, seed: int) -> None:

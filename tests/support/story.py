@@ -134,7 +134,7 @@ async def story_on(server: DatabaseServer, url: str, name: str, folder: Path, **
         "secret_key": TEST_KEY,
         "grpc_port": 0,
         "csv_settle_seconds": 0,
-        "poll_interval_seconds": 0.1,
+        "poll_interval_seconds": 0.25,
         "progress_interval_seconds": 0.01,
         "follow_interval_seconds": 0.02,
         "database_pool_size_max": 5,
