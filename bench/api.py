@@ -48,7 +48,9 @@ DATASETTE_OPTIONS: Final[dict[str, object]] = {
     "pagination": {"enabled": True, "type": "link", "limitParam": "_size"},
 }
 # The tests' own environment looks for work and tells of progress many times as often.
-AS_BY_DEFAULT = {
+AS_BY_DEFAULT: Final[dict[str, object]] = {
+    "CSV_BLOCK_BYTES": None,
+    "CSV_SETTLE_SECONDS": None,
     "LEASE_TTL_SECONDS": 30,
     "HEARTBEAT_INTERVAL_SECONDS": 5,
     "POLL_INTERVAL_SECONDS": 1,

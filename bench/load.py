@@ -218,7 +218,14 @@ def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
 
 
 def _service(server: DatabaseServer, database: str, folder: Path) -> AbstractContextManager[Service]:
-    environ = environment(server.url(database), folder, LEASE_TTL_SECONDS=30, HEARTBEAT_INTERVAL_SECONDS=5)
+    environ = environment(
+        server.url(database),
+        folder,
+        LEASE_TTL_SECONDS=30,
+        HEARTBEAT_INTERVAL_SECONDS=5,
+        CSV_BLOCK_BYTES=None,
+        CSV_SETTLE_SECONDS=None,
+    )
     return service_running(folder, environ, installed=True)
 
 

@@ -110,7 +110,11 @@ def request(url: str, body: bytes | None = None, headers: Mapping[str, str] | No
 
 
 def environment(database_url: str, data_root: Path, **settings: object) -> dict[str, str]:
-    """The environment of a server under test."""
+    """The environment of a server under test.
+
+    Args:
+        settings: by their names without the prefix; None leaves one at its default, which benchmarks want.
+    """
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TECHAURA_SYNC_")}
     given = {
         "DATABASE_URL": database_url,
@@ -129,7 +133,7 @@ def environment(database_url: str, data_root: Path, **settings: object) -> dict[
         # So that a few thousand rows are several batches.
         "CSV_BLOCK_BYTES": 128 * 1024,
     } | settings
-    return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items()}
+    return inherited | {f"TECHAURA_SYNC_{name}": str(value) for name, value in given.items() if value is not None}
 
 
 def start_service(
