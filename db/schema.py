@@ -2,7 +2,8 @@
 
 The first four belong to the contract (the bot owns them too): their contract columns come first and are never changed;
 below the mark stand columns of our own, each nullable or with a default, so that a row written with only the contract's
-columns stays valid. The rest are ours. Migrations bring a database here; a test compares the two.
+columns stays valid. The rest are ours. Migrations bring a database here; a test compares the two. All tables stand in one file,
+long as it is: whoever looks for a column, or for what refers to it, reads it from top to bottom.
 
 Times of day are UTC. Columns that end in `_ms` hold milliseconds since 1970 in the database's own clock.
 """

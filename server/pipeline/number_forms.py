@@ -32,7 +32,7 @@ _MARKS: Final = {".": r"\.", ",": ",", " ": _SPACE, "'": _APOSTROPHE, "_": "_"}
 # In Spanish an apostrophe marks the millions where points or commas group thousands: 1'299.900.
 _GROUPINGS: Final = _MARKS | {".": "[.'\u2019]", ",": "[,'\u2019]"}
 # What may stand before a mark that groups thousands: 1.299, 1'299.900.
-BEFORE_THOUSANDS: Final = f"(?:[0-9]{{1,3}}|[1-9][0-9]{{0,2}}(?:{_APOSTROPHE}[0-9]{{3}})+)"
+_BEFORE_THOUSANDS: Final = f"(?:[0-9]{{1,3}}|[1-9][0-9]{{0,2}}(?:{_APOSTROPHE}[0-9]{{3}})+)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ def forms_of(number_format: NumberFormat) -> NumberForms:
     return NumberForms(
         whole=f"^[+-]?(?:{digits}(?:{mark}0*)?|{mark}0+)$",
         decimal=f"^{decimal}$",
-        thousands=f"^[+-]?{BEFORE_THOUSANDS}{mark}[0-9]{{3}}$",
+        thousands=f"^[+-]?{_BEFORE_THOUSANDS}{mark}[0-9]{{3}}$",
         before=before,
         behind=behind,
         grouping=grouping,

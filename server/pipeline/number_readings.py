@@ -133,7 +133,7 @@ def readings_of(parts: NumberParts, numbers: NumberOptions, *, is_whole: bool) -
 
 def as_fraction(bare: str, mark: str) -> str:
     """A number whose decimal mark is this one, without zeros that say nothing."""
-    return plain_number(f"{bare}0", NumberFormat(mark), is_whole=False) or ""
+    return plain_number(f"{bare}0", NumberFormat(mark, "'"), is_whole=False) or ""
 
 
 def _settings(wanted: NumberFormat, numbers: NumberOptions) -> Iterator[str]:

@@ -6,7 +6,6 @@ settles it; where none can, a person has to say which is meant.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
@@ -14,7 +13,7 @@ from typing import Any, Final
 from server.core.number_format import DECIMAL_COMMA, NumberFormat, NumberOptions
 from server.core.reject_kinds import RejectKind
 from server.core.texts import listed, quoted
-from server.pipeline.number_forms import BEFORE_THOUSANDS, plain_number, without_currency
+from server.pipeline.number_forms import is_thousands, plain_number, without_currency
 from server.pipeline.number_readings import MARKS, as_fraction, parts_of
 from server.runs.look import Look
 from server.sources.header_advice import Variants
@@ -100,12 +99,10 @@ def number_doubt(look: Look) -> str:
     ]
     if any(number_format.decimal in one.text or one.text.count(mark) > 1 for one in numbers):
         return ""
-    thousands = re.compile(rf"[+-]?{BEFORE_THOUSANDS}\{mark}[0-9]{{3}}")
-    first = next((one for one in numbers if thousands.fullmatch(one.text)), None)
+    first = next((one for one in numbers if is_thousands(one.text, NumberFormat(mark))), None)
     if first is None:
         return ""
-    bare = re.sub("['\u2019]", "", first.text)
-    whole, fraction = bare.replace(mark, ""), as_fraction(bare, mark)
+    whole, fraction = first.read(number_format), as_fraction(first.text, mark)
     called = "point" if mark == "." else "comma"
     return (
         f"{quoted(first.text)} in {quoted(first.column)} may be {whole} or {fraction}: where its {called} groups digits it is "

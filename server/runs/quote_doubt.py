@@ -14,6 +14,7 @@ import polars as pl
 
 from server.core.texts import listed
 from server.runs.look import Look
+from server.sources.header_advice import is_cut_name
 
 # Shares of the values of a column: of all, and of the records that a reading adds.
 _OF_ALL_MIN: Final = 0.9
@@ -39,9 +40,9 @@ def cut_names(look: Look) -> str:
 
     Where the quotes of its header are pieces, or none of CSV, so are those of its values.
     """
-    quotes = {str(look.options.get("quote") or '"'), *"“”„«»"}
-    mapped = [str(name) for name in (look.options.get("columnMapping") or {}).values()]
-    cut = [name for name in mapped if not quotes.isdisjoint((name.strip()[:1], name.strip()[-1:]))]
+    quote = str(look.options.get("quote") or '"')
+    mapped = map(str, (look.options.get("columnMapping") or {}).values())
+    cut = [name for name in mapped if is_cut_name(name, quote)]
     if not cut:
         return ""
     return (

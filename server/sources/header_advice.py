@@ -13,6 +13,19 @@ from typing import Any, Final, Protocol, runtime_checkable
 from server.core.reasons import Reason
 from server.sources.contract import Reject, SourceContext
 
+# Quotes that no CSV has; what writes them encloses values in them.
+TYPOGRAPHIC_QUOTES: Final = frozenset("“”„«»")
+
+
+def is_cut_name(name: str, quote: str) -> bool:
+    """Whether a name begins or ends with a quote: it is a piece of what quotes enclose, and so are the values.
+
+    Args:
+        quote: of CSV; empty for none.
+    """
+    bare = name.strip()
+    return not (TYPOGRAPHIC_QUOTES | {quote} - {""}).isdisjoint((bare[:1], bare[-1:]))
+
 
 @dataclass(frozen=True, slots=True)
 class Fit:

@@ -27,7 +27,7 @@ from server.sources.csv.options import CsvOptions
 from server.sources.csv.structure import delimiter_detection
 from server.sources.csv.structure.record_scanner import lenient_fields
 from server.sources.csv.table_advice import TableAdviser
-from server.sources.header_advice import READINGS_MAX, Advice, Fits
+from server.sources.header_advice import READINGS_MAX, TYPOGRAPHIC_QUOTES, Advice, Fit, Fits, is_cut_name
 from server.sources.storage import files
 from server.sources.storage.streams import ByteSource
 
@@ -39,8 +39,6 @@ _RECORDS_MAX: Final = 50
 _DELIMITERS_MAX: Final = 16
 _DELIMITER_CHARS_MAX: Final = 8
 _NAMES_SPLIT_MAX: Final = 10
-# Quotes that no CSV has; what writes them encloses values in them.
-_TYPOGRAPHIC: Final = frozenset("“”„«»")
 _MARKS_IN_LINES: Final = ",;|\t"
 _BETWEEN_WORDS: Final = re.compile(r"[^\w\"]+")
 _COMMENT_MARKS: Final = ("#", "//", "--", "%", ";", "!", "*", "'", "REM ", "@")
@@ -137,16 +135,9 @@ class HeaderAdviser:
         reading = next(self._found(fits), None)
         if reading is None:
             return advice_text.mismatch(self._name, self._now) or self._whole_lines(fits)
-        if self._is_cut(reading):
+        if any(is_cut_name(name, self._options.quote) for name in reading.fit.mapping.values()):
             return self._whole_lines(fits) or advice_text.mismatch(self._name, self._now)
         return advice_text.told(self._name, self._now, reading)
-
-    def _is_cut(self, reading: Reading) -> bool:
-        """Whether a name begins or ends with a quote: it is a piece of what the quotes enclose, and so are the values."""
-        quotes = {self._options.quote, *_TYPOGRAPHIC} - {""}
-        return any(
-            not quotes.isdisjoint((name.strip()[:1], name.strip()[-1:])) for name in reading.fit.mapping.values()
-        )
 
     def _whole_lines(self, fits: Fits) -> Advice | None:
         """That each line stands in quotes: the names are found in one of them, and no option takes it apart."""
@@ -244,17 +235,20 @@ class HeaderAdviser:
                     tried["quote"] = quote
                 names = self._names(line.raw, tried, encoding)
                 fit = fits(column_names.unique_names(names)) if tried and names else None
-                # A single word of a song may mean a column in another language: that is no header.
-                # A blank or a colon that finds one name stands in a text.
-                is_rare = delimiter not in (self._now_delimiter, *delimiter_detection.DELIMITERS)
-                if fit is not None and len(fit.names) < 2 and is_rare:
-                    continue
-                if fit is not None and (not fit.mapping or len(fit.names) > 1 or line.number == first_line):
+                if fit is not None and (len(fit.names) > 1 or self._may_be_alone(fit, delimiter, line, first_line)):
                     # Blanks also stand inside values and around other delimiters.
                     is_blank = delimiter != "\t" and delimiter.isspace()
                     untidy = sum(not name or name != name.strip() for name in names)
                     found.append((bool(fit.mapping), is_blank, -len(fit.names), untidy, tried))
         yield from ((tried, line.number) for *_, tried in sorted(found, key=lambda one: one[:-1])[:3])
+
+    def _may_be_alone(self, fit: Fit, delimiter: str, line: _Line, first_line: int) -> bool:
+        """Whether a line of which one name is known may be the header.
+
+        A word of a song may mean a column in another language, and a blank or a colon stands in any text.
+        """
+        is_usual = delimiter in (self._now_delimiter, *delimiter_detection.DELIMITERS)
+        return is_usual and (not fit.mapping or line.number == first_line)
 
     @property
     def _now_delimiter(self) -> str:
@@ -271,7 +265,7 @@ class HeaderAdviser:
         every = [self._now_delimiter, *delimiter_detection.DELIMITERS]
         every += [run.strip(" '") for run in runs] + runs + [char for run in runs for char in run]
         wanted = [text for text in every if text and len(text) <= _DELIMITER_CHARS_MAX and text not in (".", "-", "'")]
-        marks = {self._options.quote, self._options.escape or self._options.quote, *_TYPOGRAPHIC}
+        marks = {self._options.quote, self._options.escape or self._options.quote, *TYPOGRAPHIC_QUOTES}
         good = [
             one
             for one in dict.fromkeys(wanted)

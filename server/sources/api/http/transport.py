@@ -70,7 +70,7 @@ class PinnedTransport(httpx.AsyncBaseTransport):
 
     def __init__(self, settings: Settings) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=_tls_context(settings.http_ca_file, _changed_ns(settings.http_ca_file)),
+            ssl_context=_tls_context(settings.http_ca_file, _written_at_ns(settings.http_ca_file)),
             max_connections=_CONNECTIONS_MAX,
             keepalive_expiry=_KEEPALIVE_SECONDS,
             http2=True,
@@ -147,7 +147,7 @@ def _translated(error: Exception) -> httpx.TransportError:
     return next(found for kind, found in _FAULTS if isinstance(error, kind))(str(error))
 
 
-def _changed_ns(ca_file: str) -> int:
+def _written_at_ns(ca_file: str) -> int:
     """When the file of authorities was last written; 0 where there is none to look at."""
     try:
         return Path(ca_file).stat().st_mtime_ns if ca_file else 0
@@ -156,11 +156,11 @@ def _changed_ns(ca_file: str) -> int:
 
 
 @lru_cache(maxsize=2)
-def _tls_context(ca_file: str, _changed_ns: int) -> ssl.SSLContext:
+def _tls_context(ca_file: str, _version: int) -> ssl.SSLContext:
     """What hosts have to prove. Kept, because reading the authorities takes longer than fetching most pages.
 
     Args:
-        _changed_ns: another one when the file has changed, which is then read again.
+        _version: another one when the file has changed, which is then read again.
     """
     context = ssl.create_default_context(cafile=certifi.where())
     context.minimum_version = ssl.TLSVersion.TLSv1_2
