@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from hypothesis import is_hypothesis_test
+from hypothesis import settings as hypothesis_settings
 
 from db.engine import Database
 from db.migrate import migrate
@@ -22,6 +23,10 @@ SERVERS = frozenset({"database_server", "tls_server"})
 # `scripts/test fast`: what needs no server and no program, without the properties that try hundreds of examples.
 IS_FAST = os.environ.get("TECHAURA_TEST_FAST") == "1"
 _WITHIN_THE_PROCESS = ("core", "pipeline", "sources", "gateway")
+# The suite tries the same examples each time, so that a commit that passed passes again; `scripts/test properties` tries others.
+hypothesis_settings.register_profile("same", derandomize=True, database=None)
+hypothesis_settings.register_profile("other", derandomize=False, print_blob=True)
+hypothesis_settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -139,10 +139,23 @@ def _without_money(text: str, currency: tuple[str, ...]) -> Iterator[tuple[str, 
                     yield inner[0], inner[1:], True
 
 
+def mark_of_millions(text: str, wanted: NumberFormat) -> bool:
+    """Whether apostrophes alone group what stands before the mark and three digits behind it: 1'299.900."""
+    whole, mark, fraction = text.partition(wanted.decimal)
+    return (
+        bool(mark)
+        and len(fraction) == 3
+        and fraction.isdigit()
+        and {"'", "\u2019"} >= set(whole) - set("0123456789") != set()
+    )
+
+
 def _number(text: str, wanted: NumberFormat, *, is_money: bool) -> Decimal | None:
     if is_money and text[:1] not in tuple("0123456789"):
         return None
-    alike = {" ": "\u00a0\u2007\u2009\u202f", "'": "\u2019"}.get(wanted.grouping, "")
+    if mark_of_millions(text, wanted):
+        return None
+    alike = {" ": "\u00a0\u2007\u2009\u202f", "'": "\u2019", ".": "'\u2019", ",": "'\u2019"}.get(wanted.grouping, "")
     text = "".join(wanted.grouping if char in alike else char for char in text)
     whole, mark, fraction = text.partition(wanted.decimal)
     groups = whole.split(wanted.grouping) if wanted.grouping else [whole]

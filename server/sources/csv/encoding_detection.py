@@ -45,8 +45,8 @@ _ASIDE_MAX: Final = 0.02
 _SENSE_MIN: Final = 0.5
 _NOT_ASCII: Final = re.compile(rb"[\x80-\xff]")
 _CONTROLS_OF_LATIN1: Final = re.compile("[\x80-\x9f]")
-# A first line of printable ASCII alone: text of one byte a character, whatever NULs its values hold.
-_PLAIN_LINE: Final = re.compile(rb"[\t\x20-\x7e]+[\r\n]")
+# A first line of printable UTF-8 without a NUL: no text of two or four bytes a character, whatever NULs its values hold.
+_FIRST_LINE: Final = re.compile(rb"([\t\x20-\x7e\x80-\xff]+)[\r\n]")
 _STRUCTURE: Final = frozenset("\n\r,;\t|")
 
 
@@ -221,7 +221,8 @@ def _equal_matches(sample: bytes) -> list[CharsetMatch]:
 def wide_encoding(sample: bytes) -> Encoding | None:
     """UTF-16 or UTF-32 when the sample's zero bytes stand where those of such text would."""
     data = np.frombuffer(sample[: len(sample) - len(sample) % 4], np.uint8)
-    if data.size < 8 or _PLAIN_LINE.match(sample):
+    first_line = _FIRST_LINE.match(sample)
+    if data.size < 8 or (first_line and is_utf8(first_line[1])):
         return None
     zero = (data.reshape(-1, 4) == 0).mean(axis=0)
     if zero[2] > 0.9 and zero[3] > 0.9 and zero[0] < 0.5:

@@ -111,6 +111,15 @@ def test_a_declared_wide_encoding_that_reads_every_byte_is_text(tmp_path: Path, 
     assert read_bytes(tmp_path, content, {"encoding": encoding, "delimiter": ";"}).values == rows
 
 
+@pytest.mark.parametrize("encoding", ["auto", "utf-8"])
+@pytest.mark.parametrize(
+    "text", ["c0§c1§c2\n\0§§", "título;año\n\0;\0\nb\0;1\n", "título\r\0\0\0", "标题;歌手\n\0;爱\n"]
+)
+def test_a_first_line_of_utf8_is_no_wide_text_whatever_nuls_follow(tmp_path: Path, text: str, encoding: str) -> None:
+    options = {"encoding": encoding, "delimiter": "§" if "§" in text else ";"}
+    assert read_bytes(tmp_path, text.encode(), options).info.detected["encoding"] == "utf-8"
+
+
 def test_binary_data_is_none_whatever_wide_encoding_is_declared(tmp_path: Path) -> None:
     with pytest.raises(InvalidRequestError, match="binary data"):
         read_bytes(tmp_path, bytes(range(1, 255)) * 8, {"encoding": "utf-16-le"})
