@@ -2,6 +2,8 @@
 project=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 venv="$project/.venv"
 unset PYTHONPATH
+# Where compiled modules are not kept, each of the hundreds of programs that tests start compiles the whole of it again.
+unset PYTHONDONTWRITEBYTECODE
 
 say() { echo "$*" >&2; }
 

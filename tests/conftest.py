@@ -23,9 +23,10 @@ SERVERS = frozenset({"database_server", "tls_server"})
 # `scripts/test fast`: what needs no server and no program, without the properties that try hundreds of examples.
 IS_FAST = os.environ.get("TECHAURA_TEST_FAST") == "1"
 _WITHIN_THE_PROCESS = ("core", "pipeline", "sources", "gateway")
-# The suite tries the same examples each time, so that a commit that passed passes again; `scripts/test properties` tries others.
-hypothesis_settings.register_profile("same", derandomize=True, database=None)
-hypothesis_settings.register_profile("other", derandomize=False, print_blob=True)
+# The suite tries the same few examples each time, so that a commit that passed passes again; `scripts/test properties` tries others,
+# and more of them.
+hypothesis_settings.register_profile("same", derandomize=True, database=None, max_examples=40, deadline=None)
+hypothesis_settings.register_profile("other", print_blob=True, max_examples=200, deadline=None)
 hypothesis_settings.load_profile("same")
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Select, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import now
@@ -17,6 +18,10 @@ from db.repositories.content import of_source
 from db.schema import metadata, sync_runs, sync_seen_rows
 
 _SEEN_IDS_PER_STATEMENT: Final = 50_000
+_SEEN_ROWS_PER_PAGE: Final = 10_000
+
+# The id of a row and the texts of some of its columns.
+RowTexts = tuple[int, tuple[str | None, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +82,37 @@ async def count_seen(connection: AsyncConnection, run_id: int, restart_no: int) 
     seen = sync_seen_rows.c
     query = select(func.count()).where(seen.sync_run_id == run_id, seen.restart_no == restart_no)
     return int((await connection.execute(query)).scalar_one())
+
+
+async def gone_texts(
+    connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int, columns: Sequence[str], rows_max: int
+) -> Sequence[RowTexts]:
+    """The texts of some columns of what is gone, of as many rows at most."""
+    target = metadata.tables[spec.table]
+    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
+    query = _texts(target, columns).where(gone).order_by(target.c["id"]).limit(rows_max)
+    return [(int(row[0]), tuple(row[1:])) for row in await connection.execute(query)]
+
+
+async def seen_texts(
+    connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int, columns: Sequence[str]
+) -> AsyncIterator[Sequence[RowTexts]]:
+    """The same of what the reading has met, in pages."""
+    target = metadata.tables[spec.table]
+    seen = sync_seen_rows.c
+    of_reading = and_(seen.sync_run_id == run_id, seen.restart_no == restart_no, seen.target_id == target.c["id"])
+    query = _texts(target, columns).join(sync_seen_rows, of_reading).order_by(seen.target_id).limit(_SEEN_ROWS_PER_PAGE)
+    last_id = 0
+    while True:
+        rows = (await connection.execute(query.where(seen.target_id > last_id))).all()
+        if not rows:
+            return
+        yield [(int(row[0]), tuple(row[1:])) for row in rows]
+        last_id = int(rows[-1][0])
+
+
+def _texts(target: Table, columns: Sequence[str]) -> Select[Any]:
+    return select(target.c["id"], *(target.c[name] for name in columns))
 
 
 async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> Written:

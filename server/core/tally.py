@@ -17,14 +17,23 @@ KINDS_MAX: Final = 32
 # The code of all that found no place.
 OTHER_CODE: Final = "other"
 # Codes of values that a person should look at. They are no fault by themselves, and no row is counted out: keys that look
-# as if a spreadsheet had shortened them, words for no value, texts that were decoded twice, and texts in single quotes.
+# as if a spreadsheet had shortened them, words for no value, damaged texts (server/pipeline/text_damage.py), texts in single
+# quotes, and rows that are probably no records.
 SHORTENED_CODE: Final = "shortened_key"
 NULL_WORD_CODE: Final = "null_word"
 TWICE_DECODED_CODE: Final = "twice_decoded"
+HTML_ENTITY_CODE: Final = "html_entity"
+LOST_CHARACTER_CODE: Final = "lost_character"
+UNSEEN_CHARACTER_CODE: Final = "unseen_character"
 SINGLE_QUOTED_CODE: Final = "single_quoted"
+NO_RECORD_CODE: Final = "no_record"
 # Before a currency beside amounts, of several that are declared.
 CURRENCY_PREFIX: Final = "currency:"
-ODD_CODES: Final = frozenset({SHORTENED_CODE, NULL_WORD_CODE, TWICE_DECODED_CODE, SINGLE_QUOTED_CODE})
+# Of these, those by which a row is no longer found under its key.
+DAMAGE_CODES: Final = frozenset(
+    {NULL_WORD_CODE, TWICE_DECODED_CODE, HTML_ENTITY_CODE, LOST_CHARACTER_CODE, UNSEEN_CHARACTER_CODE}
+)
+ODD_CODES: Final = DAMAGE_CODES | {SHORTENED_CODE, SINGLE_QUOTED_CODE, NO_RECORD_CODE}
 
 _SKIPPED: Final = frozenset({RejectKind.DUPLICATE_KEY, RejectKind.CONFLICT})
 

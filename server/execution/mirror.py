@@ -6,20 +6,23 @@ A wrong file must not empty a shop. So nothing is switched off when
     too many rows are gone              the run fails, above mirrorGoneRatioMax of the rows that were active
     some record was rejected            a notice says so: a row that could not be read is not a row that is gone
     the reading was in doubt            a notice says so: a value holds lines that would be records, more rows than the
-                                        error budget's share were skipped for a key that repeats, or keys look as if a
-                                        spreadsheet had shortened them, or the header lacks a column that filled
-                                        one of the table the last time (`lost_columns.py`), or a list moved while it
-                                        was read, or the reader doubts its own choice: a declared encoding that
-                                        the bytes contradict or a guessed one, comments behind the header, a sheet
-                                        among several (`SourceReader.doubts`)
+                                        error budget's share were skipped for a key that repeats, keys look as if a
+                                        spreadsheet had shortened them, rows look like totals or messages instead of
+                                        records, what is gone looks like a row whose key was damaged (`damaged_keys.py`),
+                                        the header lacks a column that filled one of the table the last time
+                                        (`lost_columns.py`), a list moved while it was read, or the reader doubts its
+                                        own choice: a declared encoding that the bytes contradict or a guessed one,
+                                        comments behind the header, a file that ends within a record, a sheet among
+                                        several (`SourceReader.doubts`)
 
 The rows that the source has are written by then, and stay.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -34,7 +37,8 @@ from db.repositories.leases import lock_run_shared
 from server.core.errors import FatalError, LeaseLostError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
-from server.core.tally import SHORTENED_CODE, Tally
+from server.core.tally import NO_RECORD_CODE, SHORTENED_CODE, Tally
+from server.execution.damaged_keys import damaged_keys_doubt
 from server.sources.contract import POSITION_SAME_PAGE
 from server.sources.write_options import WriteOptions
 
@@ -50,24 +54,35 @@ async def finish_mirror(
     spec: LoadSpec,
     options: WriteOptions,
     skipped_ratio_max: float,
-    doubts: Sequence[str] = (),
+    doubts: Sequence[str],
+    key_texts: Sequence[str],
 ) -> None:
     """Switch off what is gone, in one transaction, and note how many rows that were.
 
     Args:
         skipped_ratio_max: the share of rows that may be skipped for a key that repeats.
         doubts: what the source's reader doubts of its own reading.
+        key_texts: the columns whose texts make a row's key; none where texts do not.
 
     Raises:
         FatalError: MIRROR_GUARD; nothing was switched off.
         LeaseLostError: another worker owns the run; nothing was switched off.
     """
     async with database.write() as connection:
-        ledger = (await read_totals(connection, lease.run_id)).ledger
+        batch = await last_batch(connection, lease.run_id, restart_no)
+        reading = _Reading(
+            lease.run_id,
+            restart_no,
+            (await read_totals(connection, lease.run_id)).ledger,
+            Tally.from_json(batch.tally) if batch is not None else Tally(),
+            batch.position if batch is not None else {},
+        )
         found = await count_gone(connection, spec, lease.run_id, restart_no)
         doubt = next(iter(doubts), "")
         if found.gone and not doubt:
-            doubt = await _doubt(connection, lease.run_id, restart_no, ledger, skipped_ratio_max)
+            doubt = await _doubt(connection, reading, skipped_ratio_max) or await damaged_keys_doubt(
+                connection, spec, lease.run_id, restart_no, reading.tally, key_texts
+            )
         if found.gone and doubt:
             notice = (
                 f"{found.gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, "
@@ -77,7 +92,7 @@ async def finish_mirror(
             # The same source with other options or a larger budget is to be read again, and not taken for done.
             await runs.forget_reading(connection, lease.run_id)
         elif found.gone:
-            _guard(found.active, found.gone, ledger.read, options)
+            _guard(found.active, found.gone, reading.ledger.read, options)
             done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
             await runs.record_deactivated(connection, lease.run_id, done.count)
             if done.refused:
@@ -94,29 +109,40 @@ async def finish_mirror(
             raise LeaseLostError(lease.run_id)
 
 
-async def _doubt(
-    connection: AsyncConnection, run_id: int, restart_no: int, ledger: Ledger, skipped_ratio_max: float
-) -> str:
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """What a run has read of its source."""
+
+    run_id: int
+    restart_no: int
+    ledger: Ledger
+    tally: Tally
+    position: Mapping[str, Any]
+
+
+async def _doubt(connection: AsyncConnection, reading: _Reading, skipped_ratio_max: float) -> str:
     """Why what was not seen may be there all the same; empty when nothing says so."""
+    ledger, tally = reading.ledger, reading.tally
     if ledger.rejected:
         return f"{ledger.rejected} records of the source were rejected"
-    batch = await last_batch(connection, run_id, restart_no)
-    tally = Tally.from_json(batch.tally) if batch is not None else Tally()
     skipped = tally.count(RejectKind.DUPLICATE_KEY)
     if skipped > skipped_ratio_max * ledger.read:
         return (
             f"{skipped} of {ledger.read} rows of the source were skipped because a later row has the same key, more than "
             f"TECHAURA_SYNC_ERROR_RATIO_MAX ({skipped_ratio_max:g}) allows"
         )
-    if batch is not None and POSITION_SAME_PAGE in batch.position:
+    if POSITION_SAME_PAGE in reading.position:
         # Each record meets one row, so fewer rows than records are records that came more than once. The reader knows of
         # those that it remembers; this counts all, across whatever interrupted the run.
-        repeated = (
-            ledger.read - await count_seen(connection, run_id, restart_no) - int(batch.position[POSITION_SAME_PAGE])
-        )
+        seen = await count_seen(connection, reading.run_id, reading.restart_no)
+        repeated = ledger.read - seen - int(reading.position[POSITION_SAME_PAGE])
         if repeated > 0:
             items = "1 item" if repeated == 1 else f"{repeated} items"
             return f"{items} came on more than one page, so others may be missing"
+    no_records = tally.count(NO_RECORD_CODE)
+    if no_records:
+        rows = "1 row of the source looks" if no_records == 1 else f"{no_records} rows of the source look"
+        return f"{rows} like a total, a page number, a message or another header, so records may be missing"
     shortened = tally.count(SHORTENED_CODE)
     if shortened:
         return f"{shortened} keys of the source look like numbers that a spreadsheet has shortened, such as 7.70212E+12"

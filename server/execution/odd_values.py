@@ -1,27 +1,14 @@
-"""Values that are loaded as they stand and that a person should look at: how many, in which column, and since which line."""
+"""Values and rows that are loaded as they stand and that a person should look at: how many, in which column, since which line."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
-from server.core.tally import (
-    CURRENCY_PREFIX,
-    NULL_WORD_CODE,
-    SHORTENED_CODE,
-    SINGLE_QUOTED_CODE,
-    TWICE_DECODED_CODE,
-    Kind,
-)
+from server.core.tally import CURRENCY_PREFIX, NO_RECORD_CODE, SHORTENED_CODE, Kind
 from server.pipeline.keys import looks_shortened, text_keys
-from server.pipeline.odd_texts import null_words, single_quoted, twice_decoded
+from server.pipeline.odd_rows import no_records
+from server.pipeline.odd_texts import odd_texts
 from server.pipeline.plan import MappingPlan, PreparedBatch
-
-_ODD_TEXTS: Final = (
-    (NULL_WORD_CODE, null_words),
-    (TWICE_DECODED_CODE, twice_decoded),
-    (SINGLE_QUOTED_CODE, single_quoted),
-)
 
 
 def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
@@ -35,8 +22,8 @@ def odd_values(prepared: PreparedBatch, plan: MappingPlan) -> Iterator[Kind]:
             yield Kind(SHORTENED_CODE, plan.source_columns[name], shortened.height, int(shortened["line"][0]))
     for name, source in plan.source_columns.items():
         if plan.target.by_name[name].kind == "text":
-            texts = prepared.rows[name]
-            for code, find in _ODD_TEXTS:
-                places = find(texts)
-                if len(places):
-                    yield Kind(code, source, len(places), int(lines[places[0]] or 0))
+            for code, places in odd_texts(prepared.rows[name]):
+                yield Kind(code, source, len(places), int(lines[places[0]] or 0))
+    places = no_records(prepared.rows, plan)
+    if len(places):
+        yield Kind(NO_RECORD_CODE, "", len(places), int(lines[places[0]] or 0))

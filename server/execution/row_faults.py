@@ -6,22 +6,14 @@ commonest one, and the option that helps where that sentence names none.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 from db.records import Ledger
 from server.core.reject_kinds import RejectKind
-from server.core.tally import (
-    CURRENCY_PREFIX,
-    NULL_WORD_CODE,
-    ODD_CODES,
-    SINGLE_QUOTED_CODE,
-    TWICE_DECODED_CODE,
-    Kind,
-    Tally,
-)
-from server.core.texts import quoted
+from server.core.tally import Kind, Tally
+from server.execution.odd_notices import odd_notices
 
 # Kinds that a sentence names, and those of which it repeats what was said of the first row.
 _KINDS_NAMED_MAX: Final = 5
@@ -64,7 +56,7 @@ class RowFaults:
         Args:
             ratio_max: the share of rows that may be missing without a word.
         """
-        found = odd_texts(self.tally.kinds, self.source_type, is_encoding_doubted=self.is_encoding_doubted)
+        found = odd_notices(self.tally.kinds, self.source_type, is_encoding_doubted=self.is_encoding_doubted)
         if ledger.skipped + ledger.rejected > ratio_max * ledger.read:
             kinds = [
                 kind
@@ -99,69 +91,6 @@ class RowFaults:
 
 
 NO_FAULTS: Final = RowFaults(Tally())
-
-
-def odd_texts(kinds: Iterable[Kind], source_type: str, *, is_encoding_doubted: bool) -> list[str]:
-    """A notice for each kind of values that were loaded as they stand and that a person should look at.
-
-    Args:
-        kinds: all that was met; others are left out.
-        source_type: whose options may be named.
-        is_encoding_doubted: whether it was told that the source may have another encoding: then nothing else is said of texts
-            that look decoded twice.
-    """
-    told = ODD_CODES - ({TWICE_DECODED_CODE} if is_encoding_doubted else set())
-    kinds = tuple(kinds)
-    odd = [_odd_text(kind, source_type) for kind in kinds if kind.code in told]
-    return [*odd, *_currency_texts(kinds)]
-
-
-def _currency_texts(kinds: Iterable[Kind]) -> Iterator[str]:
-    by_column: dict[str, list[Kind]] = {}
-    for kind in kinds:
-        if kind.code.startswith(CURRENCY_PREFIX):
-            by_column.setdefault(kind.column, []).append(kind)
-    for column, met in by_column.items():
-        if len(met) > 1:
-            first = sorted(met, key=lambda kind: (-kind.count, kind.first_line))
-            counts = [
-                f"{quoted(kind.code.removeprefix(CURRENCY_PREFIX))} in {kind.count} row{'' if kind.count == 1 else 's'}, first on line "
-                f"{kind.first_line}"
-                for kind in first[:_KINDS_NAMED_MAX]
-            ]
-            rest = len(met) - len(counts)
-            counts += [f"{rest} more"] * (rest > 0)
-            yield (
-                f"{quoted(column)} holds amounts in several currencies: {'; '.join(counts)}: all are stored as one money, for the "
-                "table has no column that says which and nothing is converted; where they are not names of one, give each a source "
-                "of its own"
-            )
-
-
-def _odd_text(kind: Kind, source_type: str) -> str:
-    where = f"in {kind.count} row{'' if kind.count == 1 else 's'}, first on line {kind.first_line}"
-    if kind.code == NULL_WORD_CODE:
-        cure = ", list them in options.nullTokens" if source_type == "csv" else ""
-        return (
-            f"{quoted(kind.column)} holds a word such as NULL or N/A {where}: it is stored as it stands; if such words mean no "
-            f"value{cure or ', the source has to leave them out'}"
-        )
-    if kind.code == TWICE_DECODED_CODE:
-        return (
-            f"{quoted(kind.column)} looks as if UTF-8 had been decoded in another encoding before it came here, such as CanciÃ³n "
-            f"for Canción, {where}: it is stored as it stands; what wrote the source has to be mended"
-        )
-    if kind.code == SINGLE_QUOTED_CODE:
-        cure = "set options.quote to '" if source_type == "csv" else "the source has to leave them out"
-        return (
-            f"{quoted(kind.column)} holds texts in single quotes {where}: they are stored with these quotes; if the quotes only "
-            f"enclose the texts, {cure}"
-        )
-    return (
-        f"{quoted(kind.column)} looks like numbers that a spreadsheet has shortened, such as 7.70212E+12, {where}: their last "
-        "digits are lost, so different rows may have one key; give the column a number format that shows all digits, or text, "
-        "before it is saved as CSV"
-    )
 
 
 def _counted(kind: Kind) -> str:

@@ -45,6 +45,7 @@ from server.execution.stop_signal import RunSignals
 from server.execution.transfer import BatchPipeline
 from server.execution.unchanged_source import record_repetition, same_reading
 from server.execution.verdict import ErrorBudgetError
+from server.pipeline.keys import identifying_texts
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
 from server.sources.contract import SourceBatch, SourceContext, SourceReader
@@ -99,7 +100,10 @@ class RunLoop:
                 share_max = context.settings.error_ratio_max
                 lost = await lost_columns(context.database, self._run, self._source.mapping, plan)
                 doubted = (*doubts, *lost)
-                await finish_mirror(context.database, self._lease, self._restart_no, spec, options, share_max, doubted)
+                texts = identifying_texts(plan)
+                await finish_mirror(
+                    context.database, self._lease, self._restart_no, spec, options, share_max, doubted, texts
+                )
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())

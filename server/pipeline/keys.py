@@ -49,6 +49,11 @@ def text_keys(plan: MappingPlan) -> tuple[str, ...]:
     return tuple(name for name in named if plan.target.by_name[name].kind == "text")
 
 
+def identifying_texts(plan: MappingPlan) -> tuple[str, ...]:
+    """The text columns of the target in which damage makes another row: those of the key; none where rows are numbered."""
+    return tuple(name for name in key_columns(plan) if plan.target.by_name[name].kind == "text")
+
+
 def looks_shortened(name: str) -> pl.Expr:
     """True for a key that looks like a number which a spreadsheet has shortened, such as 7.70212E+12."""
     key = pl.col(name)

@@ -18,7 +18,7 @@ from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretValue
 from server.core.texts import escaped
-from server.execution.row_faults import odd_texts
+from server.execution.odd_notices import odd_notices
 from server.runs.look import ROWS_MAX, Look, Looker
 from server.runs.reading_search import Search, without_waits
 from server.runs.readings import NO_READINGS, Readings, readings_of
@@ -173,7 +173,7 @@ async def _shown(look: Look, secrets: list[str], source_type: str) -> Preview:
         prepared = await asyncio.to_thread(prepare, _first(preview.batch), plan)
         if look.prepared is not None:
             prepared = replace(prepared, currencies=look.prepared.currencies)
-        odd = odd_texts(
+        odd = odd_notices(
             odd_values(prepared, plan), source_type, is_encoding_doubted="encodingDoubted" in preview.detected
         )
         rows = tuple(

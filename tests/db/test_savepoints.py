@@ -83,8 +83,10 @@ async def numbers_held(server: DatabaseServer, cursor: pymysql.cursors.Cursor) -
     while "LOCK WAIT" not in server.execute("SHOW ENGINE INNODB STATUS")[0][2]:
         assert not waiting.done()
         await asyncio.sleep(0)
-    yield
-    await waiting
+    try:
+        yield
+    finally:
+        await waiting
 
 
 @pytest.mark.parametrize("expect_new", [True, False])

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.core.number_format import NumberFormat, NumberOptions
@@ -198,7 +198,6 @@ def written(draw: st.DrawFn) -> tuple[NumberFormat, str]:
 
 
 @given(written() | st.tuples(FORMATS, ANY))
-@settings(max_examples=200, deadline=None)
 def test_both_ways_to_read_a_number_agree_with_one_that_takes_it_apart(case: tuple[NumberFormat, str]) -> None:
     wanted, text = case[0], case[1].strip()
     numbers = NumberOptions(wanted, has_format=True)

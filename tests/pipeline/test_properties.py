@@ -7,7 +7,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from server.pipeline.plan import MappingPlan
@@ -16,8 +16,6 @@ from server.targets.base import Target, TargetColumn
 from server.targets.catalog_items import CATALOG_ITEMS
 from server.targets.content_index import CONTENT_INDEX
 from tests.pipeline.builders import by_format, make_batch, make_plan, make_target
-
-EXAMPLES = settings(max_examples=60, deadline=None)
 
 NUMBERS = st.text(alphabet="0123456789+-., eE_", max_size=14) | st.integers().map(str) | st.decimals().map(str)
 ANYTHING = st.none() | st.text(max_size=12) | NUMBERS
@@ -70,7 +68,6 @@ def cast_all(column: TargetColumn, texts: list[str]) -> list[str | None]:
 
 @pytest.mark.parametrize(("target", "columns", "changes"), PLANS)
 @given(data=st.data())
-@EXAMPLES
 def test_every_record_ends_in_exactly_one_of_rows_and_rejects(
     target: Target, columns: tuple[str, ...], changes: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -83,7 +80,6 @@ def test_every_record_ends_in_exactly_one_of_rows_and_rejects(
 
 @pytest.mark.parametrize(("target", "columns", "changes"), PLANS)
 @given(data=st.data())
-@EXAMPLES
 def test_how_records_are_cut_into_batches_does_not_show(
     target: Target, columns: tuple[str, ...], changes: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -99,7 +95,6 @@ def test_how_records_are_cut_into_batches_does_not_show(
 
 @pytest.mark.parametrize(("target", "columns", "changes"), PLANS)
 @given(data=st.data())
-@EXAMPLES
 def test_the_first_pass_finds_the_digests_that_rows_get(
     target: Target, columns: tuple[str, ...], changes: dict[str, Any], data: st.DataObject
 ) -> None:
@@ -113,7 +108,6 @@ def test_the_first_pass_finds_the_digests_that_rows_get(
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
-@EXAMPLES
 def test_whole_numbers_agree_with_python(texts: list[str]) -> None:
     cast = cast_all(TargetColumn("v", "integer", minimum="-1000000", maximum="1000000"), texts)
     for text, found in zip(texts, cast, strict=True):
@@ -124,7 +118,6 @@ def test_whole_numbers_agree_with_python(texts: list[str]) -> None:
 
 
 @given(st.lists(NUMBERS, min_size=1, max_size=20))
-@EXAMPLES
 def test_decimals_agree_with_python(texts: list[str]) -> None:
     for text, found in zip(texts, cast_all(TargetColumn("v", "decimal", precision=9, scale=3), texts), strict=True):
         expected = None
@@ -136,7 +129,6 @@ def test_decimals_agree_with_python(texts: list[str]) -> None:
 
 
 @given(st.lists(st.tuples(st.none() | st.text(), st.none() | st.text()), min_size=1, max_size=8), st.text(), st.text())
-@EXAMPLES
 def test_extras_come_back_from_json_exactly(rows: list[tuple[str | None, str | None]], one: str, two: str) -> None:
     names = ("title", f"1{one}", f"2{two}")
     columns = as_columns(names, [("t", *row) for row in rows])

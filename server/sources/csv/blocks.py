@@ -232,6 +232,7 @@ def _findings(layout: RecordIndex, beginning: Beginning, first_line: int) -> Fin
             "several_lines": [one.line + first_line for one in merged],
             "escape": [line + first_line for line, _text in escapes],
             "filled": (layout.filled_lines(len(beginning.columns)) + first_line).tolist(),
+            "cut_end": (layout.cut_line(len(beginning.columns)) + first_line).tolist(),
         },
         examples={
             "several_lines": str(merged[0].right_lines) if merged else "",

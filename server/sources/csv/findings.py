@@ -78,9 +78,20 @@ _TEXTS: Final = {
         "a record ends early; the fields that it lacks were taken as empty ({where}), by options.missingFields",
         "{count} records end early; the fields that they lack were taken as empty (first: {where}), by options.missingFields",
     ),
+    "cut_end": (
+        "the last record ends early and without a line break ({where}): the file was probably cut off",
+        "{count} files end with a record that ends early and without a line break (first: {where}): they were probably cut off",
+    ),
     "long_number": (
         "a whole number has more than 15 digits ({where}: {example}): a workbook keeps 15; store such ids as text",
         "{count} whole numbers have more than 15 digits (first: {where}: {example}): a workbook keeps 15; store such ids as text",
+    ),
+    "respelled_key": (
+        "a line writes a key otherwise than the first lines do, in case, accents or spacing ({where}: {example}); it is the same column",
+        (
+            "{count} lines write a key otherwise than the first lines do, in case, accents or spacing (first: {where}: {example}); it "
+            "is the same column"
+        ),
     ),
     "unknown_key": (
         (
@@ -94,7 +105,7 @@ _TEXTS: Final = {
     ),
 }
 # What makes it doubtful that the records were read as they are meant.
-_DOUBTS: Final = frozenset({"several_lines", "inner_mark", "comment_behind_header"})
+_DOUBTS: Final = frozenset({"several_lines", "inner_mark", "comment_behind_header", "cut_end"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,9 @@
 
 The columns are the keys of the first 1,000 lines (at most 8 MiB of them), in the order in which they appear. Values keep
 the text of the file: numbers their digits, nested ones as compact JSON. A key that only later lines have is told.
+
+Keys that differ in case, accents or spacing alone are one column, as names of columns are compared everywhere, unless an object
+has both.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from server.core.config import Settings
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
 from server.core.reject_kinds import RejectKind
+from server.core.texts import folded
 from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits
 from server.sources.csv.column_names import unique_names
@@ -45,21 +49,32 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
     if head.startswith(_OTHER_MARKS):
         raise _malformed(f"{name} is UTF-16; JSON lines are UTF-8: save it so")
     start = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
-    keys: dict[str, None] = {}
-    for line in head[start:].split(b"\n", _LOOK_LINES)[:_LOOK_LINES]:
-        value = object_of(content_of(line))
-        if isinstance(value, dict):
-            keys.update(dict.fromkeys(value))
+    objects = [object_of(content_of(line)) for line in head[start:].split(b"\n", _LOOK_LINES)[:_LOOK_LINES]]
+    keys = _keys_of([value for value in objects if isinstance(value, dict)])
     if not keys and head.strip():
         raise _malformed(f"{name} has no JSON object in any of its first {_LOOK_LINES} lines: each line must be one")
     if len(keys) > settings.csv_columns_max:
         raise _malformed(
             f"{name} has {len(keys)} keys; at most {settings.csv_columns_max} are read (TECHAURA_SYNC_CSV_COLUMNS_MAX)"
         )
-    columns = unique_names(list(keys))
+    columns = unique_names(keys)
     detected = {"encoding": "utf-8", "columns": len(columns), "header": list(columns)}
-    reader = _Reader(tuple(keys), columns, options)
+    reader = _Reader(keys, columns, options)
     return Table(PlainBeginning(columns, start, 1, detected), reader.read_block)
+
+
+def _keys_of(objects: list[dict[str, Any]]) -> tuple[str, ...]:
+    """The keys of some objects, of those that are one column the first."""
+    spellings: dict[str, dict[str, None]] = {}
+    apart: set[str] = set()
+    for keys in {tuple(value) for value in objects}:
+        forms = [folded(key) for key in keys]
+        apart.update(form for form in forms if forms.count(form) > 1)
+    for value in objects:
+        for key in value:
+            spellings.setdefault(folded(key), {})[key] = None
+    every = dict.fromkeys(key for value in objects for key in value)
+    return tuple(key for key in every if folded(key) in apart or key == next(iter(spellings[folded(key)])))
 
 
 def _malformed(message: str) -> InvalidRequestError:
@@ -77,6 +92,7 @@ class _Reader:
     def __init__(self, keys: tuple[str, ...], columns: tuple[str, ...], options: CsvOptions) -> None:
         self._keys = keys
         self._known = frozenset(keys)
+        self._by_form = {folded(key): key for key in reversed(keys)}
         self._columns = columns
         numbers = number_columns(options, columns)
         self._number_keys = [key for key, column in zip(keys, columns, strict=True) if column in numbers]
@@ -105,6 +121,16 @@ class _Reader:
         """Keys that no column has."""
         return [] if value.keys() <= self._known else [key for key in value if key not in self._known]
 
+    def respell(self, value: dict[str, Any], unknown: list[str]) -> list[str]:
+        """Give unknown keys that are a column's in another spelling the column's own; return those."""
+        found = []
+        for key in unknown:
+            own = self._by_form.get(folded(key))
+            if own is not None and own not in value:
+                value[own] = value.pop(key)
+                found.append(key)
+        return found
+
 
 class _Block:
     """What the lines of a block become."""
@@ -120,8 +146,9 @@ class _Block:
         self._record_nos: list[int] = []
         self._offsets: list[int] = []
         self._rejects: list[tuple[int, Reject]] = []
-        self._found: dict[str, list[int]] = {"blank": [], "mark": [], "unknown_key": []}
+        self._found: dict[str, list[int]] = {"blank": [], "mark": [], "unknown_key": [], "respelled_key": []}
         self._unknown: dict[str, None] = {}
+        self._respelled: dict[str, None] = {}
 
     def made(self) -> FrameBlock:
         """The block."""
@@ -137,7 +164,7 @@ class _Block:
             record_no += 1
         raws = self._raws
         next_place = BlockStart(self._lines.end_offset, self._place.line + len(self._lines.texts), record_no)
-        examples = {"unknown_key": ", ".join(key[:_KEY_CHARS_SHOWN] for key in list(self._unknown)[:_KEYS_SHOWN])}
+        examples = {"unknown_key": _listed(self._unknown), "respelled_key": _listed(self._respelled)}
         return FrameBlock(
             Records(
                 frame=self._reader.texts(self._objects),
@@ -165,10 +192,18 @@ class _Block:
             self._rejects.append((record_no, rejected(*value, line, offset, raw)))
             return
         if unknown := self._reader.unknown_keys(value):
-            self._found["unknown_key"].append(line)
-            self._unknown.update(dict.fromkeys(unknown))
+            if respelled := self._reader.respell(value, unknown):
+                self._found["respelled_key"].append(line)
+                self._respelled.update(dict.fromkeys(respelled))
+            if len(respelled) < len(unknown):
+                self._found["unknown_key"].append(line)
+                self._unknown.update(dict.fromkeys(key for key in unknown if key not in respelled))
         self._objects.append(value)
         self._raws.append(raw)
         self._line_nos.append(line)
         self._record_nos.append(record_no)
         self._offsets.append(offset)
+
+
+def _listed(keys: dict[str, None]) -> str:
+    return ", ".join(key[:_KEY_CHARS_SHOWN] for key in list(keys)[:_KEYS_SHOWN])

@@ -53,7 +53,7 @@ def written(table: list[list[str]], dialect: dict[str, Any]) -> str:
     return buffer.getvalue()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), dialects, encodings, blocks)
 def test_any_table_comes_back_the_same(
     folder: Path, table: list[list[str]], dialect: dict[str, Any], encoding: str, block_bytes: int
@@ -90,7 +90,7 @@ def header_of(table: list[list[str]]) -> list[str]:
     return [f"c{number}" for number in range(len(table[0]))]
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), long_delimiters, st.sampled_from(['"', "'"]), line_breaks, encodings, blocks)
 def test_any_table_with_any_delimiter_comes_back_the_same(
     folder: Path, table: list[list[str]], delimiter: str, quote: str, line_break: str, encoding: str, block_bytes: int
@@ -106,7 +106,7 @@ def test_any_table_with_any_delimiter_comes_back_the_same(
     assert reading.rejects == ()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), long_delimiters, st.sampled_from(["\\", "^"]), line_breaks, encodings, blocks)
 def test_any_table_with_escapes_comes_back_the_same(
     folder: Path, table: list[list[str]], delimiter: str, escape: str, line_break: str, encoding: str, block_bytes: int
@@ -122,7 +122,7 @@ def test_any_table_with_escapes_comes_back_the_same(
     assert reading.rejects == ()
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(tables(), st.sampled_from([",", ";", "\t", "||", "§"]), line_breaks, encodings, blocks)
 def test_any_table_without_quotes_comes_back_the_same_or_as_rejects(
     folder: Path, table: list[list[str]], delimiter: str, line_break: str, encoding: str, block_bytes: int
@@ -144,7 +144,6 @@ def test_any_table_without_quotes_comes_back_the_same_or_as_rejects(
     assert len(reading.values) + len(bad) == len(plain) - len(blank)
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.sampled_from(["cp1252", "latin-1", "iso8859-15", "cp1251", "mac_roman", "koi8_r", "gb18030", "shift_jis"]),
     st.data(),
@@ -163,7 +162,6 @@ def test_any_table_in_an_older_encoding_comes_back_the_same(folder: Path, encodi
     assert reading.rejects == ()
 
 
-@settings(max_examples=100, deadline=None)
 @given(tables(), st.data())
 def test_a_damaged_byte_never_loses_a_record_beside_it(
     folder: Path, table: list[list[str]], data: st.DataObject
@@ -223,7 +221,7 @@ noisy_options = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(noise, noisy_options, st.sampled_from([1, 4, 13, 40]), st.sampled_from([12, 30, 1 << 20]))
 def test_where_blocks_end_never_changes_what_is_read(
     folder: Path, body: bytes, options: dict[str, Any], block_bytes: int, record_bytes_max: int

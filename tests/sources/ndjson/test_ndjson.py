@@ -77,6 +77,21 @@ def test_keys_that_only_later_lines_have_are_told(tmp_path: Path) -> None:
     assert notice.startswith("2 lines have keys that none of the first lines has (first: line 1001: b, c);")
 
 
+@pytest.mark.parametrize("later", ["Artist", "ARTIST", "artíst", "art_ist"])
+def test_a_key_in_another_spelling_is_the_same_column(tmp_path: Path, later: str) -> None:
+    lines = ['{"title": "a", "artist": "x"}', f'{{"title": "b", "{later}": "y"}}', '{"title": "c"}']
+    for reading in (read_lines(tmp_path, *lines), read_lines(tmp_path, *[lines[0]] * 1000, *lines[1:])):
+        assert reading.info.columns == ("title", "artist")
+        assert reading.values[-2:] == [("b", "y"), ("c", None)]
+        (notice,) = reading.notices
+        assert notice.startswith("a line writes a key otherwise than the first lines do") and later in notice
+
+
+def test_keys_that_differ_in_spelling_within_one_object_are_two_columns(tmp_path: Path) -> None:
+    reading = read_lines(tmp_path, '{"a": 1, "A": 2}', '{"A": 3}', '{"a": 4}')
+    assert reading.values == [("1", "2"), (None, "3"), ("4", None)]
+
+
 def test_blank_lines_and_marks_are_left_out_and_told(tmp_path: Path) -> None:
     mark = "\ufeff"
     reading = read_lines(tmp_path, mark + '{"a": 1}', " \t", mark + '{"a": 2}\r', "")

@@ -93,6 +93,12 @@ class RecordIndex:
         """The lines of the good records that have less than so many fields."""
         return self.lines[self.good & (self.fields < width)]
 
+    def cut_line(self, width: int) -> Positions:
+        """The line of a good last record that has less than so many fields and no line break behind it."""
+        is_last = self.starts.size > 0 and int(self.ends[-1]) == len(self.window.data)
+        is_cut = is_last and bool(self.good[-1]) and int(self.fields[-1]) < width
+        return self.lines[-1:] if is_cut else self.lines[:0]
+
     def without_last(self) -> RecordIndex:
         """The same without its last record, which is none; what it consumed is consumed."""
         return replace(
