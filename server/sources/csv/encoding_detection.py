@@ -27,6 +27,13 @@ EQUALS_MAX: Final = 3
 _WESTERN: Final = "cp1252"
 # Latin script, the usual one first: of those that read equally well the first one wins.
 _LATIN: Final = ("cp1252", "cp1250", "mac_roman", "cp850", "cp852", "cp437", "cp1254", "cp1257")
+_LATIN_NAMES: Final = frozenset(
+    map(canonical_encoding, (*_LATIN, *(f"iso8859-{part}" for part in (1, 2, 3, 4, 9, 10, 13, 14, 15, 16)), "cp858"))
+)
+# Faults per character beyond ASCII, and characters at least, by which a declared encoding is contradicted.
+_FAULTS_OF_SENSE_MAX: Final = 0.1
+_FAULTS_OF_NONSENSE_MIN: Final = 0.2
+_SENSE_COUNT_MIN: Final = 2
 # What files are really written in; the detector knows many more, and takes a short text for the oddest of them.
 _LIKELY: Final = (
     *("cp1250", "cp1251", "cp1252", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874"),
@@ -114,6 +121,15 @@ def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
     signs = utf8_signs(sample)
     if signs.is_damaged_utf8 and signs.is_clear and not is_multi_byte(declared):
         return "utf-8", "most of the bytes above 0x7F are valid UTF-8, and some lines are damaged"
+    sensible = _more_sensible(sample, declared)
+    if sensible in (None, _WESTERN) and (found := _with_quotes_for_controls(sample, declared)):
+        return found
+    if sensible is None:
+        return None
+    return sensible, f"letters become symbols or letters of another language in it, and words in {sensible}"
+
+
+def _with_quotes_for_controls(sample: bytes, declared: str) -> tuple[str, str] | None:
     controls = _CONTROLS_OF_LATIN1.findall(sample.decode(declared, "ignore"))
     if not controls or declared == _WESTERN:
         return None
@@ -121,6 +137,18 @@ def better_encoding(sample: bytes, declared: str) -> tuple[str, str] | None:
     if _CONTROLS_OF_LATIN1.search(fitting) or faults_of(fitting) >= len(controls):
         return None
     return _WESTERN, f"{len(controls)} control characters (U+0080 to U+009F) stand where cp1252 has quotes and dashes"
+
+
+def _more_sensible(sample: bytes, declared: str) -> str | None:
+    """The encoding of Latin script in which a text makes sense that makes hardly any in the declared one; None without one."""
+    count = len(_NOT_ASCII.findall(sample))
+    if declared not in _LATIN_NAMES or count < _SENSE_COUNT_MIN:
+        return None
+    ranked = _Ranked.of(sample)
+    makes_sense = ranked.faults[ranked.best] <= _FAULTS_OF_SENSE_MAX * count
+    text = sample.decode(declared, "replace")
+    is_senseless = faults_of(text) + 2 * text.count("\ufffd") > _FAULTS_OF_NONSENSE_MIN * count
+    return canonical_encoding(ranked.best) if makes_sense and is_senseless else None
 
 
 def likely_encodings(head: bytes, sample: bytes) -> tuple[Encoding, tuple[str, ...]]:

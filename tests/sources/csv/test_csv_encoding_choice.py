@@ -73,6 +73,49 @@ def test_utf8_that_is_declared_otherwise_is_told(tmp_path: Path, declared: str) 
     assert "the bytes above 0x7F are valid UTF-8: set options.encoding to utf-8" in notices[0]
 
 
+# Where the letters of a short text become letters that another language has.
+ALIKE = {
+    *((language, "cp1252", "cp1250") for language in ("Spanish", "French", "Portuguese", "Swedish")),
+    *((language, "mac_roman", "cp850") for language in ("Portuguese", "Swedish")),
+}
+LANGUAGES = {
+    "Spanish": "Canción del mar,Maná\nNiño,José\nCANCIÓN,AÑO\n",
+    "French": "Éléphant çà et là,Hélène\nNoël,Été\n",
+    "German": "Grüße aus Österreich,Die Ärzte\n",
+    "Portuguese": "Coração,Não São João\nVocê,Ação\n",
+    "Polish": "Żółć gęślą jaźń,Łódź\n",
+    "Swedish": "Från här,Björk\nÄlg,Å\n",
+}
+
+
+def can_be_written(text: str, encoding: str) -> bool:
+    return "?" not in text.encode(encoding, "replace").decode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("language", "written"),
+    [
+        (language, encoding)
+        for language, text in LANGUAGES.items()
+        for encoding in ("cp1252", "cp1250", "cp850", "cp852", "mac_roman")
+        if can_be_written(text, encoding)
+    ],
+)
+@pytest.mark.parametrize("declared", ["cp1252", "cp1250", "latin-1", "iso-8859-15", "cp850", "mac_roman"])
+def test_a_declared_encoding_in_which_the_text_makes_no_sense_is_told(
+    tmp_path: Path, language: str, written: str, declared: str
+) -> None:
+    content = ("title,artist\n" + LANGUAGES[language]).encode(written)
+    reading = read_bytes(tmp_path, content, {"encoding": declared})
+    told = [notice for notice in reading.notices if "as options.encoding says" in notice]
+    text = "".join(",".join(row) + "\n" for row in reading.values)
+    if told:
+        right = told[0].split("set options.encoding to ")[1].split(" ")[0]
+        assert text != LANGUAGES[language] == content.decode(right).removeprefix("title,artist\n")
+    else:
+        assert (text != LANGUAGES[language]) == ((language, written, declared) in ALIKE)
+
+
 @pytest.mark.parametrize("declared", ["latin-1", "iso-8859-15", "iso-8859-2"])
 def test_controls_where_cp1252_has_quotes_are_told(tmp_path: Path, declared: str) -> None:
     content = "title,artist\n“Don’t stop” – live,Maná\n".encode("cp1252")
