@@ -2,6 +2,7 @@
 
 `/ready` responds with pages that were made beforehand and lie in memory, the least that a Python server can cost.
 `/made` is an ordinary small application: Starlette asks an SQLite table for each page and writes it as JSON.
+`/far` responds with the same pages as `/ready`, so many milliseconds later as `delayMs` says, as a server far away does.
 Runs in a process of its own, prints its port, and ends with SIGTERM.
 """
 
@@ -77,6 +78,10 @@ async def serve(items: int) -> None:
     async def ready(request: Request) -> Response:
         return Response(bodies[int(request.query_params["page"]) - 1], media_type="application/json")
 
+    async def far(request: Request) -> Response:
+        await asyncio.sleep(int(request.query_params["delayMs"]) / 1000)
+        return await ready(request)
+
     async def made(request: Request) -> Response:
         page, limit = int(request.query_params["page"]), int(request.query_params["limit"])
         found = tracks.execute("SELECT * FROM tracks ORDER BY n LIMIT ? OFFSET ?", (limit, (page - 1) * limit))
@@ -90,7 +95,7 @@ async def serve(items: int) -> None:
         (total,) = tracks.execute("SELECT COUNT(*) FROM tracks").fetchone()
         return JSONResponse({"data": held, "total": total})
 
-    app = Starlette(routes=[Route("/ready", ready), Route("/made", made)])
+    app = Starlette(routes=[Route("/ready", ready), Route("/made", made), Route("/far", far)])
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     listener.listen()

@@ -14,8 +14,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -27,35 +25,18 @@ from typing import Final
 import httpcore
 import httpx
 
+from bench._far_pages import report_far_pages
 from bench._pages_server import PAGE_ITEMS, flat, item
+from bench._sources import AS_BY_DEFAULT, OPTIONS, fetch_in_turn, pages_server
 from bench.memory import PeakMemory
-from server.core.clock import SystemClock
-from server.core.config import Settings
-from server.sources.api.http.client import ApiClient, PageRequest
-from server.sources.api.http.credentials import Credentials
-from server.sources.contract import SourceContext
 from tests.support.database_server import server_running
 from tests.support.existing_servers import datasette
 from tests.support.service import Service, environment, service_running
 
-OPTIONS: Final[dict[str, object]] = {
-    "fieldMapping": {"title": "name", "artist": "artist.name", "genre": "genres.0"},
-    "pagination": {"enabled": True, "type": "page"},
-}
 DATASETTE_OPTIONS: Final[dict[str, object]] = {
     "dataPath": "rows",
     "fieldMapping": {"title": "name"},
     "pagination": {"enabled": True, "type": "link", "limitParam": "_size"},
-}
-# The tests' own environment looks for work and tells of progress many times as often.
-AS_BY_DEFAULT: Final[dict[str, object]] = {
-    "CSV_BLOCK_BYTES": None,
-    "CSV_SETTLE_SECONDS": None,
-    "LEASE_TTL_SECONDS": 30,
-    "HEARTBEAT_INTERVAL_SECONDS": 5,
-    "POLL_INTERVAL_SECONDS": 1,
-    "PROGRESS_INTERVAL_SECONDS": 0.25,
-    "SCHEDULE_INTERVAL_SECONDS": 5,
 }
 
 
@@ -76,21 +57,6 @@ class Kind:
 
 
 @contextmanager
-def pages_server(items: int) -> Iterator[str]:
-    """The URL of a running source."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench._pages_server", "--items", str(items)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
-
-
-@contextmanager
 def sources(items: int, folder: Path) -> Iterator[list[Kind]]:
     """The three sources, running."""
     folder.mkdir()
@@ -103,18 +69,6 @@ def sources(items: int, folder: Path) -> Iterator[list[Kind]]:
 
 def _by_number(url: str) -> Callable[[int], str]:
     return lambda number: f"{url}?page={number}&limit={PAGE_ITEMS}"
-
-
-async def fetch_alone(kind: Kind, count: int) -> float:
-    """Seconds that our client takes for all pages."""
-    context = SourceContext(Settings(allow_private_addresses=True), SystemClock())
-    client = ApiClient(kind.url, Credentials({}, ""), context)
-    started = time.perf_counter()
-    for number in range(1, count + 1):
-        await client.fetch(PageRequest("GET", kind.page_url(number)), f"page {number}")
-    seconds = time.perf_counter() - started
-    await client.close()
-    return seconds
 
 
 async def fetch_httpx(kind: Kind, count: int) -> float:
@@ -166,7 +120,7 @@ def main() -> None:
             for number in range(chosen.rounds):
                 for kind in kinds:
                     found = {
-                        "our client: fetching alone": asyncio.run(fetch_alone(kind, count)),
+                        "our client: fetching alone": asyncio.run(fetch_in_turn(kind.url, kind.page_url, count)),
                         "whole run, all new": whole_run(service, kind, number, chosen.items, "inserted"),
                         "whole run, nothing changed": whole_run(service, kind, number, chosen.items, "unchanged"),
                     }
@@ -182,6 +136,7 @@ def main() -> None:
         best, floor = min(rounds), min(measured[name, "our client: fetching alone"])
         print(f"{name:9} {what:28} {best:8.2f} {best / count * 1000:8.2f} {floor / best:20.0%}")
     print(f"peak memory of the service: {peak:.0f} MiB")
+    report_far_pages(chosen.items)
 
 
 if __name__ == "__main__":

@@ -214,6 +214,12 @@ class Settings(BaseSettings):
     http_page_items_max: int = Field(
         100_000, ge=1, le=10_000_000, description="items of one page of a source API; more fail the run"
     )
+    http_pages_at_once_max: int = Field(
+        4,
+        ge=1,
+        le=32,
+        description="pages of one API run that are asked for at once, where the source has said how many there are; 1: in turn",
+    )
     http_pages_max: int = Field(100_000, ge=1, le=100_000_000, description="pages of one API run; more fail it")
     http_items_max: int = Field(50_000_000, ge=1, description="items of one API run; more fail it")
     http_bytes_max: int = Field(64 << 30, ge=1024, description="bytes of one API run; more fail it")

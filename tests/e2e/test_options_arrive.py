@@ -38,7 +38,7 @@ API: dict[str, Any] = {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",
         "maxPages": 7, "pageSize": 50, "paramsIn": "body", "cursorPath": "x.y", "cursorHeader": "X-Next",
         "nextUrlPath": "links.next", "firstPage": 0, "total": "estimate", "totalPath": "n.total", "pagesPath": "n.pages",
-        "stopPath": "n.more", "stopValue": "false", "emptyPagesMax": 7,
+        "stopPath": "n.more", "stopValue": "false", "emptyPagesMax": 7, "pagesAtOnce": 2,
     },
 }  # fmt: skip
 

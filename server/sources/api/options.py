@@ -230,6 +230,7 @@ class Pagination(OptionModel):
     stop_path: Path | None = None
     stop_value: Annotated[str, Field(max_length=1024)] | None = None
     empty_pages_max: Annotated[int, Field(ge=0, le=10_000)] = 100
+    pages_at_once: Annotated[int, Field(ge=1, le=32)] | None = None
 
     @model_validator(mode="after")
     def _stop_has_a_path(self) -> Self:

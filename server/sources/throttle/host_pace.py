@@ -31,7 +31,9 @@ class HostPace:
         last_at_seconds: when the last request had its turn.
         held_until_seconds: no request before this moment; the host said so.
         gap_seconds: what 429 answers have made of the time between two requests.
-        waits_in_a_row: how often it has asked for patience since it last answered well.
+        waits_in_a_row: how often it has asked for patience since it last answered well. Requests that were under way when it
+            asked, and were answered alike, count once with it.
+        left: requests that its window has left, as it last said; None where it does not say.
         lock: for what is to happen once at a time on this host, such as the renewal of a token.
     """
 
@@ -39,6 +41,9 @@ class HostPace:
     held_until_seconds: float = 0.0
     gap_seconds: float = 0.0
     waits_in_a_row: int = 0
+    left: float | None = None
+    slowed_at_seconds: float = -math.inf
+    waited_at_seconds: float = -math.inf
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def held_seconds(self, clock: Clock) -> float:
@@ -67,9 +72,28 @@ class HostPace:
             await clock.sleep(min(wait_seconds, _WAIT_SECONDS_MAX))
             waiting()
 
-    def on_rate_limited(self, gap_seconds_max: float) -> None:
-        """The host answered 429: leave twice the gap, up to a limit."""
-        self.gap_seconds = min(gap_seconds_max, max(_GAP_FIRST_SECONDS, self.gap_seconds * 2))
+    def at_once(self, clock: Clock, wanted: int) -> int:
+        """How many requests of one run may be under way, of as many as are wanted; one at least."""
+        if self.gap_seconds or self.held_seconds(clock):
+            return 1
+        return wanted if self.left is None else max(1, min(wanted, int(self.left)))
+
+    def on_rate_limited(self, gap_seconds_max: float, asked_at_seconds: float, now_seconds: float) -> None:
+        """The host answered 429: leave twice the gap, up to a limit; once for requests that were under way together.
+
+        Args:
+            asked_at_seconds: when the request was sent.
+        """
+        if asked_at_seconds >= self.slowed_at_seconds:
+            self.gap_seconds = min(gap_seconds_max, max(_GAP_FIRST_SECONDS, self.gap_seconds * 2))
+            self.slowed_at_seconds = now_seconds
+
+    def waits(self, asked_at_seconds: float, now_seconds: float) -> int:
+        """How often in a row the host has asked for patience, with the answer to a request that was sent then."""
+        if asked_at_seconds >= self.waited_at_seconds or not self.waits_in_a_row:
+            self.waits_in_a_row += 1
+            self.waited_at_seconds = now_seconds
+        return self.waits_in_a_row
 
     def on_success(self) -> None:
         """The host answered well: leave a little less of a gap."""

@@ -10,7 +10,7 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from server.core.errors import RetryableError
-from server.sources.api.http.rate_limits import pause_seconds
+from server.sources.api.http.rate_limits import window_of
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
 from server.sources.throttle.host_pace import HostPaces
@@ -51,7 +51,7 @@ def pages(count: int, **headers: str) -> Any:
     ],
 )
 def test_what_headers_say_of_the_window(headers, seconds):
-    assert pause_seconds(headers, NOW) == seconds
+    assert window_of(headers, NOW).pause_seconds == seconds
 
 
 async def test_a_used_up_window_is_waited_for_before_the_next_page(serve, api, read, clock):
@@ -123,7 +123,7 @@ def test_429_doubles_the_gap_and_good_answers_close_it_again(clock):
     pace = HostPaces().of("api.example.com", 443)
     gaps = []
     for _ in range(12):
-        pace.on_rate_limited(30)
+        pace.on_rate_limited(30, clock.monotonic_seconds(), clock.monotonic_seconds())
         gaps.append(pace.gap_seconds)
     assert gaps[:3] == [pytest.approx(0.1), pytest.approx(0.2), pytest.approx(0.4)]
     assert gaps[-1] == 30

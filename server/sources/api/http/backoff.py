@@ -6,6 +6,7 @@ waited for at once, whatever their number; longer ones give the run back, pendin
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from server.core.clock import Clock
@@ -38,15 +39,18 @@ class Backoff:
         self._began_seconds = clock.monotonic_seconds()
         self._fault: RetryableError | None = None
 
-    async def wait_or_raise(self, fault: RetryableError) -> None:
+    async def wait_or_raise(self, fault: RetryableError, asked_at_seconds: float = math.inf) -> None:
         """Wait before the next try.
+
+        Args:
+            asked_at_seconds: when the request was sent.
 
         Raises:
             RetryableError: no try is left, or the wait would be too long; the text tells how many tries there were.
             HostPausedError: the source wants to be asked later than this run may wait for it, or was not asked once.
         """
         if isinstance(fault, ComeBackLaterError):
-            await self._be_patient(fault)
+            await self._be_patient(fault, asked_at_seconds)
             return
         if not isinstance(fault, HostPausedError):
             self._fault = fault
@@ -64,12 +68,12 @@ class Backoff:
             retry_after_seconds=fault.retry_after_seconds,
         ) from fault
 
-    async def _be_patient(self, fault: ComeBackLaterError) -> None:
+    async def _be_patient(self, fault: ComeBackLaterError, asked_at_seconds: float) -> None:
         if self._policy.attempts_max == 1:
             # Who asks once, as a test of a source does, wants to know what is the matter.
             raise fault
-        self._pace.waits_in_a_row += 1
-        seconds = self._patience_seconds(fault.retry_after_seconds, self._pace.waits_in_a_row)
+        waits = self._pace.waits(asked_at_seconds, self._clock.monotonic_seconds())
+        seconds = self._patience_seconds(fault.retry_after_seconds, waits)
         waited_seconds = self._clock.monotonic_seconds() - self._began_seconds
         is_long = seconds > self._policy.wait_seconds_max * (1 + _ASKED_JITTER_SHARE)
         if is_long or waited_seconds + seconds > self._policy.elapsed_seconds_max:

@@ -31,7 +31,7 @@ from server.sources.api.http.cookies import RunCookies
 from server.sources.api.http.credentials import Credentials
 from server.sources.api.http.decompress import ACCEPT_ENCODING
 from server.sources.api.http.oauth import TokenSource
-from server.sources.api.http.rate_limits import pause_seconds
+from server.sources.api.http.rate_limits import window_of
 from server.sources.api.http.refusals import UnauthorizedError, refusal
 from server.sources.api.http.response_body import read_beginning, read_body
 from server.sources.api.http.source_words import WORDS_BYTES_MAX, words_of
@@ -126,6 +126,8 @@ class ApiClient:
         self._accepted: str | None = None
         self._cookies = RunCookies()
         self._pace = context.paces.of(*self._origin[1:])
+        # Of the requests of this run one at a time waits for its turn, so that each keeps its own distance.
+        self._turns = asyncio.Lock()
         budgets = [rate for rate in (requests_per_second, self._settings.http_host_requests_per_second_max) if rate]
         self._per_second_max = min(budgets, default=0.0)
         self._retry_policy = RetryPolicy(
@@ -135,11 +137,12 @@ class ApiClient:
             wait_seconds_max=self._settings.http_retry_wait_seconds_max,
         )
 
-    async def fetch(self, request: PageRequest, label: str) -> Answer:
+    async def fetch(self, request: PageRequest, label: str, *, is_patient: bool = True) -> Answer:
         """Fetch one page, however often it takes within the limits.
 
         Args:
             label: what is fetched, for error texts, such as `page 7`.
+            is_patient: whether a passing fault is waited for; else it is raised at once.
 
         Raises:
             RetryableError: SOURCE_UNAVAILABLE, after the last try.
@@ -150,17 +153,24 @@ class ApiClient:
         backoff = self.backoff()
         token: str | None = None
         refused: str | None = None
+        asked_at_seconds = self._clock.monotonic_seconds()
         while True:
             try:
                 if self._tokens is not None:
                     token = await self._tokens.access_token(refused)
                 await self._turn(label, request.url)
+                asked_at_seconds = self._clock.monotonic_seconds()
                 async with self._circuits.passing(self._host, self._clock):
                     answer = await self._once(request, label, token)
                 self._accepted = token
                 return answer
             except RetryableError as fault:
-                await backoff.wait_or_raise(fault)
+                if isinstance(fault, RateLimitedError):
+                    gap_seconds_max = self._settings.http_retry_wait_seconds_max
+                    self._pace.on_rate_limited(gap_seconds_max, asked_at_seconds, self._clock.monotonic_seconds())
+                if not is_patient:
+                    raise
+                await backoff.wait_or_raise(fault, asked_at_seconds)
             except UnauthorizedError as error:
                 if token is None or refused is not None or not self._may_have_ended(token, error.status):
                     raise
@@ -169,6 +179,10 @@ class ApiClient:
     def backoff(self) -> Backoff:
         """The patience for one page."""
         return Backoff(self._retry_policy, self._clock, self._pace, self._settings.http_wait_seconds_max)
+
+    def at_once(self, wanted: int) -> int:
+        """How many requests may be under way: one for a host that has asked for patience, no more than its window has left."""
+        return self._pace.at_once(self._clock, wanted)
 
     def spoken(self) -> frozenset[str]:
         """The secrets that requests carry, in every form in which a source may say them back."""
@@ -191,7 +205,8 @@ class ApiClient:
                 f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
-        await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
+        async with self._turns:
+            await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
 
     async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
         source = f"{label} of {urls.redacted(request.url)}"
@@ -313,10 +328,8 @@ class ApiClient:
         body = await self._beginning(response, headers)
         words = words_of(body, self.spoken() | ({token} if token else set()), headers)
         error = refusal(response.status_code, headers, words, body, self._clock.now(), source, self._credentials.hint)
-        if isinstance(error, RateLimitedError):
-            if error.retry_after_seconds:
-                self._pace.hold(self._clock, min(error.retry_after_seconds, self._settings.http_wait_seconds_max))
-            self._pace.on_rate_limited(self._settings.http_retry_wait_seconds_max)
+        if isinstance(error, RateLimitedError) and error.retry_after_seconds:
+            self._pace.hold(self._clock, min(error.retry_after_seconds, self._settings.http_wait_seconds_max))
         return error
 
     async def _beginning(self, response: httpx.Response, headers: Mapping[str, str]) -> bytes:
@@ -330,9 +343,10 @@ class ApiClient:
     def _note_pace(self, status: int, headers: Mapping[str, str]) -> None:
         if status < 400 and status != 202:
             self._pace.on_success()
-        pause = pause_seconds(headers, self._clock.now())
-        if pause:
-            self._pace.hold(self._clock, pause)
+        window = window_of(headers, self._clock.now())
+        self._pace.left = window.left
+        if window.pause_seconds:
+            self._pace.hold(self._clock, window.pause_seconds)
 
     async def _noted(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         """The chunks of a body, each a sign that the source is slow and not hung."""

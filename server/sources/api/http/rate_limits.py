@@ -65,7 +65,7 @@ def asked_wait(status: int, headers: Mapping[str, str], text: str, now: datetime
         return AskedWait(told, of_host=False)
     if status < 400 or status in _LASTING:
         return None
-    window = pause_seconds(headers, now)
+    window = window_of(headers, now).pause_seconds
     if status in _LIMITED or (status in (403, 503) and (window is not None or _is_used_up(headers) or _says_so(text))):
         longest = max(filter(None, (told, window)), default=told if window is None else window)
         return AskedWait(_reset_seconds(headers, now) if longest is None else longest, of_host=True)
@@ -78,15 +78,26 @@ def told_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
     return max((wait for wait in waits if wait is not None), default=None)
 
 
-def pause_seconds(headers: Mapping[str, str], now: datetime) -> float | None:
-    """How long to wait before the next request, where the host's window is used up; else None.
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What the host says of the window in which requests are counted.
 
     Args:
-        headers: names in lower case.
+        left: requests that remain, the fewest where there are several policies; None where it does not say.
+        pause_seconds: how long to wait before the next request, where a policy is used up; else None.
     """
-    # Several policies may stand in one response: the longest wait among those that are used up.
-    waits = [wait for remaining, wait in _policies(headers, now) if remaining < 1]
-    return max((wait for wait in waits if wait is not None and wait <= _WAIT_SECONDS_MAX), default=None)
+
+    left: float | None
+    pause_seconds: float | None
+
+
+def window_of(headers: Mapping[str, str], now: datetime) -> Window:
+    """The window as the headers of a response tell it, names in lower case."""
+    policies = list(_policies(headers, now))
+    # Several may stand in one response: the longest wait among those that are used up.
+    waits = [wait for remaining, wait in policies if remaining < 1]
+    pause = max((wait for wait in waits if wait is not None and wait <= _WAIT_SECONDS_MAX), default=None)
+    return Window(min((remaining for remaining, _wait in policies), default=None), pause)
 
 
 def _policies(headers: Mapping[str, str], now: datetime) -> Iterator[tuple[float, float | None]]:

@@ -25,7 +25,8 @@ from server.core.reasons import Category, Reason
 from server.sources.api import urls
 from server.sources.api.http.address_guard import AddressGuard, GuardedBackend
 
-_CONNECTIONS_MAX: Final = 4
+# Beside those of pages that are asked for at once: a token, a probe.
+_FURTHER_CONNECTIONS: Final = 3
 _KEEPALIVE_SECONDS: Final = 30.0
 # httpx would spell a URL in its own way, and fails on some that are right; the real one goes beside it.
 _ANY_URL: Final = httpx.URL("http://source.invalid/")
@@ -71,7 +72,7 @@ class PinnedTransport(httpx.AsyncBaseTransport):
     def __init__(self, settings: Settings) -> None:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=_tls_context(settings.http_ca_file, _written_at_ns(settings.http_ca_file)),
-            max_connections=_CONNECTIONS_MAX,
+            max_connections=settings.http_pages_at_once_max + _FURTHER_CONNECTIONS,
             keepalive_expiry=_KEEPALIVE_SECONDS,
             http2=True,
             network_backend=GuardedBackend(AddressGuard.from_settings(settings)),

@@ -142,9 +142,13 @@ class AutoPaging:
         paging = self._found(found)
         return self._wrapped(found, paging.next(paging.first(), page))
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
         """Guess as the found paging does."""
-        return self._wrapped(place, self._found(place).predicted_next(_inner(place))) if "as" in place else None
+        return (
+            self._wrapped(place, self._found(place).predicted_next(_inner(place), page_items))
+            if "as" in place
+            else None
+        )
 
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Look as the found paging does."""

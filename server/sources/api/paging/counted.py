@@ -79,8 +79,8 @@ class Paging(Protocol):
         """
         ...
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
-        """Where the next page is, should this one be full and not the last; None where only the page can say."""
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
+        """Where the next page is, should this one hold as many items and not be the last; None where only the page can say."""
         ...
 
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
@@ -136,7 +136,7 @@ class OnePage:
         """There is none, whatever the page says: the caller asked for one page."""
         return None
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
         """Make none: there is no next page."""
         return None
 
@@ -197,7 +197,7 @@ class NumberPaging:
             return None
         return {"page": number + 1}
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
         """Count on."""
         return {"page": int(place["page"]) + 1}
 
@@ -241,9 +241,9 @@ class OffsetPaging:
             return None
         return {"offset": int(place["offset"]) + page.count}
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
-        """Go past the items that were asked for."""
-        return {"offset": int(place["offset"]) + self.page_items} if self.page_items else None
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
+        """Go past as many items."""
+        return {"offset": int(place["offset"]) + page_items}
 
     def early(self, place: PageToken, page: PageFacts) -> PageToken | None:
         """Make none: the next page is not named."""

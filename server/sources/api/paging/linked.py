@@ -96,7 +96,7 @@ class CursorPaging:
         # The checkpoint keeps the kind of a cursor beside its text.
         return {"cursor": str(cursor), "isJson": True} if isinstance(cursor, NumberText) else {"cursor": cursor}
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
         """Make none: the page names the next one."""
         return None
 
@@ -151,7 +151,7 @@ class LinkPaging:
         following = {"url": urls.followed(page.url, target, self.secret_params, self.secret_values)}
         return None if page.count == 0 and names_itself(place, following, page) else following
 
-    def predicted_next(self, place: PageToken) -> PageToken | None:
+    def predicted_next(self, place: PageToken, page_items: int) -> PageToken | None:
         """Make none: the page names the next one."""
         return None
 

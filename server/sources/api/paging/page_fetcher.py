@@ -1,9 +1,16 @@
-"""Fetches the pages of a walk in order; the next one is under way as early as it is known, or sure enough."""
+"""Fetches the pages of a walk in order; the next ones are under way as early as they are known, or sure enough.
+
+Where pages are counted by us and the source has said how many items or pages it has, several are asked for at once. They are
+read and written in their order all the same, and a page that came early is one like any other: the total that it states
+and the keys of its items are checked as those of every page are. So an item that moved from a page that was asked for
+later to one that had come already is missing from the count, and the walk ends as one whose list changed.
+"""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+from server.core.config import Settings
 from server.core.errors import SyncError
 from server.sources.api.http.backoff import Backoff
 from server.sources.api.http.client import Answer, PageRequest
@@ -27,8 +34,12 @@ class PageFetcher:
         pages: fetches them, those that have not changed from what was kept.
     """
 
-    def __init__(self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages) -> None:
+    def __init__(
+        self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages, settings: Settings
+    ) -> None:
         self._options = options
+        self._settings = settings
+        self._is_exact = options.pagination.total in (None, "exact")
         self._paging = paging
         self._requests = PageRequests(url, options, paging)
         self._pages = pages
@@ -36,6 +47,7 @@ class PageFetcher:
         self._places = hint_places(options)
         # Whether the pages so far left it open if there are more.
         self._says_nothing = False
+        self._page_count: int | None = None
         self._last_bytes = 0
 
     def is_enough(self, pages: int) -> bool:
@@ -76,26 +88,79 @@ class PageFetcher:
         """The page at hand was parsed, and says this of others."""
         has_flag = bool(self._places.stop_path)
         self._says_nothing = signals.more is None and signals.pages is None and not has_flag
+        self._page_count = signals.pages if self._is_exact else None
 
     async def begin(self, position: PagingState) -> None:
-        """Ask for the page at a position, which will be fetched next for certain."""
-        if not position.done and not self.is_enough(position.pages):
+        """Ask for the page at a position, which will be fetched next for certain, and for those that are known behind it."""
+        if position.done or self.is_enough(position.pages):
+            return
+        if not self._ahead:
             self._ahead.begin(self._requests.at(position), f"page {position.pages + 1}")
-            await self._ahead.flush_to_socket()
+        if 0 < position.page_items_max <= position.last_count:
+            self._fill(position, position.place, self._known_ahead(position))
+        await self._ahead.flush_to_socket()
 
     async def close(self) -> None:
         """Drop what is under way. Safe to call twice."""
         await self._ahead.close()
 
     def _begin_guess(self, position: PagingState) -> None:
-        """Ask for the page after the one at hand before that one is parsed, where it is most likely known."""
-        was_full = 0 < position.page_items_max <= position.last_count
+        """Ask for the pages after the one at hand before that one is parsed, where they are most likely known."""
+        size = position.page_items_max
+        was_full = 0 < size <= position.last_count
         is_last = position.total is not None and position.items + position.last_count >= position.total
-        self._begin_guessed(position, self._paging.predicted_next(position.place) if was_full and not is_last else None)
+        place = self._paging.predicted_next(position.place, size) if was_full and not is_last else None
+        if place is None:
+            return
+        behind = replace(position, place=place, pages=position.pages + 1, items=position.items + size)
+        if not self._ahead:
+            self._begin_guessed(position, place)
+        self._fill(behind, place, self._known_ahead(behind))
+
+    def _fill(self, position: PagingState, place: PageToken | None, known: int) -> None:
+        """Ask for known pages from a place on, until as many are under way as may be.
+
+        Args:
+            position: before the page at that place.
+            known: pages that are there from that place on.
+        """
+        at_once = self._at_once(position)
+        # As many again may have come and wait for their turn, so that the source is asked while pages are read.
+        for nth in range(min(known, 2 * at_once if at_once > 1 else 1)):
+            if place is None or not self._ahead.guesses or self.is_enough(position.pages + nth):
+                return
+            if nth >= len(self._ahead):
+                if self._ahead.asked >= at_once:
+                    return
+                request = self._requests.at(replace(position, place=place))
+                self._ahead.begin(request, f"page {position.pages + nth + 1}", is_guess=True)
+            place = self._paging.predicted_next(place, position.page_items_max)
+
+    def _known_ahead(self, position: PagingState) -> int:
+        """Pages that the source has said to be there from a position on; 0 where it has said nothing."""
+        counts = []
+        if self._is_exact and position.total is not None and not position.total_is_count:
+            counts.append(-(-(position.total - position.items) // position.page_items_max))
+        if self._page_count is not None:
+            counts.append(self._page_count - position.pages)
+        return min(counts, default=0)
+
+    def _at_once(self, position: PagingState) -> int:
+        """How many pages may be under way.
+
+        One where the list has shown that it moves: what is asked for out of turn could then slip from one page to another.
+        As many as fit into the memory of the largest one that is allowed, and as the host lets us.
+        """
+        if position.evidence.repeated or position.evidence.total_moved:
+            return 1
+        fitting = self._settings.http_page_bytes_max // max(1, self._last_bytes) // 2
+        at_once_max = self._settings.http_pages_at_once_max
+        wanted = min(self._options.pagination.pages_at_once or at_once_max, at_once_max, fitting)
+        return self._pages.at_once(max(1, wanted))
 
     def _begin_guessed(self, position: PagingState, place: PageToken | None) -> None:
         """Ask for the page after the one at hand at a place that is not certain, where there is one."""
-        if place is not None and not self.is_enough(position.pages + 1):
+        if place is not None and not self._ahead and not self.is_enough(position.pages + 1):
             request = self._requests.at(replace(position, place=place))
             self._ahead.begin(request, f"page {position.pages + 2}", is_guess=True)
 

@@ -2,7 +2,7 @@
 
 Each page is read (page_reader.py), checked against the guards and handed over with the position after it. The walk ends
 without an error only where the source said so, or where its end is assumed or was asked for, which leaves a notice. What
-is wrong with the end is said after the last page was handed over (verdict.py). The next page is under way while a page
+is wrong with the end is said after the last page was handed over (verdict.py). The next pages are under way while a page
 is parsed and written (page_fetcher.py). After an error the pages handed over before it are whole, and their last position
 leads to the failed page.
 """
@@ -83,7 +83,7 @@ class PageIterator:
         self._options = options
         self._paging = paging
         self._pages = pages
-        self._fetcher = PageFetcher(url, options, paging, pages)
+        self._fetcher = PageFetcher(url, options, paging, pages, context.settings)
         parser = PageParser(options, context.settings, pages.spoken)
         self._reader = PageReader(self._fetcher, parser, paging, options, context)
         self._context = context

@@ -1,20 +1,32 @@
-"""Fetches the next page while the last one is read and written: one request ahead, never more.
+"""Fetches pages ahead of the one that is read and written, in their order: as many at once as the caller begins.
 
 A page is asked for early in two cases: where the request for it is known (every kind of paging, once the page before
 was understood), and where it can be guessed before that (page numbers and offsets that are sure to be there, and cursors
-and links that a look at the page has shown). A guess that turns out wrong is dropped, and after the first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for
-is not asked twice for each. Closing drops what is under way; a page that nobody took is not read at all.
+and links that a look at the page has shown). A guess that turns out wrong is dropped with those behind it, and after the
+first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for is not asked twice for
+each. A page behind another one that meets a passing fault is asked for again in its turn, so that no more than one request
+at a time tries a host that is in trouble. Closing drops what is under way; a page that nobody took is not read at all.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
+from server.core.errors import RetryableError
 from server.sources.api.http.client import Answer, PageRequest
 from server.sources.api.http.conditional import ConditionalPages
 
 _TURNS_TO_SOCKET: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class _UnderWay:
+    request: PageRequest
+    task: asyncio.Task[Answer]
+    is_patient: bool
 
 
 class PagePrefetcher:
@@ -22,9 +34,22 @@ class PagePrefetcher:
 
     def __init__(self, pages: ConditionalPages) -> None:
         self._pages = pages
-        self._request: PageRequest | None = None
-        self._task: asyncio.Task[Answer] | None = None
+        self._ahead: deque[_UnderWay] = deque()
         self._guesses = True
+
+    def __len__(self) -> int:
+        """How many pages are under way or have come, and were not taken."""
+        return len(self._ahead)
+
+    @property
+    def asked(self) -> int:
+        """How many of them have not come yet."""
+        return sum(not each.task.done() for each in self._ahead)
+
+    @property
+    def guesses(self) -> bool:
+        """Whether no guess was wrong so far."""
+        return self._guesses
 
     async def take(self, request: PageRequest, label: str) -> Answer:
         """The response to a request, whether it is under way or not.
@@ -32,36 +57,42 @@ class PagePrefetcher:
         Raises:
             RetryableError, FatalError: see ConditionalPages.fetch.
         """
-        if self._task is not None and self._request != request:
+        if self._ahead and self._ahead[0].request != request:
             self._guesses = False
             await self.close()
-        task, self._task = self._task, None
-        if task is None:
+        if not self._ahead:
             return await self._pages.fetch(request, label)
+        ahead = self._ahead.popleft()
         try:
-            return await task
+            return await ahead.task
+        except RetryableError:
+            if ahead.is_patient:
+                raise
         finally:
-            task.cancel()
+            ahead.task.cancel()
+        return await self._pages.fetch(request, label)
 
     def begin(self, request: PageRequest, label: str, *, is_guess: bool = False) -> None:
-        """Ask for a page, unless one is under way."""
-        if self._task is None and (self._guesses or not is_guess):
-            self._request = request
+        """Ask for the page behind those that are under way."""
+        if self._guesses or not is_guess:
             # It outlives this call, so no block can own it: this object does. `take` or `close` waits for it.
-            self._task = asyncio.create_task(self._pages.fetch(request, label), name=f"fetch {label}")
+            is_patient = not self._ahead
+            fetching = self._pages.fetch(request, label, is_patient=is_patient)
+            self._ahead.append(_UnderWay(request, asyncio.create_task(fetching, name=f"fetch {label}"), is_patient))
 
     async def flush_to_socket(self) -> None:
-        """Let the request that is under way reach its socket, before work that keeps the loop busy.
+        """Let the requests that are under way reach their sockets, before work that keeps the loop busy.
 
         On a connection that stands already it takes four turns of the loop; nothing is waited for.
         """
-        for _ in range(_TURNS_TO_SOCKET if self._task is not None else 0):
+        for _ in range(_TURNS_TO_SOCKET if self._ahead else 0):
             await asyncio.sleep(0)  # noqa: TID251 - a turn of the loop, no wait
 
     async def close(self) -> None:
-        """Drop the request that is under way. Safe to call twice."""
-        task, self._task = self._task, None
-        if task is not None:
+        """Drop the requests that are under way. Safe to call twice."""
+        dropped = [each.task for each in self._ahead]
+        self._ahead.clear()
+        for task in dropped:
             task.cancel()
-            # Its outcome, whatever it is, is nobody's business any more.
-            await asyncio.gather(task, return_exceptions=True)
+        # Their outcome, whatever it is, is nobody's business any more.
+        await asyncio.gather(*dropped, return_exceptions=True)

@@ -77,6 +77,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.ApiPagination.stop_path": "Path to what ends the walk: the page where `stopValue` stands there is the last. Default: the flags that are common.",
     "techaura.sync.v1.ApiPagination.stop_value": "Value at `stopPath` that means the end, as text: `false`, `0`, `LTE=`; at most 1024 characters. Default: `true`.",
     "techaura.sync.v1.ApiPagination.empty_pages_max": "Pages without items in a row, 0 to 10000, before the end is assumed where pages go on naming a next one; the run is completed with a notice then, and a mirror switches nothing off. Default: 100.",
+    "techaura.sync.v1.ApiPagination.pages_at_once": "Pages asked for at once, 1 to 32, where page numbers or offsets are known ahead because the source states its total or its number of pages; they are read in their order. 1 asks for one after the other. Default, and at most: TECHAURA_SYNC_HTTP_PAGES_AT_ONCE_MAX.",
     "techaura.sync.v1.ApiOptions.pagination": "How the API is paged. Default: one request, one page.",
     "techaura.sync.v1.ApiIncremental.cursor_field": "Path in an item to the value that grows with each change, such as `updated_at`.",
     "techaura.sync.v1.ApiIncremental.param": "Parameter that asks for items from a value on, such as `updated_since`; it goes where `pagination.paramsIn` says.",

@@ -769,6 +769,7 @@ class ApiPagination(_message.Message):
     STOP_PATH_FIELD_NUMBER: _builtins.int
     STOP_VALUE_FIELD_NUMBER: _builtins.int
     EMPTY_PAGES_MAX_FIELD_NUMBER: _builtins.int
+    PAGES_AT_ONCE_FIELD_NUMBER: _builtins.int
     enabled: _builtins.bool
     """Optional. Whether there are further pages to ask for; if not, one request is made.
     Default: false.
@@ -838,6 +839,12 @@ class ApiPagination(_message.Message):
     pages go on naming a next one; the run is completed with a notice then, and a mirror
     switches nothing off. Default: 100.
     """
+    pages_at_once: _builtins.int
+    """Optional. Pages asked for at once, 1 to 32, where page numbers or offsets are known
+    ahead because the source states its total or its number of pages; they are read in
+    their order. 1 asks for one after the other. Default, and at most:
+    TECHAURA_SYNC_HTTP_PAGES_AT_ONCE_MAX.
+    """
     def __init__(
         self,
         *,
@@ -860,10 +867,11 @@ class ApiPagination(_message.Message):
         stop_path: _builtins.str | None = ...,
         stop_value: _builtins.str | None = ...,
         empty_pages_max: _builtins.int | None = ...,
+        pages_at_once: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_path", b"pages_path", "stop_path", b"stop_path", "stop_value", b"stop_value", "total_path", b"total_path"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "stop_path", b"stop_path", "stop_value", b"stop_value", "total_path", b"total_path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_path", b"pages_path", "params_in", b"params_in", "stop_path", b"stop_path", "stop_value", b"stop_value", "total", b"total", "total_path", b"total_path", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "params_in", b"params_in", "stop_path", b"stop_path", "stop_value", b"stop_value", "total", b"total", "total_path", b"total_path", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
     _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
@@ -887,6 +895,8 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__page_param: _TypeAlias = _typing.Literal["_page_param", b"_page_param"]  # noqa: Y015
     _WhichOneofReturnType__page_size: _TypeAlias = _typing.Literal["page_size"]  # noqa: Y015
     _WhichOneofArgType__page_size: _TypeAlias = _typing.Literal["_page_size", b"_page_size"]  # noqa: Y015
+    _WhichOneofReturnType__pages_at_once: _TypeAlias = _typing.Literal["pages_at_once"]  # noqa: Y015
+    _WhichOneofArgType__pages_at_once: _TypeAlias = _typing.Literal["_pages_at_once", b"_pages_at_once"]  # noqa: Y015
     _WhichOneofReturnType__pages_path: _TypeAlias = _typing.Literal["pages_path"]  # noqa: Y015
     _WhichOneofArgType__pages_path: _TypeAlias = _typing.Literal["_pages_path", b"_pages_path"]  # noqa: Y015
     _WhichOneofReturnType__stop_path: _TypeAlias = _typing.Literal["stop_path"]  # noqa: Y015
@@ -917,6 +927,8 @@ class ApiPagination(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_param) -> _WhichOneofReturnType__page_param | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__page_size) -> _WhichOneofReturnType__page_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pages_at_once) -> _WhichOneofReturnType__pages_at_once | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pages_path) -> _WhichOneofReturnType__pages_path | None: ...
     @_typing.overload
