@@ -32,7 +32,7 @@ API: dict[str, Any] = {
         "fullAfterDays": 7, "dateFormat": "%Y-%m-%d", "template": "updated gt {value}",
     },
     "body": {"filter": {"since": 3, "share": 0.5, "names": ["a", None, True]}}, **WRITE,
-    "requestsPerSecond": 2.5, "conditional": False, "rowNamesPath": "values[0]", "query": {"session": "45-1", "key": {"env": "SOURCE_KEY"}},
+    "requestsPerSecond": 2.5, "conditional": False, "rowNamesPath": "values[0]", "preset": "google-sheets", "query": {"session": "45-1", "key": {"env": "SOURCE_KEY"}},
     "numberFormat": {"decimal": ".", "grouping": "'", "currency": ["CHF"]},
     "pagination": {
         "enabled": True, "type": "cursor", "limitParam": "l", "offsetParam": "o", "pageParam": "p", "cursorParam": "c",

@@ -17,6 +17,7 @@ from pydantic import (
     BeforeValidator,
     Field,
     PlainValidator,
+    PrivateAttr,
     ValidationError,
     field_validator,
     model_validator,
@@ -29,14 +30,15 @@ from server.core.number_format import NumberOptions
 from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
 from server.sources.api.option_base import FieldPath, MaybeParameterName, OptionModel, ParameterName, Path
+from server.sources.api.presets import PresetName, filled_in, with_preset
 from server.sources.api.request_body import content_problem, is_too_deep, references
 from server.sources.api.urls import problem_of
 from server.sources.api.watermark import Incremental
 from server.sources.delimiter_texts import understood_delimiter
 from server.sources.number_format import NumberFormat
 from server.sources.secret_names import means_secret
-from server.sources.write_options import WriteOptions
-from server.targets.registry import find_target
+from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
+from server.targets.registry import TARGETS, find_target
 
 PUBLIC_HEADERS: Final = frozenset(
     [
@@ -258,6 +260,14 @@ class ApiOptions(OptionModel, WriteOptions):
     query: Annotated[dict[ParameterName, MaybeEmptySecret], Field(max_length=64)] = Field(default_factory=dict)
 
     row_names_path: Path | None = None
+    preset: PresetName | None = None
+    # What the preset has filled in, as JSON; empty without one.
+    _filled_in: str = PrivateAttr("")
+
+    @property
+    def filled_in(self) -> str:
+        """What the preset has filled in beneath the caller's own options, as JSON; empty without one."""
+        return self._filled_in
 
     @property
     def numbers(self) -> NumberOptions:
@@ -319,10 +329,14 @@ def parse_options(document: Mapping[str, Any], *, from_caller: bool = False) -> 
     Raises:
         InvalidRequestError: INVALID_OPTION or INVALID_MAPPING; `field` names the option and the text no value.
     """
+    document = _without_nulls(document)
+    target = TARGETS.get(str(document.get("targetTable", DEFAULT_WRITE_OPTIONS.target_table)))
+    columns = target.by_name if target is not None else {}
     try:
-        options = ApiOptions.model_validate(_without_nulls(document))
+        options = ApiOptions.model_validate(with_preset(document, columns))
     except ValidationError as error:
         raise _invalid(error.errors(include_input=False, include_url=False)[0]) from None
+    options._filled_in = filled_in(document, columns)  # noqa: SLF001 - its own
     _check_columns(options)
     if from_caller:
         for place, secret in _secrets(options, "options"):

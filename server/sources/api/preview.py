@@ -39,7 +39,7 @@ async def preview_api(
             samples=tuple(items[:rows_max]),
             batch=batch,
             is_whole=reader.at_end,
-            detected=reader.detected(),
+            detected={**reader.detected(), **({"preset": options.filled_in} if options.filled_in else {})},
             notices=(*(notice for notice in reader.notices() if "maxPages" not in notice), *before),
         )
     finally:

@@ -55,7 +55,7 @@ class ApiSource:
         options = self.options
         if options.incremental is None:
             return None
-        how = {"auth", "query", "headers", "pagination", "incremental", "requests_per_second", "conditional"}
+        how = {"preset", "auth", "query", "headers", "pagination", "incremental", "requests_per_second", "conditional"}
         what = options.model_dump(mode="json", exclude=how, exclude_defaults=True)
         what["incremental"] = [options.incremental.cursor_field, options.incremental.param, options.incremental.format]
         if options.incremental.template is not None:

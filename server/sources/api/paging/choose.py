@@ -30,6 +30,7 @@ _CUSTOM_CURSORS: Final = {
     "meta.nextCursor": "cursor",
     "response_metadata.next_cursor": "cursor",
     "paging.cursors.after": "after",
+    "paging.next.after": "after",
     "continuation": "continuation",
     "continuationToken": "continuationToken",
 }

@@ -97,8 +97,8 @@ def _repeats(page_no: int, first_no: int, place: PageToken) -> str:
         )
     if (page_no, first_no) == (2, 1):
         return (
-            f"{text}the source does not know the page parameters. Set options.pagination to what it has, or enabled to "
-            "false if it has no pages"
+            f"{text}the source does not know the page parameters. Set options.pagination to what it has (options.preset "
+            "does for APIs that it knows), or enabled to false if it has no pages"
         )
     return f"{text}the source begins again, or its pages are not what they should be"
 

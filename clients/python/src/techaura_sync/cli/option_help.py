@@ -93,6 +93,7 @@ OPTION_HELP: dict[str, str] = {
     "techaura.sync.v1.ApiOptions.number_format": "How numbers are written that are texts of an item; a number of JSON is read as JSON means it. Default: digits and a point, such as 69900.50.",
     "techaura.sync.v1.ApiOptions.query": "Parameters that are added to the query of every request, at most 64; they say nothing about which source it is. A value whose name means a secret is stored encrypted.",
     "techaura.sync.v1.ApiOptions.row_names_path": "Path in an answer to the list of names for items that are arrays, such as `columns`, or `values[0]` where it is the first of them and no item; names are texts, or objects with a `name`. Default: their values are mapped by place, `[0]`.",
+    "techaura.sync.v1.ApiOptions.preset": "Options of an API that many people read, filled in beneath those that are set here: how it is paged, where its items stand, which headers it needs. A test of the source shows them. Credentials are never among them. Default: none.",
     "techaura.sync.v1.SyncSpec.api": "A REST API.",
     "techaura.sync.v1.CustomSource.type": "Its name.",
     "techaura.sync.v1.CustomSource.options": "Its options, in the form that it documents. Default: none.",

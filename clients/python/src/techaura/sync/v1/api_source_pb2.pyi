@@ -21,6 +21,90 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ApiPreset:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ApiPresetEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ApiPreset.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    API_PRESET_UNSPECIFIED: _ApiPreset.ValueType  # 0
+    """Not set: none."""
+    API_PRESET_GITHUB: _ApiPreset.ValueType  # 1
+    """Lists of the GitHub REST API."""
+    API_PRESET_WORDPRESS: _ApiPreset.ValueType  # 2
+    """Lists of the WordPress REST API, such as /wp-json/wp/v2/posts."""
+    API_PRESET_WOOCOMMERCE: _ApiPreset.ValueType  # 3
+    """Lists of the WooCommerce REST API, such as /wp-json/wc/v3/products."""
+    API_PRESET_SHOPIFY: _ApiPreset.ValueType  # 4
+    """Lists of the Shopify Admin REST API."""
+    API_PRESET_STRIPE: _ApiPreset.ValueType  # 5
+    """Lists of the Stripe API."""
+    API_PRESET_HUBSPOT: _ApiPreset.ValueType  # 6
+    """Lists of HubSpot CRM objects."""
+    API_PRESET_NOTION: _ApiPreset.ValueType  # 7
+    """Queries of a Notion database; the filter is the request's own `body`."""
+    API_PRESET_DRF: _ApiPreset.ValueType  # 8
+    """Lists of Django REST framework with any of its pagers."""
+    API_PRESET_JSONAPI: _ApiPreset.ValueType  # 9
+    """Collections of JSON:API."""
+    API_PRESET_ODATA: _ApiPreset.ValueType  # 10
+    """Collections of OData version 4."""
+    API_PRESET_GRAPHQL_RELAY: _ApiPreset.ValueType  # 11
+    """One connection of a GraphQL API with Relay's pagination; `body.query` is the
+    request's own, with the variables `$first` and `$after`.
+    """
+    API_PRESET_STRAPI: _ApiPreset.ValueType  # 12
+    """Collections of Strapi 5."""
+    API_PRESET_DISCOGS: _ApiPreset.ValueType  # 13
+    """Lists of the Discogs API."""
+    API_PRESET_SPOTIFY: _ApiPreset.ValueType  # 14
+    """Lists of the Spotify Web API."""
+    API_PRESET_YOUTUBE: _ApiPreset.ValueType  # 15
+    """Lists of the YouTube Data API."""
+    API_PRESET_GOOGLE_SHEETS: _ApiPreset.ValueType  # 16
+    """A range of the Google Sheets API (spreadsheets.values.get), its first row the names."""
+
+class ApiPreset(_ApiPreset, metaclass=_ApiPresetEnumTypeWrapper):
+    """APIs whose options are known by name."""
+
+API_PRESET_UNSPECIFIED: ApiPreset.ValueType  # 0
+"""Not set: none."""
+API_PRESET_GITHUB: ApiPreset.ValueType  # 1
+"""Lists of the GitHub REST API."""
+API_PRESET_WORDPRESS: ApiPreset.ValueType  # 2
+"""Lists of the WordPress REST API, such as /wp-json/wp/v2/posts."""
+API_PRESET_WOOCOMMERCE: ApiPreset.ValueType  # 3
+"""Lists of the WooCommerce REST API, such as /wp-json/wc/v3/products."""
+API_PRESET_SHOPIFY: ApiPreset.ValueType  # 4
+"""Lists of the Shopify Admin REST API."""
+API_PRESET_STRIPE: ApiPreset.ValueType  # 5
+"""Lists of the Stripe API."""
+API_PRESET_HUBSPOT: ApiPreset.ValueType  # 6
+"""Lists of HubSpot CRM objects."""
+API_PRESET_NOTION: ApiPreset.ValueType  # 7
+"""Queries of a Notion database; the filter is the request's own `body`."""
+API_PRESET_DRF: ApiPreset.ValueType  # 8
+"""Lists of Django REST framework with any of its pagers."""
+API_PRESET_JSONAPI: ApiPreset.ValueType  # 9
+"""Collections of JSON:API."""
+API_PRESET_ODATA: ApiPreset.ValueType  # 10
+"""Collections of OData version 4."""
+API_PRESET_GRAPHQL_RELAY: ApiPreset.ValueType  # 11
+"""One connection of a GraphQL API with Relay's pagination; `body.query` is the
+request's own, with the variables `$first` and `$after`.
+"""
+API_PRESET_STRAPI: ApiPreset.ValueType  # 12
+"""Collections of Strapi 5."""
+API_PRESET_DISCOGS: ApiPreset.ValueType  # 13
+"""Lists of the Discogs API."""
+API_PRESET_SPOTIFY: ApiPreset.ValueType  # 14
+"""Lists of the Spotify Web API."""
+API_PRESET_YOUTUBE: ApiPreset.ValueType  # 15
+"""Lists of the YouTube Data API."""
+API_PRESET_GOOGLE_SHEETS: ApiPreset.ValueType  # 16
+"""A range of the Google Sheets API (spreadsheets.values.get), its first row the names."""
+Global___ApiPreset: _TypeAlias = ApiPreset  # noqa: Y015
+
 class _HttpMethod:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -336,6 +420,7 @@ class ApiOptions(_message.Message):
     NUMBER_FORMAT_FIELD_NUMBER: _builtins.int
     QUERY_FIELD_NUMBER: _builtins.int
     ROW_NAMES_PATH_FIELD_NUMBER: _builtins.int
+    PRESET_FIELD_NUMBER: _builtins.int
     method: Global___HttpMethod.ValueType
     """Optional. `GET` or `POST`. Default: `GET`."""
     format: Global___AnswerFormat.ValueType
@@ -364,6 +449,11 @@ class ApiOptions(_message.Message):
     """Optional. Path in an answer to the list of names for items that are arrays, such as
     `columns`, or `values[0]` where it is the first of them and no item; names are texts,
     or objects with a `name`. Default: their values are mapped by place, `[0]`.
+    """
+    preset: Global___ApiPreset.ValueType
+    """Optional. Options of an API that many people read, filled in beneath those that are
+    set here: how it is paged, where its items stand, which headers it needs. A test of
+    the source shows them. Credentials are never among them. Default: none.
     """
     @_builtins.property
     def headers(self) -> _containers.MessageMap[_builtins.str, Global___SecretText]:
@@ -435,10 +525,11 @@ class ApiOptions(_message.Message):
         number_format: _number_format_pb2.NumberFormat | None = ...,
         query: _abc.Mapping[_builtins.str, Global___SecretText] | None = ...,
         row_names_path: _builtins.str | None = ...,
+        preset: Global___ApiPreset.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "_row_names_path", b"_row_names_path", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "incremental", b"incremental", "number_format", b"number_format", "pagination", b"pagination", "requests_per_second", b"requests_per_second", "row_names_path", b"row_names_path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "_row_names_path", b"_row_names_path", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "query", b"query", "requests_per_second", b"requests_per_second", "row_names_path", b"row_names_path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_conditional", b"_conditional", "_csv_delimiter", b"_csv_delimiter", "_data_path", b"_data_path", "_requests_per_second", b"_requests_per_second", "_row_names_path", b"_row_names_path", "auth", b"auth", "body", b"body", "conditional", b"conditional", "csv_delimiter", b"csv_delimiter", "data_path", b"data_path", "field_mapping", b"field_mapping", "format", b"format", "headers", b"headers", "incremental", b"incremental", "method", b"method", "number_format", b"number_format", "pagination", b"pagination", "preset", b"preset", "query", b"query", "requests_per_second", b"requests_per_second", "row_names_path", b"row_names_path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__conditional: _TypeAlias = _typing.Literal["conditional"]  # noqa: Y015
     _WhichOneofArgType__conditional: _TypeAlias = _typing.Literal["_conditional", b"_conditional"]  # noqa: Y015

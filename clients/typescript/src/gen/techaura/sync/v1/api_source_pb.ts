@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/api_source.proto.
  */
 export const file_techaura_sync_v1_api_source: GenFile = /*@__PURE__*/
-  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEizwcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0EjYKBXF1ZXJ5GA4gAygLMicudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLlF1ZXJ5RW50cnkSGwoOcm93X25hbWVzX3BhdGgYDyABKAlIBIgBARpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGkoKClF1ZXJ5RW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4AUIQCg5fY3N2X2RlbGltaXRlckIMCgpfZGF0YV9wYXRoQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQg4KDF9jb25kaXRpb25hbEIRCg9fcm93X25hbWVzX3BhdGgiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKsBAoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aBIVCghhdWRpZW5jZRgIIAEoCUgBiAEBEjgKBnBhcmFtcxgJIAMoCzIoLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aC5QYXJhbXNFbnRyeRIVCgh1c2VybmFtZRgKIAEoCUgCiAEBEi4KCHBhc3N3b3JkGAsgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0GksKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCCAoGX3Njb3BlQgsKCV9hdWRpZW5jZUILCglfdXNlcm5hbWUi0AYKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQESLQoFdG90YWwYDiABKA4yHi50ZWNoYXVyYS5zeW5jLnYxLlRvdGFsTWVhbmluZxIXCgp0b3RhbF9wYXRoGA8gASgJSAqIAQESFwoKcGFnZXNfcGF0aBgQIAEoCUgLiAEBEhYKCXN0b3BfcGF0aBgRIAEoCUgMiAEBEhcKCnN0b3BfdmFsdWUYEiABKAlIDYgBARIcCg9lbXB0eV9wYWdlc19tYXgYEyABKAVIDogBARIaCg1wYWdlc19hdF9vbmNlGBQgASgFSA+IAQFCDAoKX3BhZ2Vfc2l6ZUIMCgpfbWF4X3BhZ2VzQg0KC19maXJzdF9wYWdlQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDgoMX2N1cnNvcl9wYXRoQhAKDl9jdXJzb3JfaGVhZGVyQhAKDl9uZXh0X3VybF9wYXRoQg0KC190b3RhbF9wYXRoQg0KC19wYWdlc19wYXRoQgwKCl9zdG9wX3BhdGhCDQoLX3N0b3BfdmFsdWVCEgoQX2VtcHR5X3BhZ2VzX21heEIQCg5fcGFnZXNfYXRfb25jZSLKAgoOQXBpSW5jcmVtZW50YWwSGgoMY3Vyc29yX2ZpZWxkGAEgASgJQgTiQQECEhMKBXBhcmFtGAIgASgJQgTiQQECEjEKBmZvcm1hdBgDIAEoDjIhLnRlY2hhdXJhLnN5bmMudjEuV2F0ZXJtYXJrRm9ybWF0Eh0KEGxvb2tiYWNrX3NlY29uZHMYBCABKAVIAIgBARIUCgdpbml0aWFsGAUgASgJSAGIAQESHAoPZnVsbF9hZnRlcl9kYXlzGAYgASgFSAKIAQESFQoIdGVtcGxhdGUYByABKAlIA4gBARIYCgtkYXRlX2Zvcm1hdBgIIAEoCUgEiAEBQhMKEV9sb29rYmFja19zZWNvbmRzQgoKCF9pbml0aWFsQhIKEF9mdWxsX2FmdGVyX2RheXNCCwoJX3RlbXBsYXRlQg4KDF9kYXRlX2Zvcm1hdCpnCgpIdHRwTWV0aG9kEhsKF0hUVFBfTUVUSE9EX1VOU1BFQ0lGSUVEEAASHAoPSFRUUF9NRVRIT0RfR0VUEAEaB4q1GANHRVQSHgoQSFRUUF9NRVRIT0RfUE9TVBACGgiKtRgEUE9TVCqOAQoMQW5zd2VyRm9ybWF0Eh0KGUFOU1dFUl9GT1JNQVRfVU5TUEVDSUZJRUQQABIWChJBTlNXRVJfRk9STUFUX0FVVE8QARIWChJBTlNXRVJfRk9STUFUX0pTT04QAhIYChRBTlNXRVJfRk9STUFUX05ESlNPThADEhUKEUFOU1dFUl9GT1JNQVRfQ1NWEAQquAEKC09BdXRoMkdyYW50Eh0KGU9fQVVUSDJfR1JBTlRfVU5TUEVDSUZJRUQQABI7CiBPX0FVVEgyX0dSQU5UX0NMSUVOVF9DUkVERU5USUFMUxABGhWKtRgRY2xpZW50Q3JlZGVudGlhbHMSMQobT19BVVRIMl9HUkFOVF9SRUZSRVNIX1RPS0VOEAIaEIq1GAxyZWZyZXNoVG9rZW4SGgoWT19BVVRIMl9HUkFOVF9QQVNTV09SRBADKnQKEE9BdXRoMkNsaWVudEF1dGgSIwofT19BVVRIMl9DTElFTlRfQVVUSF9VTlNQRUNJRklFRBAAEh0KGU9fQVVUSDJfQ0xJRU5UX0FVVEhfQkFTSUMQARIcChhPX0FVVEgyX0NMSUVOVF9BVVRIX0JPRFkQAip8CgxUb3RhbE1lYW5pbmcSHQoZVE9UQUxfTUVBTklOR19VTlNQRUNJRklFRBAAEhcKE1RPVEFMX01FQU5JTkdfRVhBQ1QQARIaChZUT1RBTF9NRUFOSU5HX0VTVElNQVRFEAISGAoUVE9UQUxfTUVBTklOR19JR05PUkUQAyq3AQoOUGFnaW5hdGlvblR5cGUSHwobUEFHSU5BVElPTl9UWVBFX1VOU1BFQ0lGSUVEEAASGAoUUEFHSU5BVElPTl9UWVBFX1BBR0UQARIaChZQQUdJTkFUSU9OX1RZUEVfT0ZGU0VUEAISGgoWUEFHSU5BVElPTl9UWVBFX0NVUlNPUhADEhgKFFBBR0lOQVRJT05fVFlQRV9MSU5LEAQSGAoUUEFHSU5BVElPTl9UWVBFX0FVVE8QBSpOCghQYXJhbXNJbhIZChVQQVJBTVNfSU5fVU5TUEVDSUZJRUQQABITCg9QQVJBTVNfSU5fUVVFUlkQARISCg5QQVJBTVNfSU5fQk9EWRACKtgBCg9XYXRlcm1hcmtGb3JtYXQSIAocV0FURVJNQVJLX0ZPUk1BVF9VTlNQRUNJRklFRBAAEh4KGldBVEVSTUFSS19GT1JNQVRfVElNRVNUQU1QEAESGQoVV0FURVJNQVJLX0ZPUk1BVF9EQVRFEAISGQoVV0FURVJNQVJLX0ZPUk1BVF9VTklYEAMSMAocV0FURVJNQVJLX0ZPUk1BVF9VTklYX01JTExJUxAEGg6KtRgKdW5peE1pbGxpcxIbChdXQVRFUk1BUktfRk9STUFUX05VTUJFUhAFYgZwcm90bzM", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
+  fileDesc("CiF0ZWNoYXVyYS9zeW5jL3YxL2FwaV9zb3VyY2UucHJvdG8SEHRlY2hhdXJhLnN5bmMudjEi/AcKCkFwaU9wdGlvbnMSLAoGbWV0aG9kGAEgASgOMhwudGVjaGF1cmEuc3luYy52MS5IdHRwTWV0aG9kEjoKB2hlYWRlcnMYAiADKAsyKS50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuSGVhZGVyc0VudHJ5EicKBGF1dGgYAyABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLkFwaUF1dGgSJQoEYm9keRgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSLgoGZm9ybWF0GAUgASgOMh4udGVjaGF1cmEuc3luYy52MS5BbnN3ZXJGb3JtYXQSGgoNY3N2X2RlbGltaXRlchgGIAEoCUgAiAEBEhYKCWRhdGFfcGF0aBgHIAEoCUgBiAEBEkUKDWZpZWxkX21hcHBpbmcYCCADKAsyLi50ZWNoYXVyYS5zeW5jLnYxLkFwaU9wdGlvbnMuRmllbGRNYXBwaW5nRW50cnkSMwoKcGFnaW5hdGlvbhgJIAEoCzIfLnRlY2hhdXJhLnN5bmMudjEuQXBpUGFnaW5hdGlvbhI1CgtpbmNyZW1lbnRhbBgKIAEoCzIgLnRlY2hhdXJhLnN5bmMudjEuQXBpSW5jcmVtZW50YWwSIAoTcmVxdWVzdHNfcGVyX3NlY29uZBgLIAEoAUgCiAEBEhgKC2NvbmRpdGlvbmFsGAwgASgISAOIAQESNQoNbnVtYmVyX2Zvcm1hdBgNIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuTnVtYmVyRm9ybWF0EjYKBXF1ZXJ5GA4gAygLMicudGVjaGF1cmEuc3luYy52MS5BcGlPcHRpb25zLlF1ZXJ5RW50cnkSGwoOcm93X25hbWVzX3BhdGgYDyABKAlIBIgBARIrCgZwcmVzZXQYECABKA4yGy50ZWNoYXVyYS5zeW5jLnYxLkFwaVByZXNldBpMCgxIZWFkZXJzRW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4ARozChFGaWVsZE1hcHBpbmdFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBGkoKClF1ZXJ5RW50cnkSCwoDa2V5GAEgASgJEisKBXZhbHVlGAIgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0OgI4AUIQCg5fY3N2X2RlbGltaXRlckIMCgpfZGF0YV9wYXRoQhYKFF9yZXF1ZXN0c19wZXJfc2Vjb25kQg4KDF9jb25kaXRpb25hbEIRCg9fcm93X25hbWVzX3BhdGgiRgoKU2VjcmV0VGV4dBIPCgV2YWx1ZRgBIAEoCUgAEg0KA2VudhgCIAEoCUgAEg4KBGZpbGUYAyABKAlIAEIICgZzb3VyY2Ui2gEKB0FwaUF1dGgSLgoGYmVhcmVyGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5CZWFyZXJBdXRoSAASLAoFYmFzaWMYAiABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLkJhc2ljQXV0aEgAEjcKB2FwaV9rZXkYAyABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLkFwaUtleUF1dGhIAFIGYXBpa2V5Ei4KBm9hdXRoMhgEIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aEgAQggKBm1ldGhvZCI/CgpCZWFyZXJBdXRoEjEKBXRva2VuGAEgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECIlkKCUJhc2ljQXV0aBIWCgh1c2VybmFtZRgBIAEoCUIE4kEBAhI0CghwYXNzd29yZBgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dEIE4kEBAiKTAQoKQXBpS2V5QXV0aBIeCgZoZWFkZXIYASABKAlIAFIMYXBpS2V5SGVhZGVyEhwKBXBhcmFtGAIgASgJSABSC2FwaUtleVBhcmFtEj4KBXZhbHVlGAMgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0QgTiQQECUgthcGlLZXlWYWx1ZUIHCgVwbGFjZSKsBAoKT0F1dGgyQXV0aBIsCgVncmFudBgBIAEoDjIdLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyR3JhbnQSFwoJdG9rZW5fdXJsGAIgASgJQgTiQQECEhcKCWNsaWVudF9pZBgDIAEoCUIE4kEBAhIzCg1jbGllbnRfc2VjcmV0GAQgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0EjMKDXJlZnJlc2hfdG9rZW4YBSABKAsyHC50ZWNoYXVyYS5zeW5jLnYxLlNlY3JldFRleHQSEgoFc2NvcGUYBiABKAlIAIgBARI3CgtjbGllbnRfYXV0aBgHIAEoDjIiLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQ2xpZW50QXV0aBIVCghhdWRpZW5jZRgIIAEoCUgBiAEBEjgKBnBhcmFtcxgJIAMoCzIoLnRlY2hhdXJhLnN5bmMudjEuT0F1dGgyQXV0aC5QYXJhbXNFbnRyeRIVCgh1c2VybmFtZRgKIAEoCUgCiAEBEi4KCHBhc3N3b3JkGAsgASgLMhwudGVjaGF1cmEuc3luYy52MS5TZWNyZXRUZXh0GksKC1BhcmFtc0VudHJ5EgsKA2tleRgBIAEoCRIrCgV2YWx1ZRgCIAEoCzIcLnRlY2hhdXJhLnN5bmMudjEuU2VjcmV0VGV4dDoCOAFCCAoGX3Njb3BlQgsKCV9hdWRpZW5jZUILCglfdXNlcm5hbWUi0AYKDUFwaVBhZ2luYXRpb24SDwoHZW5hYmxlZBgBIAEoCBIuCgR0eXBlGAIgASgOMiAudGVjaGF1cmEuc3luYy52MS5QYWdpbmF0aW9uVHlwZRIWCglwYWdlX3NpemUYAyABKAVIAIgBARIWCgltYXhfcGFnZXMYBCABKAVIAYgBARIXCgpmaXJzdF9wYWdlGAUgASgFSAKIAQESLQoJcGFyYW1zX2luGAYgASgOMhoudGVjaGF1cmEuc3luYy52MS5QYXJhbXNJbhIYCgtsaW1pdF9wYXJhbRgHIAEoCUgDiAEBEhkKDG9mZnNldF9wYXJhbRgIIAEoCUgEiAEBEhcKCnBhZ2VfcGFyYW0YCSABKAlIBYgBARIZCgxjdXJzb3JfcGFyYW0YCiABKAlIBogBARIYCgtjdXJzb3JfcGF0aBgLIAEoCUgHiAEBEhoKDWN1cnNvcl9oZWFkZXIYDCABKAlICIgBARIaCg1uZXh0X3VybF9wYXRoGA0gASgJSAmIAQESLQoFdG90YWwYDiABKA4yHi50ZWNoYXVyYS5zeW5jLnYxLlRvdGFsTWVhbmluZxIXCgp0b3RhbF9wYXRoGA8gASgJSAqIAQESFwoKcGFnZXNfcGF0aBgQIAEoCUgLiAEBEhYKCXN0b3BfcGF0aBgRIAEoCUgMiAEBEhcKCnN0b3BfdmFsdWUYEiABKAlIDYgBARIcCg9lbXB0eV9wYWdlc19tYXgYEyABKAVIDogBARIaCg1wYWdlc19hdF9vbmNlGBQgASgFSA+IAQFCDAoKX3BhZ2Vfc2l6ZUIMCgpfbWF4X3BhZ2VzQg0KC19maXJzdF9wYWdlQg4KDF9saW1pdF9wYXJhbUIPCg1fb2Zmc2V0X3BhcmFtQg0KC19wYWdlX3BhcmFtQg8KDV9jdXJzb3JfcGFyYW1CDgoMX2N1cnNvcl9wYXRoQhAKDl9jdXJzb3JfaGVhZGVyQhAKDl9uZXh0X3VybF9wYXRoQg0KC190b3RhbF9wYXRoQg0KC19wYWdlc19wYXRoQgwKCl9zdG9wX3BhdGhCDQoLX3N0b3BfdmFsdWVCEgoQX2VtcHR5X3BhZ2VzX21heEIQCg5fcGFnZXNfYXRfb25jZSLKAgoOQXBpSW5jcmVtZW50YWwSGgoMY3Vyc29yX2ZpZWxkGAEgASgJQgTiQQECEhMKBXBhcmFtGAIgASgJQgTiQQECEjEKBmZvcm1hdBgDIAEoDjIhLnRlY2hhdXJhLnN5bmMudjEuV2F0ZXJtYXJrRm9ybWF0Eh0KEGxvb2tiYWNrX3NlY29uZHMYBCABKAVIAIgBARIUCgdpbml0aWFsGAUgASgJSAGIAQESHAoPZnVsbF9hZnRlcl9kYXlzGAYgASgFSAKIAQESFQoIdGVtcGxhdGUYByABKAlIA4gBARIYCgtkYXRlX2Zvcm1hdBgIIAEoCUgEiAEBQhMKEV9sb29rYmFja19zZWNvbmRzQgoKCF9pbml0aWFsQhIKEF9mdWxsX2FmdGVyX2RheXNCCwoJX3RlbXBsYXRlQg4KDF9kYXRlX2Zvcm1hdCrVAwoJQXBpUHJlc2V0EhoKFkFQSV9QUkVTRVRfVU5TUEVDSUZJRUQQABIVChFBUElfUFJFU0VUX0dJVEhVQhABEhgKFEFQSV9QUkVTRVRfV09SRFBSRVNTEAISGgoWQVBJX1BSRVNFVF9XT09DT01NRVJDRRADEhYKEkFQSV9QUkVTRVRfU0hPUElGWRAEEhUKEUFQSV9QUkVTRVRfU1RSSVBFEAUSFgoSQVBJX1BSRVNFVF9IVUJTUE9UEAYSFQoRQVBJX1BSRVNFVF9OT1RJT04QBxISCg5BUElfUFJFU0VUX0RSRhAIEhYKEkFQSV9QUkVTRVRfSlNPTkFQSRAJEhQKEEFQSV9QUkVTRVRfT0RBVEEQChIvChhBUElfUFJFU0VUX0dSQVBIUUxfUkVMQVkQCxoRirUYDWdyYXBocWwtcmVsYXkSFQoRQVBJX1BSRVNFVF9TVFJBUEkQDBIWChJBUElfUFJFU0VUX0RJU0NPR1MQDRIWChJBUElfUFJFU0VUX1NQT1RJRlkQDhIWChJBUElfUFJFU0VUX1lPVVRVQkUQDxIvChhBUElfUFJFU0VUX0dPT0dMRV9TSEVFVFMQEBoRirUYDWdvb2dsZS1zaGVldHMqZwoKSHR0cE1ldGhvZBIbChdIVFRQX01FVEhPRF9VTlNQRUNJRklFRBAAEhwKD0hUVFBfTUVUSE9EX0dFVBABGgeKtRgDR0VUEh4KEEhUVFBfTUVUSE9EX1BPU1QQAhoIirUYBFBPU1QqjgEKDEFuc3dlckZvcm1hdBIdChlBTlNXRVJfRk9STUFUX1VOU1BFQ0lGSUVEEAASFgoSQU5TV0VSX0ZPUk1BVF9BVVRPEAESFgoSQU5TV0VSX0ZPUk1BVF9KU09OEAISGAoUQU5TV0VSX0ZPUk1BVF9OREpTT04QAxIVChFBTlNXRVJfRk9STUFUX0NTVhAEKrgBCgtPQXV0aDJHcmFudBIdChlPX0FVVEgyX0dSQU5UX1VOU1BFQ0lGSUVEEAASOwogT19BVVRIMl9HUkFOVF9DTElFTlRfQ1JFREVOVElBTFMQARoVirUYEWNsaWVudENyZWRlbnRpYWxzEjEKG09fQVVUSDJfR1JBTlRfUkVGUkVTSF9UT0tFThACGhCKtRgMcmVmcmVzaFRva2VuEhoKFk9fQVVUSDJfR1JBTlRfUEFTU1dPUkQQAyp0ChBPQXV0aDJDbGllbnRBdXRoEiMKH09fQVVUSDJfQ0xJRU5UX0FVVEhfVU5TUEVDSUZJRUQQABIdChlPX0FVVEgyX0NMSUVOVF9BVVRIX0JBU0lDEAESHAoYT19BVVRIMl9DTElFTlRfQVVUSF9CT0RZEAIqfAoMVG90YWxNZWFuaW5nEh0KGVRPVEFMX01FQU5JTkdfVU5TUEVDSUZJRUQQABIXChNUT1RBTF9NRUFOSU5HX0VYQUNUEAESGgoWVE9UQUxfTUVBTklOR19FU1RJTUFURRACEhgKFFRPVEFMX01FQU5JTkdfSUdOT1JFEAMqtwEKDlBhZ2luYXRpb25UeXBlEh8KG1BBR0lOQVRJT05fVFlQRV9VTlNQRUNJRklFRBAAEhgKFFBBR0lOQVRJT05fVFlQRV9QQUdFEAESGgoWUEFHSU5BVElPTl9UWVBFX09GRlNFVBACEhoKFlBBR0lOQVRJT05fVFlQRV9DVVJTT1IQAxIYChRQQUdJTkFUSU9OX1RZUEVfTElOSxAEEhgKFFBBR0lOQVRJT05fVFlQRV9BVVRPEAUqTgoIUGFyYW1zSW4SGQoVUEFSQU1TX0lOX1VOU1BFQ0lGSUVEEAASEwoPUEFSQU1TX0lOX1FVRVJZEAESEgoOUEFSQU1TX0lOX0JPRFkQAirYAQoPV2F0ZXJtYXJrRm9ybWF0EiAKHFdBVEVSTUFSS19GT1JNQVRfVU5TUEVDSUZJRUQQABIeChpXQVRFUk1BUktfRk9STUFUX1RJTUVTVEFNUBABEhkKFVdBVEVSTUFSS19GT1JNQVRfREFURRACEhkKFVdBVEVSTUFSS19GT1JNQVRfVU5JWBADEjAKHFdBVEVSTUFSS19GT1JNQVRfVU5JWF9NSUxMSVMQBBoOirUYCnVuaXhNaWxsaXMSGwoXV0FURVJNQVJLX0ZPUk1BVF9OVU1CRVIQBWIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_struct, file_techaura_sync_v1_json, file_techaura_sync_v1_number_format]);
 
 /**
  * Options of source type api: how a REST API is asked, and how its items become rows.
@@ -151,6 +151,15 @@ export type ApiOptions = Message<"techaura.sync.v1.ApiOptions"> & {
    * @generated from field: optional string row_names_path = 15;
    */
   rowNamesPath?: string | undefined;
+
+  /**
+   * Optional. Options of an API that many people read, filled in beneath those that are
+   * set here: how it is paged, where its items stand, which headers it needs. A test of
+   * the source shows them. Credentials are never among them. Default: none.
+   *
+   * @generated from field: techaura.sync.v1.ApiPreset preset = 16;
+   */
+  preset: ApiPreset;
 };
 
 /**
@@ -711,6 +720,139 @@ export const ApiIncrementalSchema: GenMessage<ApiIncremental> = /*@__PURE__*/
   messageDesc(file_techaura_sync_v1_api_source, 8);
 
 /**
+ * APIs whose options are known by name.
+ *
+ * @generated from enum techaura.sync.v1.ApiPreset
+ */
+export enum ApiPreset {
+  /**
+   * Not set: none.
+   *
+   * @generated from enum value: API_PRESET_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * Lists of the GitHub REST API.
+   *
+   * @generated from enum value: API_PRESET_GITHUB = 1;
+   */
+  GITHUB = 1,
+
+  /**
+   * Lists of the WordPress REST API, such as /wp-json/wp/v2/posts.
+   *
+   * @generated from enum value: API_PRESET_WORDPRESS = 2;
+   */
+  WORDPRESS = 2,
+
+  /**
+   * Lists of the WooCommerce REST API, such as /wp-json/wc/v3/products.
+   *
+   * @generated from enum value: API_PRESET_WOOCOMMERCE = 3;
+   */
+  WOOCOMMERCE = 3,
+
+  /**
+   * Lists of the Shopify Admin REST API.
+   *
+   * @generated from enum value: API_PRESET_SHOPIFY = 4;
+   */
+  SHOPIFY = 4,
+
+  /**
+   * Lists of the Stripe API.
+   *
+   * @generated from enum value: API_PRESET_STRIPE = 5;
+   */
+  STRIPE = 5,
+
+  /**
+   * Lists of HubSpot CRM objects.
+   *
+   * @generated from enum value: API_PRESET_HUBSPOT = 6;
+   */
+  HUBSPOT = 6,
+
+  /**
+   * Queries of a Notion database; the filter is the request's own `body`.
+   *
+   * @generated from enum value: API_PRESET_NOTION = 7;
+   */
+  NOTION = 7,
+
+  /**
+   * Lists of Django REST framework with any of its pagers.
+   *
+   * @generated from enum value: API_PRESET_DRF = 8;
+   */
+  DRF = 8,
+
+  /**
+   * Collections of JSON:API.
+   *
+   * @generated from enum value: API_PRESET_JSONAPI = 9;
+   */
+  JSONAPI = 9,
+
+  /**
+   * Collections of OData version 4.
+   *
+   * @generated from enum value: API_PRESET_ODATA = 10;
+   */
+  ODATA = 10,
+
+  /**
+   * One connection of a GraphQL API with Relay's pagination; `body.query` is the
+   * request's own, with the variables `$first` and `$after`.
+   *
+   * @generated from enum value: API_PRESET_GRAPHQL_RELAY = 11;
+   */
+  GRAPHQL_RELAY = 11,
+
+  /**
+   * Collections of Strapi 5.
+   *
+   * @generated from enum value: API_PRESET_STRAPI = 12;
+   */
+  STRAPI = 12,
+
+  /**
+   * Lists of the Discogs API.
+   *
+   * @generated from enum value: API_PRESET_DISCOGS = 13;
+   */
+  DISCOGS = 13,
+
+  /**
+   * Lists of the Spotify Web API.
+   *
+   * @generated from enum value: API_PRESET_SPOTIFY = 14;
+   */
+  SPOTIFY = 14,
+
+  /**
+   * Lists of the YouTube Data API.
+   *
+   * @generated from enum value: API_PRESET_YOUTUBE = 15;
+   */
+  YOUTUBE = 15,
+
+  /**
+   * A range of the Google Sheets API (spreadsheets.values.get), its first row the names.
+   *
+   * @generated from enum value: API_PRESET_GOOGLE_SHEETS = 16;
+   */
+  GOOGLE_SHEETS = 16,
+}
+
+/**
+ * Describes the enum techaura.sync.v1.ApiPreset.
+ */
+export const ApiPresetSchema: GenEnum<ApiPreset> = /*@__PURE__*/
+  enumDesc(file_techaura_sync_v1_api_source, 0);
+
+/**
  * The method of every request.
  *
  * @generated from enum techaura.sync.v1.HttpMethod
@@ -742,7 +884,7 @@ export enum HttpMethod {
  * Describes the enum techaura.sync.v1.HttpMethod.
  */
 export const HttpMethodSchema: GenEnum<HttpMethod> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 0);
+  enumDesc(file_techaura_sync_v1_api_source, 1);
 
 /**
  * How an answer is read.
@@ -790,7 +932,7 @@ export enum AnswerFormat {
  * Describes the enum techaura.sync.v1.AnswerFormat.
  */
 export const AnswerFormatSchema: GenEnum<AnswerFormat> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 1);
+  enumDesc(file_techaura_sync_v1_api_source, 2);
 
 /**
  * How an OAuth 2.0 token is asked for.
@@ -831,7 +973,7 @@ export enum OAuth2Grant {
  * Describes the enum techaura.sync.v1.OAuth2Grant.
  */
 export const OAuth2GrantSchema: GenEnum<OAuth2Grant> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 2);
+  enumDesc(file_techaura_sync_v1_api_source, 3);
 
 /**
  * Where the id and the secret of an OAuth 2.0 client go.
@@ -865,7 +1007,7 @@ export enum OAuth2ClientAuth {
  * Describes the enum techaura.sync.v1.OAuth2ClientAuth.
  */
 export const OAuth2ClientAuthSchema: GenEnum<OAuth2ClientAuth> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 3);
+  enumDesc(file_techaura_sync_v1_api_source, 4);
 
 /**
  * What a stated number of items is worth.
@@ -906,7 +1048,7 @@ export enum TotalMeaning {
  * Describes the enum techaura.sync.v1.TotalMeaning.
  */
 export const TotalMeaningSchema: GenEnum<TotalMeaning> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 4);
+  enumDesc(file_techaura_sync_v1_api_source, 5);
 
 /**
  * How the next page is named.
@@ -961,7 +1103,7 @@ export enum PaginationType {
  * Describes the enum techaura.sync.v1.PaginationType.
  */
 export const PaginationTypeSchema: GenEnum<PaginationType> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 5);
+  enumDesc(file_techaura_sync_v1_api_source, 6);
 
 /**
  * Where page parameters go.
@@ -995,7 +1137,7 @@ export enum ParamsIn {
  * Describes the enum techaura.sync.v1.ParamsIn.
  */
 export const ParamsInSchema: GenEnum<ParamsIn> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 6);
+  enumDesc(file_techaura_sync_v1_api_source, 7);
 
 /**
  * What a value is that grows with each change.
@@ -1050,5 +1192,5 @@ export enum WatermarkFormat {
  * Describes the enum techaura.sync.v1.WatermarkFormat.
  */
 export const WatermarkFormatSchema: GenEnum<WatermarkFormat> = /*@__PURE__*/
-  enumDesc(file_techaura_sync_v1_api_source, 7);
+  enumDesc(file_techaura_sync_v1_api_source, 8);
 
