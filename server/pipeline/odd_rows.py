@@ -36,8 +36,9 @@ _LINES: Final = (
 _NO_RECORD: Final = rf"(?is)^(?:{'|'.join(_LINES)})$"
 # Letters that stand for the ones with an accent too, where names of columns are looked for.
 # Rows of a batch that are looked at closely.
-_HEADERS_MAX: Final = 1000
+_LOOKED_AT_MAX: Final = 1000
 _ACCENTED: Final = {"a": "[aáàâã]", "c": "[cç]", "e": "[eéèê]", "i": "[ií]", "n": "[nñ]", "o": "[oóôõ]", "u": "[uúü]"}
+_RULER: Final = "^[-=_*~]{3,}$"
 _COLUMNS_MIN: Final = 2
 
 
@@ -52,10 +53,21 @@ def no_records(rows: pl.DataFrame, plan: MappingPlan) -> pl.Series:
     required = [name for name in texts if plan.target.by_name[name].required]
     if not required or len(names) < _COLUMNS_MIN:
         return pl.Series(dtype=pl.UInt32)
-    others = pl.all_horizontal(pl.col(name).is_null() for name in names if name != required[0])
-    alone = rows.select(others).to_series().arg_true()
+    others = [name for name in names if name != required[0]]
+    alone = rows.select(pl.all_horizontal(pl.col(name).is_null() for name in others)).to_series().arg_true()
     lines = alone.filter(rows[required[0]].gather(alone).str.contains(_NO_RECORD))
-    return pl.concat([lines, _headers(rows, plan, texts)]).sort()
+    return pl.concat([lines, _rulers(rows, texts), _headers(rows, plan, texts)]).unique().sort()
+
+
+def _rulers(rows: pl.DataFrame, texts: list[str]) -> pl.Series:
+    """The places of rows whose texts are all drawn lines, two at least."""
+    places = rows[texts[0]].str.contains(_RULER).fill_null(False).arg_true()
+    found = []
+    for place in places.head(_LOOKED_AT_MAX):
+        values = [value for name in texts if (value := rows[name][place]) is not None]
+        if len(values) >= _COLUMNS_MIN and all(re.fullmatch(_RULER, value) for value in values):
+            found.append(place)
+    return pl.Series(found, dtype=pl.UInt32)
 
 
 def _headers(rows: pl.DataFrame, plan: MappingPlan, texts: list[str]) -> pl.Series:
@@ -64,7 +76,7 @@ def _headers(rows: pl.DataFrame, plan: MappingPlan, texts: list[str]) -> pl.Seri
     pattern = "|".join("".join(_ACCENTED.get(char, re.escape(char)) for char in word) for word in sorted(words))
     places = rows[texts[0]].str.contains(f"(?i)^(?:{pattern})$").arg_true()
     found = []
-    for place in places.head(_HEADERS_MAX):
+    for place in places.head(_LOOKED_AT_MAX):
         values = [value for name in texts if (value := rows[name][place]) is not None]
         if len(values) >= _COLUMNS_MIN and all(folded(value) in words for value in values):
             found.append(place)

@@ -154,6 +154,12 @@ def test_a_header_among_the_rows_is_found_in_any_of_its_languages(row: tuple[str
     assert codes(("Right", "A"), row) == ({"no_record": ("", 1, 3)} if is_header else {})
 
 
+@pytest.mark.parametrize("row", [("-----", "------"), ("===", "==="), ("***", "---")])
+def test_a_ruler_below_the_names_is_found(row: tuple[str, str]) -> None:
+    assert codes(row, ("Right", "A")) == {"no_record": ("", 1, 2)}
+    assert codes((row[0], "An Artist"), ("+ - =", "÷")) == {}
+
+
 def test_each_kind_has_its_sentence() -> None:
     columns: dict[str, list[str | None]] = {
         "t": ["a &amp; b", "x\ufffd", "y\u200b", "NULL", "Total"],

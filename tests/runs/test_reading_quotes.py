@@ -112,3 +112,44 @@ def test_what_an_office_puts_beside_an_open_file_is_no_part_of_a_folder(tmp_path
     (tmp_path / "g" / name).write_bytes(b"\x0fMaria" + b" " * 150)
     for identifier in ("g", "g/*"):
         assert [row["title"] for row in seen(tmp_path, identifier).rows] == ["A"]
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_an_escape_is_tried_where_a_backslash_stands_before_delimiters(tmp_path: Path, delimiter: str) -> None:
+    lines = [f"title{delimiter}artist", f"Uno\\{delimiter} dos{delimiter}Ana", f"Tres{delimiter}Eva"]
+    (tmp_path / "songs.csv").write_text("\n".join(lines) + "\n")
+    asked = {"delimiter": delimiter}
+    found = seen(tmp_path, "songs.csv", asked)
+    assert (len(found.rejects), found.found.proposed) == (1, asked | {"escape": "\\"})
+    again = seen(tmp_path, "songs.csv", dict(found.found.proposed or {}))
+    assert [(row["title"], row["artist"]) for row in again.rows] == [(f"Uno{delimiter} dos", "Ana"), ("Tres", "Eva")]
+
+
+@pytest.mark.parametrize(
+    ("first", "is_record"),
+    [
+        ("1,Canción de cuna,Maná", True),
+        ("Uno,Ana,2024-01-01", True),
+        ("Uno,Ana,$ 69.900", True),
+        ("uno,dos,tres", False),
+    ],
+)
+def test_a_first_line_that_looks_like_a_record_is_named(tmp_path: Path, first: str, is_record: bool) -> None:
+    (tmp_path / "songs.csv").write_text(f"{first}\n2,Niño,José\n")
+    refusal = seen(tmp_path, "songs.csv").refusal
+    assert refusal is not None
+    assert ("set options.hasHeader to false (--no-header)" in refusal.message) == is_record
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (b'[{"title": "Uno"},\n {"title": "Dos"}]\n', "it is a JSON array"),
+        ('{"title": "Canción"}\n'.encode("cp1252"), "it is not UTF-8"),
+        (b"title,artist\nUno,Ana\n", "each line must be one"),
+    ],
+)
+def test_what_is_no_json_lines_says_what_it_is(tmp_path: Path, content: bytes, word: str) -> None:
+    (tmp_path / "songs.ndjson").write_bytes(content)
+    refusal = seen(tmp_path, "songs.ndjson").refusal
+    assert refusal is not None and word in refusal.message

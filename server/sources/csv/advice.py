@@ -134,10 +134,14 @@ class HeaderAdviser:
         """What to set so that the mapping fits; None when nothing that is tried does."""
         reading = next(self._found(fits), None)
         if reading is None:
-            return advice_text.mismatch(self._name, self._now) or self._whole_lines(fits)
+            return advice_text.mismatch(self._name, self._now) or self._whole_lines(fits) or self._no_header()
         if any(is_cut_name(name, self._options.quote) for name in reading.fit.mapping.values()):
             return self._whole_lines(fits) or advice_text.mismatch(self._name, self._now)
         return advice_text.told(self._name, self._now, reading)
+
+    def _no_header(self) -> Advice | None:
+        """That the first line is a record, where a name of it is a number."""
+        return advice_text.no_header(self._name, self._now.columns) if self._options.has_header else None
 
     def _whole_lines(self, fits: Fits) -> Advice | None:
         """That each line stands in quotes: the names are found in one of them, and no option takes it apart."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ _FLAGS: Final = {
     "hasHeader": "--no-header",
     "sheet": "--sheet",
 }
+
+# What is a value and no name of a column: digits with marks, a date, an amount.
+_NUMBER: Final = re.compile(r"[+-]?[$€]?\s?\d[\d.,:/\s-]*%?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +135,24 @@ def whole_lines(name: str) -> Advice:
         field="options.columnMapping",
         text=f"in {quoted(name)} whole lines stand in quotes, as if each were one field: take these quotes off where the file is "
         "written; no option reads it",
+        is_addition=True,
+    )
+
+
+def no_header(name: str, columns: Sequence[str]) -> Advice | None:
+    """What is said of a file whose first line looks like a record: a name is a number. None where none is.
+
+    Args:
+        name: the file's.
+        columns: what stands in that line.
+    """
+    if not any(_NUMBER.fullmatch(column.strip()) for column in columns):
+        return None
+    return Advice(
+        reason=Reason.INVALID_MAPPING,
+        field="options.hasHeader",
+        text=f"{quoted(name)}: the first line looks like a record and not like a header; if it is one, set options.hasHeader to false "
+        f"(--no-header) and options.columnMapping to names of column_1 to column_{len(columns)}",
         is_addition=True,
     )
 

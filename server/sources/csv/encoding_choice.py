@@ -69,7 +69,7 @@ def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_un
     if kind is not None:
         raise content_kind.refused(name, kind, inside=is_unpacked)
     if marked is not None:
-        return ChosenEncoding(marked)
+        return _behind_false_mark(source, name, options, head, marked) or ChosenEncoding(marked)
     if options.encoding == AUTO:
         return _doubted(name, detected_encoding_of(source))
     declared = encoding_detection.declared_encoding(head, options.encoding)
@@ -79,6 +79,38 @@ def choose_encoding(source: ByteSource, name: str, options: CsvOptions, *, is_un
         return ChosenEncoding(replace(declared, is_seen=seen))
     contradiction = _contradicted(source, name, declared)
     return ChosenEncoding(declared, contradiction, contradiction)
+
+
+def _behind_false_mark(
+    source: ByteSource, name: str, options: CsvOptions, head: bytes, marked: Encoding
+) -> ChosenEncoding | None:
+    """What a text behind the mark of UTF-8 is read as that is hardly any UTF-8; None where the mark is right.
+
+    Some programs write the mark before whatever they copy.
+    """
+    sample = _sample_behind_false_mark(source, marked)
+    if sample is None:
+        return None
+    behind = head[marked.mark_bytes :]
+    if options.encoding == AUTO:
+        found = replace(encoding_detection.detected_encoding(behind, sample), mark_bytes=marked.mark_bytes)
+    else:
+        declared = encoding_detection.declared_encoding(behind, options.encoding)
+        if declared.name == "utf-8" or declared.unit_bytes > 1:
+            # Its rejects say which encoding may be right.
+            return ChosenEncoding(replace(marked, how="declared"))
+        found = replace(declared, mark_bytes=marked.mark_bytes)
+    told = f"{quoted(name)} begins with the mark of UTF-8, and what follows is none: it is read as {found.name}; take the mark away"
+    return ChosenEncoding(found, (told,), (told,))
+
+
+def _sample_behind_false_mark(source: ByteSource, marked: Encoding) -> bytes | None:
+    """A telling sample of a text that is hardly UTF-8 behind the mark of it; None where the mark is right, or is another."""
+    if marked.name != "utf-8":
+        return None
+    sample = _telling_sample(source, _SEEN_WITHIN_BYTES, marked.mark_bytes)
+    signs = utf8_signs(sample)
+    return sample if signs.broken and not signs.is_utf8 else None
 
 
 def _doubted(name: str, encoding: Encoding) -> ChosenEncoding:
@@ -180,9 +212,14 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> Othe
     """
     head = source.read(0, content_kind.LOOK_BYTES)
     # A test looks no further than its first bytes.
-    if encoding_detection.marked_encoding(head) is not None or source.read(0, _HEAD_BYTES).isascii():
+    marked = encoding_detection.marked_encoding(head)
+    behind_mark = _sample_behind_false_mark(source, marked) if marked is not None else None
+    if source.read(0, _HEAD_BYTES).isascii() or (marked is not None and behind_mark is None):
         return OtherEncodings()
-    sample = _telling_sample(source)
+    if marked is not None and behind_mark is not None:
+        head, sample = head[marked.mark_bytes :], behind_mark
+    else:
+        sample = _telling_sample(source)
     if is_declared:
         if used != "utf-8":
             better = encoding_detection.better_encoding(sample, used)
@@ -200,10 +237,13 @@ def other_encodings(source: ByteSource, used: str, *, is_declared: bool) -> Othe
     return OtherEncodings((found.name, *others), is_guess)
 
 
-def _telling_sample(source: ByteSource, search_bytes_max: int = _SEARCH_BYTES_MAX) -> bytes:
-    """From the start of the line that holds the first byte which is not ASCII; the file's beginning without such a byte."""
-    piece = sample = source.read(0, _HEAD_BYTES)
-    offset = 0
+def _telling_sample(source: ByteSource, search_bytes_max: int = _SEARCH_BYTES_MAX, offset: int = 0) -> bytes:
+    """From the start of the line that holds the first byte which is not ASCII; the file's beginning without such a byte.
+
+    Args:
+        offset: where to begin, behind a mark.
+    """
+    piece = sample = source.read(offset, _HEAD_BYTES)
     while piece.isascii() and len(piece) == _HEAD_BYTES and offset < search_bytes_max:
         offset += _HEAD_BYTES
         piece = source.read(offset, _HEAD_BYTES)

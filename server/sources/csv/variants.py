@@ -55,7 +55,12 @@ def variants(
         others = other_encodings(opened.stream, options.encoding, is_declared=is_declared)
     finally:
         opened.close()
-    return (*_encodings(files.shown_name(path), others), *_quotes(options, rejects), *_other_quote(options, rejects))
+    return (
+        *_encodings(files.shown_name(path), others),
+        *_quotes(options, rejects),
+        *_other_quote(options, rejects),
+        *_escape(options, rejects),
+    )
 
 
 def _encodings(name: str, others: OtherEncodings) -> Iterator[Variants]:
@@ -87,6 +92,15 @@ def _quotes(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants
         ways.insert(0, {"escape": "\\"})
     ways = [*({"delimiter": one} for one in _delimiters_with_blanks(options, found)), *ways]
     yield Variants("quote", tuple(ways))
+
+
+def _escape(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:
+    r"""A backslash, where it stands before delimiters of records that have too many: `Uno\, dos`."""
+    marks = {"\\" + one for one in ((",", ";", "\t", "|") if options.delimiter == AUTO else (options.delimiter,))}
+    if options.escape is None and any(
+        reject.kind == RejectKind.TOO_MANY_COLUMNS and any(mark in reject.raw for mark in marks) for reject in rejects
+    ):
+        yield Variants("quote", ({"escape": "\\"},))
 
 
 def _other_quote(options: CsvOptions, rejects: Sequence[Reject]) -> Iterator[Variants]:

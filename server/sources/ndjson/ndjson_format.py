@@ -9,6 +9,7 @@ has both.
 
 from __future__ import annotations
 
+import codecs
 from typing import Any, Final
 
 import polars as pl
@@ -52,7 +53,9 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
     objects = [object_of(content_of(line)) for line in head[start:].split(b"\n", _LOOK_LINES)[:_LOOK_LINES]]
     keys = _keys_of([value for value in objects if isinstance(value, dict)])
     if not keys and head.strip():
-        raise _malformed(f"{name} has no JSON object in any of its first {_LOOK_LINES} lines: each line must be one")
+        raise _malformed(
+            f"{name} has no JSON object in any of its first {_LOOK_LINES} lines: {_why_none(head[start:])}"
+        )
     if len(keys) > settings.csv_columns_max:
         raise _malformed(
             f"{name} has {len(keys)} keys; at most {settings.csv_columns_max} are read (TECHAURA_SYNC_CSV_COLUMNS_MAX)"
@@ -61,6 +64,17 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
     detected = {"encoding": "utf-8", "columns": len(columns), "header": list(columns)}
     reader = _Reader(keys, columns, options)
     return Table(PlainBeginning(columns, start, 1, detected), reader.read_block)
+
+
+def _why_none(head: bytes) -> str:
+    """What stands where lines with an object should, and what to do about it."""
+    if head.lstrip().startswith(b"["):
+        return "it is a JSON array; write each of its items in a line of its own (jq -c '.[]')"
+    try:
+        codecs.getincrementaldecoder("utf-8")("strict").decode(head)
+    except UnicodeDecodeError:
+        return "it is not UTF-8, which JSON lines are; save it so"
+    return "each line must be one"
 
 
 def _keys_of(objects: list[dict[str, Any]]) -> tuple[str, ...]:

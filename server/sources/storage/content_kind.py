@@ -45,6 +45,10 @@ POWERPOINT: Final = Kind("a PowerPoint document", "save its table as CSV")
 HTML: Final = Kind("an HTML page", _DOWNLOAD)
 XML: Final = Kind("an XML document", _EXPORT)
 JSON: Final = Kind("a JSON document", _EXPORT)
+DRAWN: Final = Kind(
+    "a table drawn with lines for a terminal or a page",
+    "export it as CSV, with psql by \\copy ... with csv header, with mysql by --batch and options.delimiter tab",
+)
 PARQUET: Final = Kind("a Parquet file", _EXPORT)
 BINARY: Final = Kind("binary data and no text", _EXPORT)
 
@@ -173,6 +177,15 @@ def looks_binary(head: bytes) -> bool:
     return False
 
 
+# MySQL draws `+----+` above the names, psql `----+----` below them, Markdown `|---|---|`. A ruler whose pieces stand between
+# delimiters is a record that sqlcmd writes into what is CSV otherwise.
+_DRAWN: Final = re.compile(
+    r"\+(?:[-=]{3,}\+){1,200}[ \t]*\r?\n"
+    r"|[^\n]{0,4000}\|[^\n]{0,4000}\n[ \t]*-{2,}(?:\+-{2,}){1,200}[ \t]*\r?\n"
+    r"|\|[^\n]{0,4000}\|[ \t]*\r?\n\|(?:[ \t]*:?-{3,}:?[ \t]*\|){1,200}[ \t]*\r?\n"
+)
+
+
 def text_kind(text: str, *, is_whole: bool) -> Kind | None:
     """What a text is when it is a page, XML or JSON; None when it may be CSV.
 
@@ -181,6 +194,8 @@ def text_kind(text: str, *, is_whole: bool) -> Kind | None:
         is_whole: whether the content ends there.
     """
     begun = text.lstrip("\ufeff \t\r\n\v\f\xa0\u200b")
+    if _DRAWN.match(begun):
+        return DRAWN
     if begun.startswith("<"):
         behind = begun[_end_of(_COMMENTS, begun) :]
         if _HTML.match(behind):

@@ -41,6 +41,10 @@ def refusal(folder: Path, content: bytes, options: dict[str, Any] | None = None,
 
 
 KINDS: list[tuple[bytes, str]] = [
+    (b"+----+-------+\n| id | title |\n+----+-------+\n| 1  | Uno   |\n", "a table drawn with lines"),
+    (b"\n id | title \n----+-------\n  1 | Uno\n(1 row)\n", "a table drawn with lines"),
+    (b"| title | artist |\r\n|:---|---:|\r\n| A | B |\r\n", "a table drawn with lines"),
+    (b"+=====+=====+\n| t | a |\n", "a table drawn with lines"),
     (b"<!DOCTYPE html>\n<html>\n<body>Error 404</body>\n</html>\n", "an HTML page"),
     (b"\xef\xbb\xbf \r\n\t<HTML lang=es><head>", "an HTML page"),
     (b"<!-- saved from x -->\n<table border=1><tr><td>title", "an HTML page"),

@@ -183,3 +183,31 @@ def test_what_is_told_of_a_damaged_line_rests_on_the_file_and_not_on_where_block
     reading = read_bytes(tmp_path, b"\n".join([b"title", *lines, b""]), {}, csv_block_bytes=block_bytes)
     assert len(reading.rejects) == lines.count(DAMAGED)
     assert [reject.message for reject in reading.rejects if told not in reject.message] == []
+
+
+FALSE_MARK = "\ufeff".encode() + "título,artista\nCanción,Maná\nNiño,José\n".encode("cp1252")
+
+
+@pytest.mark.parametrize(("declared", "used"), [("cp1252", "cp1252"), ("latin-1", "iso8859-1"), ("auto", "cp1252")])
+def test_a_mark_of_utf8_before_other_text_is_no_obstacle(tmp_path: Path, declared: str, used: str) -> None:
+    reading = read_bytes(tmp_path, FALSE_MARK, {"encoding": declared})
+    assert reading.info.columns == ("título", "artista")
+    assert reading.values == [("Canción", "Maná"), ("Niño", "José")]
+    assert (reading.info.detected["encoding"], reading.rejects) == (used, ())
+    (notice,) = reading.notices
+    assert f"begins with the mark of UTF-8, and what follows is none: it is read as {used}" in notice
+
+
+def test_text_behind_a_false_mark_is_rejected_as_utf8_with_what_it_may_be(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, FALSE_MARK, {})
+    assert len(reading.rejects) == 2
+    assert "such as cp1252" in reading.rejects[0].message
+
+
+@pytest.mark.parametrize("declared", ["cp1252", "auto", "utf-8"])
+@pytest.mark.parametrize("text", ["título,artista\nNiño,José\n", "title,artist\nNiño,José\n", "title\nCanción\n"])
+def test_a_mark_of_utf8_before_such_text_is_believed(tmp_path: Path, text: str, declared: str) -> None:
+    content = text.encode("utf-8-sig") + b"bad \xf3\n" * ("," not in text)
+    reading = read_bytes(tmp_path, content, {"encoding": declared})
+    assert reading.info.detected["encoding"] == "utf-8"
+    assert len(reading.rejects) == ("," not in text)
