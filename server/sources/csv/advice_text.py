@@ -88,17 +88,18 @@ def _advice(name: str, said: list[str], changes: Mapping[str, Any], fit: Fit) ->
     )
 
 
-def told_of_table(name: str, changes: Mapping[str, Any], fit: Fit) -> Advice:
+def told_of_table(name: str, found: Mapping[str, Any], changes: Mapping[str, Any], fit: Fit) -> Advice:
     """The advice to take another sheet or row for the header, or names in another language.
 
     Args:
         name: the file's.
+        found: where the names stand.
         changes: what to set beside the mapping.
         fit: what the mapping makes of the columns then.
     """
     names = ", ".join(quoted(column.strip()) for column in fit.names[:5])
-    place = f"the sheet {quoted(changes['sheet'])}" if "sheet" in changes else "its sheet"
-    said = [f"{names} stand in row {changes['preambleLines'] + 1} of {place}"] if changes else []
+    place = f"the sheet {quoted(found['sheet'])}" if "sheet" in found else "its sheet"
+    said = [f"{names} stand in row {found['preambleLines'] + 1} of {place}"] if found else []
     return _advice(name, said, changes, fit)
 
 

@@ -40,14 +40,17 @@ class TableAdviser:
     def advice(self, fits: Fits) -> Advice | None:
         """What to set so that the mapping fits; None when nothing that is tried does."""
         found = next(self._found(fits), None)
-        return None if found is None else advice_text.told_of_table(self.name, *found)
+        if found is None:
+            return None
+        changes, fit = found
+        return advice_text.told_of_table(self.name, changes, self._needed(changes), fit)
 
     def readings(self, fits: Fits) -> Iterator[Mapping[str, Any]]:
         """What to set for each reading that the mapping fits, at most READINGS_MAX."""
         for count, (changes, fit) in enumerate(self._found(fits)):
             if count == READINGS_MAX:
                 return
-            yield {**changes, **({"columnMapping": dict(fit.mapping)} if fit.mapping else {})}
+            yield {**self._needed(changes), **({"columnMapping": dict(fit.mapping)} if fit.mapping else {})}
 
     def _found(self, fits: Fits) -> Iterator[tuple[Mapping[str, Any], Fit]]:
         proposals: list[tuple[Mapping[str, Any], Fit]] = []
@@ -56,11 +59,12 @@ class TableAdviser:
             fit = fits(columns)
             if fit is None:
                 continue
-            if not fit.mapping:
+            # The table that is read anyway comes before others, whatever their names are.
+            if not fit.mapping or not changes:
                 is_direct = True
                 yield changes, fit
             # A single word of a row may mean a column in another language: that is no header.
-            elif not changes or len(fit.names) > 1:
+            elif len(fit.names) > 1:
                 proposals.append((changes, fit))
         if not is_direct:
             yield from sorted(proposals, key=lambda one: -len(one[1].names))
@@ -74,4 +78,12 @@ class TableAdviser:
             yield {}, now
         other = header_candidates_of(self.format)
         if other is not None:
-            yield from other(self.source, self.options, self.settings)
+            for changes, columns in other(self.source, self.options, self.settings):
+                if self._needed(changes):
+                    yield changes, columns
+
+    def _needed(self, changes: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Those of the changes that are not as the options have it."""
+        options = self.options
+        now = {"sheet": options.sheet, "preambleLines": options.preamble_lines, "hasHeader": options.has_header}
+        return {name: value for name, value in changes.items() if now.get(name) != value}

@@ -51,7 +51,7 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
             "(TECHAURA_SYNC_CSV_COLUMNS_MAX)",
             field="sourceIdentifier",
         )
-    columns = tuple(unique_names(schema.names()))
+    columns = unique_names(schema.names())
     detected = {"columns": len(columns), "header": list(columns), "rows": rows}
     reader = _Reader(columns, rows, options)
     return Table(PlainBeginning(columns, 0, 1, detected), reader.read_block)

@@ -106,4 +106,4 @@ def _columns(rows: list[SheetRow], options: CsvOptions) -> tuple[tuple[str, ...]
     ]
     while names and not names[-1].strip():
         names.pop()
-    return tuple(column_names.unique_names(names)), first, last
+    return column_names.unique_names(names), first, last
