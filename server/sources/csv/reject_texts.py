@@ -29,6 +29,10 @@ _DAMAGED: Final = (
 _UNDECODABLE: Final = "a byte does not decode as {encoding}; set options.encoding to {right}"
 _STRAY_QUOTE: Final = "a quote stands where none may: double it inside a quoted field, or set options.strayQuotes to keep, which takes it as text"
 _BACKSLASH: Final = "a backslash stands before a quote: set options.escape to \\ (a backslash)"
+_BACKSLASH_DELIMITER: Final = "a backslash stands before a delimiter: set options.escape to \\ (a backslash)"
+_TWO_FIELDS: Final = "a number with a decimal comma outside quotes would be two fields: export with another delimiter, or with such values in quotes"
+# Both halves stand by themselves between delimiters: 69,90 and not 3,Uno.
+_DECIMAL_COMMA: Final = re.compile(rb"(?:\A|,)[$ ]*[0-9]{1,9},[0-9]{1,2}(?=,|\r|\n|\Z)")
 _FORMULA: Final = 'a value is a spreadsheet\'s formula for text (="..."): export the column as plain text'
 _BLANKS: Final = (
     "blanks stand between the delimiter and a quote: take them out of the file, or, where every line has them, the header too, set "
@@ -75,6 +79,11 @@ def reject_text(kind: RejectKind, record: bytes, fields: int, width: int, dialec
     text = _counted(kind, fields, width, encoding.name)
     if kind == RejectKind.UNCLOSED_QUOTE and _has_backslash_quote(record, dialect):
         return f"{text}; {_BACKSLASH}"
+    if kind == RejectKind.TOO_MANY_COLUMNS:
+        if dialect.rule == "double" and b"\\" + dialect.delimiter in record:
+            return f"{text}; {_BACKSLASH_DELIMITER}"
+        if dialect.delimiter == b"," and _DECIMAL_COMMA.search(record):
+            return f"{text}; {_TWO_FIELDS}"
     return text
 
 

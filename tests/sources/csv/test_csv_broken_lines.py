@@ -200,3 +200,25 @@ def test_a_sequence_that_others_read_as_a_line_break_is_kept_and_told(tmp_path: 
 def test_an_escape_that_escapes_itself_is_not_told(tmp_path: Path) -> None:
     content = HEAD + b'"A\\\\n","say \\"no\\"",C\n'
     assert read_bytes(tmp_path, content, {"escape": "\\"}).notices == ()
+
+
+@pytest.mark.parametrize(
+    ("record", "delimiter", "said"),
+    [
+        ("Uno\\, dos,Ana", ",", "a backslash stands before a delimiter: set options.escape"),
+        ("Uno\\; dos;Ana", ";", "a backslash stands before a delimiter: set options.escape"),
+        ("Uno,69,90", ",", "a number with a decimal comma outside quotes would be two fields"),
+        ("$ 69,90,Uno", ",", "a number with a decimal comma outside quotes would be two fields"),
+        ("Uno,Ana,Eva", ",", ""),
+        ("3,Uno,Ana", ",", ""),
+        ("69;90;Ana", ";", ""),
+    ],
+)
+def test_a_record_with_too_many_fields_says_what_may_have_made_them(
+    tmp_path: Path, record: str, delimiter: str, said: str
+) -> None:
+    content = f"title{delimiter}artist\n{record}\nRight{delimiter}One\n".encode()
+    (reject,) = read_bytes(tmp_path, content, {"delimiter": delimiter}).rejects
+    assert reject.kind == "too_many_columns"
+    assert said in reject.message
+    assert said or reject.message == "the record has 3 fields, 2 are expected"
