@@ -198,6 +198,26 @@ async def test_a_rate_limit_that_meets_several_requests_is_one(serve, read, cloc
     assert clock.elapsed_seconds < 8
 
 
+@pytest.mark.parametrize("status", [429, 503, 500])
+async def test_a_source_that_serves_one_request_at_a_time_is_asked_in_turn(serve, read, status):
+    busy, refused = [False], []
+
+    async def answer(request: Request) -> Response:
+        number = int(request.query_params["page"])
+        if busy[0]:
+            refused.append(number)
+            return Response(status_code=status)
+        busy[0] = True
+        for _ in range(50):
+            await asyncio.sleep(0)
+        busy[0] = False
+        return JSONResponse({"data": songs(SIZE, (number - 1) * SIZE + 1), "total": 5000})
+
+    outcome = await read(await serve(Api(answer)), PAGE)
+    assert (outcome.error, outcome.ids) == (None, ids(5000))
+    assert len(refused) <= 4
+
+
 @pytest.mark.parametrize("status", [500, 403, 404])
 async def test_a_page_that_fails_hands_over_those_before_it_and_the_next_attempt_goes_on_there(serve, read, status):
     broken = [True]

@@ -9,6 +9,7 @@ later to one that had come already is missing from the count, and the walk ends 
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from server.core.config import Settings
 from server.core.errors import SyncError
@@ -23,6 +24,9 @@ from server.sources.api.paging.hints import PageHints, read_hints
 from server.sources.api.paging.page_request import PageRequests
 from server.sources.api.paging.position import PagingState
 from server.sources.api.paging.prefetch import PagePrefetcher
+
+# Pages that were asked for beside another one and failed, after which they are asked for in turn.
+_FAILED_MAX: Final = 2
 
 
 class PageFetcher:
@@ -94,10 +98,12 @@ class PageFetcher:
         """Ask for the page at a position, which will be fetched next for certain, and for those that are known behind it."""
         if position.done or self.is_enough(position.pages):
             return
+        was_full = 0 < position.page_items_max <= position.last_count
+        known = self._known_ahead(position) if was_full else 0
         if not self._ahead:
-            self._ahead.begin(self._requests.at(position), f"page {position.pages + 1}")
-        if 0 < position.page_items_max <= position.last_count:
-            self._fill(position, position.place, self._known_ahead(position))
+            is_alone = min(known, self._at_once(position)) <= 1
+            self._ahead.begin(self._requests.at(position), f"page {position.pages + 1}", is_alone=is_alone)
+        self._fill(position, position.place, known)
         await self._ahead.flush_to_socket()
 
     async def close(self) -> None:
@@ -113,9 +119,10 @@ class PageFetcher:
         if place is None:
             return
         behind = replace(position, place=place, pages=position.pages + 1, items=position.items + size)
-        if not self._ahead:
+        known = self._known_ahead(behind)
+        if not known:
             self._begin_guessed(position, place)
-        self._fill(behind, place, self._known_ahead(behind))
+        self._fill(behind, place, known)
 
     def _fill(self, position: PagingState, place: PageToken | None, known: int) -> None:
         """Ask for known pages from a place on, until as many are under way as may be.
@@ -133,7 +140,8 @@ class PageFetcher:
                 if self._ahead.asked >= at_once:
                     return
                 request = self._requests.at(replace(position, place=place))
-                self._ahead.begin(request, f"page {position.pages + nth + 1}", is_guess=True)
+                label = f"page {position.pages + nth + 1}"
+                self._ahead.begin(request, label, is_guess=True, is_alone=at_once == 1)
             place = self._paging.predicted_next(place, position.page_items_max)
 
     def _known_ahead(self, position: PagingState) -> int:
@@ -148,10 +156,11 @@ class PageFetcher:
     def _at_once(self, position: PagingState) -> int:
         """How many pages may be under way.
 
-        One where the list has shown that it moves: what is asked for out of turn could then slip from one page to another.
-        As many as fit into the memory of the largest one that is allowed, and as the host lets us.
+        One where the list has shown that it moves: what is asked for out of turn could then slip from one page to another. One
+        where the source has failed several of them, as one does that serves a caller one request at a time. Else as many
+        as fit into the memory of the largest one that is allowed, and as the host lets us.
         """
-        if position.evidence.repeated or position.evidence.total_moved:
+        if position.evidence.repeated or position.evidence.total_moved or self._ahead.failed >= _FAILED_MAX:
             return 1
         fitting = self._settings.http_page_bytes_max // max(1, self._last_bytes) // 2
         at_once_max = self._settings.http_pages_at_once_max

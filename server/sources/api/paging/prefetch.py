@@ -4,8 +4,8 @@ A page is asked for early in two cases: where the request for it is known (every
 was understood), and where it can be guessed before that (page numbers and offsets that are sure to be there, and cursors
 and links that a look at the page has shown). A guess that turns out wrong is dropped with those behind it, and after the
 first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for is not asked twice for
-each. A page behind another one that meets a passing fault is asked for again in its turn, so that no more than one request
-at a time tries a host that is in trouble. Closing drops what is under way; a page that nobody took is not read at all.
+each. Of pages that are asked for together, one that meets a passing fault is asked for again in its turn and by itself, so that
+no more than one request at a time tries a host that is in trouble. Closing drops what is under way; a page that nobody took is not read at all.
 """
 
 from __future__ import annotations
@@ -26,7 +26,12 @@ _TURNS_TO_SOCKET: Final = 4
 class _UnderWay:
     request: PageRequest
     task: asyncio.Task[Answer]
-    is_patient: bool
+    is_alone: bool
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it met a passing fault."""
+        return self.task.done() and not self.task.cancelled() and isinstance(self.task.exception(), RetryableError)
 
 
 class PagePrefetcher:
@@ -36,6 +41,7 @@ class PagePrefetcher:
         self._pages = pages
         self._ahead: deque[_UnderWay] = deque()
         self._guesses = True
+        self._failed = 0
 
     def __len__(self) -> int:
         """How many pages are under way or have come, and were not taken."""
@@ -45,6 +51,11 @@ class PagePrefetcher:
     def asked(self) -> int:
         """How many of them have not come yet."""
         return sum(not each.task.done() for each in self._ahead)
+
+    @property
+    def failed(self) -> int:
+        """How many pages that were asked for together with others have met a passing fault."""
+        return self._failed + sum(each.has_failed for each in self._ahead)
 
     @property
     def guesses(self) -> bool:
@@ -66,19 +77,26 @@ class PagePrefetcher:
         try:
             return await ahead.task
         except RetryableError:
-            if ahead.is_patient:
+            if ahead.is_alone:
                 raise
+            self._failed += 1
         finally:
             ahead.task.cancel()
+        # Where a source serves one request at a time, the others that are under way would be in the way of this one again.
+        await asyncio.wait([each.task for each in self._ahead] or [ahead.task])
         return await self._pages.fetch(request, label)
 
-    def begin(self, request: PageRequest, label: str, *, is_guess: bool = False) -> None:
-        """Ask for the page behind those that are under way."""
+    def begin(self, request: PageRequest, label: str, *, is_guess: bool = False, is_alone: bool = True) -> None:
+        """Ask for the page behind those that are under way.
+
+        Args:
+            is_guess: whether another page may turn out to be the next one.
+            is_alone: whether no others are asked for at the same time: then a passing fault is waited for.
+        """
         if self._guesses or not is_guess:
             # It outlives this call, so no block can own it: this object does. `take` or `close` waits for it.
-            is_patient = not self._ahead
-            fetching = self._pages.fetch(request, label, is_patient=is_patient)
-            self._ahead.append(_UnderWay(request, asyncio.create_task(fetching, name=f"fetch {label}"), is_patient))
+            fetching = self._pages.fetch(request, label, is_patient=is_alone)
+            self._ahead.append(_UnderWay(request, asyncio.create_task(fetching, name=f"fetch {label}"), is_alone))
 
     async def flush_to_socket(self) -> None:
         """Let the requests that are under way reach their sockets, before work that keeps the loop busy.
