@@ -40,14 +40,14 @@ def posts() -> Iterator[str]:
 
 
 def test_what_a_preset_fills_in_is_shown_and_the_run_reads_all(service: Service, posts: str) -> None:
-    options: dict[str, Any] = {"preset": "wordpress", "pagination": {"enabled": True, "pageSize": 50}}
+    options: dict[str, Any] = {"preset": "wordpress", "pagination": {"pageSize": 50}}
     body = {"sourceType": "api", "sourceIdentifier": posts, "options": options}
     status, answer = service.post("/v1/sync/test", body)
     assert (status, answer["data"]["rows"][0]["title"]) == (200, "Canción 1"), answer
     filled_in = json.loads(answer["data"]["detected"]["preset"])
     assert filled_in == {
         "fieldMapping": {"title": "title.rendered"},
-        "pagination": {"type": "page", "limitParam": "per_page"},
+        "pagination": {"enabled": True, "type": "page", "limitParam": "per_page"},
     }
     run = service.run("api", posts, options)
     assert (run["status"], run["ledger"]["inserted"], run["notices"]) == ("completed", COUNT, []), run

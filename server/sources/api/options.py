@@ -213,7 +213,7 @@ class OAuth2Auth(OptionModel):
 class Pagination(OptionModel):
     """How the API is paged. See paging/counted.py for what ends a run."""
 
-    enabled: bool
+    enabled: bool = False
     type: Literal["page", "offset", "cursor", "link", "auto"] = "page"
     page_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
     params_in: Literal["query", "body"] = "query"

@@ -70,10 +70,18 @@ async def _page_before(
         return ()
     finally:
         await reader.close()
-    if before is None or before.frame.equals(first.frame):
+    if before is None or _same_items(before, first):
         return ()
     text = "page 1 was taken for the first one, and page 0 has other items: if they belong to the list, set "
     return (f"{text}options.pagination.firstPage to 0",)
+
+
+def _same_items(one: SourceBatch, other: SourceBatch) -> bool:
+    """Whether two pages have the same items, by their identifiers where they have some: other fields may be new each time."""
+    name = "external_id"
+    if name in one.frame.columns and name in other.frame.columns and not one.frame[name].null_count():
+        return set(one.frame[name]) == set(other.frame[name])
+    return one.frame.equals(other.frame)
 
 
 def _parsed(batch: SourceBatch, row: int) -> dict[str, Any]:

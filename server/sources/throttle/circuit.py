@@ -96,8 +96,11 @@ class Circuits:
         return len(self._hosts)
 
     @asynccontextmanager
-    async def passing(self, host: str, clock: Clock) -> AsyncIterator[None]:
+    async def passing(self, host: str, clock: Clock, *, is_counted: bool = True) -> AsyncIterator[None]:
         """One request to a host; how the block ends tells how the host fares.
+
+        Args:
+            is_counted: whether a failure says something of the host: not one of several that were sent together.
 
         Raises:
             HostPausedError: SOURCE_UNAVAILABLE, the circuit is open.
@@ -109,7 +112,8 @@ class Circuits:
             is_of_host = isinstance(error, RateLimitedError) and error.retry_after_seconds is not None
             is_answer = isinstance(error, ComeBackLaterError) and not is_of_host
             if isinstance(error, RetryableError) and error.reason == _COUNTED and not is_answer:
-                self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
+                if is_counted:
+                    self._failed(host, clock.monotonic_seconds(), error.retry_after_seconds)
             else:
                 # Any other status is a response: the host is there.
                 self._hosts.pop(host, None)

@@ -100,7 +100,6 @@ def test_null_counts_as_absent():
         ({"fieldMapping": {"title": 5}}, "options.fieldMapping.title"),
         ({"fieldMapping": {"title": ""}}, "options.fieldMapping.title"),
         ({"fieldMapping": {"id": "x"}}, "options.fieldMapping.id"),
-        ({"pagination": {}}, "options.pagination.enabled"),
         ({"pagination": {"enabled": "yes"}}, "options.pagination.enabled"),
         ({"pagination": {"enabled": True, "type": "link2"}}, "options.pagination.type"),
         ({"pagination": {"enabled": True, "maxPages": 0}}, "options.pagination.maxPages"),

@@ -198,15 +198,23 @@ async def test_a_rate_limit_that_meets_several_requests_is_one(serve, read, cloc
     assert clock.elapsed_seconds < 8
 
 
-@pytest.mark.parametrize("status", [429, 503, 500])
-async def test_a_source_that_serves_one_request_at_a_time_is_asked_in_turn(serve, read, status):
+REFUSALS: list[Response | dict[str, Any]] = [
+    *(Response(status_code=status) for status in (429, 503, 500, 409, 403, 401, 400, 404)),
+    {"data": [], "total": 5000},
+    {"success": False, "error": "one request at a time"},
+    Response("<html><h1>Slow down</h1></html>", media_type="text/html"),
+]
+
+
+@pytest.mark.parametrize("refusal", REFUSALS, ids=range(len(REFUSALS)))
+async def test_a_source_that_serves_one_request_at_a_time_is_asked_in_turn(serve, read, refusal):
     busy, refused = [False], []
 
     async def answer(request: Request) -> Response:
         number = int(request.query_params["page"])
         if busy[0]:
             refused.append(number)
-            return Response(status_code=status)
+            return refusal if isinstance(refusal, Response) else JSONResponse(refusal)
         busy[0] = True
         for _ in range(50):
             await asyncio.sleep(0)
@@ -215,7 +223,47 @@ async def test_a_source_that_serves_one_request_at_a_time_is_asked_in_turn(serve
 
     outcome = await read(await serve(Api(answer)), PAGE)
     assert (outcome.error, outcome.ids) == (None, ids(5000))
-    assert len(refused) <= 4
+    assert len(refused) <= 6
+
+
+async def test_a_page_that_hangs_beside_others_is_asked_for_by_itself(serve, read, clock):
+    """As of a server of one thread, which looks at a second connection once the first is closed."""
+    first: list[Any] = []
+
+    async def answer(request: Request) -> Response:
+        first.append(request.client)
+        if request.client != first[0]:
+            # The manual clock passes the time that such a page may take.
+            clock.elapsed_seconds += 60
+            await asyncio.Event().wait()
+        number = int(request.query_params["page"])
+        return JSONResponse({"data": songs(SIZE, (number - 1) * SIZE + 1), "total": 1000})
+
+    outcome = await read(await serve(Api(answer)), PAGE)
+    assert (outcome.error, outcome.ids) == (None, ids(1000))
+
+
+@pytest.mark.parametrize("uses", [1, 2, 3])
+@pytest.mark.parametrize("status", [401, 403])
+async def test_tokens_that_are_soon_used_up_are_renewed_in_turn(serve, read, uses, status):
+    left: dict[str, int] = {}
+
+    async def answer(request: Request) -> Response:
+        if request.url.path == "/token":
+            name = f"t{len(left)}"
+            left[name] = uses
+            return JSONResponse({"access_token": name, "token_type": "bearer", "expires_in": 3600})
+        name = request.headers["authorization"].removeprefix("Bearer ")
+        left[name] -= 1
+        if left[name] < 0:
+            return Response("token expired", status_code=status)
+        number = int(request.query_params["page"])
+        return JSONResponse({"data": songs(SIZE, (number - 1) * SIZE + 1), "total": 1000})
+
+    url = await serve(Api(answer))
+    auth = {"type": "oauth2", "tokenUrl": f"{url}/token", "clientId": "a", "clientSecret": "b"}
+    outcome = await read(url, PAGE | {"auth": auth})
+    assert (outcome.error, outcome.ids) == (None, ids(1000))
 
 
 @pytest.mark.parametrize("status", [500, 403, 404])

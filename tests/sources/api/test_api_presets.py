@@ -282,6 +282,13 @@ def test_own_options_win_and_what_is_filled_in_is_told():
     assert parse_options({}).filled_in == ""
 
 
+@pytest.mark.parametrize("own", [{"pageSize": 30}, {"type": "page"}, {"pagesAtOnce": 1}, {}])
+def test_paging_stays_on_unless_it_is_turned_off(own):
+    assert parse_options({"preset": "github", "pagination": own}).pagination.enabled
+    assert not parse_options({"preset": "github", "pagination": own | {"enabled": False}}).pagination.enabled
+    assert not parse_options({"pagination": own}).pagination.enabled
+
+
 def test_a_column_that_the_table_lacks_is_left_out():
     options = parse_options({"preset": "wordpress", "targetTable": "catalog_items"})
     assert options.field_mapping == {}

@@ -8,6 +8,8 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from server.sources.api.options import parse_options
+from server.sources.api.preview import preview_api
 from tests.sources.api.pages import OFFSET, PAGE, ids, songs
 
 LINK: dict[str, Any] = {"pagination": {"enabled": True, "type": "link"}}
@@ -330,6 +332,30 @@ async def test_an_estimate_ends_no_run_early(serve, api, read, options):
     assert (outcome.error, outcome.ids) == (None, ids(250))
 
 
+async def test_a_total_that_falls_ends_nothing_before_the_items_do(serve, api, read):
+    """The first page tells the total of the list, the others that of their page."""
+
+    def answer(request: Request) -> Any:
+        page = page_of(request)
+        return {"data": songs(100 if page <= 10 else 0, (page - 1) * 100 + 1), "total": 1000 if page == 1 else 100}
+
+    outcome = await read(await serve(api(answer)), {"pagination": {"enabled": True, "type": "page"}})
+    assert outcome.ids == ids(1000)
+    assert outcome.error is not None or outcome.doubts
+
+
+@pytest.mark.parametrize(
+    ("count", "told", "ends"),
+    [(250, {}, "assumed"), (250, {"total": 250}, "known"), (100, {"total": 100}, "known"), (100, {}, "failed")],
+)
+async def test_a_source_without_pages_is_found_out_however_long_its_list_is(serve, api, read, count, told, ends):
+    app = api(lambda _request: {"data": songs(count), **told})
+    outcome = await read(await serve(app), AUTO)
+    assert outcome.ids == ids(count)
+    assert (outcome.error is not None) == (ends == "failed")
+    assert any("end of the source is assumed" in doubt for doubt in outcome.doubts) == (ends == "assumed")
+
+
 async def test_a_source_without_pages_is_found_out_by_auto(serve, api, read):
     calls: list[Request] = []
 
@@ -342,3 +368,21 @@ async def test_a_source_without_pages_is_found_out_by_auto(serve, api, read):
     assert (outcome.error, outcome.ids) == (None, ids(30))
     assert len(app.requests) <= 3
     assert any("end of the source is assumed" in doubt for doubt in outcome.doubts)
+
+
+@pytest.mark.parametrize("zero", ["same", "other"])
+async def test_a_page_before_the_first_is_told_only_where_its_items_are_others(serve, api, context, reveal, zero):
+    calls: list[Request] = []
+
+    def answer(request: Request) -> Any:
+        calls.append(request)
+        page = page_of(request)
+        first = 1 if zero == "same" and page <= 1 else page * 100 + 1
+        # Signed addresses are new each time, and the order is nobody's.
+        return {
+            "data": [{**song, "url": f"https://x/{len(calls)}"} for song in songs(100, first)][:: 1 if page else -1]
+        }
+
+    options = parse_options({"pagination": {"enabled": True, "type": "page"}})
+    preview = await preview_api(await serve(api(answer)), options, context(), reveal, 5)
+    assert any("page 0 has other items" in notice for notice in preview.notices) == (zero == "other")

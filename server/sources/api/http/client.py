@@ -137,12 +137,13 @@ class ApiClient:
             wait_seconds_max=self._settings.http_retry_wait_seconds_max,
         )
 
-    async def fetch(self, request: PageRequest, label: str, *, is_patient: bool = True) -> Answer:
+    async def fetch(self, request: PageRequest, label: str, *, is_alone: bool = True) -> Answer:
         """Fetch one page, however often it takes within the limits.
 
         Args:
             label: what is fetched, for error texts, such as `page 7`.
-            is_patient: whether a passing fault is waited for; else it is raised at once.
+            is_alone: whether no others were asked for at the same time; else a passing fault is raised at once, and says nothing
+                of the host.
 
         Raises:
             RetryableError: SOURCE_UNAVAILABLE, after the last try.
@@ -160,7 +161,7 @@ class ApiClient:
                     token = await self._tokens.access_token(refused)
                 await self._turn(label, request.url)
                 asked_at_seconds = self._clock.monotonic_seconds()
-                async with self._circuits.passing(self._host, self._clock):
+                async with self._circuits.passing(self._host, self._clock, is_counted=is_alone):
                     answer = await self._once(request, label, token)
                 self._accepted = token
                 return answer
@@ -168,7 +169,7 @@ class ApiClient:
                 if isinstance(fault, RateLimitedError):
                     gap_seconds_max = self._settings.http_retry_wait_seconds_max
                     self._pace.on_rate_limited(gap_seconds_max, asked_at_seconds, self._clock.monotonic_seconds())
-                if not is_patient:
+                if not is_alone:
                     raise
                 await backoff.wait_or_raise(fault, asked_at_seconds)
             except UnauthorizedError as error:

@@ -82,7 +82,7 @@ class ConditionalPages:
         """How many pages may be asked for at once, of as many as are wanted."""
         return self._client.at_once(wanted)
 
-    async def fetch(self, request: PageRequest, label: str, *, is_patient: bool = True) -> Answer:
+    async def fetch(self, request: PageRequest, label: str, *, is_alone: bool = True) -> Answer:
         """A page, sent or kept.
 
         Args: see ApiClient.fetch.
@@ -92,14 +92,14 @@ class ConditionalPages:
             DatabaseError: what is kept cannot be read.
         """
         if request.method != "GET":
-            return await self._client.fetch(request, label, is_patient=is_patient)
+            return await self._client.fetch(request, label, is_alone=is_alone)
         if self._known is None:
             self._known = await self._kept.known()
         key = self._key(request)
         validators = self._known.get(key)
         if validators is not None:
             conditional = replace(request, conditions=_conditions(validators))
-            answer = await self._client.fetch(conditional, label, is_patient=is_patient)
+            answer = await self._client.fetch(conditional, label, is_alone=is_alone)
             page = await self._kept.get(key) if answer.status == 304 else None
             if page is not None:
                 self._unchanged.add(key)
@@ -108,7 +108,7 @@ class ConditionalPages:
                 return Answer(200, headers, page.body, answer.url)
             if answer.status != 304:
                 return answer
-        return await self._client.fetch(request, label, is_patient=is_patient)
+        return await self._client.fetch(request, label, is_alone=is_alone)
 
     async def remember(self, request: PageRequest, answer: Answer, *, is_last: bool) -> None:
         """Say that a page was read without a fault; keep it, if it may be.

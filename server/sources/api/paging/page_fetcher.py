@@ -11,7 +11,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Final
 
-from server.core.config import Settings
 from server.core.errors import SyncError
 from server.sources.api.http.backoff import Backoff
 from server.sources.api.http.client import Answer, PageRequest
@@ -24,6 +23,7 @@ from server.sources.api.paging.hints import PageHints, read_hints
 from server.sources.api.paging.page_request import PageRequests
 from server.sources.api.paging.position import PagingState
 from server.sources.api.paging.prefetch import PagePrefetcher
+from server.sources.contract import SourceContext
 
 # Pages that were asked for beside another one and failed, after which they are asked for in turn.
 _FAILED_MAX: Final = 2
@@ -39,15 +39,17 @@ class PageFetcher:
     """
 
     def __init__(
-        self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages, settings: Settings
+        self, url: str, options: ApiOptions, paging: Paging, pages: ConditionalPages, context: SourceContext
     ) -> None:
         self._options = options
-        self._settings = settings
+        self._settings = context.settings
         self._is_exact = options.pagination.total in (None, "exact")
         self._paging = paging
         self._requests = PageRequests(url, options, paging)
         self._pages = pages
-        self._ahead = PagePrefetcher(pages)
+        self._ahead = PagePrefetcher(pages, context.clock)
+        # Whether the last page was asked for together with others.
+        self.came_together = False
         self._places = hint_places(options)
         # Whether the pages so far left it open if there are more.
         self._says_nothing = False
@@ -67,7 +69,8 @@ class PageFetcher:
             PageMissingError: the source does not give a page there.
         """
         request = self._requests.at(position)
-        answer = await self._ahead.take(request, f"page {position.pages + 1}")
+        self.came_together = False
+        answer, self.came_together = await self._ahead.take(request, f"page {position.pages + 1}")
         self._begin_early(position, answer)
         await self._ahead.flush_to_socket()
         return request, answer
@@ -105,6 +108,11 @@ class PageFetcher:
             self._ahead.begin(self._requests.at(position), f"page {position.pages + 1}", is_alone=is_alone)
         self._fill(position, position.place, known)
         await self._ahead.flush_to_socket()
+
+    async def ask_in_turn(self) -> None:
+        """Ask for no page ahead of its turn from here on: what came together with others was not what it should be."""
+        self.came_together = False
+        await self._ahead.ask_in_turn()
 
     async def close(self) -> None:
         """Drop what is under way. Safe to call twice."""

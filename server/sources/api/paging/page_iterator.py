@@ -83,7 +83,7 @@ class PageIterator:
         self._options = options
         self._paging = paging
         self._pages = pages
-        self._fetcher = PageFetcher(url, options, paging, pages, context.settings)
+        self._fetcher = PageFetcher(url, options, paging, pages, context)
         parser = PageParser(options, context.settings, pages.spoken)
         self._reader = PageReader(self._fetcher, parser, paging, options, context)
         self._context = context
@@ -167,10 +167,15 @@ class PageIterator:
         """
         asked = self._paging.asked_items(position.place)
         is_guess = self._options.pagination.type == "auto" and position.place.get("as") == "page"
-        if not is_guess or (repeated.page_no, repeated.first_no) != (2, 1) or not position.last_count < (asked or 0):
+        is_all = position.total is not None and position.total == position.items
+        if (
+            not is_guess
+            or (repeated.page_no, repeated.first_no) != (2, 1)
+            or (position.last_count == asked and not is_all)
+        ):
             raise repeated
         self.detected["pagination"] = "none"
-        assumed = "page 2 was page 1, as of a source that has no pages"
+        assumed = "" if is_all else "page 2 was page 1, as of a source that has no pages"
         return replace(position, place={}, done=True, evidence=replace(position.evidence, assumed=assumed))
 
     async def _page(self, position: PagingState, memory: KeyMemory) -> tuple[WalkedPage, SyncError | None]:

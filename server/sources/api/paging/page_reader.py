@@ -73,9 +73,17 @@ class PageReader:
                 if fault.status != 404 or position.pages == 0 or missing >= _MISSING_TRIES:
                     raise _behind_full(fault, position) from fault
             except PassingFaultError as fault:
-                await backoff.wait_or_raise(fault)
+                if not self._fetcher.came_together:
+                    await backoff.wait_or_raise(fault)
+            except FatalError:
+                if not self._fetcher.came_together:
+                    raise
             else:
-                return ReadPage(request, answer, self._with_items(position, parsed))
+                if parsed.page.values or not self._fetcher.came_together:
+                    return ReadPage(request, answer, self._with_items(position, parsed))
+            if self._fetcher.came_together:
+                # A refusal can look like any answer: what comes to a page that is asked for by itself counts.
+                await self._fetcher.ask_in_turn()
             self._context.moved()
 
     async def probe(self, position: PagingState, items: int) -> bool:
@@ -94,8 +102,14 @@ class PageReader:
         # Pages that tell their own size have done so from the first one with items on.
         is_told = position.total is not None or not position.items
         is_count = position.total_is_count and (total is None or (total == count and is_told))
-        # An estimate is told, and ends nothing.
-        signals = parsed.signals if self._is_exact else replace(parsed.signals, total=None, pages=None)
+        most = position.evidence.most_total
+        signals = parsed.signals
+        if not self._is_exact:
+            # An estimate is told, and ends nothing.
+            signals = replace(signals, total=None, pages=None)
+        elif total is not None and most is not None and most > total:
+            # A total that fell ends nothing before as many items came as were told of: it may be that of another list.
+            signals = replace(signals, total=most)
         return PageFacts(count, parsed.page.envelope, signals, position.items, is_count, parsed.url, parsed.headers)
 
     def _with_items(self, position: PagingState, parsed: ParsedPage) -> ParsedPage:

@@ -4,8 +4,11 @@ A page is asked for early in two cases: where the request for it is known (every
 was understood), and where it can be guessed before that (page numbers and offsets that are sure to be there, and cursors
 and links that a look at the page has shown). A guess that turns out wrong is dropped with those behind it, and after the
 first wrong one nothing is guessed any more, so a source that gives shorter pages than asked for is not asked twice for
-each. Of pages that are asked for together, one that meets a passing fault is asked for again in its turn and by itself, so that
-no more than one request at a time tries a host that is in trouble. Closing drops what is under way; a page that nobody took is not read at all.
+each.
+
+Whatever befalls a page that was asked for together with others is no verdict on it: many sources serve a caller one request, or
+one connection, at a time, and say so in every way there is, or let the others wait. Such a page is asked for again in its
+turn and by itself, and what comes then counts. Closing drops what is under way; a page that nobody took is not read at all.
 """
 
 from __future__ import annotations
@@ -15,11 +18,14 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from server.core.errors import RetryableError
+from server.core.clock import Clock
 from server.sources.api.http.client import Answer, PageRequest
 from server.sources.api.http.conditional import ConditionalPages
 
 _TURNS_TO_SOCKET: Final = 4
+# How long a page that was asked for together with others may take: a multiple of the longest that came, and at least this.
+_OVERTIME_FACTOR: Final = 10.0
+_OVERTIME_SECONDS_MIN: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,21 +33,24 @@ class _UnderWay:
     request: PageRequest
     task: asyncio.Task[Answer]
     is_alone: bool
+    began_seconds: float
 
     @property
     def has_failed(self) -> bool:
-        """Whether it met a passing fault."""
-        return self.task.done() and not self.task.cancelled() and isinstance(self.task.exception(), RetryableError)
+        """Whether it is done, and no page."""
+        return self.task.done() and (self.task.cancelled() or self.task.exception() is not None)
 
 
 class PagePrefetcher:
     """The pages of one walk, fetched in order."""
 
-    def __init__(self, pages: ConditionalPages) -> None:
+    def __init__(self, pages: ConditionalPages, clock: Clock) -> None:
         self._pages = pages
+        self._clock = clock
         self._ahead: deque[_UnderWay] = deque()
         self._guesses = True
         self._failed = 0
+        self._longest_seconds = 0.0
 
     def __len__(self) -> int:
         """How many pages are under way or have come, and were not taken."""
@@ -54,16 +63,16 @@ class PagePrefetcher:
 
     @property
     def failed(self) -> int:
-        """How many pages that were asked for together with others have met a passing fault."""
-        return self._failed + sum(each.has_failed for each in self._ahead)
+        """How many pages that were asked for together with others have failed."""
+        return self._failed + sum(each.has_failed and not each.is_alone for each in self._ahead)
 
     @property
     def guesses(self) -> bool:
         """Whether no guess was wrong so far."""
         return self._guesses
 
-    async def take(self, request: PageRequest, label: str) -> Answer:
-        """The response to a request, whether it is under way or not.
+    async def take(self, request: PageRequest, label: str) -> tuple[Answer, bool]:
+        """The response to a request, whether it is under way or not, and whether it was asked for together with others.
 
         Raises:
             RetryableError, FatalError: see ConditionalPages.fetch.
@@ -72,19 +81,19 @@ class PagePrefetcher:
             self._guesses = False
             await self.close()
         if not self._ahead:
-            return await self._pages.fetch(request, label)
+            return await self._fetch(request, label, is_alone=True), False
         ahead = self._ahead.popleft()
         try:
-            return await ahead.task
-        except RetryableError:
             if ahead.is_alone:
-                raise
-            self._failed += 1
+                return await ahead.task, False
+            await self._wait_for(ahead)
+            if not ahead.has_failed:
+                return await ahead.task, True
         finally:
             ahead.task.cancel()
-        # Where a source serves one request at a time, the others that are under way would be in the way of this one again.
-        await asyncio.wait([each.task for each in self._ahead] or [ahead.task])
-        return await self._pages.fetch(request, label)
+        self._failed += 1
+        await self._settle()
+        return await self._fetch(request, label, is_alone=True), False
 
     def begin(self, request: PageRequest, label: str, *, is_guess: bool = False, is_alone: bool = True) -> None:
         """Ask for the page behind those that are under way.
@@ -95,8 +104,14 @@ class PagePrefetcher:
         """
         if self._guesses or not is_guess:
             # It outlives this call, so no block can own it: this object does. `take` or `close` waits for it.
-            fetching = self._pages.fetch(request, label, is_patient=is_alone)
-            self._ahead.append(_UnderWay(request, asyncio.create_task(fetching, name=f"fetch {label}"), is_alone))
+            task = asyncio.create_task(self._fetch(request, label, is_alone=is_alone), name=f"fetch {label}")
+            self._ahead.append(_UnderWay(request, task, is_alone, self._clock.monotonic_seconds()))
+
+    async def ask_in_turn(self) -> None:
+        """Ask for no page ahead of its turn from here on, and drop those that have come."""
+        self._guesses = False
+        await self._settle()
+        await self.close()
 
     async def flush_to_socket(self) -> None:
         """Let the requests that are under way reach their sockets, before work that keeps the loop busy.
@@ -114,3 +129,23 @@ class PagePrefetcher:
             task.cancel()
         # Their outcome, whatever it is, is nobody's business any more.
         await asyncio.gather(*dropped, return_exceptions=True)
+
+    async def _fetch(self, request: PageRequest, label: str, *, is_alone: bool) -> Answer:
+        began_seconds = self._clock.monotonic_seconds()
+        answer = await self._pages.fetch(request, label, is_alone=is_alone)
+        self._longest_seconds = max(self._longest_seconds, self._clock.monotonic_seconds() - began_seconds)
+        return answer
+
+    async def _settle(self) -> None:
+        """Wait until nothing is under way that would be in the way of the next request again."""
+        for each in self._ahead:
+            await self._wait_for(each)
+
+    async def _wait_for(self, ahead: _UnderWay) -> None:
+        """Wait until a page has come or failed; one that takes too long is cut short, and has failed."""
+        over_seconds = max(_OVERTIME_SECONDS_MIN, _OVERTIME_FACTOR * self._longest_seconds)
+        left_seconds = ahead.began_seconds + over_seconds - self._clock.monotonic_seconds()
+        await asyncio.wait({ahead.task}, timeout=max(0.0, left_seconds))
+        if not ahead.task.done():
+            ahead.task.cancel()
+            await asyncio.wait({ahead.task})

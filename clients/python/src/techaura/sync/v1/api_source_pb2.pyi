@@ -939,7 +939,7 @@ class ApiPagination(_message.Message):
     def __init__(
         self,
         *,
-        enabled: _builtins.bool = ...,
+        enabled: _builtins.bool | None = ...,
         type: Global___PaginationType.ValueType = ...,
         page_size: _builtins.int | None = ...,
         max_pages: _builtins.int | None = ...,
@@ -960,9 +960,9 @@ class ApiPagination(_message.Message):
         empty_pages_max: _builtins.int | None = ...,
         pages_at_once: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "stop_path", b"stop_path", "stop_value", b"stop_value", "total_path", b"total_path"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_enabled", b"_enabled", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "stop_path", b"stop_path", "stop_value", b"stop_value", "total_path", b"total_path"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "params_in", b"params_in", "stop_path", b"stop_path", "stop_value", b"stop_value", "total", b"total", "total_path", b"total_path", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header", "_cursor_param", b"_cursor_param", "_cursor_path", b"_cursor_path", "_empty_pages_max", b"_empty_pages_max", "_enabled", b"_enabled", "_first_page", b"_first_page", "_limit_param", b"_limit_param", "_max_pages", b"_max_pages", "_next_url_path", b"_next_url_path", "_offset_param", b"_offset_param", "_page_param", b"_page_param", "_page_size", b"_page_size", "_pages_at_once", b"_pages_at_once", "_pages_path", b"_pages_path", "_stop_path", b"_stop_path", "_stop_value", b"_stop_value", "_total_path", b"_total_path", "cursor_header", b"cursor_header", "cursor_param", b"cursor_param", "cursor_path", b"cursor_path", "empty_pages_max", b"empty_pages_max", "enabled", b"enabled", "first_page", b"first_page", "limit_param", b"limit_param", "max_pages", b"max_pages", "next_url_path", b"next_url_path", "offset_param", b"offset_param", "page_param", b"page_param", "page_size", b"page_size", "pages_at_once", b"pages_at_once", "pages_path", b"pages_path", "params_in", b"params_in", "stop_path", b"stop_path", "stop_value", b"stop_value", "total", b"total", "total_path", b"total_path", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cursor_header: _TypeAlias = _typing.Literal["cursor_header"]  # noqa: Y015
     _WhichOneofArgType__cursor_header: _TypeAlias = _typing.Literal["_cursor_header", b"_cursor_header"]  # noqa: Y015
@@ -972,6 +972,8 @@ class ApiPagination(_message.Message):
     _WhichOneofArgType__cursor_path: _TypeAlias = _typing.Literal["_cursor_path", b"_cursor_path"]  # noqa: Y015
     _WhichOneofReturnType__empty_pages_max: _TypeAlias = _typing.Literal["empty_pages_max"]  # noqa: Y015
     _WhichOneofArgType__empty_pages_max: _TypeAlias = _typing.Literal["_empty_pages_max", b"_empty_pages_max"]  # noqa: Y015
+    _WhichOneofReturnType__enabled: _TypeAlias = _typing.Literal["enabled"]  # noqa: Y015
+    _WhichOneofArgType__enabled: _TypeAlias = _typing.Literal["_enabled", b"_enabled"]  # noqa: Y015
     _WhichOneofReturnType__first_page: _TypeAlias = _typing.Literal["first_page"]  # noqa: Y015
     _WhichOneofArgType__first_page: _TypeAlias = _typing.Literal["_first_page", b"_first_page"]  # noqa: Y015
     _WhichOneofReturnType__limit_param: _TypeAlias = _typing.Literal["limit_param"]  # noqa: Y015
@@ -1004,6 +1006,8 @@ class ApiPagination(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cursor_path) -> _WhichOneofReturnType__cursor_path | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__empty_pages_max) -> _WhichOneofReturnType__empty_pages_max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__enabled) -> _WhichOneofReturnType__enabled | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__first_page) -> _WhichOneofReturnType__first_page | None: ...
     @_typing.overload
