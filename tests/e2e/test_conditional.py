@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import threading
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
 from tests.e2e.test_api_to_table import options
 from tests.e2e.test_csv_to_table import rows
 from tests.e2e.test_incremental import execute
+from tests.support.http_thread import Http11Handler, http_thread
 from tests.support.items_api import ItemsApi, items_api
 from tests.support.service import Service
 
@@ -181,3 +185,33 @@ def test_a_mirror_does_not_trust_a_date_alone(service: Service) -> None:
         api.count = 149
         run, _asked, unchanged = asked_again(service, api, mode="mirror")
         assert (run["deactivated"], unchanged) == (1, [])
+
+
+@pytest.mark.parametrize("in_header", [False, True])
+def test_the_total_of_a_page_that_is_not_sent_is_no_evidence(service: Service, in_header: bool) -> None:
+    """The ETag is of the items alone, as of a cache in front of the database, and the total stands beside them."""
+    numbers = list(range(250))
+
+    class Songs(Http11Handler):
+        def do_GET(self) -> None:
+            page = int(parse_qs(urlsplit(self.path).query)["page"][0])
+            items = [{"id": number, "name": f"song {number}"} for number in numbers[(page - 1) * 50 : page * 50]]
+            etag = f'"{hashlib.blake2b(json.dumps(items).encode(), digest_size=8).hexdigest()}"'
+            is_unchanged = self.headers.get("If-None-Match") == etag
+            told = {} if in_header else {"total": len(numbers)}
+            body = b"" if is_unchanged else json.dumps({"data": items} | told).encode()
+            self.send_response(304 if is_unchanged else 200)
+            self.send_header("ETag", etag)
+            if in_header and not is_unchanged:
+                self.send_header("X-Total-Count", str(len(numbers)))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    mirror = {"fieldMapping": {"title": "name"}, "pagination": {"enabled": True, "pageSize": 50}, "mode": "mirror"}
+    with http_thread(Songs) as url:
+        assert service.run("api", f"{url}/songs", mirror)["ledger"]["inserted"] == 250
+        numbers.remove(249)
+        run = service.run("api", f"{url}/songs", mirror)
+        assert (run["status"], run["deactivated"]) == ("completed", 1), run["notices"]
+        assert run["notices"] == ["4 pages had not changed and were not sent again"]

@@ -71,6 +71,7 @@ class Answer:
         body: decompressed.
         url: where it came from, after redirects; without what is secret.
         tells_end: whether the response said how long its body is, so that one that broke off is known.
+        is_kept: whether the body is an earlier one, which the source has called unchanged: its items are.
     """
 
     status: int
@@ -78,6 +79,7 @@ class Answer:
     body: bytes
     url: str = ""
     tells_end: bool = True
+    is_kept: bool = False
 
     @property
     def media_type(self) -> str:

@@ -105,7 +105,7 @@ class ConditionalPages:
                 self._unchanged.add(key)
                 # The type of the content is that of the kept body: many servers put another one on an empty answer.
                 headers = {**page.headers, **self._paging_headers(answer)}
-                return Answer(200, headers, page.body, answer.url)
+                return Answer(200, headers, page.body, answer.url, is_kept=True)
             if answer.status != 304:
                 return answer
         return await self._client.fetch(request, label, is_alone=is_alone)

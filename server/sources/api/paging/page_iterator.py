@@ -240,7 +240,9 @@ class PageIterator:
         keys = memory.take(found.keys)
         # A page of one item is known by all of it: a list may hold an item twice.
         digest = found.looks or (keys.digest if keys.count > 1 else digest_of(parsed.page.text))
-        evidence = position.evidence.with_total(total).with_page(
+        # A validator may be of the items alone: what a kept page says of the list is what it said then.
+        is_kept = read.answer is not None and read.answer.is_kept
+        evidence = position.evidence.with_total(None if is_kept else total).with_page(
             keys, items=facts.count, nulls=found.nulls, no_keys=found.no_keys
         )
         evidence = replace(
