@@ -3,7 +3,7 @@
 Where pages are counted by us and the source has said how many items or pages it has, several are asked for at once. They are
 read and written in their order all the same, and a page that came early is one like any other: the total that it states
 and the keys of its items are checked as those of every page are. So an item that moved from a page that was asked for
-later to one that had come already is missing from the count, and the walk ends as one whose list changed.
+later to one that had come already is missing from the stated total, and the walk ends as one whose list changed.
 """
 
 from __future__ import annotations
