@@ -228,18 +228,26 @@ async def test_a_source_that_serves_one_request_at_a_time_is_asked_in_turn(serve
 
 async def test_a_page_that_hangs_beside_others_is_asked_for_by_itself(serve, read, clock):
     """As of a server of one thread, which looks at a second connection once the first is closed."""
-    first: list[Any] = []
+    clients: list[Any] = []
+    answered = asyncio.Event()
 
     async def answer(request: Request) -> Response:
-        first.append(request.client)
-        if request.client != first[0]:
-            # The manual clock passes the time that such a page may take.
+        clients.append(request.client)
+        if request.client != clients[0]:
+            # Once the page on the first connection has come, the manual clock passes the time that others may take.
+            await answered.wait()
+            for _ in range(200):
+                await asyncio.sleep(0)
             clock.elapsed_seconds += 60
             await asyncio.Event().wait()
+        if clients.count(clients[0]) > 1:
+            answered.set()
         number = int(request.query_params["page"])
         return JSONResponse({"data": songs(SIZE, (number - 1) * SIZE + 1), "total": 1000})
 
-    outcome = await read(await serve(Api(answer)), PAGE)
+    # The good connection outlasts the wait.
+    url = await serve(Api(answer), timeout_keep_alive=60)
+    outcome = await read(url, PAGE, http_timeout_seconds=30.0)
     assert (outcome.error, outcome.ids) == (None, ids(1000))
 
 
