@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Final
 
 from server.core.clock import SystemClock
@@ -14,6 +12,7 @@ from server.core.config import Settings
 from server.sources.api.http.client import ApiClient, PageRequest
 from server.sources.api.http.credentials import Credentials
 from server.sources.contract import SourceContext
+from tests.support.serving import serving
 
 OPTIONS: Final[dict[str, object]] = {
     "fieldMapping": {"title": "name", "artist": "artist.name", "genre": "genres.0"},
@@ -31,19 +30,9 @@ AS_BY_DEFAULT: Final[dict[str, object]] = {
 }
 
 
-@contextmanager
-def pages_server(items: int) -> Iterator[str]:
+def pages_server(items: int) -> AbstractContextManager[str]:
     """The URL of a running source."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bench._pages_server", "--items", str(items)], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    return serving("bench._pages_server", "--items", str(items))
 
 
 async def fetch_in_turn(url: str, page_url: Callable[[int], str], count: int) -> float:

@@ -45,8 +45,7 @@ def text_keys(plan: MappingPlan) -> tuple[str, ...]:
     """The text columns of the source by which rows are known again; none where their content is what identifies them."""
     if plan.identity not in ("mapped", "natural"):
         return ()
-    named = [name for name in key_columns(plan) if name in plan.source_columns]
-    return tuple(name for name in named if plan.target.by_name[name].kind == "text")
+    return tuple(name for name in identifying_texts(plan) if name in plan.source_columns)
 
 
 def identifying_texts(plan: MappingPlan) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ were put together have a header in their middle.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 import polars as pl
@@ -35,10 +36,10 @@ _LINES: Final = (
 )
 _NO_RECORD: Final = rf"(?is)^(?:{'|'.join(_LINES)})$"
 # Letters that stand for the ones with an accent too, where names of columns are looked for.
-# Rows of a batch that are looked at closely.
-_LOOKED_AT_MAX: Final = 1000
 _ACCENTED: Final = {"a": "[aáàâã]", "c": "[cç]", "e": "[eéèê]", "i": "[ií]", "n": "[nñ]", "o": "[oóôõ]", "u": "[uúü]"}
 _RULER: Final = "^[-=_*~]{3,}$"
+# Rows of a batch that are looked at closely.
+_LOOKED_AT_MAX: Final = 1000
 _COLUMNS_MIN: Final = 2
 
 
@@ -61,24 +62,26 @@ def no_records(rows: pl.DataFrame, plan: MappingPlan) -> pl.Series:
 
 def _rulers(rows: pl.DataFrame, texts: list[str]) -> pl.Series:
     """The places of rows whose texts are all drawn lines, two at least."""
-    places = rows[texts[0]].str.contains(_RULER).fill_null(False).arg_true()
-    found = []
-    for place in places.head(_LOOKED_AT_MAX):
-        values = [value for name in texts if (value := rows[name][place]) is not None]
-        if len(values) >= _COLUMNS_MIN and all(re.fullmatch(_RULER, value) for value in values):
-            found.append(place)
-    return pl.Series(found, dtype=pl.UInt32)
+    return _of_one_kind(rows, texts, _RULER, lambda value: re.fullmatch(_RULER, value) is not None)
 
 
 def _headers(rows: pl.DataFrame, plan: MappingPlan, texts: list[str]) -> pl.Series:
     """The places of rows whose texts are all names of columns, two at least."""
     words = _words(plan)
-    pattern = "|".join("".join(_ACCENTED.get(char, re.escape(char)) for char in word) for word in sorted(words))
-    places = rows[texts[0]].str.contains(f"(?i)^(?:{pattern})$").arg_true()
+    names = "|".join("".join(_ACCENTED.get(char, re.escape(char)) for char in word) for word in sorted(words))
+    return _of_one_kind(rows, texts, f"(?i)^(?:{names})$", lambda value: folded(value) in words)
+
+
+def _of_one_kind(rows: pl.DataFrame, texts: list[str], pattern: str, is_of_kind: Callable[[str], bool]) -> pl.Series:
+    """The places of rows of which two texts or more are of a kind, and none is of another.
+
+    Args:
+        pattern: finds most of the kind in the first column, where looking closely at each row would take too long.
+    """
     found = []
-    for place in places.head(_LOOKED_AT_MAX):
+    for place in rows[texts[0]].str.contains(pattern).arg_true().head(_LOOKED_AT_MAX):
         values = [value for name in texts if (value := rows[name][place]) is not None]
-        if len(values) >= _COLUMNS_MIN and all(folded(value) in words for value in values):
+        if len(values) >= _COLUMNS_MIN and all(map(is_of_kind, values)):
             found.append(place)
     return pl.Series(found, dtype=pl.UInt32)
 

@@ -25,11 +25,12 @@ ENTITY: Final = "&(?:[A-Za-z][A-Za-z0-9]{1,24}|#[0-9]{2,6}|#[xX][0-9A-Fa-f]{2,5}
 REPLACED: Final = "\ufffd"
 ASKED: Final = "[A-Za-z\u00c0-\u024f][?][a-z]"
 # Soft hyphen, zero-width space, word joiner, byte order mark: what joins or turns letters of some scripts is not among
-# them. Then an accent behind its letter.
-UNSEEN: Final = "[\u00ad\u200b\u2060\ufeff]|[A-Za-z][\u0300-\u036f]"
+# them.
+_INVISIBLE: Final = "[\u00ad\u200b\u2060\ufeff]"
+# These, and an accent behind its letter.
+UNSEEN: Final = f"{_INVISIBLE}|[A-Za-z][\u0300-\u036f]"
 
 _SIGN: Final = re.compile(f"{TWICE_DECODED}|{ENTITY}|{REPLACED}|{ASKED}|{UNSEEN}")
-_UNSEEN_ALONE: Final = re.compile("[\u00ad\u200b\u2060\ufeff]")
 # Windows-1252's characters at the places where Latin-1 has controls; it leaves five of these places empty.
 _PLACES: Final = {ord(char): at for at in range(0x80, 0xA0) for char in bytes([at]).decode("cp1252", "ignore")}
 # As few characters tell texts apart.
@@ -57,6 +58,6 @@ def undamaged(text: str) -> str:
     """
     plain = html.unescape(text) if "&" in text else text
     plain = decoded_once(plain) or plain
-    plain = unicodedata.normalize("NFC", _UNSEEN_ALONE.sub("", plain)).casefold()
+    plain = unicodedata.normalize("NFC", re.sub(_INVISIBLE, "", plain)).casefold()
     telling = "".join(char for char in plain if char.isascii() and char.isalnum())
     return telling if len(telling) >= _TELLING_CHARS_MIN else plain

@@ -12,12 +12,11 @@ from __future__ import annotations
 import argparse
 import gzip
 import random
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +31,7 @@ from techaura_sync import sync_spec
 
 from bench.memory import PeakMemory
 from tests.support.service import Service, environment, service_running
+from tests.support.serving import serving
 
 SECONDS_MAX: Final = 1.0
 GROWTH_MIB_MAX: Final = 32.0
@@ -88,19 +88,9 @@ BOMBS: Final = {
 }
 
 
-@contextmanager
-def bomb_server() -> Iterator[str]:
+def bomb_server() -> AbstractContextManager[str]:
     """The address of a server, in a process of its own, that has every bomb at /<number>."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.drills.api_bombs", "--serve"], stdout=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    try:
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-    finally:
-        process.terminate()
-        process.wait()
-        process.stdout.close()
+    return serving("tests.drills.api_bombs", "--serve")
 
 
 def serve() -> None:

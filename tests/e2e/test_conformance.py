@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from server.sources.api.options import Pagination
+from server.sources.api.pagination_options import Pagination
 from server.sources.csv.options import CsvOptions
 from tests.support.openapi import component, followed
 

@@ -10,7 +10,7 @@ from gateway.options import read_spec
 from server.service.convert import options_document
 from server.sources import number_format
 from server.sources.api import options as api
-from server.sources.api import watermark
+from server.sources.api import pagination_options, watermark
 from server.sources.csv import options as csv
 
 WRITE: dict[str, Any] = {
@@ -66,4 +66,4 @@ def test_no_option_of_a_source_is_out_of_reach() -> None:
     assert {field.alias for field in api.ApiOptions.model_fields.values()} == set(API)
     assert {field.alias for field in watermark.Incremental.model_fields.values()} == set(API["incremental"])
     assert {field.alias for field in number_format.NumberFormat.model_fields.values()} == set(CSV["numberFormat"])
-    assert {field.alias for field in api.Pagination.model_fields.values()} == set(API["pagination"])
+    assert {field.alias for field in pagination_options.Pagination.model_fields.values()} == set(API["pagination"])

@@ -7,7 +7,6 @@ in protos/techaura/sync/v1/api_source.proto.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -29,7 +28,8 @@ from server.core.errors import InvalidRequestError
 from server.core.number_format import NumberOptions
 from server.core.reasons import Reason
 from server.core.secret_box import SecretPlaces, SecretValue
-from server.sources.api.option_base import FieldPath, MaybeParameterName, OptionModel, ParameterName, Path
+from server.sources.api.option_base import FieldPath, HeaderName, OptionModel, ParameterName, Path
+from server.sources.api.pagination_options import Pagination
 from server.sources.api.presets import PresetName, filled_in, with_preset
 from server.sources.api.request_body import content_problem, is_too_deep, references
 from server.sources.api.urls import problem_of
@@ -61,25 +61,6 @@ PUBLIC_HEADERS: Final = frozenset(
         "api-version",
     ]
 )
-# The client writes these itself; a caller who sets them could smuggle a request or reach another virtual host.
-_FORBIDDEN_HEADERS: Final = frozenset(
-    [
-        "host",
-        "content-length",
-        "transfer-encoding",
-        "connection",
-        "keep-alive",
-        "upgrade",
-        "te",
-        "trailer",
-        "accept-encoding",
-        "expect",
-        "proxy-authorization",
-        "proxy-connection",
-    ]
-)
-_HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}")
-
 SECRET_PLACES: Final = SecretPlaces(
     values=(
         "auth.token",
@@ -125,14 +106,6 @@ def _sendable(secret: SecretValue) -> SecretValue:
     return secret
 
 
-def _header_name(name: str) -> str:
-    if not _HEADER_NAME.fullmatch(name):
-        raise ValueError("is no header name")
-    if name.lower() in _FORBIDDEN_HEADERS:
-        raise ValueError("may not be set: the client writes this header itself")
-    return name
-
-
 def _token_url(url: str) -> str:
     if found := problem_of(url):
         raise ValueError(found)
@@ -147,7 +120,6 @@ Secret = Annotated[SecretValue, PlainValidator(_secret)]
 MaybeEmptySecret = Annotated[SecretValue, PlainValidator(SecretValue.parse)]
 Username = Annotated[SecretValue, PlainValidator(SecretValue.parse), AfterValidator(_username)]
 HeaderSecret = Annotated[SecretValue, PlainValidator(_secret), AfterValidator(_sendable)]
-HeaderName = Annotated[str, AfterValidator(_header_name)]
 
 
 class BearerAuth(OptionModel):
@@ -207,37 +179,6 @@ class OAuth2Auth(OptionModel):
             raise ValueError("with grant password needs username and password, and takes no refreshToken")
         if not is_password and (self.username is not None or self.password is not None):
             raise ValueError("takes username and password with grant password only")
-        return self
-
-
-class Pagination(OptionModel):
-    """How the API is paged. See paging/counted.py for what ends a run."""
-
-    enabled: bool = False
-    type: Literal["page", "offset", "cursor", "link", "auto"] = "page"
-    page_size: Annotated[int, Field(ge=1, le=100_000)] | None = None
-    params_in: Literal["query", "body"] = "query"
-    limit_param: MaybeParameterName = "limit"
-    offset_param: ParameterName = "offset"
-    page_param: ParameterName = "page"
-    cursor_param: ParameterName = "cursor"
-    cursor_path: Path | None = None
-    cursor_header: HeaderName | None = None
-    next_url_path: Path | None = None
-    first_page: Annotated[int, Field(ge=0, le=1)] | None = None
-    max_pages: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
-    total: Literal["exact", "estimate", "ignore"] | None = None
-    total_path: Path | None = None
-    pages_path: Path | None = None
-    stop_path: Path | None = None
-    stop_value: Annotated[str, Field(max_length=1024)] | None = None
-    empty_pages_max: Annotated[int, Field(ge=0, le=10_000)] = 100
-    pages_at_once: Annotated[int, Field(ge=1, le=32)] | None = None
-
-    @model_validator(mode="after")
-    def _stop_has_a_path(self) -> Self:
-        if self.stop_value is not None and self.stop_path is None:
-            raise ValueError("stopValue needs stopPath, the place where the value stands")
         return self
 
 

@@ -9,7 +9,8 @@ has both.
 
 from __future__ import annotations
 
-import codecs
+from collections import Counter
+from collections.abc import Iterable
 from typing import Any, Final
 
 import polars as pl
@@ -22,6 +23,7 @@ from server.core.texts import folded
 from server.sources.contract import Reject
 from server.sources.csv.blocks import BlockStart, Limits
 from server.sources.csv.column_names import unique_names
+from server.sources.csv.encoding_detection import is_utf8
 from server.sources.csv.file_format import FileBlock, OpenStream, PlainBeginning, Table
 from server.sources.csv.findings import Findings
 from server.sources.csv.frame_block import FrameBlock, Records
@@ -50,8 +52,8 @@ def begin(source: OpenStream, options: CsvOptions, settings: Settings) -> Table:
     if head.startswith(_OTHER_MARKS):
         raise _malformed(f"{name} is UTF-16; JSON lines are UTF-8: save it so")
     start = len(BYTE_ORDER_MARK) if head.startswith(BYTE_ORDER_MARK) else 0
-    objects = [object_of(content_of(line)) for line in head[start:].split(b"\n", _LOOK_LINES)[:_LOOK_LINES]]
-    keys = _keys_of([value for value in objects if isinstance(value, dict)])
+    objects = (object_of(content_of(line)) for line in head[start:].split(b"\n", _LOOK_LINES)[:_LOOK_LINES])
+    keys = _keys_of(dict.fromkeys(tuple(value) for value in objects if isinstance(value, dict)))
     if not keys and head.strip():
         raise _malformed(
             f"{name} has no JSON object in any of its first {_LOOK_LINES} lines: {_why_none(head[start:])}"
@@ -70,25 +72,21 @@ def _why_none(head: bytes) -> str:
     """What stands where lines with an object should, and what to do about it."""
     if head.lstrip().startswith(b"["):
         return "it is a JSON array; write each of its items in a line of its own (jq -c '.[]')"
-    try:
-        codecs.getincrementaldecoder("utf-8")("strict").decode(head)
-    except UnicodeDecodeError:
-        return "it is not UTF-8, which JSON lines are; save it so"
-    return "each line must be one"
+    return "each line must be one" if is_utf8(head) else "it is not UTF-8, which JSON lines are; save it so"
 
 
-def _keys_of(objects: list[dict[str, Any]]) -> tuple[str, ...]:
-    """The keys of some objects, of those that are one column the first."""
-    spellings: dict[str, dict[str, None]] = {}
-    apart: set[str] = set()
-    for keys in {tuple(value) for value in objects}:
-        forms = [folded(key) for key in keys]
-        apart.update(form for form in forms if forms.count(form) > 1)
-    for value in objects:
-        for key in value:
-            spellings.setdefault(folded(key), {})[key] = None
-    every = dict.fromkeys(key for value in objects for key in value)
-    return tuple(key for key in every if folded(key) in apart or key == next(iter(spellings[folded(key)])))
+def _keys_of(shapes: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    """The keys of objects, of those that are one column the first.
+
+    Args:
+        shapes: the keys of each object, once.
+    """
+    shapes = tuple(shapes)
+    forms = {key: folded(key) for shape in shapes for key in shape}
+    counts = [Counter(forms[key] for key in shape) for shape in shapes]
+    apart = {form for count in counts for form, times in count.items() if times > 1}
+    first = {form: key for key, form in reversed(forms.items())}
+    return tuple(key for key, form in forms.items() if form in apart or first[form] == key)
 
 
 def _malformed(message: str) -> InvalidRequestError:
