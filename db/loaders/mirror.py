@@ -37,6 +37,19 @@ class GoneRows:
     gone: int
 
 
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """The readings of a run that a row must have been missing from to be gone.
+
+    Args:
+        first_restart_no, restart_no: the first of them, and the present one.
+    """
+
+    run_id: int
+    first_restart_no: int
+    restart_no: int
+
+
 async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
     """Note how many rows of the source were switched on when it last completed a run, or now, before this run writes any.
 
@@ -70,37 +83,40 @@ async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_
         await connection.execute(update(sync_runs).where(sync_runs.c.id == run_id).values(active_before=count))
 
 
-async def count_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> GoneRows:
+async def count_gone(connection: AsyncConnection, spec: LoadSpec, looks: Looks) -> GoneRows:
     """Count before anything is switched off."""
-    before = (await connection.execute(select(sync_runs.c.active_before).where(sync_runs.c.id == run_id))).scalar_one()
-    gone = (await connection.execute(_active(spec).where(_unseen(spec, run_id, restart_no)))).scalar_one()
+    query = select(sync_runs.c.active_before).where(sync_runs.c.id == looks.run_id)
+    before = (await connection.execute(query)).scalar_one()
+    gone = (await connection.execute(_active(spec).where(_unseen(spec, looks)))).scalar_one()
     return GoneRows(int(before or 0), int(gone))
 
 
-async def count_seen(connection: AsyncConnection, run_id: int, restart_no: int) -> int:
-    """Count the rows of the target that the reading has met."""
+async def count_seen(connection: AsyncConnection, looks: Looks) -> int:
+    """Count the rows of the target that the present reading has met."""
     seen = sync_seen_rows.c
-    query = select(func.count()).where(seen.sync_run_id == run_id, seen.restart_no == restart_no)
+    query = select(func.count()).where(seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_no)
     return int((await connection.execute(query)).scalar_one())
 
 
 async def gone_texts(
-    connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int, columns: Sequence[str], rows_max: int
+    connection: AsyncConnection, spec: LoadSpec, looks: Looks, columns: Sequence[str], rows_max: int
 ) -> Sequence[RowTexts]:
     """The texts of some columns of what is gone, of as many rows at most."""
     target = metadata.tables[spec.table]
-    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
+    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, looks))
     query = _texts(target, columns).where(gone).order_by(target.c["id"]).limit(rows_max)
     return [(int(row[0]), tuple(row[1:])) for row in await connection.execute(query)]
 
 
 async def seen_texts(
-    connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int, columns: Sequence[str]
+    connection: AsyncConnection, spec: LoadSpec, looks: Looks, columns: Sequence[str]
 ) -> AsyncIterator[Sequence[RowTexts]]:
-    """The same of what the reading has met, in pages."""
+    """The same of what the present reading has met, in pages."""
     target = metadata.tables[spec.table]
     seen = sync_seen_rows.c
-    of_reading = and_(seen.sync_run_id == run_id, seen.restart_no == restart_no, seen.target_id == target.c["id"])
+    of_reading = and_(
+        seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_no, seen.target_id == target.c["id"]
+    )
     query = _texts(target, columns).join(sync_seen_rows, of_reading).order_by(seen.target_id).limit(_SEEN_ROWS_PER_PAGE)
     last_id = 0
     while True:
@@ -115,7 +131,7 @@ def _texts(target: Table, columns: Sequence[str]) -> Select[Any]:
     return select(target.c["id"], *(target.c[name] for name in columns))
 
 
-async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int) -> Written:
+async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, looks: Looks) -> Written:
     """Switch off what is gone, and note which run did it; return how many rows, and which the table did not let go.
 
     Raises:
@@ -128,7 +144,7 @@ async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: i
     target = tables.target
     values = {
         target.c[spec.availability_column]: False,
-        target.c["deactivated_by_run"]: run_id,
+        target.c["deactivated_by_run"]: looks.run_id,
         target.c["updated_at"]: now(),
     }
 
@@ -137,7 +153,7 @@ async def deactivate_gone(connection: AsyncConnection, spec: LoadSpec, run_id: i
             await log_deactivations(tables, rows, spec.audit_reason)
         return int((await connection.execute(update(target).values(values).where(rows))).rowcount)
 
-    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, run_id, restart_no))
+    gone = and_(of_source(target, spec), _is_on(spec), _unseen(spec, looks))
     return await write_rows(tables, Step("update", target.c["id"], gone, 0, switch_off), CAREFUL, expected=None)
 
 
@@ -178,14 +194,15 @@ def _is_on(spec: LoadSpec) -> ColumnElement[bool]:
     return or_(column.is_(None), column.is_(True))
 
 
-def _unseen(spec: LoadSpec, run_id: int, restart_no: int) -> ColumnElement[bool]:
+def _unseen(spec: LoadSpec, looks: Looks) -> ColumnElement[bool]:
     target = metadata.tables[spec.table]
-    return ~(
-        select(sync_seen_rows.c.target_id)
-        .where(
-            sync_seen_rows.c.sync_run_id == run_id,
-            sync_seen_rows.c.restart_no == restart_no,
-            sync_seen_rows.c.target_id == target.c["id"],
+    seen = sync_seen_rows.c
+    # One search of the primary key for each look: a range of looks would be searched through for each row.
+    return and_(
+        *(
+            ~select(seen.target_id)
+            .where(seen.sync_run_id == looks.run_id, seen.restart_no == restart_no, seen.target_id == target.c["id"])
+            .exists()
+            for restart_no in range(looks.first_restart_no, looks.restart_no + 1)
         )
-        .exists()
     )

@@ -6,7 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, FromClause, Row, ScalarSelect, Select, Subquery, case, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    ScalarSelect,
+    Select,
+    Subquery,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import as_integer
@@ -82,9 +95,14 @@ async def last_batch(connection: AsyncConnection, run_id: int, restart_no: int) 
     return None if row is None else _batch(row)
 
 
-async def read_totals(connection: AsyncConnection, run_id: int) -> BatchTotals:
-    """Sums over the batches that a run has committed so far."""
-    totals = totals_of(select(_R.id, _R.restart_no).where(_R.id == run_id).subquery())
+async def read_totals(connection: AsyncConnection, run_id: int, restart_no: int | None = None) -> BatchTotals:
+    """Sums over the batches that a run has committed so far.
+
+    Args:
+        restart_no: the reading whose rows are counted; None for the present one.
+    """
+    counted = _R.restart_no if restart_no is None else literal(restart_no).label("restart_no")
+    totals = totals_of(select(_R.id, counted).where(_R.id == run_id).subquery())
     row = (await connection.execute(select(totals))).one_or_none()
     return totals_in(row) if row is not None else BatchTotals(0, 0, Ledger(), 0, 0)
 

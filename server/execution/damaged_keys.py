@@ -12,7 +12,7 @@ from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from db.loaders.mirror import RowTexts, gone_texts, seen_texts
+from db.loaders.mirror import Looks, RowTexts, gone_texts, seen_texts
 from db.records import LoadSpec
 from server.core.tally import DAMAGE_CODES, Tally
 from server.pipeline.odd_texts import NULL_WORDS
@@ -25,7 +25,7 @@ _ANY: Final = None
 
 
 async def damaged_keys_doubt(
-    connection: AsyncConnection, spec: LoadSpec, run_id: int, restart_no: int, tally: Tally, columns: Sequence[str]
+    connection: AsyncConnection, spec: LoadSpec, looks: Looks, tally: Tally, columns: Sequence[str]
 ) -> str:
     """The rest of a sentence that says why rows which were not seen may be there; empty when nothing says so.
 
@@ -35,7 +35,7 @@ async def damaged_keys_doubt(
     """
     if not columns or not any(tally.count(code) for code in DAMAGE_CODES):
         return ""
-    gone = await gone_texts(connection, spec, run_id, restart_no, columns, _GONE_ROWS_MAX + 1)
+    gone = await gone_texts(connection, spec, looks, columns, _GONE_ROWS_MAX + 1)
     if len(gone) > _GONE_ROWS_MAX:
         return "some texts of the source are damaged, and these rows are too many to be compared with them"
     ids: dict[tuple[str | None, ...], int] = {}
@@ -43,7 +43,7 @@ async def damaged_keys_doubt(
         for form in _forms(texts):
             ids.setdefault(form, target_id)
     pairs: dict[int, int] = {}
-    async for page in seen_texts(connection, spec, run_id, restart_no, columns):
+    async for page in seen_texts(connection, spec, looks, columns):
         for target_id, form in _damaged(page):
             if form in ids:
                 pairs.setdefault(ids[form], target_id)

@@ -16,22 +16,26 @@ A wrong file must not empty a shop. So nothing is switched off when
                                         several (`SourceReader.doubts`)
 
 The rows that the source has are written by then, and stay.
+
+What came in pages is read a second time before any row is switched off. Where one item is deleted and another added while
+the list is read, its total stays, and an item slips from a page that is still to come to one that came: no reading can see
+that by itself, and a row is gone only when neither has met it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
-from db.loaders.mirror import count_gone, count_seen, deactivate_gone, forget_seen
+from db.loaders.mirror import Looks, count_gone, count_seen, deactivate_gone, forget_seen
 from db.loaders.refusals import Refusal
 from db.records import ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories import runs
-from db.repositories.batches import last_batch, read_totals
+from db.repositories.batches import insert_batch, last_batch, read_totals
 from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
 from server.core.errors import FatalError, LeaseLostError
@@ -47,82 +51,159 @@ _RULES_NAMED_MAX: Final = 3
 _ERRORS_MAX: Final = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class MirrorReading:
+    """How a run has read its source.
+
+    Args:
+        restart_no: how many times it began again.
+        came_in_parts: see `SourceReader`.
+        doubts: what the source's reader doubts of its own reading, and which columns it lost.
+    """
+
+    run_id: int
+    restart_no: int
+    came_in_parts: bool
+    doubts: Sequence[str]
+
+    @property
+    def looks(self) -> Looks:
+        """The readings that a row must be missing from to be gone.
+
+        A file is read again because it is another one by now; pages are, because a row may have slipped between them.
+        """
+        return Looks(self.run_id, 0 if self.came_in_parts else self.restart_no, self.restart_no)
+
+    @property
+    def is_second_look(self) -> bool:
+        """Whether pages were read again, for what one reading of them may have missed."""
+        return self.came_in_parts and self.restart_no > 0
+
+    @property
+    def needs_second_look(self) -> bool:
+        """Whether what this reading has not seen may have slipped from a page still to come to one that came."""
+        return self.came_in_parts and self.restart_no == 0
+
+
 async def finish_mirror(
     database: Database,
     lease: Lease,
-    restart_no: int,
+    reading: MirrorReading,
     spec: LoadSpec,
     options: WriteOptions,
     skipped_ratio_max: float,
-    doubts: Sequence[str],
     key_texts: Sequence[str],
-) -> None:
+) -> bool:
     """Switch off what is gone, in one transaction, and note how many rows that were.
 
     Args:
         skipped_ratio_max: the share of rows that may be skipped for a key that repeats.
-        doubts: what the source's reader doubts of its own reading.
         key_texts: the columns whose texts make a row's key; none where texts do not.
+
+    Returns:
+        False when nothing was switched off yet, and the source is to be read a second time, as its run now records.
 
     Raises:
         FatalError: MIRROR_GUARD; nothing was switched off.
         LeaseLostError: another worker owns the run; nothing was switched off.
     """
+    is_finished = True
     async with database.write() as connection:
-        batch = await last_batch(connection, lease.run_id, restart_no)
-        reading = _Reading(
-            lease.run_id,
-            restart_no,
-            (await read_totals(connection, lease.run_id)).ledger,
-            Tally.from_json(batch.tally) if batch is not None else Tally(),
-            batch.position if batch is not None else {},
-        )
-        found = await count_gone(connection, spec, lease.run_id, restart_no)
-        doubt = next(iter(doubts), "")
-        if found.gone and not doubt:
-            doubt = await _doubt(connection, reading, skipped_ratio_max) or await damaged_keys_doubt(
-                connection, spec, lease.run_id, restart_no, reading.tally, key_texts
-            )
-        if found.gone and doubt:
-            notice = (
-                f"{found.gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, "
-                "nothing was switched off"
-            )
-            await runs.add_notices(connection, lease.run_id, (notice,))
-            # The same source with other options or a larger budget is to be read again, and not taken for done.
-            await runs.forget_reading(connection, lease.run_id)
-        elif found.gone:
-            _guard(found.active, found.gone, reading.ledger.read, options)
-            done = await deactivate_gone(connection, spec, lease.run_id, restart_no)
-            await runs.record_deactivated(connection, lease.run_id, done.count)
-            if done.refused:
-                refusals = list(done.refused.items())[:_ERRORS_MAX]
-                rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
-                notice = (
-                    f"{len(done.refused)} rows that the source has no more are still switched on, because the table refused "
-                    f"to switch them off ({'; '.join(rules)})"
-                )
-                await runs.add_notices(connection, lease.run_id, (notice,))
-                await insert_errors(connection, lease.run_id, restart_no, [_still_on(each) for each in refusals])
-                await runs.forget_reading(connection, lease.run_id)
+        if reading.is_second_look:
+            await _count_first_look(connection, lease, reading)
+        found = await count_gone(connection, spec, reading.looks)
+        if found.gone:
+            read = await _what_was_read(connection, reading)
+            doubt = next(iter(reading.doubts), "") or await _doubt(connection, read, skipped_ratio_max)
+            doubt = doubt or await damaged_keys_doubt(connection, spec, reading.looks, read.tally, key_texts)
+            if doubt:
+                await _hold_back(connection, lease.run_id, found.gone, doubt)
+            else:
+                _guard(found.active, found.gone, read.ledger.read, options)
+                if reading.needs_second_look:
+                    await runs.start_over(connection, lease.run_id, _second_look_notice(found.gone))
+                    is_finished = False
+                else:
+                    await _switch_off(connection, spec, reading.looks)
         if not await lock_run_shared(connection, lease):
             raise LeaseLostError(lease.run_id)
+    return is_finished
+
+
+async def _hold_back(connection: AsyncConnection, run_id: int, gone: int, doubt: str) -> None:
+    notice = (
+        f"{gone} rows of the table were not seen in the source, and {doubt}; because one may be the other, nothing was "
+        "switched off"
+    )
+    await runs.add_notices(connection, run_id, (notice,))
+    # The same source with other options or a larger budget is to be read again, and not taken for done.
+    await runs.forget_reading(connection, run_id)
+
+
+def _second_look_notice(gone: int) -> str:
+    rows = "1 row of the table was" if gone == 1 else f"{gone} rows of the table were"
+    return (
+        f"{rows} not seen in the source; its pages were read a second time, since an item may slip from one page to another "
+        "while the list changes"
+    )
+
+
+async def _count_first_look(connection: AsyncConnection, lease: Lease, reading: MirrorReading) -> None:
+    """Count what the first look inserted and updated: the second one has met these rows as unchanged.
+
+    A batch without records carries the difference, so the ledger still adds up. A row that changed between the looks too
+    is counted as two updates.
+    """
+    last = await last_batch(connection, reading.run_id, reading.restart_no)
+    if last is None or last.ledger.unchanged < 0:
+        # Nothing was read, or this was done before the run was interrupted.
+        return
+    first = (await read_totals(connection, reading.run_id, 0)).ledger
+    met_again = (await read_totals(connection, reading.run_id)).ledger.unchanged
+    inserted = min(first.inserted, met_again)
+    updated = min(first.updated, met_again - inserted)
+    if inserted or updated:
+        ledger = Ledger(inserted=inserted, updated=updated, unchanged=-inserted - updated)
+        difference = replace(last, batch_no=last.batch_no + 1, ledger=ledger, conflicts=0)
+        await insert_batch(connection, lease, reading.restart_no, difference)
+
+
+async def _switch_off(connection: AsyncConnection, spec: LoadSpec, looks: Looks) -> None:
+    done = await deactivate_gone(connection, spec, looks)
+    await runs.record_deactivated(connection, looks.run_id, done.count)
+    if done.refused:
+        refusals = list(done.refused.items())[:_ERRORS_MAX]
+        rules = sorted({refusal.name for refusal in done.refused.values()})[:_RULES_NAMED_MAX]
+        notice = (
+            f"{len(done.refused)} rows that the source has no more are still switched on, because the table refused "
+            f"to switch them off ({'; '.join(rules)})"
+        )
+        await runs.add_notices(connection, looks.run_id, (notice,))
+        await insert_errors(connection, looks.run_id, looks.restart_no, [_still_on(each) for each in refusals])
+        await runs.forget_reading(connection, looks.run_id)
 
 
 @dataclass(frozen=True, slots=True)
-class _Reading:
-    """What a run has read of its source."""
+class _Read:
+    """What a reading has come to."""
 
-    run_id: int
-    restart_no: int
+    looks: Looks
     ledger: Ledger
     tally: Tally
     position: Mapping[str, Any]
 
 
-async def _doubt(connection: AsyncConnection, reading: _Reading, skipped_ratio_max: float) -> str:
+async def _what_was_read(connection: AsyncConnection, reading: MirrorReading) -> _Read:
+    ledger = (await read_totals(connection, reading.run_id)).ledger
+    batch = await last_batch(connection, reading.run_id, reading.restart_no)
+    if batch is None:
+        return _Read(reading.looks, ledger, Tally(), {})
+    return _Read(reading.looks, ledger, Tally.from_json(batch.tally), batch.position)
+
+
+async def _doubt(connection: AsyncConnection, read: _Read, skipped_ratio_max: float) -> str:
     """Why what was not seen may be there all the same; empty when nothing says so."""
-    ledger, tally = reading.ledger, reading.tally
+    ledger, tally = read.ledger, read.tally
     if ledger.rejected:
         return f"{ledger.rejected} records of the source were rejected"
     skipped = tally.count(RejectKind.DUPLICATE_KEY)
@@ -131,11 +212,11 @@ async def _doubt(connection: AsyncConnection, reading: _Reading, skipped_ratio_m
             f"{skipped} of {ledger.read} rows of the source were skipped because a later row has the same key, more than "
             f"TECHAURA_SYNC_ERROR_RATIO_MAX ({skipped_ratio_max:g}) allows"
         )
-    if POSITION_SAME_PAGE in reading.position:
+    if POSITION_SAME_PAGE in read.position:
         # Each record meets one row, so fewer rows than records are records that came more than once. The reader knows of
         # those that it remembers; this counts all, across whatever interrupted the run.
-        seen = await count_seen(connection, reading.run_id, reading.restart_no)
-        repeated = ledger.read - seen - int(reading.position[POSITION_SAME_PAGE])
+        seen = await count_seen(connection, read.looks)
+        repeated = ledger.read - seen - int(read.position[POSITION_SAME_PAGE])
         if repeated > 0:
             items = "1 item" if repeated == 1 else f"{repeated} items"
             return f"{items} came on more than one page, so others may be missing"

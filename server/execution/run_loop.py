@@ -40,7 +40,7 @@ from server.execution.context import RunContext
 from server.execution.duplicate_keys import KeyRule, StreamedKeys, SurveyedKeys
 from server.execution.key_survey import DuplicateKeys, KeySurvey
 from server.execution.lost_columns import lost_columns
-from server.execution.mirror import finish_mirror
+from server.execution.mirror import MirrorReading, finish_mirror
 from server.execution.stop_signal import RunSignals
 from server.execution.transfer import BatchPipeline
 from server.execution.unchanged_source import record_repetition, same_reading
@@ -82,6 +82,12 @@ class RunLoop:
             RunStoppedError: a signal asked for it.
             SyncError, DatabaseError: the run cannot continue now.
         """
+        is_whole = False
+        while not is_whole:
+            is_whole = await self._read_to_the_end()
+
+    async def _read_to_the_end(self) -> bool:
+        """Do so once; return False when the source is to be read a second time (`finish_mirror`), which happens once."""
         context = self._context
         source_context = context.source_context(self._run.id, self._signals, watermark=await self._watermark())
         reader = await self._signals.guard(self._source.open(source_context, context.reveal), is_source=True)
@@ -90,7 +96,7 @@ class RunLoop:
             plan = await self._plan(reader, source_context)
             spec = self._spec(plan, reader)
             if await self._is_repetition(spec, reader, checkpoint):
-                return
+                return True
             await self._check_target(spec)
             keys = await self._keys(plan, reader)
             await self._transfer(plan, spec, keys, reader, checkpoint)
@@ -100,16 +106,22 @@ class RunLoop:
                 share_max = context.settings.error_ratio_max
                 lost = await lost_columns(context.database, self._run, self._source.mapping, plan)
                 doubted = (*doubts, *lost)
-                texts = identifying_texts(plan)
-                await finish_mirror(
-                    context.database, self._lease, self._restart_no, spec, options, share_max, doubted, texts
+                reading = MirrorReading(
+                    self._run.id, self._restart_no, came_in_parts=reader.came_in_parts(), doubts=doubted
                 )
+                is_finished = await finish_mirror(
+                    context.database, self._lease, reading, spec, options, share_max, identifying_texts(plan)
+                )
+                if not is_finished:
+                    self._restart_no += 1
+                    return False
             if keys.is_exact:
                 await self._compare_with_table(spec)
             await self._add_notices(reader.notices())
             if doubts and self._source.watermark is not None:
                 self.keeps_watermark = True
                 await self._add_notices((f"the next run asks for the same changes again: {doubts[0]}",))
+            return True
         except TargetRefusedError as error:
             raise FatalError(
                 Reason.TARGET_REFUSED, error.message, category=Category.VALIDATION, next_step=error.next_step

@@ -239,6 +239,10 @@ class SourceReader(Protocol):
         """What makes it doubtful that the records so far were read as they are meant; a mirror switches off nothing then."""
         ...
 
+    def came_in_parts(self) -> bool:
+        """Whether the records came in several answers, between which the source may have changed without a sign."""
+        ...
+
     async def close(self) -> None:
         """Let go of files and connections. Safe to call twice."""
         ...

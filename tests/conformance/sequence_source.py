@@ -129,6 +129,10 @@ class Sequence:
         """None."""
         return ()
 
+    def came_in_parts(self) -> bool:
+        """No."""
+        return False
+
     async def close(self) -> None:
         """Nothing to let go of."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import threading
 import time
@@ -144,8 +145,12 @@ def test_readiness_goes_and_comes_with_the_database_and_liveness_stays(
         eventually(lambda: len(states) >= 3, True)
     watching.join(DEADLINE_SECONDS)
     assert states[:3] == ["SERVING", "NOT_SERVING", "SERVING"]
-    assert (log.count('"not_ready"'), log.count('"ready_again"')) == (1, 1)
-    assert f'"reason": "{reason}"' in log
+    # Each change is told once. A busy server may first not answer in time, and then say what is wrong.
+    told = [json.loads(line) for line in log.splitlines() if '"readiness"' in line]
+    reasons = [line["reason"] for line in told if line["event"] == "not_ready"]
+    assert len(told) - len(reasons) == 1
+    assert reasons[-1] == reason
+    assert len(set(reasons)) == len(reasons)
 
 
 def watched(service: Service) -> tuple[list[str], threading.Thread]:

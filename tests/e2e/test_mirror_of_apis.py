@@ -170,3 +170,99 @@ def test_what_a_run_has_seen_before_it_was_interrupted_counts_for_its_mirror(ser
     assert (run["status"], run["deactivated"]) == ("completed", 0), run
     assert any("1 item came on more than one page" in notice for notice in run["notices"])
     assert any("nothing was switched off" in notice for notice in run["notices"])
+
+
+class ChangingList:
+    """A list from which an item goes, and gets another one, in the middle of the next walk."""
+
+    def __init__(self, kind: str) -> None:
+        self.ids = list(range(1, COUNT + 1))
+        self.titles: dict[int, str] = {}
+        self.kind = kind
+        self.swap: tuple[int, int] | None = None
+        self.hold: tuple[int, threading.Event, threading.Event] | None = None
+        self.asked: list[int] = []
+
+    def answer(self, query: Mapping[str, str]) -> Answer:
+        start = int(query["offset"]) if "offset" in query else page_of(query) * SIZE - SIZE
+        self.asked.append(start)
+        if self.hold is not None and start == 2 * SIZE and self.asked.count(start) == 2:
+            _, held, go = self.hold
+            held.set()
+            go.wait(60)
+        items = [{"id": n, "title": self.titles.get(n, f"Song {n}")} for n in self.ids[start : start + SIZE]]
+        if self.swap is not None and start == SIZE:
+            gone, new = self.swap
+            self.ids.remove(gone)
+            self.ids.append(new)
+            self.swap = None
+        following = start // SIZE + 2 if start + SIZE < len(self.ids) else None
+        body: dict[str, Any] = {"data": items}
+        if self.kind == "cursor":
+            body["next_cursor"] = following
+        elif self.kind == "link":
+            body["next"] = f"?page={following}" if following else None
+        else:
+            body["total"] = len(self.ids)
+        return 200, body, {}
+
+
+def switched_off(service: Service, url: str) -> set[int]:
+    query = "SELECT external_id FROM content_index WHERE source_identifier = :url AND is_available = 0"
+    return {int(row[0]) for row in select(service, query, url=url)}
+
+
+@pytest.mark.parametrize("kind", ["page", "offset", "cursor", "link"])
+def test_an_item_that_slips_between_two_pages_is_not_gone(service: Service, kind: str) -> None:
+    changing = ChangingList(kind)
+    options = {
+        "mode": "mirror",
+        "pagination": {"enabled": True, "type": kind, "limitParam": "limit", "pageSize": SIZE, "pagesAtOnce": 1},
+    }
+    with list_api(changing.answer) as api:
+        assert service.run("api", api.url, options)["ledger"]["inserted"] == COUNT
+        changing.asked.clear()
+        # Item 101 moves to the end of page 2, which has been read by then.
+        changing.swap = (3, 9001)
+        changing.titles = {5: "Another title"}
+        run = service.run("api", api.url, options)
+        assert (run["status"], run["deactivated"]) == ("completed", 0), run
+        assert any("its pages were read a second time" in notice for notice in run["notices"]), run["notices"]
+        # What the first reading did counts, though the second met it as it is.
+        counts = {"inserted": 1, "updated": 1, "unchanged": COUNT - 2, "rejected": 0, "skipped": 0}
+        assert {name: run["ledger"][name] for name in counts} == counts
+        assert changing.asked.count(0) == 2
+        assert switched_off(service, api.url) == set()
+        # What went meanwhile is switched off by the next run, and nothing else.
+        run = service.run("api", api.url, options)
+        assert (run["status"], run["deactivated"]) == ("completed", 1), run
+        assert switched_off(service, api.url) == {3}
+        # Where nothing is gone, one reading is enough.
+        changing.asked.clear()
+        run = service.run("api", api.url, options)
+        assert (run["deactivated"], run["notices"]) == (0, [])
+        assert changing.asked.count(0) == 1
+
+
+def test_a_second_reading_that_is_interrupted_goes_on_as_the_second(service: Service) -> None:
+    changing = ChangingList("page")
+    options = {"mode": "mirror", "pagination": {"enabled": True, "type": "page", "pageSize": SIZE, "pagesAtOnce": 1}}
+    with list_api(changing.answer) as api:
+        assert service.run("api", api.url, options)["ledger"]["inserted"] == COUNT
+        changing.asked.clear()
+        changing.ids.remove(7)
+        held, go = threading.Event(), threading.Event()
+        changing.hold = (2, held, go)
+        run_id = service.trigger("api", api.url, options)
+        assert held.wait(60)
+        assert service.post(f"/v1/sync/{run_id}/pause")[0] == 200
+        with SyncClient(service.grpc_target) as client:
+            for update in client.watch(run_id):
+                if update.run.status == PENDING:
+                    break
+        go.set()
+        assert service.post(f"/v1/sync/{run_id}/continue")[0] == 200
+        run = service.finished(run_id)
+        assert (run["status"], run["deactivated"]) == ("completed", 1), run
+        assert switched_off(service, api.url) == {7}
+        assert changing.asked.count(4 * SIZE) == 2

@@ -138,6 +138,10 @@ class ApiReader:
         """Why items that did not come may be in the source all the same."""
         return self._walk.doubts
 
+    def came_in_parts(self) -> bool:
+        """Whether there was more than one page."""
+        return self._walk.page_count > 1
+
     async def close(self) -> None:
         """End the fetching and close the connections. Safe to call twice."""
         for task in tuple(self._tasks):

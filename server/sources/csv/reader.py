@@ -92,6 +92,10 @@ class CsvReader:
         chosen = (doubt for file in self._files for doubt in file.beginning.doubts)
         return (*chosen, *self._findings.doubts([file.name for file in self._files]))
 
+    def came_in_parts(self) -> bool:
+        """No: a file that changes while it is read is noticed."""
+        return False
+
     async def content_digest(self) -> str:
         """A digest of the bytes of all files, in order; their names and times don't count.
 

@@ -107,6 +107,11 @@ class PageIterator:
         """Why what did not come may be there all the same, each once."""
         return tuple(doubts_of(self._last, self._options))
 
+    @property
+    def page_count(self) -> int:
+        """Pages up to the last one that was read, before an interruption too."""
+        return self._last.pages
+
     def start(self) -> PagingState:
         """The position before the first page."""
         options = self._options.incremental
