@@ -29,6 +29,7 @@ from db.url import parse_url
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import FatalError
+from server.core.host_patterns import HostPatterns
 from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox, load_or_create_key
 from server.core.tasks import owned_tasks
@@ -98,8 +99,9 @@ def secret_box(settings: Settings, database: Database) -> SecretBox:
         FatalError: SECRET_UNAVAILABLE.
     """
     files_dir = Path(settings.secrets_dir) if settings.secrets_dir else None
+    trusted = HostPatterns.parse(settings.allowed_hosts)
     if settings.secret_key is not None:
-        return SecretBox(settings.secret_key.get_secret_value(), files_dir=files_dir)
+        return SecretBox(settings.secret_key.get_secret_value(), files_dir=files_dir, trusted=trusted)
     if database.file is None:
         raise FatalError(
             Reason.SECRET_UNAVAILABLE,
@@ -107,7 +109,7 @@ def secret_box(settings: Settings, database: Database) -> SecretBox:
             "print one with `techaura-syncd make-key`",
             category=Category.SYSTEM,
         )
-    return SecretBox(load_or_create_key(database.file.parent / KEY_FILE_NAME), files_dir=files_dir)
+    return SecretBox(load_or_create_key(database.file.parent / KEY_FILE_NAME), files_dir=files_dir, trusted=trusted)
 
 
 @asynccontextmanager

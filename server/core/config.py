@@ -241,8 +241,12 @@ class Settings(BaseSettings):
     )
     allowed_hosts: str = Field(
         "",
-        description="comma-separated hosts (host, host:port, *.domain) that source APIs may be on, also with private "
-        "addresses; empty: every host with public addresses",
+        description="comma-separated hosts (host, host:port, *.domain) that source APIs may be on; empty: every host. A secret of "
+        "the service without hosts of its own (SOURCE_NAME_HOSTS) is sent to these alone",
+    )
+    private_hosts: str = Field(
+        "",
+        description="hosts, in the same form, whose addresses may be private or loopback ones; link-local ones never",
     )
     secrets_dir: str = Field("", description='folder of the files that {"file": "name"} in options may name')
 

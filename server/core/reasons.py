@@ -103,7 +103,8 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.SOURCE_FORBIDDEN: ReasonInfo(
         Category.VALIDATION,
-        "move the file into a folder of TECHAURA_SYNC_DATA_ROOTS, or let the host in with TECHAURA_SYNC_ALLOWED_HOSTS",
+        "move the file into a folder of TECHAURA_SYNC_DATA_ROOTS, or let the host in with "
+        "TECHAURA_SYNC_ALLOWED_HOSTS or TECHAURA_SYNC_PRIVATE_HOSTS",
     ),
     Reason.SOURCE_UNSUPPORTED: ReasonInfo(
         Category.VALIDATION, "give a regular file whose name ends as docs/guides/csv.md says"

@@ -7,6 +7,10 @@ An option document is JSON. A secret in it stands in one of four forms, which `S
     {"file": "name"}          a file directly in the one folder that the settings name
     {"encrypted": "token"}    what `SecretBox.seal` makes of the first form (Fernet: AES-128-CBC with HMAC-SHA256)
 
+Whoever may start a run chooses where it reads, so a secret of the service names the hosts that it may be sent to: in the variable
+SOURCE_NAME_HOSTS or the file name.hosts beside it. One that names none is sent to the hosts of TECHAURA_SYNC_ALLOWED_HOSTS alone,
+which are the operator's choice too.
+
 Where a document holds secrets is data (`SecretPlaces`) that stands beside the options it describes. Sealing a document
 twice changes nothing. Anything at a secret place that is in none of the reference forms is sealed, whatever it is, so
 that a wrong document is not stored in clear either. No error and no repr shows a secret.
@@ -30,10 +34,14 @@ from typing import Any, Final, Literal
 from cryptography.fernet import Fernet, InvalidToken
 
 from server.core.errors import FatalError
+from server.core.host_patterns import NO_HOSTS, HostPatterns, host_and_port
 from server.core.reasons import Category, Reason
 
 ENV_NAME: Final = re.compile(r"SOURCE_[A-Z0-9_]+")
 FILE_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+# What names the hosts of a secret is not one.
+_ENV_HOSTS: Final = "_HOSTS"
+_FILE_HOSTS: Final = ".hosts"
 SECRET_BYTES_MAX: Final = 16 * 1024
 # A Fernet token is one version byte, 8 of time, 16 of initialisation vector, whole AES blocks, 32 of signature.
 _FERNET_VERSION: Final = 0x80
@@ -71,10 +79,14 @@ class SecretValue:
         ((kind, text),) = document.items()
         if kind not in ("env", "file", "encrypted") or not isinstance(text, str):
             raise ValueError('must be a text, {"env": "SOURCE_NAME"} or {"file": "name"}')
-        if kind == "env" and not ENV_NAME.fullmatch(text):
-            raise ValueError("names a variable that may not be read: it must begin with SOURCE_ (A-Z, 0-9 and _)")
-        if kind == "file" and not FILE_NAME.fullmatch(text):
-            raise ValueError("names no file directly in the secrets folder (letters, digits, . _ -, no path)")
+        if kind == "env" and (not ENV_NAME.fullmatch(text) or text.endswith(_ENV_HOSTS)):
+            raise ValueError(
+                "names a variable that may not be read: it must begin with SOURCE_ (A-Z, 0-9 and _) and not end with _HOSTS"
+            )
+        if kind == "file" and (not FILE_NAME.fullmatch(text) or text.endswith(_FILE_HOSTS)):
+            raise ValueError(
+                "names no secret directly in the secrets folder (letters, digits, . _ -, no path, and not .hosts at the end)"
+            )
         if kind == "encrypted" and not _looks_sealed(text):
             raise ValueError("holds no token of this service")
         return cls(kind, text)
@@ -102,11 +114,15 @@ class SecretPlaces:
 class SecretBox:
     """Seals and opens secrets with one key.
 
+    Args:
+        files_dir: the folder of secret files; None without one.
+        trusted: the hosts of secrets that name none themselves.
+
     Raises:
         FatalError: SECRET_UNAVAILABLE, the key is not a Fernet key.
     """
 
-    def __init__(self, key: str, *, files_dir: Path | None = None) -> None:
+    def __init__(self, key: str, *, files_dir: Path | None = None, trusted: HostPatterns = NO_HOSTS) -> None:
         try:
             self._fernet = Fernet(key)
         except (ValueError, binascii.Error, UnicodeEncodeError):
@@ -118,6 +134,7 @@ class SecretBox:
             ) from None
         self._digest_key = hmac.new(key.encode("ascii"), b"techaura-sync options digest", hashlib.sha256).digest()
         self._files_dir = files_dir
+        self._trusted = trusted
 
     def seal(self, document: Mapping[str, Any], places: SecretPlaces) -> dict[str, Any]:
         """A copy of the document in which each inline secret is {"encrypted": token}. References stay as they are."""
@@ -158,28 +175,63 @@ class SecretBox:
         text = json.dumps(_without_none(document), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
         return hmac.new(self._digest_key, text.encode("ascii"), hashlib.sha256).hexdigest()
 
-    def reveal(self, secret: SecretValue, environ: Mapping[str, str]) -> str:
+    def reveal(self, secret: SecretValue, url: str, environ: Mapping[str, str]) -> str:
         """The secret itself.
 
+        Args:
+            url: where it is sent.
+
         Raises:
-            FatalError: SECRET_UNAVAILABLE (authentication): the variable is not set, the file cannot be read, or the token
-                was made with another key. The text names the place, never the value.
+            FatalError: SECRET_UNAVAILABLE (authentication): it may not be sent there, which is told whether it exists or not;
+                the variable is not set, the file cannot be read, or the token was made with another key. The text names the
+                place, never the value.
         """
         if secret.kind == "inline":
             return secret.text
         if secret.kind == "env":
+            self._check_host(secret, f"{secret.text}{_ENV_HOSTS}", environ.get(f"{secret.text}{_ENV_HOSTS}", ""), url)
             if not ENV_NAME.fullmatch(secret.text) or not environ.get(secret.text):
                 raise _unavailable(f"the variable {secret.text} is not set; set it for the service and retry the run")
             return environ[secret.text]
         if secret.kind == "file":
+            listed = f"{secret.text}{_FILE_HOSTS}"
+            self._check_host(secret, f"the file {listed}", self._hosts_of_file(listed), url)
             return self._read_file(secret.text)
+        return self.open_text(secret.text)
+
+    def open_text(self, token: str) -> str:
+        """The text that was sealed.
+
+        Raises:
+            FatalError: SECRET_UNAVAILABLE, another key sealed it.
+        """
         try:
-            return self._fernet.decrypt(secret.text.encode("ascii")).decode("utf-8")
+            return self._fernet.decrypt(token.encode("ascii")).decode("utf-8")
         except (InvalidToken, UnicodeError) as error:
             raise _unavailable(
                 "a stored secret cannot be decrypted: TECHAURA_SYNC_SECRET_KEY has changed since it was stored; "
                 "restore the key, or trigger the sync again with the secret"
             ) from error
+
+    def _check_host(self, secret: SecretValue, list_name: str, listed: str, url: str) -> None:
+        host, port = host_and_port(url)
+        hosts = HostPatterns.parse(listed) or self._trusted
+        if not hosts.match(host, port):
+            raise _unavailable(
+                f"{secret.origin} may not be sent to {host}: only the hosts in {list_name} get it, or without that those of "
+                f"TECHAURA_SYNC_ALLOWED_HOSTS; set {list_name} for the service to {host} if it is meant for it"
+            )
+
+    def _hosts_of_file(self, name: str) -> str:
+        """The list of hosts in a file of the secrets folder, separated by commas or lines; empty without the file."""
+        try:
+            return (
+                self._read_file(name).replace("\n", ",")
+                if self._files_dir and (self._files_dir / name).exists()
+                else ""
+            )
+        except OSError:
+            return ""
 
     def _seal_tree(self, value: Any, name: str, means_secret: Callable[[str, object], bool]) -> Any:
         if reference_of(value) is not None:

@@ -6,7 +6,7 @@ from typing import Final
 
 from db.engine import Database
 from db.repositories import source_memory
-from server.core.secret_box import SecretBox, SecretPlaces, SecretValue
+from server.core.secret_box import SecretBox, SecretPlaces
 
 _PLACES: Final = SecretPlaces(values=("text",))
 # Most endpoints have expired a refresh token that was unused for so long.
@@ -33,7 +33,7 @@ class SealedMemory:
         """
         async with self._database.read() as connection:
             sealed = await source_memory.get(connection, self._digest(key))
-        return None if sealed is None else self._box.reveal(SecretValue("encrypted", sealed), {})
+        return None if sealed is None else self._box.open_text(sealed)
 
     async def put(self, key: str, text: str) -> None:
         """Keep a text in place of what was kept under the key. It is stored when this returns.

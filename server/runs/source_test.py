@@ -121,8 +121,8 @@ class Previews:
         _, source = checked_source(source_type_name, source_identifier, options)
         secrets: list[str] = []
 
-        def reveal(secret: SecretValue) -> str:
-            secrets.append(self._reveal(secret))
+        def reveal(secret: SecretValue, url: str) -> str:
+            secrets.append(self._reveal(secret, url))
             return secrets[-1]
 
         context = SourceContext(

@@ -15,7 +15,8 @@ from server.sources.write_options import DEFAULT_WRITE_OPTIONS, WriteOptions
 # Names of fields that a preview tells, at most.
 FIELDS_MAX: Final = 200
 
-Reveal = Callable[[SecretValue], str]
+# Opens a secret that is sent to a URL.
+Reveal = Callable[[SecretValue, str], str]
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,7 +47,9 @@ class Reading:
         self, identifier: str | None = None, options: Mapping[str, Any] | None = None
     ) -> AsyncIterator[SourceReader]:
         box = SecretBox(TEST_KEY)
-        reader = await self.source(identifier, options).open(self.context, lambda secret: box.reveal(secret, {}))
+        reader = await self.source(identifier, options).open(
+            self.context, lambda secret, url: box.reveal(secret, url, {})
+        )
         try:
             yield reader
         finally:
@@ -153,7 +155,7 @@ async def test_a_missing_source_is_told_before_a_run(sample: Sample, reading: Re
 
 async def test_a_preview_shows_the_beginning(sample: Sample, reading: Reading) -> None:
     box = SecretBox(TEST_KEY)
-    found = await reading.source().preview(reading.context, lambda secret: box.reveal(secret, {}), 5)
+    found = await reading.source().preview(reading.context, lambda secret, url: box.reveal(secret, url, {}), 5)
     assert 0 < len(found.samples) <= 5
     assert 0 < len(found.fields) <= FIELDS_MAX
     assert found.batch is not None and found.batch.batch_no == 1

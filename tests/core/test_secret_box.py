@@ -16,9 +16,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.core.errors import FatalError
+from server.core.host_patterns import HostPatterns
 from server.core.secret_box import SecretBox, SecretPlaces, SecretValue, load_or_create_key
 
 KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
+HOST = "api.example.com"
+URL = f"https://{HOST}/items?page=1"
+TRUSTED = HostPatterns.parse("trusted.example")
+TRUSTED_URL = "https://trusted.example/"
 PLACES = SecretPlaces(
     values=("auth.token", "auth.password", "top"), maps=("headers",), public_names=frozenset({"accept"})
 )
@@ -34,7 +39,7 @@ def test_a_sealed_secret_comes_back(box):
     sealed = box.seal({"auth": {"type": "bearer", "token": CANARY}, "dataPath": "x"}, PLACES)
     assert CANARY not in json.dumps(sealed)
     assert (sealed["auth"]["type"], sealed["dataPath"]) == ("bearer", "x")
-    assert box.reveal(SecretValue.parse(sealed["auth"]["token"]), {}) == CANARY
+    assert box.reveal(SecretValue.parse(sealed["auth"]["token"]), URL, {}) == CANARY
 
 
 def test_the_document_itself_is_not_changed(box):
@@ -91,13 +96,14 @@ def test_whatever_stands_at_a_secret_place_is_never_kept_in_clear(box, value):
 
 
 def test_a_variable_of_the_environment_is_read(box):
-    assert box.reveal(SecretValue("env", "SOURCE_TOKEN_2"), {"SOURCE_TOKEN_2": "v"}) == "v"
+    environ = {"SOURCE_TOKEN_2": "v", "SOURCE_TOKEN_2_HOSTS": HOST}
+    assert box.reveal(SecretValue("env", "SOURCE_TOKEN_2"), URL, environ) == "v"
 
 
 @pytest.mark.parametrize("environ", [{}, {"SOURCE_TOKEN": ""}])
 def test_a_missing_variable_is_named(box, environ):
     with pytest.raises(FatalError) as caught:
-        box.reveal(SecretValue("env", "SOURCE_TOKEN"), environ)
+        box.reveal(SecretValue("env", "SOURCE_TOKEN"), URL, environ | {"SOURCE_TOKEN_HOSTS": HOST})
     assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
     assert "SOURCE_TOKEN" in caught.value.message
 
@@ -105,7 +111,7 @@ def test_a_missing_variable_is_named(box, environ):
 @pytest.mark.parametrize("name", ["PATH", "TECHAURA_SYNC_SECRET_KEY", "source_x", "SOURCE_", "SOURCE_X\n", "XSOURCE_X"])
 def test_only_variables_of_sources_are_read(box, name):
     with pytest.raises(FatalError):
-        box.reveal(SecretValue("env", name), {name: CANARY})
+        box.reveal(SecretValue("env", name), URL, {name: CANARY, f"{name}_HOSTS": HOST})
     with pytest.raises(ValueError, match="SOURCE_"):
         SecretValue.parse({"env": name})
 
@@ -113,14 +119,15 @@ def test_only_variables_of_sources_are_read(box, name):
 def test_a_token_of_another_key_cannot_be_opened(box):
     token = SecretBox(Fernet.generate_key().decode()).seal({"top": CANARY}, PLACES)["top"]
     with pytest.raises(FatalError) as caught:
-        box.reveal(SecretValue.parse(token), {})
+        box.reveal(SecretValue.parse(token), URL, {})
     assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
     assert token["encrypted"] not in caught.value.message
 
 
 def test_a_secret_file_is_read_without_its_last_line_break(tmp_path):
     (tmp_path / "api.token").write_text("v\n")
-    assert SecretBox(KEY, files_dir=tmp_path).reveal(SecretValue.parse({"file": "api.token"}), {}) == "v"
+    (tmp_path / "api.token.hosts").write_text(f"other.example\n{HOST}\n")
+    assert SecretBox(KEY, files_dir=tmp_path).reveal(SecretValue.parse({"file": "api.token"}), URL, {}) == "v"
 
 
 def forbidden_files(folder: Path) -> dict[str, Path]:
@@ -140,15 +147,63 @@ def forbidden_files(folder: Path) -> dict[str, Path]:
 def test_only_small_text_files_inside_the_folder_are_read(tmp_path, name):
     folder = forbidden_files(tmp_path)[name]
     with pytest.raises(FatalError) as caught:
-        SecretBox(KEY, files_dir=folder).reveal(SecretValue("file", name), {})
+        SecretBox(KEY, files_dir=folder, trusted=TRUSTED).reveal(SecretValue("file", name), TRUSTED_URL, {})
     assert caught.value.reason == "SECRET_UNAVAILABLE"
     assert CANARY not in caught.value.message
     assert CANARY not in repr(caught.value.__cause__)
 
 
-def test_without_a_folder_no_secret_file_is_read(box):
+def test_without_a_folder_no_secret_file_is_read():
     with pytest.raises(FatalError, match="TECHAURA_SYNC_SECRETS_DIR"):
-        box.reveal(SecretValue.parse({"file": "x"}), {})
+        SecretBox(KEY, trusted=TRUSTED).reveal(SecretValue.parse({"file": "x"}), TRUSTED_URL, {})
+
+
+@pytest.mark.parametrize(
+    ("hosts", "url", "is_sent"),
+    [
+        (HOST, URL, True),
+        (HOST.upper(), f"https://{HOST}:8443/", True),
+        (f"{HOST}:443", URL, True),
+        (f"{HOST}:443", f"http://{HOST}/items", False),
+        (f"other.example, {HOST}", URL, True),
+        ("*.example.com", URL, True),
+        ("example.com", URL, False),
+        (HOST, f"https://{HOST}.evil.example/", False),
+        (HOST, f"https://{HOST}@evil.example/", False),
+        (HOST, "https://evil.example/?" + HOST, False),
+        ("127.0.0.1", "http://127.1/", False),
+        # Its own list comes before the one of all.
+        ("other.example", "https://trusted.example/", False),
+        ("", "https://trusted.example/", True),
+        ("", URL, False),
+        (" , ", URL, False),
+    ],
+)
+@pytest.mark.parametrize("kind", ["env", "file"])
+def test_a_secret_of_the_service_is_sent_to_its_hosts_alone(tmp_path, kind, hosts, url, is_sent):
+    (tmp_path / "SOURCE_TOKEN").write_text(CANARY)
+    (tmp_path / "SOURCE_TOKEN.hosts").write_text(hosts)
+    environ = {"SOURCE_TOKEN": CANARY, "SOURCE_TOKEN_HOSTS": hosts}
+    box = SecretBox(KEY, files_dir=tmp_path, trusted=TRUSTED)
+    secret = SecretValue.parse({kind: "SOURCE_TOKEN"})
+    if is_sent:
+        assert box.reveal(secret, url, environ) == CANARY
+        return
+    with pytest.raises(FatalError) as caught:
+        box.reveal(secret, url, environ)
+    assert (caught.value.reason, caught.value.category) == ("SECRET_UNAVAILABLE", "authentication")
+    assert "SOURCE_TOKEN_HOSTS" in caught.value.message or "SOURCE_TOKEN.hosts" in caught.value.message
+    assert CANARY not in caught.value.message
+    # Whoever asks does not learn whether there is such a secret.
+    with pytest.raises(FatalError) as unknown:
+        box.reveal(secret, url, {"SOURCE_TOKEN_HOSTS": hosts})
+    assert unknown.value.message == caught.value.message
+
+
+@pytest.mark.parametrize("reference", [{"env": "SOURCE_TOKEN_HOSTS"}, {"file": "api.token.hosts"}])
+def test_a_list_of_hosts_is_no_secret(reference):
+    with pytest.raises(ValueError, match=r"(?i)hosts"):
+        SecretValue.parse(reference)
 
 
 @pytest.mark.parametrize("key", ["", "short", "ñ" * 44, KEY[:-4]])

@@ -23,7 +23,7 @@ async def read_source(url: str, options: Mapping[str, Any], **settings: Any) -> 
     context = SourceContext(Settings(**({"http_timeout_seconds": 5.0} | settings)), ManualClock())
     count = 0
     try:
-        reader = await open_api(url, parse_options(options), context, lambda secret: secret.text)
+        reader = await open_api(url, parse_options(options), context, lambda secret, _url: secret.text)
     except SyncError as error:
         return count, error
     try:

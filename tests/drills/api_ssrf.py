@@ -133,11 +133,11 @@ async def _read(kind: str, target: str, port: int, source: str) -> tuple[int, An
         names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY")
         os.environ.update(dict.fromkeys(names, target))
         try:
-            return await read_source(url, options, allowed_hosts=allowed, **settings)
+            return await read_source(url, options, private_hosts=allowed, **settings)
         finally:
             for name in names:
                 os.environ.pop(name, None)
-    return await read_source(url, options, allowed_hosts=allowed, **settings)
+    return await read_source(url, options, private_hosts=allowed, **settings)
 
 
 def _oauth(token_url: str) -> dict[str, Any]:

@@ -31,7 +31,7 @@ ITEM_NAMES = "category_id;capacity;capacity_gb;price;content_count;content_unit\
 def seen(folder: Path, name: str, options: dict[str, Any] | None = None, **settings: Any) -> Preview:
     """What a test of a file says."""
     given = Settings(data_roots=str(folder), csv_settle_seconds=0, **settings)
-    previews = Previews(given, StillClock(), lambda secret: secret.text, InMemorySourceState(), HostPaces())
+    previews = Previews(given, StillClock(), lambda secret, _url: secret.text, InMemorySourceState(), HostPaces())
     return asyncio.run(previews.test("csv", name, options or {}, answer_refusal=True))
 
 

@@ -20,7 +20,7 @@ from server.sources.api.batch_builder import PageGatherer
 from server.sources.api.http.address_guard import AddressGuard
 from server.sources.api.http.client import ApiClient
 from server.sources.api.http.conditional import ConditionalPages
-from server.sources.api.http.credentials import Reveal, credentials
+from server.sources.api.http.credentials import credentials
 from server.sources.api.item_keys import KeysOfItems
 from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.options import ApiOptions, OAuth2Auth
@@ -29,6 +29,7 @@ from server.sources.api.paging.page_iterator import PageIterator
 from server.sources.api.paging.position import PagingState
 from server.sources.contract import SourceBatch, SourceContext, SourceInfo
 from server.sources.page_cache import NoPages
+from server.sources.source_type import Reveal
 from server.targets.registry import find_target
 
 _BATCH_BYTES: Final = 8 * 1024 * 1024
@@ -54,14 +55,14 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
 
     Args:
         identifier: the URL.
-        reveal: opens a secret; called once for each.
+        reveal: opens a secret that is sent to a URL; called once for each.
 
     Raises:
         InvalidRequestError: the URL is not acceptable.
         FatalError: SECRET_UNAVAILABLE, a secret cannot be opened.
     """
     await check_api(identifier, options, context)
-    opened = credentials(options, reveal)
+    opened = credentials(identifier, options, reveal)
     for secret in opened.spoken:
         context.secret_seen(secret)
     # From here on with secrets in clear, as it goes out.

@@ -20,10 +20,11 @@ from starlette.types import Receive, Scope, Send
 
 from server.core.config import Settings
 from server.core.errors import SyncError
-from server.core.secret_box import SecretBox, SecretValue
+from server.core.secret_box import SecretBox
 from server.sources.api.options import parse_options
 from server.sources.api.reader import open_api
 from server.sources.contract import SourceBatch, SourceContext
+from server.sources.source_type import Reveal
 
 # Made for the tests; it protects nothing.
 TEST_KEY = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -166,16 +167,17 @@ def context(clock: ManualClock) -> Callable[..., SourceContext]:
 
 
 @pytest.fixture
-def reveal() -> Callable[[SecretValue], str]:
+def reveal() -> Reveal:
     box = SecretBox(TEST_KEY)
-    return lambda secret: box.reveal(secret, {"SOURCE_TOKEN": "token-of-the-environment"})
+    environ = {"SOURCE_TOKEN": "token-of-the-environment", "SOURCE_TOKEN_HOSTS": "127.0.0.1"}
+    return lambda secret, url: box.reveal(secret, url, environ)
 
 
 Read = Callable[..., Awaitable[Outcome]]
 
 
 @pytest.fixture
-def read(context: Callable[..., SourceContext], reveal: Callable[[SecretValue], str]) -> Read:
+def read(context: Callable[..., SourceContext], reveal: Reveal) -> Read:
     """Read a whole source; the error that ended it stands in the outcome."""
 
     async def run(

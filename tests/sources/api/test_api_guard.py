@@ -110,7 +110,7 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(serve, api, 
     app = api(lambda request: [{"id": 1}])
     port = (await serve(app)).rpartition(":")[2]
     monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver)
-    outcome = await read(f"http://songs.example:{port}/", allowed_hosts="songs.example", allow_private_addresses=False)
+    outcome = await read(f"http://songs.example:{port}/", private_hosts="songs.example", allow_private_addresses=False)
     assert outcome.ids == ["1"]
     assert app.requests[0].headers["host"] == f"songs.example:{port}"
     assert resolver.asked == 1
@@ -120,7 +120,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed(serve, api, read,
     app = api(lambda request: RedirectResponse(f"http://127.0.0.1:{forbidden.port}/"))
     url = await serve(app)
     host = url.removeprefix("http://")
-    outcome = await read(url, allow_private_addresses=False, allowed_hosts=host)
+    outcome = await read(url, allow_private_addresses=False, private_hosts=host)
     assert outcome.error is not None
     assert len(app.requests) == 1
     assert forbidden.count == 0
@@ -145,7 +145,8 @@ async def test_a_redirect_to_a_private_address_is_not_followed(serve, api, read,
     ],
 )
 def test_the_list_of_hosts(hosts, url, allowed, context):
-    guard = AddressGuard.from_settings(context(allowed_hosts=hosts, allow_private_addresses=False).settings)
+    settings = {"allowed_hosts": hosts, "private_hosts": "127.0.0.1,localhost,::1", "allow_private_addresses": False}
+    guard = AddressGuard.from_settings(context(**settings).settings)
     if allowed:
         guard.check_url(url)
     else:
@@ -157,3 +158,54 @@ def test_one_forbidden_address_among_others_refuses_the_host():
     with pytest.raises(FatalError, match="not public"):
         AddressGuard().checked("h.example", 443, ["8.8.8.8", "10.0.0.1"])
     assert AddressGuard().checked("h.example", 443, ["8.8.8.8"]) == [ip_address("8.8.8.8")]
+
+
+@pytest.mark.parametrize(
+    ("settings", "allowed"),
+    [
+        ({"allowed_hosts": "db.example"}, False),
+        ({"private_hosts": "db.example"}, True),
+        ({"private_hosts": "db.example:443"}, True),
+        ({"private_hosts": "db.example:80"}, False),
+        ({"private_hosts": "*.example"}, True),
+        ({"private_hosts": "db.example", "allowed_hosts": "db.example"}, True),
+        # What is not allowed is not allowed for being private either.
+        ({"private_hosts": "db.example", "allowed_hosts": "other.example"}, False),
+        ({"allow_private_addresses": True}, True),
+        ({"allow_private_addresses": True, "allowed_hosts": "other.example"}, False),
+    ],
+)
+@pytest.mark.parametrize("address", ["10.0.0.1", "127.0.0.1", "192.168.1.9", "fd00::7"])
+def test_which_hosts_are_allowed_and_which_of_them_may_be_private_are_two_settings(settings, allowed, address, context):
+    guard = AddressGuard.from_settings(context(**{"allow_private_addresses": False, **settings}).settings)
+    if allowed:
+        assert guard.checked("db.example", 443, [address]) == [ip_address(address)]
+    else:
+        with pytest.raises(FatalError) as caught:
+            guard.checked("db.example", 443, [address])
+        assert caught.value.reason == "SOURCE_FORBIDDEN"
+
+
+METADATA = [
+    "169.254.169.254", "169.254.170.2", "169.254.0.1", "fe80::1", "fe80::a9fe:a9fe%eth0", "::ffff:169.254.169.254",
+    "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254", "fd00:ec2::254%eth0", "100.100.100.200", "::ffff:100.100.100.200",
+    "168.63.129.16", "192.0.0.192", "fd20:ce::254",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("address", METADATA)
+def test_no_setting_opens_the_addresses_at_which_a_machine_learns_its_credentials(address, context):
+    settings = {"allow_private_addresses": True, "private_hosts": f"meta.example,{address}", "allowed_hosts": ""}
+    guard = AddressGuard.from_settings(context(**settings).settings)
+    with pytest.raises(FatalError) as caught:
+        guard.checked("meta.example", 80, ["8.8.8.8", address])
+    assert (caught.value.reason, "no setting allows it" in caught.value.message) == ("SOURCE_FORBIDDEN", True)
+
+
+@pytest.mark.parametrize(
+    "host", ["169.254.169.254", "0xa9fea9fe", "2852039166", "[fd00:ec2::254]", "[::ffff:a9fe:a9fe]"]
+)
+def test_nor_does_any_spelling_of_them(host, context):
+    guard = AddressGuard.from_settings(context(allow_private_addresses=True).settings)
+    with pytest.raises(InvalidRequestError, match="no setting allows it"):
+        guard.check_url(f"http://{host}/latest/meta-data/")

@@ -143,9 +143,9 @@ def test_a_sealed_document_is_accepted_from_the_store_and_refused_from_a_caller(
     sealed = box.seal(document, SECRET_PLACES)
     assert sealed["headers"]["Accept"] == "text/plain"
     options = parse_options(sealed)
-    assert box.reveal(options.headers["X-Key"], {}) == "h"
+    assert box.reveal(options.headers["X-Key"], "https://a.example/", {}) == "h"
     assert isinstance(options.auth, BearerAuth)
-    assert box.reveal(options.auth.token, {}) == "t"
+    assert box.reveal(options.auth.token, "https://a.example/", {}) == "t"
     assert refusal(sealed, from_caller=True).field in ("options.headers.X-Key", "options.auth.token")
 
 

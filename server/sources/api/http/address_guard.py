@@ -2,8 +2,9 @@
 
 A host is resolved once per connection, every address of the response is checked, and the connection goes to a checked
 address: a name that answers differently a moment later (rebinding) gains nothing. TLS still verifies the host's name.
-Without settings, any host is allowed whose addresses are all public. `allowed_hosts` limits sources to the hosts on it,
-and those may have private addresses; `allow_private_addresses` lifts the rule on addresses for every host.
+Without settings, any host is allowed whose addresses are all public. `allowed_hosts` limits sources to the hosts on it;
+`private_hosts` names hosts whose addresses need not be public, and `allow_private_addresses` lifts that rule for all. None of
+them opens an address at which a cloud tells its machines their credentials, nor any other of the link (RFC 3927, RFC 4291).
 Refused connections are never opened: no packet leaves.
 
 Public means more than `is_global`, which is true for addresses that carry another one inside (NAT64, 6to4, Teredo,
@@ -18,22 +19,35 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpcore
 
 from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError
+from server.core.host_patterns import NO_HOSTS, HostPatterns, host_and_port
 from server.core.reasons import Category, Reason
 
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 _NAT64_LOCAL: Final = IPv6Network("64:ff9b:1::/48")
-_LET_IN: Final = "let the host in with TECHAURA_SYNC_ALLOWED_HOSTS, or give another URL"
+_LET_IN: Final = "have the host let in by the setting that the text names, or give another URL"
 _COMPATIBLE: Final = IPv6Network("::/96")
 _GLOBAL_UNICAST: Final = IPv6Network("2000::/3")
 _DOCUMENTATION: Final = IPv6Network("3fff::/20")
 _TRANSLATED: Final = IPv6Network("::ffff:0:0:0/96")
+# Beside 169.254.169.254 (most clouds) and 169.254.170.2 (containers of AWS), which are of the link.
+_METADATA: Final = frozenset(
+    ip_address(text)
+    for text in (
+        "100.100.100.200",  # Alibaba
+        "168.63.129.16",  # Azure
+        "192.0.0.192",  # Oracle
+        "fd00:ec2::254",  # AWS
+        "fd00:ec2::23",
+        "fd20:ce::254",  # Google
+        "fd00:42::42",  # Scaleway
+    )
+)
 
 
 def is_public(address: Address) -> bool:
@@ -47,6 +61,16 @@ def is_public(address: Address) -> bool:
         return all(is_public(each) for each in inner)
     # Only 2000::/3 is given out for global unicast (RFC 4291, 2.4); 3fff::/20 in it is for documentation (RFC 9637).
     return address.is_global and address in _GLOBAL_UNICAST and address not in _DOCUMENTATION
+
+
+def is_of_the_machine(address: Address) -> bool:
+    """Whether an address, or one inside it, is of the link, or is where a cloud answers each of its own machines."""
+    if isinstance(address, IPv6Address):
+        # Without its zone, which no list has.
+        judged: tuple[Address, ...] = (IPv6Address(int(address)), *_inner(address))
+    else:
+        judged = (address,)
+    return any(each.is_link_local or each in _METADATA for each in judged)
 
 
 def _inner(address: IPv6Address) -> tuple[IPv4Address, ...]:
@@ -68,17 +92,22 @@ class AddressGuard:
 
     Args:
         allow_private: whether every address is allowed.
-        hosts: patterns of hosts, lower case: `host`, `host:port`, `*.domain`; empty allows every host.
+        hosts: those that are allowed; without any, every host is.
+        private_hosts: those of them whose addresses need not be public.
     """
 
     allow_private: bool = False
-    hosts: tuple[str, ...] = ()
+    hosts: HostPatterns = NO_HOSTS
+    private_hosts: HostPatterns = NO_HOSTS
 
     @classmethod
     def from_settings(cls, settings: Settings) -> AddressGuard:
         """The rule that the settings state."""
-        hosts = (part.strip().lower().rstrip(".") for part in settings.allowed_hosts.split(","))
-        return cls(settings.allow_private_addresses, tuple(host for host in hosts if host))
+        return cls(
+            settings.allow_private_addresses,
+            HostPatterns.parse(settings.allowed_hosts),
+            HostPatterns.parse(settings.private_hosts),
+        )
 
     def check_url(self, url: str, *, field: str = "sourceIdentifier") -> None:
         """Check what can be checked without the network: the list of hosts, and hosts that are addresses.
@@ -86,8 +115,7 @@ class AddressGuard:
         Raises:
             InvalidRequestError: SOURCE_FORBIDDEN.
         """
-        parts = urlsplit(url)
-        host, port = parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        host, port = host_and_port(url)
         problem = self._host_problem(host, port)
         literal = _literal(host)
         if not problem and literal is not None:
@@ -109,26 +137,22 @@ class AddressGuard:
             raise FatalError(Reason.SOURCE_FORBIDDEN, problem, category=Category.VALIDATION, next_step=_LET_IN)
         return found
 
-    def _listed(self, host: str, port: int) -> bool:
-        host = host.lower().rstrip(".").strip("[]")
-        for pattern in self.hosts:
-            if pattern in (host, f"{host}:{port}", f"[{host}]", f"[{host}]:{port}"):
-                return True
-            if pattern.startswith("*.") and host.endswith(pattern[1:]):
-                return True
-        return False
-
     def _host_problem(self, host: str, port: int) -> str:
-        if not self.hosts or self._listed(host, port):
+        if not self.hosts or self.hosts.match(host, port):
             return ""
         return f"the host {host} is not on the list of allowed hosts (TECHAURA_SYNC_ALLOWED_HOSTS)"
 
     def _address_problem(self, host: str, port: int, address: Address) -> str:
-        if self.allow_private or is_public(address) or self._listed(host, port):
+        if is_of_the_machine(address):
+            return (
+                f"the host {host} has an address of the link, or one at which a cloud tells its machines their credentials; no "
+                "setting allows it"
+            )
+        if self.allow_private or is_public(address) or self.private_hosts.match(host, port):
             return ""
         return (
-            f"the host {host} has an address that is not public; to allow it set "
-            f"TECHAURA_SYNC_ALLOW_PRIVATE_ADDRESSES=true, or put the host on TECHAURA_SYNC_ALLOWED_HOSTS"
+            f"the host {host} has an address that is not public; to allow it put the host on TECHAURA_SYNC_PRIVATE_HOSTS, or "
+            "set TECHAURA_SYNC_ALLOW_PRIVATE_ADDRESSES=true"
         )
 
 

@@ -23,8 +23,10 @@ from server.sources.api.options import (
 )
 from server.sources.api.request_body import opened, references
 from server.sources.secret_names import means_secret
+from server.sources.source_type import Reveal
 
-Reveal = Callable[[SecretValue], str]
+# Opens a secret whose URL is known.
+Open = Callable[[SecretValue], str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +72,22 @@ class Credentials:
         return headers | {f"query {name}": value for name, value in self.query.items()}
 
 
-def credentials(options: ApiOptions, reveal: Reveal) -> Credentials:
+def credentials(url: str, options: ApiOptions, reveal_for: Reveal) -> Credentials:
     """Open the secrets of a run.
+
+    Args:
+        url: of the source, whose origin gets all of them but those of an OAuth grant.
+        reveal_for: opens a secret that is sent to a URL.
 
     Raises:
         FatalError: SECRET_UNAVAILABLE (authentication), one cannot be opened or sent; the text names its place.
     """
-    found = _by_auth(options, reveal)
+
+    def reveal(secret: SecretValue) -> str:
+        return reveal_for(secret, url)
+
+    auth = options.auth
+    found = _by_grant(auth, options, reveal, reveal_for) if isinstance(auth, OAuth2Auth) else _by_auth(options, reveal)
     query = {name: reveal(secret) for name, secret in options.query.items()}
     public = frozenset(name for name, secret in options.query.items() if not _is_secret(name, secret))
     in_body = tuple(reveal(secret) for _, secret in references(options.body, ""))
@@ -106,11 +117,35 @@ def _texts(value: Any, name: str) -> Iterator[tuple[str, str]]:
             yield from _texts(item, name)
 
 
-def _by_auth(options: ApiOptions, reveal: Reveal) -> Credentials:
-    """The headers, and what `auth` adds to a request."""
-    headers = {
+def _headers(options: ApiOptions, reveal: Open) -> dict[str, str]:
+    return {
         name: _sendable(reveal(secret), f"options.headers.{name}", secret) for name, secret in options.headers.items()
     }
+
+
+def _by_grant(auth: OAuth2Auth, options: ApiOptions, reveal: Open, reveal_for: Reveal) -> Credentials:
+    """The headers, and what a token is asked for with: this goes to the address of the tokens."""
+
+    def reveal_grant(secret: SecretValue) -> str:
+        return reveal_for(secret, auth.token_url)
+
+    grant = OAuthGrant(
+        auth.token_url,
+        auth.client_id,
+        reveal_grant(auth.client_secret) if auth.client_secret else "",
+        reveal_grant(auth.refresh_token) if auth.refresh_token else "",
+        auth.scope or "",
+        in_body=auth.client_auth == "body",
+        user=(reveal_grant(auth.username), reveal_grant(auth.password)) if auth.username and auth.password else None,
+        params=_params(auth, reveal_grant),
+    )
+    hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
+    return Credentials(_headers(options, reveal), hint, grant=grant, parts=grant.secrets)
+
+
+def _by_auth(options: ApiOptions, reveal: Open) -> Credentials:
+    """The headers, and what `auth` adds to a request."""
+    headers = _headers(options, reveal)
     auth = options.auth
     if isinstance(auth, BearerAuth):
         token = _sendable(reveal(auth.token), "options.auth.token", auth.token)
@@ -142,23 +177,10 @@ def _by_auth(options: ApiOptions, reveal: Reveal) -> Credentials:
             headers,
             f"check the header {auth.api_key_header} and the key in {secret.origin or 'options.auth.apiKeyValue'}",
         )
-    if isinstance(auth, OAuth2Auth):
-        grant = OAuthGrant(
-            auth.token_url,
-            auth.client_id,
-            reveal(auth.client_secret) if auth.client_secret else "",
-            reveal(auth.refresh_token) if auth.refresh_token else "",
-            auth.scope or "",
-            in_body=auth.client_auth == "body",
-            user=(reveal(auth.username), reveal(auth.password)) if auth.username and auth.password else None,
-            params=_params(auth, reveal),
-        )
-        hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
-        return Credentials(headers, hint, grant=grant, parts=grant.secrets)
     return Credentials(headers, "it wants credentials; set options.auth (bearer, basic, apikey or oauth2)")
 
 
-def _params(auth: OAuth2Auth, reveal: Reveal) -> dict[str, FormField]:
+def _params(auth: OAuth2Auth, reveal: Open) -> dict[str, FormField]:
     audience = {"audience": FormField(auth.audience)} if auth.audience else {}
     given = {
         name: FormField(reveal(secret), is_secret=_is_secret(name, secret)) for name, secret in auth.params.items()
