@@ -7,6 +7,7 @@ number beyond the range of a double); and an unpaired surrogate, which UTF-8 can
 
 from __future__ import annotations
 
+import asyncio
 import codecs
 import json
 import math
@@ -21,8 +22,12 @@ from gateway.media import require_json
 
 # How much of a body over the limit is read and discarded before the connection is closed.
 _DROPPED_BYTES_MAX = 8 * 1024 * 1024
+# From this on a body is parsed in a thread, so that others need not wait for it.
+_THREAD_BYTES_MIN = 16 * 1024
 # Strings are matched whole, so that brackets inside them do not count; an unclosed string extends to the end.
-_STRING_OR_BRACKET = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)|[\[{]|[\]}]', re.DOTALL)
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\Z)', re.DOTALL)
+_NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_SQUARE = bytes.maketrans(b"{}", b"[]")
 
 
 async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> dict[str, Any]:
@@ -36,7 +41,9 @@ async def read_object(request: Request, *, bytes_max: int, depth_max: int) -> di
     if not raw.strip():
         return {}
     require_json(request.headers)
-    return parse_object(raw, depth_max=depth_max)
+    if len(raw) < _THREAD_BYTES_MIN:
+        return parse_object(raw, depth_max=depth_max)
+    return await asyncio.to_thread(parse_object, raw, depth_max=depth_max)
 
 
 def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
@@ -48,7 +55,7 @@ def parse_object(raw: bytes, *, depth_max: int) -> dict[str, Any]:
     # JSON begins with ASCII, one byte per character in UTF-8; UTF-16 and UTF-32 pad each with zero bytes.
     if b"\0" in raw[:4] or raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise _refused("the body is in UTF-16 or UTF-32; send JSON in UTF-8")
-    if _depth(raw, depth_max) > depth_max:
+    if _is_deeper(raw, depth_max):
         raise _refused(f"the body is nested deeper than {depth_max} levels")
     try:
         value = json.loads(
@@ -86,18 +93,17 @@ async def _read(request: Request, bytes_max: int) -> bytes:
     return bytes(body)
 
 
-def _depth(raw: bytes, enough: int) -> int:
-    """The deepest nesting of brackets outside strings; stops counting above `enough`."""
-    depth = deepest = 0
-    for match in _STRING_OR_BRACKET.finditer(raw):
-        if match[0] in (b"[", b"{"):
-            depth += 1
-            deepest = max(deepest, depth)
-            if deepest > enough:
-                break
-        elif match[0] in (b"]", b"}"):
-            depth -= 1
-    return deepest
+def _is_deeper(raw: bytes, levels_max: int) -> bool:
+    """Whether brackets outside strings are nested deeper; each level costs one pass in C over what is left of them."""
+    if raw.count(b"[") + raw.count(b"{") <= levels_max:
+        return False
+    brackets = _STRING.sub(b"", raw).translate(_SQUARE, _NO_BRACKETS)
+    for _ in range(levels_max):
+        # The innermost pairs go, so what is left is one level flatter.
+        brackets = brackets.replace(b"[]", b"")
+    # What is not balanced is no JSON, which the parser says of what is not too deep for it.
+    opened = brackets.count(b"[")
+    return opened > levels_max or 0 < opened == brackets.count(b"]")
 
 
 def _object_without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -95,6 +95,15 @@ async def last_batch(connection: AsyncConnection, run_id: int, restart_no: int) 
     return None if row is None else _batch(row)
 
 
+async def numbers_of(connection: AsyncConnection, run_id: int, restart_no: int) -> tuple[int, int]:
+    """How many batches of a reading are committed, and the highest number among them: the same, unless one is gone."""
+    query = select(func.count(), func.coalesce(func.max(_B.batch_no), 0))
+    count, highest = (
+        await connection.execute(query.where(_B.sync_run_id == run_id, _B.restart_no == restart_no))
+    ).one()
+    return int(count), int(highest)
+
+
 async def read_totals(connection: AsyncConnection, run_id: int, restart_no: int | None = None) -> BatchTotals:
     """Sums over the batches that a run has committed so far.
 

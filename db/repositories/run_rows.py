@@ -27,24 +27,29 @@ _COLUMNS: Final = tuple(
         "not_before_ms",
         "options_digest",
         "source_key",
+        "sync_metadata",
         "takeover_batches",
         "updated_at",
     }
 )
 
 
-async def read_runs(connection: AsyncConnection, chosen: Select[Any], *, with_tally: bool = False) -> list[Run]:
+async def read_runs(
+    connection: AsyncConnection, chosen: Select[Any], *, with_tally: bool = False, with_options: bool = False
+) -> list[Run]:
     """Runs with their live counts, newest first, by one statement however many they are.
 
     Args:
         chosen: selects id and restart_no of the runs.
+        with_options: with their options, which only who executes one needs, and which may be long; without, they are None.
         with_tally: with what was wrong with their rows, counted up to the same batch; a page does without.
     """
     page = chosen.subquery()
     totals = totals_of(page)
     joined = sync_runs.join(totals, totals.c.total_run_id == _R.id)
     positions = [last_position_of(sync_runs).label("last_position")] if with_tally else []
-    query: Select[Any] = select(*_COLUMNS, totals, *positions).select_from(joined).order_by(_R.id.desc())
+    options = [_R.sync_metadata] if with_options else []
+    query: Select[Any] = select(*_COLUMNS, totals, *positions, *options).select_from(joined).order_by(_R.id.desc())
     return [_run(row) for row in await connection.execute(query)]
 
 
@@ -81,7 +86,7 @@ def _run(row: Row[Any]) -> Run:
         source_type=as_text(row.source_type),
         source_identifier=as_text(row.source_identifier),
         status=as_text(row.status),
-        options=row.sync_metadata,
+        options=getattr(row, "sync_metadata", None),
         ledger=ledger,
         revision=row.revision,
         retry_count=row.retry_count,

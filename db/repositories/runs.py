@@ -59,10 +59,10 @@ async def insert_run(
     return int(key[0])
 
 
-async def get_run(connection: AsyncConnection, run_id: int) -> Run | None:
+async def get_run(connection: AsyncConnection, run_id: int, *, with_options: bool = False) -> Run | None:
     """The run with its live counts and its tally, or None."""
     chosen = select(_R.id, _R.restart_no).where(_R.id == run_id)
-    return next(iter(await read_runs(connection, chosen, with_tally=True)), None)
+    return next(iter(await read_runs(connection, chosen, with_tally=True, with_options=with_options)), None)
 
 
 async def retry_count(connection: AsyncConnection, run_id: int) -> int:
@@ -181,7 +181,7 @@ async def last_reading(connection: AsyncConnection, run: Run, *, minutes: int) -
         _R.completed_at > minutes_before_now(minutes),
         _R.rows_rejected == 0,
     )
-    found = next(iter(await read_runs(connection, read_through, with_tally=True)), None)
+    found = next(iter(await read_runs(connection, read_through, with_tally=True, with_options=True)), None)
     return None if found is None or found.options != run.options or found.conflicts else found
 
 

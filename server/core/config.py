@@ -44,7 +44,8 @@ class Settings(BaseSettings):
 
     grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on")
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the gRPC server; 0 picks a free one")
-    grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message")
+    grpc_request_bytes_max: int = Field(1024 * 1024, ge=1024, description="largest gRPC message that a caller may send")
+    grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message that is sent")
 
     grpc_connections_max: int = Field(
         500,
@@ -148,6 +149,9 @@ class Settings(BaseSettings):
     csv_record_bytes_max: int = Field(16 * 1024 * 1024, ge=1024, le=1 << 30, description="longest CSV record")
     csv_columns_max: int = Field(4096, ge=1, le=65_536, description="columns of a CSV file at the most")
     csv_files_max: int = Field(10_000, ge=1, le=1_000_000, description="files of one run on a folder or a pattern")
+    csv_folder_entries_max: int = Field(
+        100_000, ge=1, le=10_000_000, description="entries of folders that one run on a folder or a pattern looks at"
+    )
     csv_settle_seconds: float = Field(
         0.2, ge=0, le=60, description="a file written to more recently than this is looked at twice, this far apart"
     )

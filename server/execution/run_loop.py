@@ -23,7 +23,7 @@ from db.loaders.staging import local_infile_allowed
 from db.loaders.target_check import check_target
 from db.records import Batch, Lease, LoadSpec, Run
 from db.repositories import runs, watermarks
-from db.repositories.batches import last_batch, read_totals
+from db.repositories.batches import last_batch, numbers_of, read_totals
 from db.repositories.content import count_rows
 from db.repositories.errors import count_errors
 from db.repositories.sources import remember_row_identifier, row_identifier
@@ -99,7 +99,7 @@ class RunLoop:
                 return True
             await self._check_target(spec)
             keys = await self._keys(plan, reader)
-            await self._transfer(plan, spec, keys, reader, checkpoint)
+            await self._check_batches(await self._transfer(plan, spec, keys, reader, checkpoint))
             doubts = reader.doubts()
             if spec.seen_by is not None:
                 options = self._source.mapping.write
@@ -238,8 +238,8 @@ class RunLoop:
 
     async def _transfer(
         self, plan: MappingPlan, spec: LoadSpec, keys: KeyRule, reader: SourceReader, checkpoint: Batch | None
-    ) -> None:
-        """Write batch after batch, a few at a time, while the next is read and prepared."""
+    ) -> int:
+        """Write batch after batch, a few at a time, while the next is read and prepared; return the number of the last."""
         settings, database = self._context.settings, self._context.database
         async with database.read() as connection:
             errors_stored = await count_errors(connection, self._run.id, self._restart_no)
@@ -250,7 +250,8 @@ class RunLoop:
         if spec.seen_by is not None:
             async with database.write() as connection:
                 await record_active_before(connection, spec, self._run.id)
-        first_batch_no = checkpoint.batch_no + 1 if checkpoint else 1
+        last_batch_no = checkpoint.batch_no if checkpoint else 0
+        first_batch_no = last_batch_no + 1
         writer = BatchWriter(
             database,
             self._lease,
@@ -270,7 +271,21 @@ class RunLoop:
         async with BatchPipeline(writer, loaders, self._signals, self._written) as transfer:
             async for batch in self._read(reader, checkpoint.position if checkpoint else None, first_batch_no):
                 await transfer.put(await asyncio.to_thread(make_job, batch, plan, keys, settings.rejects_stored_max))
+                last_batch_no = batch.batch_no
             await transfer.finish()
+        return last_batch_no
+
+    async def _check_batches(self, last_batch_no: int) -> None:
+        """The counts are sums over the batches, so each batch of the reading must still stand there."""
+        async with self._context.database.read() as connection:
+            count, highest = await numbers_of(connection, self._run.id, self._restart_no)
+        if not count == highest == last_batch_no:
+            raise FatalError(
+                Reason.LEDGER_MISMATCH,
+                f"{last_batch_no} batches of the run were committed, and sync_batches has {count} of them, up to number "
+                f"{highest}: something else has deleted rows there. Find out what, and sync again",
+                category=Category.SYSTEM,
+            )
 
     def _written(self, batch: Batch) -> None:
         self._signals.batch_committed()

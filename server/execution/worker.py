@@ -177,7 +177,7 @@ class Worker:
         watermark: WatermarkRule | None = None
         try:
             async with self._context.database.read() as connection:
-                run = await runs.get_run(connection, lease.run_id)
+                run = await runs.get_run(connection, lease.run_id, with_options=True)
             if run is None:
                 raise LeaseLostError(lease.run_id)
             if run.cancel_requested or run.paused:

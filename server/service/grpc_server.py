@@ -41,7 +41,7 @@ class GrpcServer:
                 # timeout.
                 ("grpc.max_allowed_incoming_connections", grpc_connections_max(settings.grpc_connections_max)),
                 ("grpc.server_handshake_timeout_ms", round(settings.grpc_handshake_timeout_seconds * 1000)),
-                ("grpc.max_receive_message_length", settings.grpc_message_bytes_max),
+                ("grpc.max_receive_message_length", settings.grpc_request_bytes_max),
                 ("grpc.max_send_message_length", settings.grpc_message_bytes_max),
                 # Watchers may ping while nothing happens; without this they get GOAWAY too_many_pings.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),

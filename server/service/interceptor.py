@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import structlog
 from google.protobuf.message import DecodeError, Message
+from google.rpc import status_pb2
 from grpc_status import rpc_status
 
 from db.errors import RefusedDatabaseError
@@ -64,8 +65,13 @@ def _call(behaviour: Any, method: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
         try:
             return await behaviour(_decoded(request), context)
+        except grpc.aio.AbortError:
+            raise
         except Exception as error:  # noqa: BLE001 - each becomes the status of the call
-            await _abort(context, error, method, request)
+            status = _status(error, method, request)
+        # Behind the block, so that what was refused, and the message, are let go of: see _abort.
+        del request
+        return await _abort(context, status)
 
     return call
 
@@ -77,11 +83,16 @@ def _stream(behaviour: Any, method: str) -> Any:
             responses = behaviour(_decoded(request), context)
             async for response in responses:
                 yield response
+            return
+        except grpc.aio.AbortError:
+            raise
         except Exception as error:  # noqa: BLE001 - each becomes the status of the call
-            await _abort(context, error, method, request)
+            status = _status(error, method, request)
         finally:
             if responses is not None:
                 await responses.aclose()
+        del request, responses
+        await _abort(context, status)
 
     return call
 
@@ -102,14 +113,18 @@ async def _each_decoded(requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
         yield _decoded(request)
 
 
-async def _abort(context: Context, error: Exception, method: str, request: Any) -> NoReturn:
-    if isinstance(error, grpc.aio.AbortError):
-        raise error
+def _status(error: Exception, method: str, request: Any) -> status_pb2.Status:
+    """The status that a call ends with; what is no caller's fault is logged."""
     status = status_of(error, request if isinstance(request, Message) else None)
     if status is None:
         log.error("call_fault", action=method, exc_info=error)
         status = internal_status()
     elif isinstance(error, RefusedDatabaseError):
         log.warning("call_refused_by_database", action=method, **error.facts)
+    return status
+
+
+async def _abort(context: Context, status: status_pb2.Status) -> NoReturn:
+    """End a call. The context keeps what this raises, with each frame on its way and all that they name, until the collector comes."""
     converted = rpc_status.to_status(status)
     await context.abort(converted.code, converted.details, converted.trailing_metadata)

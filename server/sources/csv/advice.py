@@ -84,7 +84,7 @@ def header_readings(
 
 @contextmanager
 def _adviser(identifier: str, options: CsvOptions, settings: Settings) -> Iterator[HeaderAdviser | TableAdviser]:
-    path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
+    path = files.find_paths(identifier, settings.data_root_paths, files.FolderLimits.from_settings(settings))[0]
     opened = open_stream_of(path, settings)
     try:
         name = files.shown_name(path)

@@ -43,7 +43,7 @@ async def open_csv(identifier: str, options: CsvOptions, context: SourceContext)
     """
     settings = context.settings
     roots = settings.data_root_paths
-    paths = await asyncio.to_thread(files.find_paths, identifier, roots, settings.csv_files_max)
+    paths = await asyncio.to_thread(files.find_paths, identifier, roots, files.FolderLimits.from_settings(settings))
     paths, notices = await settled(paths, roots, context)
     inspected, held = await asyncio.to_thread(inspect_all, paths, options, settings)
     return CsvReader(inspected, held, settings, notices)

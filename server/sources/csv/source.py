@@ -16,7 +16,7 @@ from server.sources.csv.reader import open_csv
 from server.sources.csv.variants import variants
 from server.sources.header_advice import Advice, Changes, Fits, Variants
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
-from server.sources.storage.files import check_place
+from server.sources.storage.files import FolderLimits, check_place
 from server.sources.storage.identity import file_identity
 
 
@@ -96,6 +96,6 @@ CSV: Final = SourceType(
     identity=lambda identifier, settings: file_identity(identifier, settings.data_root_paths),
     secret_origin=lambda _identifier: "",
     check_identifier=lambda identifier, settings: check_place(
-        identifier, settings.data_root_paths, settings.csv_files_max
+        identifier, settings.data_root_paths, FolderLimits.from_settings(settings)
     ),
 )

@@ -46,7 +46,7 @@ def variants(
     Raises:
         InvalidRequestError, RetryableError, FatalError: as for opening it.
     """
-    path = files.find_paths(identifier, settings.data_root_paths, settings.csv_files_max)[0]
+    path = files.find_paths(identifier, settings.data_root_paths, files.FolderLimits.from_settings(settings))[0]
     opened = open_stream_of(path, settings)
     try:
         if format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options) != "csv":

@@ -13,15 +13,16 @@ import errno
 import glob
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+from server.core.config import Settings
 from server.core.errors import InvalidRequestError, RetryableError
 from server.core.reasons import Category, Reason
+from server.sources.storage.folders import FOLDER_FLAGS, EntryBudget, matches_below, names_in
 
 # Longest suffix first.
 _CSV_ENDINGS: Final = ((".csv.gz", "gzip"), (".csv.zst", "zstd"), (".csv", "none"), (".zip", "zip"))
@@ -40,12 +41,21 @@ _OTHER_ENDINGS: Final = (
 _IDENTIFIER_CHARS_MAX: Final = 4096
 _SAMPLE_BYTES: Final = 64 * 1024
 _DIGEST_BYTES: Final = 1024 * 1024
-# Hidden files, and what an office puts beside a file that is open in it.
-_HIDDEN: Final = (".", "~$")
 _FIELD: Final = "sourceIdentifier"
-_OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
-_FILE_FLAGS: Final = _OPEN_FLAGS | os.O_NONBLOCK | os.O_NOCTTY
-_FOLDER_FLAGS: Final = _OPEN_FLAGS | os.O_DIRECTORY
+_FILE_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLimits:
+    """What one request on a folder or a pattern may look at and read."""
+
+    files_max: int
+    entries_max: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FolderLimits:
+        """The limits that the settings state."""
+        return cls(settings.csv_files_max, settings.csv_folder_entries_max)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +64,9 @@ class FileState:
 
     size_bytes: int
     mtime_ns: int
-    # Not compared: it moves when an open file is replaced by another one, which does not touch what is being read.
+    # Not compared: they move when an open file is replaced by another one, which does not touch what is being read.
     ctime_ns: int = field(compare=False)
+    link_count: int = field(compare=False)
     inode: int
     device: int
 
@@ -81,11 +92,25 @@ class OpenedFile:
     def check_unchanged(self) -> None:
         """Make sure that the file is still what it was.
 
+        The time of the last write can be set back, the kernel's own (ctime) cannot. That one moves also when the file is
+        renamed, linked or replaced while it is open, which leaves its content alone; where none of these explains it, the
+        content may be another one.
+
         Raises:
             RetryableError: SOURCE_CHANGED.
         """
-        if state_of(self.descriptor) != self.state:
+        now = state_of(self.descriptor)
+        if now != self.state:
             raise changed(self.name)
+        if now.ctime_ns != self.state.ctime_ns and now.link_count == self.state.link_count and self._is_where_it_was():
+            raise changed(self.name)
+
+    def _is_where_it_was(self) -> bool:
+        try:
+            found = self.path.stat(follow_symlinks=False)
+        except OSError:
+            return False
+        return (found.st_ino, found.st_dev) == (self.state.inode, self.state.device)
 
     def fingerprint(self) -> str:
         """Changes when the content does: size, times of change, inode, and a digest of both ends.
@@ -119,7 +144,7 @@ class OpenedFile:
 def state_of(descriptor: int) -> FileState:
     """The state of an open file."""
     found = os.fstat(descriptor)
-    return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
+    return FileState(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_nlink, found.st_ino, found.st_dev)
 
 
 def changed(name: str) -> RetryableError:
@@ -141,14 +166,14 @@ def _by_ending(name: str, endings: Sequence[tuple[str, str]]) -> str | None:
     return next((found for suffix, found in endings if lower.endswith(suffix) and len(lower) > len(suffix)), None)
 
 
-def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[Path]:
+def find_paths(identifier: str, roots: Sequence[Path], limits: FolderLimits) -> list[Path]:
     """The files that an identifier stands for, resolved and inside the roots; nothing is opened.
 
     Args:
         identifier: a file, a folder (its CSV files, and no others), or a pattern with `*`, `?`, `[...]`; absolute, or relative to
             the current folder (when that leads into a root) or else to each root in order.
         roots: folders that files may be read from.
-        files_max: files at most.
+        limits: of a folder or a pattern.
 
     Returns:
         One path for a file; for a folder or a pattern those that match, in name order, at least one.
@@ -161,18 +186,21 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
     real_roots = [Path(os.path.realpath(root)) for root in roots]
     is_pattern = glob.has_magic(identifier)
     leads_out = False
+    budget = EntryBudget(limits.entries_max)
     for candidate, from_root in _candidates(identifier, roots):
         real = _resolved(candidate)
         inside = real is not None and _root_of(real, real_roots) is not None
         if real is not None and inside and _is_kind(real, stat.S_ISDIR):
-            return _in_folder(real, real_roots, files_max)
+            return _in_folder(real, real_roots, limits.files_max, budget)
         if real is not None and inside and os.path.lexists(real):
             _check_name(candidate.name, real.name)
             return [real]
         if is_pattern:
-            matches = _matching(candidate, real_roots)
+            matches = _matching(candidate, real_roots, limits.files_max, budget)
+            if matches is None:
+                raise _forbidden(identifier)
             if matches:
-                return _checked_count(matches, files_max)
+                return matches
         # What lies outside is refused alike whether it exists or not. The current folder is no root: it only misses.
         leads_out = leads_out or (from_root and not inside)
     if leads_out:
@@ -182,7 +210,7 @@ def find_paths(identifier: str, roots: Sequence[Path], files_max: int) -> list[P
     raise InvalidRequestError(Reason.SOURCE_NOT_FOUND, f"{_shown(identifier)} is not in the data folders", field=_FIELD)
 
 
-def check_place(identifier: str, roots: Sequence[Path], files_max: int) -> None:
+def check_place(identifier: str, roots: Sequence[Path], limits: FolderLimits) -> None:
     """Refuse an identifier by which no file can ever be read; one that is not there yet may come.
 
     Raises:
@@ -194,7 +222,7 @@ def check_place(identifier: str, roots: Sequence[Path], files_max: int) -> None:
         (Reason.SOURCE_NOT_FOUND,) if Path(identifier).suffix else (Reason.SOURCE_NOT_FOUND, Reason.SOURCE_UNSUPPORTED)
     )
     try:
-        find_paths(identifier, roots, files_max)
+        find_paths(identifier, roots, limits)
     except InvalidRequestError as error:
         if error.reason not in later:
             raise
@@ -229,10 +257,10 @@ def _walk(root: Path, parts: Sequence[str]) -> int:
     """Open the regular file that `parts` lead to from `root`, following no link."""
     if not parts:
         raise _unsupported(root.name)
-    folder = os.open(root, _FOLDER_FLAGS)
+    folder = os.open(root, FOLDER_FLAGS)
     try:
         for part in parts[:-1]:
-            inner = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            inner = os.open(part, FOLDER_FLAGS, dir_fd=folder)
             os.close(folder)
             folder = inner
         # Looked at before it is opened, because opening a device can already do something.
@@ -299,63 +327,58 @@ def _check_name(*names: str) -> None:
             raise _unsupported(name)
 
 
-def _in_folder(folder: Path, roots: Sequence[Path], files_max: int) -> list[Path]:
+def _in_folder(folder: Path, roots: Sequence[Path], files_max: int, budget: EntryBudget) -> list[Path]:
     """The CSV files of a folder; hidden ones, an office's lock files and those of its folders are left out."""
     try:
-        names = sorted(entry.name for entry in folder.iterdir())
+        names = names_in(folder, budget)
     except OSError as error:
         raise InvalidRequestError(
             Reason.SOURCE_NOT_FOUND, f"{_shown(folder.name)} may not be read", field=_FIELD
         ) from error
-    paths: list[Path] = []
-    for name in names:
-        if name.startswith(_HIDDEN) or _by_ending(name, _CSV_ENDINGS) is None:
-            continue
-        paths += _match(folder / name, roots)
+    paths = _files_of([folder / name for name in names if _by_ending(name, _CSV_ENDINGS) is not None], roots, files_max)
+    if paths is None:
+        raise _forbidden(folder.name)
     if not paths:
         raise InvalidRequestError(
             Reason.SOURCE_NOT_FOUND, f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD
         )
-    return _checked_count(paths, files_max)
+    return paths
 
 
-def _matching(pattern: Path, roots: Sequence[Path]) -> list[Path]:
-    """The CSV files that a pattern matches. Its fixed beginning must lie inside a root, so nothing else is listed."""
+def _matching(pattern: Path, roots: Sequence[Path], files_max: int, budget: EntryBudget) -> list[Path] | None:
+    """The CSV files that a pattern matches, None when one leads out of the roots.
+
+    Its fixed beginning must lie inside a root, so nothing else is listed.
+    """
     fixed = pattern
     while glob.has_magic(str(fixed)):
         fixed = fixed.parent
     real = _resolved(fixed)
     if real is None or _root_of(real, roots) is None:
         return []
-    # Two stars in a row would mean any depth, and three are no pattern to pathlib.
-    rest = re.sub(r"\*{2,}", "*", str(pattern.relative_to(fixed)))
-    matches = sorted(match.relative_to(real) for match in real.glob(rest))
-    paths: list[Path] = []
-    for match in matches:
-        if compression_of(match.name) is not None and not any(part.startswith(_HIDDEN) for part in match.parts):
-            paths += _match(real / match, roots)
-    return paths
+    matches = matches_below(real, pattern.relative_to(fixed).parts, budget)
+    return _files_of([real / match for match in matches if compression_of(match.name) is not None], roots, files_max)
 
 
-def _match(path: Path, roots: Sequence[Path]) -> list[Path]:
-    """A file of a folder or pattern, resolved: nothing when it is no file, an error when it leads out."""
-    real = _resolved(path)
-    if real is None:
-        # A link that leads nowhere, or to itself.
-        return []
-    if _root_of(real, roots) is None:
-        raise _forbidden(path.name)
-    return [real] if _is_kind(real, stat.S_ISREG) and compression_of(real.name) is not None else []
-
-
-def _checked_count(paths: list[Path], files_max: int) -> list[Path]:
+def _files_of(paths: Sequence[Path], roots: Sequence[Path], files_max: int) -> list[Path] | None:
+    """Those of a folder's or a pattern's paths that are files, resolved; None when one leads out of the roots."""
     if len(paths) > files_max:
         raise InvalidRequestError(
             Reason.SOURCE_UNSUPPORTED,
-            f"names {len(paths)} files; at most {files_max} are read in one run",
+            f"names {len(paths)} files; at most {files_max} are read in one run (TECHAURA_SYNC_CSV_FILES_MAX)",
             field=_FIELD,
         )
-    return paths
+    found: list[Path] = []
+    for path in paths:
+        real = _resolved(path)
+        if real is None:
+            # A link that leads nowhere, or to itself.
+            continue
+        if _root_of(real, roots) is None:
+            return None
+        if _is_kind(real, stat.S_ISREG) and compression_of(real.name) is not None:
+            found.append(real)
+    return found
 
 
 def shown_name(path: Path) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
 import os
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -139,7 +141,7 @@ async def test_a_file_that_is_swapped_for_a_link_is_not_followed(root: Path) -> 
 
 
 def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> None:
-    paths = files.find_paths("inner/deep.csv", [root], 10)
+    paths = files.find_paths("inner/deep.csv", [root], files.FolderLimits(10, 100))
     (root / "inner").rename(root / "moved")
     (root / "inner").symlink_to(root.parent / "outside")
     (root.parent / "outside" / "deep.csv").write_bytes(SECRET)
@@ -149,7 +151,7 @@ def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> 
 
 
 def test_a_file_that_becomes_a_pipe_does_not_block(root: Path) -> None:
-    paths = files.find_paths("good.csv", [root], 10)
+    paths = files.find_paths("good.csv", [root], files.FolderLimits(10, 100))
     (root / "good.csv").unlink()
     os.mkfifo(root / "good.csv")
     with pytest.raises(InvalidRequestError) as caught:
@@ -335,3 +337,115 @@ def test_a_refusal_that_names_such_a_file_is_text(tmp_path: Path) -> None:
     with pytest.raises(SyncError) as caught:
         asyncio.run(read_path("lat*.csv", context_for(tmp_path)))
     assert caught.value.message.encode("utf-8")
+
+
+@pytest.mark.parametrize("pattern", ["*/x.csv", "*/nothing.csv", "?ut/x.csv", "ou*/*", "in*/out/*.csv", "*/*/x.csv"])
+async def test_no_pattern_goes_through_a_link_to_a_folder_nor_tells_what_is_there(root: Path, pattern: str) -> None:
+    (root.parent / "outside" / "x.csv").write_bytes(SECRET)
+    (root / "out").symlink_to(root.parent / "outside")
+    (root / "inner" / "out").symlink_to(root.parent / "outside")
+    with pytest.raises(InvalidRequestError) as caught:
+        await read_path(pattern, context_for(root))
+    # The same whether it is there or not.
+    assert (caught.value.reason, caught.value.message) == (
+        "SOURCE_NOT_FOUND",
+        f"{pattern!r} is not in the data folders",
+    )
+
+
+@pytest.mark.parametrize("levels", [2, 20, 33, 1000])
+async def test_links_to_the_folder_itself_do_not_multiply_what_is_looked_at(tmp_path: Path, levels: int) -> None:
+    (tmp_path / "songs.csv").write_bytes(b"a,b\n1,2\n")
+    for name in ("one", "two", "three"):
+        (tmp_path / name).symlink_to(".")
+    with pytest.raises(InvalidRequestError) as caught:
+        await read_path("*/" * levels + "songs.csv", context_for(tmp_path, csv_folder_entries_max=50))
+    assert caught.value.reason == ("SOURCE_NOT_FOUND" if levels < 32 else "SOURCE_UNSUPPORTED")
+
+
+async def test_a_file_that_is_a_link_out_of_the_roots_is_not_named_in_the_answer_to_a_pattern(root: Path) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await read_path("l?nk.csv", context_for(root))
+    assert caught.value.reason == "SOURCE_FORBIDDEN"
+    assert "link.csv" not in caught.value.message
+
+
+@pytest.mark.parametrize("identifier", ["", "/", "/*.csv", "/s*", "*/*.csv"])
+async def test_the_entries_of_folders_that_are_looked_at_have_a_limit(tmp_path: Path, identifier: str) -> None:
+    folder = tmp_path / "daily"
+    folder.mkdir()
+    for number in range(30):
+        (folder / f"{number}.txt").touch()
+    (folder / "songs.csv").write_bytes(b"a,b\n1,2\n")
+    asked = identifier if identifier.startswith("*") else f"daily{identifier}"
+    assert (await read_path(asked, context_for(tmp_path, csv_folder_entries_max=32))).values == [("1", "2")]
+    with pytest.raises(InvalidRequestError, match="TECHAURA_SYNC_CSV_FOLDER_ENTRIES_MAX") as caught:
+        await read_path(asked, context_for(tmp_path, csv_folder_entries_max=30))
+    assert caught.value.reason == "SOURCE_UNSUPPORTED"
+
+
+@pytest.mark.parametrize("identifier", ["daily", "daily/*.csv"])
+async def test_names_are_counted_before_any_of_them_is_looked_at(tmp_path: Path, identifier: str) -> None:
+    folder = tmp_path / "daily"
+    folder.mkdir()
+    for number in range(20):
+        (folder / f"{number}.csv").symlink_to("nothing.csv")
+    with pytest.raises(InvalidRequestError, match="names 20 files; at most 10"):
+        await read_path(identifier, context_for(tmp_path, csv_files_max=10))
+
+
+def _overwritten(path: Path) -> None:
+    with path.open("r+b") as handle:
+        handle.write(b"x,y")
+
+
+def _back_in_time(change: Callable[[Path], object]) -> Callable[[Path], None]:
+    """The change, with the time of the last write set back as it was."""
+
+    def do(path: Path) -> None:
+        found = path.stat()
+        change(path)
+        os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+
+    return do
+
+
+def _mapped(path: Path) -> None:
+    with path.open("r+b") as handle, mmap.mmap(handle.fileno(), 0) as memory:
+        memory[0:3] = b"x,y"
+
+
+@pytest.mark.parametrize("change", [_overwritten, _back_in_time(_overwritten), _back_in_time(_mapped)])
+def test_an_open_file_that_is_written_to_in_place_is_another_one_whatever_its_time_says(
+    root: Path, change: Callable[[Path], object]
+) -> None:
+    opened = files.open_file(root / "good.csv", [root])
+    try:
+        opened.check_unchanged()
+        change(root / "good.csv")
+        with pytest.raises(RetryableError) as caught:
+            opened.check_unchanged()
+    finally:
+        opened.close()
+    assert caught.value.reason == "SOURCE_CHANGED"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Path.unlink,
+        lambda path: path.rename(path.with_name("done.csv")),
+        lambda path: path.with_name("copy.csv").hardlink_to(path),
+        lambda path: path.with_name("deep").mkdir() or path.rename(path.with_name("deep") / "moved.csv"),
+        lambda path: (path.parent / "inner" / "deep.csv").replace(path),
+    ],
+)
+def test_an_open_file_that_is_moved_linked_or_replaced_is_still_the_same(
+    root: Path, change: Callable[[Path], object]
+) -> None:
+    opened = files.open_file(root / "good.csv", [root])
+    try:
+        change(root / "good.csv")
+        opened.check_unchanged()
+    finally:
+        opened.close()

@@ -76,7 +76,7 @@ def credentials(url: str, options: ApiOptions, reveal_for: Reveal) -> Credential
     """Open the secrets of a run.
 
     Args:
-        url: of the source, whose origin gets all of them but those of an OAuth grant.
+        url: of the source, whose origin gets all of them, or the token that they are worth.
         reveal_for: opens a secret that is sent to a URL.
 
     Raises:
@@ -124,9 +124,13 @@ def _headers(options: ApiOptions, reveal: Open) -> dict[str, str]:
 
 
 def _by_grant(auth: OAuth2Auth, options: ApiOptions, reveal: Open, reveal_for: Reveal) -> Credentials:
-    """The headers, and what a token is asked for with: this goes to the address of the tokens."""
+    """The headers, and what a token is asked for with.
+
+    It goes to the address of the tokens, and what it is worth, the token, to the source: both must be hosts of the secret.
+    """
 
     def reveal_grant(secret: SecretValue) -> str:
+        reveal(secret)
         return reveal_for(secret, auth.token_url)
 
     grant = OAuthGrant(
