@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -20,7 +21,7 @@ from sqlalchemy.engine import URL, ExceptionContext
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from db.errors import RefusedDatabaseError, translated
+from db.errors import RefusedDatabaseError, ReplacedDatabaseError, translated
 from db.sessions import name_sessions
 from db.url import DatabaseUrl, parse_url
 
@@ -98,6 +99,7 @@ class Database:
                 self.url, pool_size_max, lock_wait_seconds, idle_transaction_seconds, connect_timeout_seconds
             )
         )
+        self._file_identity = _identity_of(self.file) if self.file is not None else None
         if not self.is_sqlite:
             name_sessions(self.engine, self.session_name)
 
@@ -105,6 +107,18 @@ class Database:
     def file(self) -> Path | None:
         """The file of an embedded database; None for a server or a database in memory."""
         return Path(self.url.database) if self.is_sqlite and self.url.database != _IN_MEMORY else None
+
+    def check_file(self) -> None:
+        """Make sure that the file of an embedded database is still the one that was opened.
+
+        A program that holds a file open reads and writes it also when it was deleted or replaced; all of that would be gone
+        at its end.
+
+        Raises:
+            ReplacedDatabaseError
+        """
+        if self.file is not None and _identity_of(self.file) != self._file_identity:
+            raise ReplacedDatabaseError(self.file)
 
     @asynccontextmanager
     async def read(self, *, timeout_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -130,6 +144,7 @@ class Database:
     async def _connection(
         self, *, writes: bool, timeout_seconds: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
+        self.check_file()
         with translated():
             async with asyncio.timeout(timeout_seconds or self.timeout_seconds):
                 async with self.engine.connect() as connection:
@@ -208,13 +223,22 @@ def _mysql_engine(
     return engine
 
 
+def _identity_of(file: Path) -> tuple[int, int] | None:
+    try:
+        found = file.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 def _make_writable(file: Path) -> None:
     """Find out before the driver does: it tells no reason, and its thread may fall over the end of the program."""
     place = file.parent
     try:
         place.mkdir(parents=True, exist_ok=True)
         place = file
-        place.open("ab").close()
+        # For its owner alone, as are the files that SQLite puts beside it: there are texts of sources in it.
+        os.close(os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise RefusedDatabaseError(f"the database at {place} cannot be used: {error.strerror}") from error
 

@@ -14,6 +14,7 @@ import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final, Self
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -85,6 +86,16 @@ class TransientDatabaseError(DatabaseError):
 
 class RefusedDatabaseError(DatabaseError):
     """Retrying cannot succeed."""
+
+
+class ReplacedDatabaseError(RefusedDatabaseError):
+    """The file of an embedded database is gone, or another one stands in its place: what is written now would be lost."""
+
+    def __init__(self, file: Path) -> None:
+        super().__init__(
+            f"the database file {file} was deleted or replaced while the service had it open; nothing is written any more",
+            next_step="put the file back, or decide for the new one, and start the service again",
+        )
 
 
 class DatabaseUrlError(ValueError):

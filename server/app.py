@@ -22,6 +22,7 @@ import structlog
 from pydantic import SecretStr
 
 from db.engine import Database
+from db.errors import DatabaseError
 from db.inspection.findings import Finding
 from db.inspection.look import look_at
 from db.migrate import HEAD_REVISION, planned_statements
@@ -112,9 +113,18 @@ def secret_box(settings: Settings, database: Database) -> SecretBox:
     return SecretBox(load_or_create_key(database.file.parent / KEY_FILE_NAME), files_dir=files_dir, trusted=trusted)
 
 
+def _nobody_ends(_fault: DatabaseError) -> None:
+    pass
+
+
 @asynccontextmanager
-async def server_running(settings: Settings, *, clock: Clock | None = None) -> AsyncIterator[RunningServer]:
+async def server_running(
+    settings: Settings, *, clock: Clock | None = None, end: Callable[[DatabaseError], None] = _nobody_ends
+) -> AsyncIterator[RunningServer]:
     """Migrate the database and serve gRPC while the block runs.
+
+    Args:
+        end: called when the server cannot go on, with the reason; the block should end then.
 
     Raises:
         FatalError, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
@@ -149,7 +159,7 @@ async def server_running(settings: Settings, *, clock: Clock | None = None) -> A
         worker = Worker(context, local_runs, runs.load_source)
         schedules = Schedules(database, settings, clock, box, keys, runs)
         grpc_server = GrpcServer(settings, runs, schedules, Previews(settings, clock, reveal, memory, paces))
-        readiness = Readiness(database, settings, clock, grpc_server.health.ready)
+        readiness = Readiness(database, settings, clock, grpc_server.health.ready, end)
         loops = (
             RetryScheduler(database, settings, clock, local_runs.wake).run,
             RecurringSyncs(database, settings, clock, keys, local_runs.wake).run,

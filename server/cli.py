@@ -177,6 +177,12 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
     _end_by_signals()
     async with AsyncExitStack() as stack:
         ports: dict[str, int] = {}
+        stop, faults = asyncio.Event(), list[Exception]()
+
+        def end(fault: Exception) -> None:
+            faults.append(fault)
+            stop.set()
+
         start_work: Callable[[], None] | None = None
         if with_gateway:
             from gateway.config import GatewaySettings
@@ -187,7 +193,7 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
 
             settings = _settings(Settings)
             configure_logging(settings.log_level)
-            running = await stack.enter_async_context(server_running(settings))
+            running = await stack.enter_async_context(server_running(settings, end=end))
             ports["grpc_port"], start_work = running.grpc_port, running.start_work
         if with_gateway:
             from gateway.serving import gateway_running
@@ -197,7 +203,6 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             else:
                 configure_logging(_settings(Settings).log_level)
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
-        stop = asyncio.Event()
         _on_signals(stop.set)
         # Not before every port is open: a program that cannot start must not have claimed a run.
         if start_work is not None:
@@ -206,6 +211,8 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         print(json.dumps({"event": "SERVING", **ports}), flush=True)
         await stop.wait()
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
+        if faults:
+            raise faults[0]
 
 
 def _on_signals(act: Callable[[], object]) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import text
 
 from db.engine import Database
 from db.error_numbers import DatabaseReason
-from db.errors import DatabaseError, TransientDatabaseError
+from db.errors import DatabaseError, ReplacedDatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.waits import Wait
@@ -33,15 +33,22 @@ class Readiness:
 
     Args:
         tell: called after each query with None, or with the fault that keeps calls from being served.
+        end: called when the file of an embedded database was replaced, which nothing but a new start mends.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, clock: Clock, tell: Callable[[Exception | None], Awaitable[None]]
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        tell: Callable[[Exception | None], Awaitable[None]],
+        end: Callable[[DatabaseError], None],
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
         self._tell = tell
+        self._end = end
         self._reason = ""
 
     async def run(self) -> NoReturn:
@@ -59,6 +66,8 @@ class Readiness:
             log.info("ready_again", action="readiness")
         self._reason = reason
         await self._tell(fault)
+        if isinstance(fault, ReplacedDatabaseError):
+            self._end(fault)
 
     async def _fault(self) -> DatabaseError | None:
         seconds = self._settings.readiness_timeout_seconds

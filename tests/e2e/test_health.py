@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import threading
 import time
@@ -242,3 +243,44 @@ def _waits_for_a_lock(database_server: DatabaseServer) -> bool:
         cursor.execute(sql)
         # This look is one of them, but a young one.
         return bool(cursor.fetchone()[0])
+
+
+def _deleted(file: Path) -> None:
+    file.unlink()
+
+
+def _copied_over(file: Path) -> None:
+    copy = file.with_name("copy.db")
+    shutil.copy(file, copy)
+    copy.replace(file)
+
+
+def _emptied(file: Path) -> None:
+    file.unlink()
+    file.touch()
+
+
+def _moved(file: Path) -> None:
+    file.rename(file.with_name("elsewhere.db"))
+
+
+@pytest.mark.parametrize("gone", [_deleted, _copied_over, _emptied, _moved])
+def test_a_program_whose_database_file_was_replaced_takes_no_more_and_ends(
+    tmp_path: Path, gone: Callable[[Path], None]
+) -> None:
+    (tmp_path / "songs.csv").write_text("external_id,title\n1,one\n")
+    file = tmp_path / "db" / "sync.db"
+    environ = environment(f"sqlite+aiosqlite:///{file}", tmp_path, **QUICK)
+    with service_running(tmp_path, environ) as service:
+        assert service.run("csv", "songs.csv")["status"] == "completed"
+        assert file.stat().st_mode & 0o777 == 0o600
+        assert {each.stat().st_mode & 0o777 for each in file.parent.glob("sync.db*")} == {0o600}
+        gone(file)
+        with suppress(OSError):
+            body = {"sourceType": "csv", "sourceIdentifier": "songs.csv"}
+            # Nothing is accepted that would be lost; it may have ended by now.
+            assert service.post("/v1/sync/trigger", body)[0] >= 500
+        assert service.process.wait(DEADLINE_SECONDS) == 2
+        said = service.log()
+    assert "was deleted or replaced while the service had it open" in said
+    assert "Traceback" not in said
