@@ -24,21 +24,26 @@ def unique_names(found: Sequence[str]) -> ColumnNames:
     counts = Counter(looks)
     taken = {name for name, look in zip(found, looks, strict=True) if counts[look] == 1 and look.strip()}
     names: list[str] = []
-    repeated: dict[str, tuple[int, ...]] = {}
+    repeated: dict[str, list[int]] = {}
+    # Of each base the number after the last one that was given out: all before it are taken.
+    following: dict[str, int] = {}
     for position, (name, look) in enumerate(zip(found, looks, strict=True), 1):
         if not look.strip():
             base, number = "column", position
         elif counts[look] > 1:
-            base, number = look, looks[:position].count(look)
-            repeated[look] = (*repeated.get(look, ()), position)
+            places = repeated.setdefault(look, [])
+            places.append(position)
+            base, number = look, len(places)
         else:
             names.append(name)
             continue
+        number = max(number, following.get(base, 0))
         while (candidate := f"{base}_{number}") in taken:
             number += 1
+        following[base] = number + 1
         taken.add(candidate)
         names.append(candidate)
-    return ColumnNames(names, repeated)
+    return ColumnNames(names, {look: tuple(places) for look, places in repeated.items()})
 
 
 def counterparts(names: Sequence[str], others: Sequence[str]) -> tuple[tuple[str, ...], frozenset[str]]:

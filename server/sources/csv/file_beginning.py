@@ -34,6 +34,9 @@ from server.sources.storage.streams import ByteSource
 
 _HEAD_BYTES: Final = 256 * 1024
 _SAMPLE_BYTES: Final = 64 * 1024
+_LEFT_OUT_MAX: Final = 10_000
+# A sheet has four times as many columns as are read, and some programs write all of them.
+_SURPLUS_NAMES: Final = 4
 _SAMPLE_RECORDS: Final = 50
 # The header is blamed for a mismatch only when so many records agree against it.
 _WITNESSES_MIN: Final = 8
@@ -243,6 +246,7 @@ class _Head:
         rows: list[list[str]] = []
         first = start
         while len(rows) < self._options.header_lines:
+            start = delimiter_detection.past_breaks(self._data, start)
             if start >= len(self._data):
                 if not self._at_end:
                     return None
@@ -255,12 +259,16 @@ class _Head:
                 at_end=self._at_end,
                 record_bytes_max=self._settings.csv_record_bytes_max,
             )
+            self._check_line_width(found.fields)
             if found.problem == "incomplete":
                 return None
             line_end = delimiter_detection.line_end(self._data, start)
             kind = self._nothing_to_read(start, line_end, dialect)
             if kind is not None:
-                self._left_out.setdefault(kind, []).append(start)
+                lines = self._left_out.setdefault(kind, [])
+                lines.append(start)
+                if len(lines) > _LEFT_OUT_MAX:
+                    raise self._malformed(f"has more than {_LEFT_OUT_MAX} blank lines or comments above its header")
                 start = delimiter_detection.next_line(self._data, start)
                 continue
             first = first if rows else start
@@ -271,6 +279,7 @@ class _Head:
             if line_end - start >= self._settings.csv_record_bytes_max:
                 raise self._malformed("has a header line that is too long")
             self._notices.append(f"{self._name}: the header has a stray quote, which is kept as part of a name")
+            self._check_line_width(self._data.count(dialect.delimiter, start, line_end) + 1)
             rows.append(self._texts(lenient_fields(self._data[start:line_end], dialect)))
             start = delimiter_detection.next_line(self._data, start)
         width = max(map(len, rows))
@@ -347,6 +356,15 @@ class _Head:
             f"{self._name}: the records end in a delimiter, and the header does not: their last field, which is empty, is left out"
         )
         return True
+
+    def _check_line_width(self, width: int) -> None:
+        """Refuse a line before its fields are made, also where it goes on beyond what was read of it. Delimiters at its end alone, such as a spreadsheet writes, may be more."""
+        columns_max = self._settings.csv_columns_max
+        if width > _SURPLUS_NAMES * columns_max:
+            raise self._malformed(
+                f"has a header line of more than {_SURPLUS_NAMES * columns_max} columns; at most {columns_max} are read (is the "
+                "delimiter right?)"
+            )
 
     def _check_width(self, width: int) -> None:
         columns_max = self._settings.csv_columns_max

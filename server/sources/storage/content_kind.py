@@ -100,7 +100,8 @@ _TAR: Final = slice(257, 262)
 _COMMENTS: Final = re.compile(r"(?:\s*<!--.*?-->)*\s*", re.DOTALL)
 _HTML: Final = re.compile(r"<(?:!doctype\s+html|html|head|body|table|meta|script)(?=[\s>/])", re.IGNORECASE)
 _XML: Final = re.compile(r"<\?xml[\s?]|<!doctype\s+[a-z_]", re.IGNORECASE)
-_XML_NOISE: Final = re.compile(r"<!--.*?-->|<!\[CDATA\[.*?\]\]>|<\?.*?\?>", re.DOTALL)
+# What is not closed goes on to the end: each byte is gone through once.
+_XML_NOISE: Final = re.compile(r"<!--.*?(?:-->|\Z)|<!\[CDATA\[.*?(?:\]\]>|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
 _TAG: Final = re.compile(r"<(/?)([A-Za-z_][\w:.-]*)((?:[^<>\"']|\"[^\"]*\"|'[^']*')*?)(/?)>")
 _JSON_BEGINNING: Final = re.compile(
     r"""\{\s*"(?:[^"\\\r\n]|\\.)*"\s*:          # an object of named values

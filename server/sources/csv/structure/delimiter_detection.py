@@ -13,6 +13,12 @@ from server.sources.csv.structure.record_scanner import after_break, scan_record
 
 # In the order in which they win when several fit: a comma also stands inside text and numbers.
 DELIMITERS: Final = ("\t", ";", "|", ",")
+_LINE_BREAK: Final = re.compile(rb"[\r\n]")
+_LINE_BREAKS: Final = re.compile(rb"[\r\n]*+")
+# Blank lines and comments that are passed over while records are looked for.
+_LEFT_OUT_MAX: Final = 10_000
+# A record is gone through once for each delimiter; one that is longer tells no more of them.
+_RECORD_BYTES_MAX: Final = 256 * 1024
 _RECORDS_MAX: Final = 200
 # A share of records this close to the best one counts as equally good.
 _SHARE_TOLERANCE: Final = 0.02
@@ -28,7 +34,8 @@ def field_counts(
 ) -> list[int]:
     """Fields of each record from `start` on, blank and comment lines left out; 0 for a line that is no record."""
     counts: list[int] = []
-    while start < len(data) and len(counts) < records_max:
+    left_out = 0
+    while (start := past_breaks(data, start)) < len(data) and len(counts) < records_max and left_out < _LEFT_OUT_MAX:
         found = scan_record(data, start, dialect, at_end=at_end, record_bytes_max=record_bytes_max)
         if found.problem in ("incomplete", "record_too_long"):
             break
@@ -38,7 +45,9 @@ def field_counts(
             continue
         is_comment = dialect.comment and data.startswith(dialect.comment, start)
         is_blank = dialect.blank_record(1).fullmatch(data, start, found.content_end) is not None
-        if not is_blank and not is_comment:
+        if is_blank or is_comment:
+            left_out += 1
+        else:
             counts.append(found.fields)
         start = found.next_start
     return counts
@@ -74,7 +83,7 @@ def detect_delimiter(
             dialect_with(delimiter),
             at_end=at_end,
             records_max=_RECORDS_MAX,
-            record_bytes_max=record_bytes_max,
+            record_bytes_max=min(record_bytes_max, _RECORD_BYTES_MAX),
         )
         several = Counter(count for count in counts if count > 1)
         if several:
@@ -91,14 +100,21 @@ def detect_delimiter(
 
 def line_end(data: bytes, start: int) -> int:
     """Where the line that holds `start` ends, without its line break."""
-    ends = [at for at in (data.find(b"\n", start), data.find(b"\r", start)) if at >= 0]
-    return min(ends, default=len(data))
+    # One search for both: a byte that is nowhere would be looked for to the end of the data from each line.
+    found = _LINE_BREAK.search(data, start)
+    return len(data) if found is None else found.start()
 
 
 def next_line(data: bytes, start: int) -> int:
     """Where the line after the one that holds `start` begins; the end of the data when there is none."""
     end = line_end(data, start)
     return after_break(data, end) if end < len(data) else end
+
+
+def past_breaks(data: bytes, start: int) -> int:
+    """Where the next line that is not empty begins; the end of the data when there is none."""
+    found = _LINE_BREAKS.match(data, start)
+    return start if found is None else found.end()
 
 
 def line_break_kind(data: bytes) -> str:

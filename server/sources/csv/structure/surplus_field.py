@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from server.sources.csv.dialect import NO_BYTE, Dialect
-from server.sources.csv.structure.delimiter_detection import next_line
+from server.sources.csv.structure.delimiter_detection import next_line, past_breaks
 from server.sources.csv.structure.record_scanner import scan_record
 
 # Records whose surplus field holds a value: one in so many is a bad record, more make it a column without a name.
@@ -27,7 +27,7 @@ def has_surplus_field(
         records_max: records that are looked at.
     """
     empty = valued = count = 0
-    while start < len(data) and count < records_max:
+    while (start := past_breaks(data, start)) < len(data) and count < records_max:
         found = scan_record(data, start, dialect, at_end=at_end, record_bytes_max=record_bytes_max)
         if found.problem in ("incomplete", "record_too_long"):
             break
