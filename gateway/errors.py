@@ -8,6 +8,7 @@ one only where the service did not respond, or where existing callers rely on a 
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Final
@@ -151,7 +152,8 @@ async def service_failed(_: Request, error: SyncServiceError) -> Response:
     status, body = http_answer(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("service_failed", code=error.code.name, reason=error.reason, detail=error.message)
-    return JSONResponse(body, status)
+    wait = error.retry_after_seconds
+    return JSONResponse(body, status, None if wait is None else {"Retry-After": str(math.ceil(wait))})
 
 
 async def request_refused(_: Request, error: RequestFaultError) -> Response:

@@ -70,6 +70,19 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
     return [(int(row.id), str(row.status)) for row in rows]
 
 
+async def count_waiting(connection: AsyncConnection, count_max: int, source_key: str = "") -> int:
+    """Pending runs, counted up to a number; of one source, or of all.
+
+    Args:
+        count_max: where counting ends: there may be very many.
+    """
+    waiting = select(_R.id).where(_R.status == RunStatus.PENDING, _R.cancel_requested.is_(False))
+    if source_key:
+        waiting = waiting.where(_R.source_key == source_key)
+    query = select(func.count()).select_from(waiting.limit(count_max).subquery())
+    return int((await connection.execute(query)).scalar_one())
+
+
 async def row_identifier(connection: AsyncConnection, run_id: int) -> tuple[str, bool]:
     """The spelling of the run's source under which its rows are stored in content_index, else the run's own.
 

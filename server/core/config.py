@@ -97,6 +97,10 @@ class Settings(BaseSettings):
         1000, ge=1, le=1_000_000, description="transactions of one clean-up; the next hour goes on"
     )
 
+    queue_runs_max: int = Field(
+        1000, ge=1, le=1_000_000, description="runs that may wait; a trigger beyond them is refused (QUEUE_FULL)"
+    )
+    queue_runs_per_source_max: int = Field(10, ge=1, le=10_000, description="runs of one source that may wait")
     runs_concurrent_max: int = Field(2, ge=1, le=64, description="runs executed at once by one replica")
     poll_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often a worker looks for pending runs")
     lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")

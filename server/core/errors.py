@@ -2,6 +2,7 @@
 
     SyncError
       RetryableError     trying again can help: now, or at the nightly retry
+        QueueFullError   when some of what waits is done
       FatalError         trying again cannot help; the run fails
       InvalidRequestError       the request is wrong; nothing was written
         NotFoundError    the thing that the request names does not exist
@@ -24,6 +25,7 @@ __all__ = [
     "InvalidRequestError",
     "LeaseLostError",
     "NotFoundError",
+    "QueueFullError",
     "RetryableError",
     "StateConflictError",
     "SyncError",
@@ -76,6 +78,12 @@ class RetryableError(SyncError):
     ) -> None:
         super().__init__(reason, message, category=category, next_step=next_step)
         self.retry_after_seconds = retry_after_seconds
+
+
+class QueueFullError(RetryableError):
+    """There is as much to do as may wait; nothing was stored."""
+
+    default_category: Category = Category.SYSTEM
 
 
 class FatalError(SyncError):

@@ -62,6 +62,7 @@ class Reason(StrEnum):
     SCHEDULE_NOT_FOUND = "SCHEDULE_NOT_FOUND"
     SCHEDULE_LIMIT_REACHED = "SCHEDULE_LIMIT_REACHED"
     SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
+    QUEUE_FULL = "QUEUE_FULL"
 
 
 # Categories of faults that a retry cannot fix (contract, section 3).
@@ -194,6 +195,7 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
         Category.VALIDATION, "delete a schedule, or raise TECHAURA_SYNC_SCHEDULES_MAX"
     ),
     Reason.SCHEDULE_CHANGED: ReasonInfo(Category.VALIDATION, "read the schedule again and repeat the change on it"),
+    Reason.QUEUE_FULL: ReasonInfo(Category.SYSTEM, "send the request again when some of the waiting runs have ended"),
 }
 
 

@@ -18,9 +18,11 @@ from db.engine import Database
 from db.errors import TransientDatabaseError
 from db.records import FireOutcome, RunStatus, Schedule
 from db.repositories import runs
-from db.repositories.sources import is_busy, last_live_before, live_runs, lock_source
+from db.repositories.sources import count_waiting, is_busy, last_live_before, live_runs, lock_source
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.errors import QueueFullError
+from server.core.reasons import Reason
 from server.core.retry import Retries, RetryPolicy
 from server.core.secret_box import SecretBox
 from server.execution.advised_plan import advised_plan
@@ -31,6 +33,7 @@ from server.sources.registry import source_type
 from server.sources.source_type import Source
 
 # A deadlock or a refused COMMIT passes at once; when the database is away, the caller tries again.
+_QUEUE_RETRY_AFTER_SECONDS: Final = 10.0
 _STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
 
 
@@ -101,6 +104,7 @@ class Triggers:
         """Store a request as a pending run, or find the live run that does the same; return its id.
 
         Raises:
+            QueueFullError: nothing is stored.
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
         await self._keys.assign_missing_keys(self._database)
@@ -111,6 +115,7 @@ class Triggers:
                     await lock_source(connection, request.source_key)
                     live = await live_runs(connection, request.source_key, request.options_digest)
                     if not live:
+                        await self._check_queue(connection, request.source_key)
                         run_id = await insert(connection, request)
                         await _say_what_it_waits_for(connection, request.source_key, run_id)
                         return run_id
@@ -120,6 +125,20 @@ class Triggers:
             except TransientDatabaseError:
                 if not await retries.wait():
                     raise
+
+    async def _check_queue(self, connection: AsyncConnection, source_key: str) -> None:
+        """Requests that come at once may each find the last place free: the limit is for floods, not for one too many."""
+        settings = self._context.settings
+        of_source, of_all = settings.queue_runs_per_source_max, settings.queue_runs_max
+        if await count_waiting(connection, of_source, source_key) >= of_source:
+            what = f"{of_source} runs of this source wait already (TECHAURA_SYNC_QUEUE_RUNS_PER_SOURCE_MAX)"
+        elif await count_waiting(connection, of_all) >= of_all:
+            what = f"{of_all} runs wait already (TECHAURA_SYNC_QUEUE_RUNS_MAX)"
+        else:
+            return
+        raise QueueFullError(
+            Reason.QUEUE_FULL, f"{what}; nothing was stored", retry_after_seconds=_QUEUE_RETRY_AFTER_SECONDS
+        )
 
 
 async def _say_what_it_waits_for(connection: AsyncConnection, source_key: str, run_id: int) -> None:

@@ -6,6 +6,7 @@ service: the caller gets INTERNAL without its text, the log gets the cause.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from google.protobuf import any_pb2
@@ -17,6 +18,7 @@ from server.core.errors import (
     FatalError,
     InvalidRequestError,
     NotFoundError,
+    QueueFullError,
     RetryableError,
     StateConflictError,
     SyncError,
@@ -31,6 +33,7 @@ STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
     (NotFoundError, code_pb2.NOT_FOUND),
     (StateConflictError, code_pb2.FAILED_PRECONDITION),
     (InvalidRequestError, code_pb2.INVALID_ARGUMENT),
+    (QueueFullError, code_pb2.RESOURCE_EXHAUSTED),
     (RetryableError, code_pb2.UNAVAILABLE),
     (FatalError, code_pb2.FAILED_PRECONDITION),
     (TransientDatabaseError, code_pb2.UNAVAILABLE),
@@ -56,6 +59,10 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
         return None
     field = error.field if isinstance(error, InvalidRequestError) else ""
     details: list[any_pb2.Any] = [_packed(_info(reason, next_step, field))]
+    if isinstance(error, RetryableError) and error.retry_after_seconds is not None:
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(math.ceil(error.retry_after_seconds * 1000))
+        details.append(_packed(retry))
     if field:
         violation = error_details_pb2.BadRequest.FieldViolation(field=proto_path(field, request), description=message)
         details.append(_packed(error_details_pb2.BadRequest(field_violations=[violation])))
@@ -76,7 +83,7 @@ def _info(reason: str, next_step: str, field: str = "") -> error_details_pb2.Err
     return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _packed(message: Message) -> any_pb2.Any:
     packed = any_pb2.Any()
     packed.Pack(message)
     return packed

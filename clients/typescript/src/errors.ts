@@ -1,7 +1,7 @@
 // The one error that the client throws, read from what gRPC hands back.
 
 import { Code, ConnectError } from "@connectrpc/connect";
-import { BadRequestSchema, ErrorInfoSchema } from "./gen/google/rpc/error_details_pb.js";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.js";
 
 /** A call that failed. */
 export class SyncServiceError extends Error {
@@ -17,6 +17,8 @@ export class SyncServiceError extends Error {
     cause?: unknown,
     /** What a person does about it; empty when the service did not answer. */
     readonly nextStep = "",
+    /** When to try again; undefined when the service does not say. */
+    readonly retryAfterSeconds?: number,
   ) {
     super(message, { cause });
   }
@@ -34,7 +36,10 @@ export function toSyncServiceError(thrown: unknown): SyncServiceError {
   const info = error.findDetails(ErrorInfoSchema)[0];
   const violation = error.findDetails(BadRequestSchema)[0]?.fieldViolations[0];
   const field = violation?.field ?? info?.metadata["field"] ?? "";
-  return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown, info?.metadata["next_step"] ?? "");
+  const wait = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  const seconds = wait === undefined ? undefined : Number(wait.seconds) + wait.nanos / 1e9;
+  const nextStep = info?.metadata["next_step"] ?? "";
+  return new SyncServiceError(info?.reason ?? "", error.rawMessage, error.code, field, thrown, nextStep, seconds);
 }
 
 /** The response of a call; its failure as a SyncServiceError. */

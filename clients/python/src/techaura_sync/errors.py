@@ -30,6 +30,7 @@ class SyncServiceError(Exception):
         field: the field of the request that is at fault, such as `csv.delimiter`; empty when none is named.
         next_step: what a person does about it; empty when the service did not respond.
         json_field: the same under its name in the REST contract, such as `options.delimiter`.
+        retry_after_seconds: when to try again; None when the service does not say.
     """
 
     def __init__(
@@ -40,6 +41,7 @@ class SyncServiceError(Exception):
         field: str = "",
         next_step: str = "",
         json_field: str = "",
+        retry_after_seconds: float | None = None,
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -48,6 +50,7 @@ class SyncServiceError(Exception):
         self.field = field
         self.next_step = next_step
         self.json_field = json_field or field
+        self.retry_after_seconds = retry_after_seconds
 
     @property
     def unreachable(self) -> bool:
@@ -71,15 +74,19 @@ def not_ready(metadata: Iterable[tuple[str, str | bytes]] | None) -> SyncService
 
 def _error(details: Iterable[any_pb2.Any], message: str, code: grpc.StatusCode) -> SyncServiceError:
     reason, field, next_step, json_field = "", "", "", ""
+    retry_after_seconds: float | None = None
     for detail in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        retry = error_details_pb2.RetryInfo()
         if detail.Unpack(info):
             reason = info.reason
             json_field = info.metadata.get("field", "")
             next_step = info.metadata.get("next_step", "")
+        elif detail.Unpack(retry):
+            retry_after_seconds = retry.retry_delay.ToMilliseconds() / 1000
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    return SyncServiceError(reason, message, code, field or json_field, next_step, json_field)
+    return SyncServiceError(reason, message, code, field or json_field, next_step, json_field, retry_after_seconds)
 
 
 def _status(metadata: Iterable[tuple[str, str | bytes]] | None, wanted: str) -> status_pb2.Status:

@@ -94,6 +94,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Another connection to the database holds a lock that the run waits for."""
     ERROR_REASON_DATABASE_READ_ONLY: _ErrorReason.ValueType  # 39
     """The database takes no changes at present."""
+    ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 40
+    """So many runs wait already that no further one is taken; nothing was stored."""
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 60
     """The gateway got no answer from the sync service, or takes no more connections for now."""
 
@@ -174,6 +176,8 @@ ERROR_REASON_DATABASE_LOCKED: ErrorReason.ValueType  # 38
 """Another connection to the database holds a lock that the run waits for."""
 ERROR_REASON_DATABASE_READ_ONLY: ErrorReason.ValueType  # 39
 """The database takes no changes at present."""
+ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 40
+"""So many runs wait already that no further one is taken; nothing was stored."""
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 60
 """The gateway got no answer from the sync service, or takes no more connections for now."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
