@@ -1,6 +1,7 @@
 # One image for every part; docker-compose.yml says which command each service runs.
 #
-# To be reached from outside its container the gateway needs TECHAURA_SYNC_HTTP_HOST=0.0.0.0. It then answers for localhost
+# To be reached from outside its container the gateway needs TECHAURA_SYNC_HTTP_HOST=0.0.0.0, and
+# TECHAURA_SYNC_ALLOW_OPEN_LISTEN=true, since it asks nobody who they are: publish the port on 127.0.0.1 alone. It then answers for localhost
 # and any IP address; a name that callers use must stand in TECHAURA_SYNC_GATEWAY_ALLOWED_HOSTS.
 #
 # The first stage has the build tools, the second only the finished environment and a user without rights.

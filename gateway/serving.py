@@ -120,6 +120,8 @@ def _config(app: object, settings: GatewaySettings, pool: ConnectionPool) -> uvi
 
 
 def _bind(host: str, port: int) -> socket.socket:
+    # As in a URL, an IPv6 address may stand in brackets.
+    host = host.strip("[]")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio disables Nagle's algorithm only where the protocol is named; with it each response takes 40 ms longer.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)

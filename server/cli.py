@@ -25,6 +25,7 @@ from pydantic import ValidationError
 
 from server.core.config import Settings
 from server.core.descriptors import raise_limit
+from server.core.listening import grpc_target, is_local
 from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
 
@@ -188,10 +189,12 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             from gateway.config import GatewaySettings
 
             own = _settings(GatewaySettings)
+            _check_listening("HTTP_HOST", own.http_host)
         if with_server:
             from server.app import server_running
 
             settings = _settings(Settings)
+            _check_listening("GRPC_HOST", settings.grpc_host)
             configure_logging(settings.log_level)
             running = await stack.enter_async_context(server_running(settings, end=end))
             ports["grpc_port"], start_work = running.grpc_port, running.start_work
@@ -199,7 +202,7 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             from gateway.serving import gateway_running
 
             if with_server:
-                own = own.model_copy(update={"grpc_target": f"127.0.0.1:{ports['grpc_port']}"})
+                own = own.model_copy(update={"grpc_target": grpc_target(settings.grpc_host, ports["grpc_port"])})
             else:
                 configure_logging(_settings(Settings).log_level)
             ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
@@ -213,6 +216,16 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
         if faults:
             raise faults[0]
+
+
+def _check_listening(setting: str, host: str) -> None:
+    if not is_local(host) and not _settings(Settings).allow_open_listen:
+        _exit(
+            2,
+            f"TECHAURA_SYNC_{setting}={host} lets other machines in, and the service asks nobody who they are and encrypts "
+            "nothing: listen on 127.0.0.1 behind a proxy that does both, or, where the network lets in nobody else, set "
+            "TECHAURA_SYNC_ALLOW_OPEN_LISTEN=true",
+        )
 
 
 def _on_signals(act: Callable[[], object]) -> None:

@@ -42,8 +42,13 @@ class Settings(BaseSettings):
         600.0, ge=0, le=86_400, description="a migration waits this long for tables that others have open"
     )
 
-    grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on")
+    grpc_host: str = Field("127.0.0.1", description="address the gRPC server listens on, or a socket file (unix:/path)")
     grpc_port: int = Field(50051, ge=0, le=65535, description="port of the gRPC server; 0 picks a free one")
+    allow_open_listen: bool = Field(
+        False,
+        description="listen also on addresses that other machines reach, though callers are not asked who they are and nothing is "
+        "encrypted",
+    )
     grpc_request_bytes_max: int = Field(1024 * 1024, ge=1024, description="largest gRPC message that a caller may send")
     grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message that is sent")
 

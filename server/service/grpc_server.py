@@ -9,6 +9,7 @@ from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
 from server.core.config import Settings
 from server.core.descriptors import grpc_connections_max
 from server.core.errors import FatalError
+from server.core.listening import grpc_address
 from server.core.reasons import Category, Reason
 from server.runs.service import Runs
 from server.runs.source_test import Previews
@@ -60,7 +61,7 @@ class GrpcServer:
         Raises:
             FatalError: the port is taken or may not be used.
         """
-        address = f"{self._settings.grpc_host}:{self._settings.grpc_port}"
+        address = grpc_address(self._settings.grpc_host, self._settings.grpc_port)
         try:
             self.port = self._server.add_insecure_port(address)
         except RuntimeError:

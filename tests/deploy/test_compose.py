@@ -92,8 +92,8 @@ def test_each_service_runs_a_command_that_exists(compose: dict[str, Any], servic
 @pytest.mark.parametrize("service", ["server", "gateway"])
 def test_each_environment_name_is_a_setting(compose: dict[str, Any], service: str) -> None:
     own = {PREFIX + name.upper() for name in SETTINGS[service].model_fields}
-    # Every program logs, and reads the one setting for it.
-    own.add("TECHAURA_SYNC_LOG_LEVEL")
+    # Every program logs and listens, and reads the one setting for it.
+    own |= {"TECHAURA_SYNC_LOG_LEVEL", "TECHAURA_SYNC_ALLOW_OPEN_LISTEN"}
 
     assert set(compose["services"][service]["environment"]) <= own
 
@@ -162,6 +162,8 @@ def test_the_gateway_calls_the_server_on_its_port(compose: dict[str, Any], monke
     assert gateway.grpc_target == f"server:{server.grpc_port}"
     # Another container is another host: loopback would be its own.
     assert (server.grpc_host, gateway.http_host) == ("0.0.0.0", "0.0.0.0")
+    assert server.allow_open_listen
+    assert compose["services"]["gateway"]["environment"]["TECHAURA_SYNC_ALLOW_OPEN_LISTEN"] == "true"
     assert set(compose["services"]["server"]["networks"]) & set(compose["services"]["gateway"]["networks"])
 
 
