@@ -43,6 +43,7 @@ from server.execution.worker import Worker
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.counting import RunCounting
+from server.schedules.database_clock import DatabaseClock
 from server.schedules.firing import RecurringSyncs
 from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.retention import Retention
@@ -160,9 +161,10 @@ async def server_running(
         schedules = Schedules(database, settings, clock, box, keys, runs)
         grpc_server = GrpcServer(settings, runs, schedules, Previews(settings, clock, reveal, memory, paces))
         readiness = Readiness(database, settings, clock, grpc_server.health.ready, end)
+        fire_time = DatabaseClock(database, clock).now
         loops = (
-            RetryScheduler(database, settings, clock, local_runs.wake).run,
-            RecurringSyncs(database, settings, clock, keys, local_runs.wake).run,
+            RetryScheduler(database, settings, clock, local_runs.wake, fire_time).run,
+            RecurringSyncs(database, settings, clock, keys, local_runs.wake, fire_time).run,
             Retention(database, settings, clock).run,
             RunCounting(database, clock).run,
         )

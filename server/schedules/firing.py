@@ -24,6 +24,7 @@ from server.core.waits import Wait
 from server.execution.periodic import repeated
 from server.execution.source_keys import SourceKeys
 from server.runs.triggers import insert_for_schedule, schedule_request
+from server.schedules.database_clock import FireTime, own_time
 
 log = structlog.get_logger()
 
@@ -34,14 +35,22 @@ class RecurringSyncs:
     Args:
         keys: tells which runs are of one source.
         wake: called after a run was stored.
+        fire_time: see `database_clock`; without it, this machine's own.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, clock: Clock, keys: SourceKeys, wake: Callable[[], None]
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        keys: SourceKeys,
+        wake: Callable[[], None],
+        fire_time: FireTime | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._fire_time = fire_time or own_time(clock)
         self._keys = keys
         self._wake = wake
         # By schedule: the revision and the fire that are done with.
@@ -61,7 +70,9 @@ class RecurringSyncs:
         Raises:
             DatabaseError: the fires that are not yet committed come at the next look.
         """
-        now = self._clock.now()
+        now = await self._fire_time()
+        if now is None:
+            return []
         async with self._database.read() as connection:
             schedules = await enabled_schedules(connection, self._settings.schedules_max)
         self._settled = {row.id: self._settled[row.id] for row in schedules if row.id in self._settled}

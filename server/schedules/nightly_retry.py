@@ -22,6 +22,7 @@ from server.core.config import Settings
 from server.core.cron import is_missed, last_fire
 from server.core.waits import Wait
 from server.execution.periodic import repeated
+from server.schedules.database_clock import FireTime, own_time
 from server.sources.registry import source_types
 
 log = structlog.get_logger()
@@ -36,12 +37,21 @@ class RetryScheduler:
 
     Args:
         wake: called after runs were made pending.
+        fire_time: see `database_clock`; without it, this machine's own.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        wake: Callable[[], None],
+        fire_time: FireTime | None = None,
+    ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock
+        self._fire_time = fire_time or own_time(clock)
         self._wake = wake
         self._time_zone = ZoneInfo(settings.time_zone)
         self._last_seen = ""
@@ -57,7 +67,9 @@ class RetryScheduler:
             DatabaseError: nothing was fired.
         """
         settings = self._settings
-        now = self._clock.now()
+        now = await self._fire_time()
+        if now is None:
+            return None
         fire, instant = last_fire(settings.retry_cron, self._time_zone, now)
         if fire == self._last_seen or is_missed(instant, now, settings.retry_catch_up_seconds):
             return None

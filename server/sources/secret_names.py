@@ -30,11 +30,40 @@ _NAMES: Final = frozenset(
         "credential",
         "credentials",
         "jwt",
+        "bearer",
+        "pass",
+        "passphrase",
+        "passcode",
+        "pin",
+        "otp",
+        "totp",
+        "sid",
+        "accesskey",
+        "secretkey",
+        "authcode",
+        "apikeyvalue",
     ]
 )
-_ENDINGS: Final = ("secret", "password", "apikey", "accesstoken", "authtoken", "signature", "credential")
-# `key` names a secret in some APIs and a plain field in others; a long value tells them apart.
-_KEY_CHARS_MIN: Final = 16
+_ENDINGS: Final = (
+    "secret",
+    "password",
+    "passphrase",
+    "apikey",
+    "accesskey",
+    "secretkey",
+    "privatekey",
+    "token",
+    "signature",
+    "credential",
+)
+# What names a page, or a place in a list of changes, is no secret.
+_PLACE_TOKENS: Final = tuple(
+    f"{what}token"
+    for what in ("page", "next", "continuation", "continue", "sync", "cursor", "delta", "skip", "start", "resume")
+)
+# These name a secret in some APIs and a plain field in others; a long value tells them apart.
+_AMBIGUOUS: Final = frozenset({"key", "code"})
+_AMBIGUOUS_CHARS_MIN: Final = 16
 
 
 def means_secret(name: str, value: object) -> bool:
@@ -42,6 +71,8 @@ def means_secret(name: str, value: object) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", name.lower())
     if not isinstance(value, str | int) or isinstance(value, bool) or value == "":
         return False
+    if plain.endswith(_PLACE_TOKENS):
+        return False
     if plain in _NAMES or plain.endswith(_ENDINGS):
         return True
-    return plain == "key" and len(str(value)) >= _KEY_CHARS_MIN
+    return plain in _AMBIGUOUS and len(str(value)) >= _AMBIGUOUS_CHARS_MIN
