@@ -41,6 +41,19 @@ def redacted(value: Any, secrets: Collection[str], name: str = "") -> Any:
     return value if len(value) <= TEXT_CHARS_MAX else f"{value[:TEXT_CHARS_MAX]}..."
 
 
+def masked(value: Any, secrets: Collection[str]) -> Any:
+    """A parsed value in which none of these secrets stands; what else it holds is left as it is."""
+    if isinstance(value, Mapping):
+        return {without_secrets(str(key), secrets): masked(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [masked(item, secrets) for item in value]
+    if isinstance(value, NumberText):
+        return HIDDEN if str(value) in secrets else value
+    if isinstance(value, str):
+        return without_secrets(value, secrets)
+    return HIDDEN if isinstance(value, int) and str(value) in secrets else value
+
+
 def without_secrets(text: str, secrets: Collection[str]) -> str:
     """A text in which no secret stands, nor one as it is written in a URL."""
     for secret in secrets:

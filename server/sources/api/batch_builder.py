@@ -6,21 +6,32 @@ a batch take half of the time and a fraction of the memory that mapping it whole
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 
 import polars as pl
 
 from server.sources.api.item_mapper import ItemMapper, rejects_of
+from server.sources.api.items.json_page import Page
 from server.sources.api.paging.page_iterator import WalkedPage
 from server.sources.api.paging.position import PagingState
 from server.sources.contract import Reject, SourceBatch
+from server.sources.exact_json.json_values import to_text
+from server.sources.redaction import masked, without_secrets
 
 
 class PageGatherer:
-    """The pages of one batch in the making."""
+    """The pages of one batch in the making.
 
-    def __init__(self, mapper: ItemMapper) -> None:
+    Args:
+        secrets: what the source was sent so far and no row may hold; it is masked where an item says it back.
+    """
+
+    def __init__(self, mapper: ItemMapper, secrets: Callable[[], Collection[str]]) -> None:
         self._mapper = mapper
+        self._secrets = secrets
+        # Items in which something was masked.
+        self.masked = 0
         self._columns: dict[str, list[str | None]] = {name: [] for name in mapper.columns}
         self._texts: list[str] = []
         self._numbers: list[int] = []
@@ -35,7 +46,7 @@ class PageGatherer:
 
     def add(self, walked: WalkedPage) -> None:
         """Take a page in."""
-        page, first = walked.page, walked.first_number
+        page, first = self._without_secrets(walked.page), walked.first_number
         values, texts = page.values, page.texts
         numbers: Sequence[int] = range(first, first + len(values))
         if any(type(value) is not dict for value in values):
@@ -50,6 +61,20 @@ class PageGatherer:
         self._numbers.extend(numbers)
         self._after = walked.after
         self.size_bytes += walked.size_bytes
+
+    def _without_secrets(self, page: Page) -> Page:
+        secrets = self._secrets()
+        hit = [index for index, text in enumerate(page.texts) if any(secret in text for secret in secrets)]
+        if not hit:
+            return page
+        values, texts = list(page.values), list(page.texts)
+        for index in hit:
+            values[index] = masked(values[index], secrets)
+            # An item that was refused has no value, and is kept as it was read.
+            is_read = values[index] is not None
+            texts[index] = to_text(values[index]) if is_read else without_secrets(texts[index], secrets)
+        self.masked += len(hit)
+        return replace(page, values=values, texts=texts)
 
     def batch(self, batch_no: int) -> SourceBatch:
         """The batch of all pages so far; its position is the page after them."""

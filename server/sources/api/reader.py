@@ -20,7 +20,7 @@ from server.sources.api.batch_builder import PageGatherer
 from server.sources.api.http.address_guard import AddressGuard
 from server.sources.api.http.client import ApiClient
 from server.sources.api.http.conditional import ConditionalPages
-from server.sources.api.http.credentials import credentials
+from server.sources.api.http.credentials import Credentials, credentials
 from server.sources.api.item_keys import KeysOfItems
 from server.sources.api.item_mapper import ItemMapper
 from server.sources.api.options import ApiOptions, OAuth2Auth
@@ -29,6 +29,7 @@ from server.sources.api.paging.page_iterator import PageIterator
 from server.sources.api.paging.position import PagingState
 from server.sources.contract import SourceBatch, SourceContext, SourceInfo
 from server.sources.page_cache import NoPages
+from server.sources.redaction import HIDDEN, without_secrets
 from server.sources.source_type import Reveal
 from server.targets.registry import find_target
 
@@ -77,17 +78,21 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     paging = choose_paging(options, identifier, opened.secrets)
     keys_of = KeysOfItems(target, mapper).of
     walk = PageIterator(identifier, options, paging, pages, context, keys_of)
-    return ApiReader(walk, mapper, client, context)
+    return ApiReader(walk, mapper, client, context, opened)
 
 
 class ApiReader:
     """An opened API (server.sources.contract.SourceReader)."""
 
-    def __init__(self, walk: PageIterator, mapper: ItemMapper, client: ApiClient, context: SourceContext) -> None:
+    def __init__(
+        self, walk: PageIterator, mapper: ItemMapper, client: ApiClient, context: SourceContext, opened: Credentials
+    ) -> None:
         self._walk = walk
         self._mapper = mapper
         self._client = client
         self._context = context
+        self._opened = opened
+        self._masked = 0
         self._tasks: set[asyncio.Task[None]] = set()
         # Of a run that goes on nobody knows here what its first items had.
         self._from_start = False
@@ -133,11 +138,16 @@ class ApiReader:
 
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far."""
-        return (*self._walk.notices, *(self._mapper.notices() if self._from_start else ()))
+        notices = self._walk.notices
+        if self._masked:
+            items = "1 item" if self._masked == 1 else f"{self._masked} items"
+            notices = (*notices, f"the source said a secret back in {items}; there it was stored as {HIDDEN}")
+        shown = (without_secrets(notice, self._never_shown()) for notice in notices)
+        return (*shown, *(self._mapper.notices() if self._from_start else ()))
 
     def doubts(self) -> tuple[str, ...]:
         """Why items that did not come may be in the source all the same."""
-        return self._walk.doubts
+        return tuple(without_secrets(doubt, self._never_shown()) for doubt in self._walk.doubts)
 
     def came_in_parts(self) -> bool:
         """Whether there was more than one page."""
@@ -159,7 +169,7 @@ class ApiReader:
         self, start: PagingState, batch_no: int, queue: asyncio.Queue[SourceBatch | Exception | None]
     ) -> None:
         """Fill the queue; the last thing put is None (the end) or the error that ended the walk."""
-        pages = PageGatherer(self._mapper)
+        pages = self._gatherer()
         ending: Exception | None = None
         began_seconds = self._context.clock.monotonic_seconds()
         try:
@@ -167,20 +177,33 @@ class ApiReader:
                 async for page in walk:
                     pages.add(page)
                     if self._is_full(pages, began_seconds):
-                        await queue.put(pages.batch(batch_no))
-                        pages, batch_no = PageGatherer(self._mapper), batch_no + 1
+                        await queue.put(self._made(pages, batch_no))
+                        pages, batch_no = self._gatherer(), batch_no + 1
                         began_seconds = self._context.clock.monotonic_seconds()
         except SyncError as error:
             ending = error
+            # An address in it may hold what the source put there.
+            error.message = without_secrets(error.message, self._never_shown())
+            error.args = (error.message,)
         except Exception as error:  # noqa: BLE001 - a fault of ours; the consumer must get it, or it would wait forever
             ending = error
         # Pages without items change nothing: a resume asks for the last one again.
         try:
             if pages.items:
-                await queue.put(pages.batch(batch_no))
+                await queue.put(self._made(pages, batch_no))
         except Exception as error:  # noqa: BLE001 - as above; what ended the walk comes first
             ending = ending or error
         await queue.put(ending)
+
+    def _never_shown(self) -> frozenset[str]:
+        return self._opened.never_stored | self._client.granted
+
+    def _gatherer(self) -> PageGatherer:
+        return PageGatherer(self._mapper, self._never_shown)
+
+    def _made(self, pages: PageGatherer, batch_no: int) -> SourceBatch:
+        self._masked += pages.masked
+        return pages.batch(batch_no)
 
     def _is_full(self, pages: PageGatherer, began_seconds: float) -> bool:
         return pages.items > 0 and (

@@ -187,6 +187,11 @@ class ApiClient:
         """How many requests may be under way: one for a host that has asked for patience, no more than its window has left."""
         return self._pace.at_once(self._clock, wanted)
 
+    @property
+    def granted(self) -> frozenset[str]:
+        """The token that a grant gave, if it has."""
+        return frozenset({self._accepted} if self._accepted else ())
+
     def spoken(self) -> frozenset[str]:
         """The secrets that requests carry, in every form in which a source may say them back."""
         return self._credentials.spoken | ({self._accepted} if self._accepted else set()) | self._cookies.values()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Final
 
 from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
@@ -25,6 +25,7 @@ from server.sources.api.request_body import opened, references
 from server.sources.secret_names import means_secret
 from server.sources.source_type import Reveal
 
+_STORED_CHARS_MIN: Final = 8
 # Opens a secret whose URL is known.
 Open = Callable[[SecretValue], str]
 
@@ -41,6 +42,7 @@ class Credentials:
         public_query: names of parameters that are no secrets.
         grant: what a token for Authorization is asked for with; None where nothing is to be asked.
         hint: what to check when the source refuses them.
+        never_stored: what is a secret beyond doubt, by its place or its name, and too long to stand anywhere by chance.
     """
 
     headers: dict[str, str] = field(repr=False)
@@ -50,6 +52,7 @@ class Credentials:
     parts: tuple[str, ...] = field(default=(), repr=False)
     body: dict[str, Any] | None = field(default=None, repr=False)
     public_query: frozenset[str] = frozenset()
+    never_stored: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -92,13 +95,32 @@ def credentials(url: str, options: ApiOptions, reveal_for: Reveal) -> Credential
     public = frozenset(name for name, secret in options.query.items() if not _is_secret(name, secret))
     in_body = tuple(reveal(secret) for _, secret in references(options.body, ""))
     named = tuple(text for name, text in _texts(options.body, "") if means_secret(name, text))
-    return replace(
+    made = replace(
         found,
         query=query | found.query,
         public_query=public - set(found.query),
         body=opened(options.body, reveal) if options.body is not None else None,
         parts=(*found.parts, *in_body, *named),
     )
+    return replace(made, never_stored=_never_stored(made, options, reveal))
+
+
+def _never_stored(made: Credentials, options: ApiOptions, reveal: Open) -> frozenset[str]:
+    """The secrets that no row may hold, should the source say them back.
+
+    A user's name, or a header such as a tenant's, may stand in rows with good reason.
+    """
+    auth = options.auth
+    names = {"authorization"}
+    if isinstance(auth, ApiKeyAuth):
+        names |= {str(auth.api_key_header or auth.api_key_param).lower()}
+    sent = {**made.headers, **made.query}
+    values = {value for name, value in sent.items() if name.lower() in names or means_secret(name, value)}
+    values |= {value.partition(" ")[2] for value in values}
+    usernames = {reveal(auth.username)} if isinstance(auth, BasicAuth) else set()
+    if made.grant is not None and made.grant.user is not None:
+        usernames |= {made.grant.user[0]}
+    return frozenset(value for value in values | set(made.parts) - usernames if len(value) >= _STORED_CHARS_MIN)
 
 
 def _is_secret(name: str, secret: SecretValue) -> bool:
