@@ -18,6 +18,7 @@ import zstandard
 
 from server.core.errors import FatalError, InvalidRequestError
 from server.core.reasons import Category, Reason
+from server.sources.storage.zip_directory import DirectoryTooLargeError, open_zip
 from server.sources.storage.zip_members import chosen_member
 
 _CHUNK_BYTES: Final = 256 * 1024
@@ -28,6 +29,9 @@ _ZSTD_WINDOW_BYTES_MAX: Final = 128 * 1024 * 1024
 # Blocks hold up to 128 KiB; a file of countless tiny ones is made to keep its reader busy.
 _ZSTD_BLOCKS_FREE: Final = 100_000
 _ZSTD_BLOCK_BYTES_MEAN_MIN: Final = 16
+# The same of members and frames: programs that compress in parallel make one of each thousand bytes or more.
+_PARTS_FREE: Final = 10_000
+_PART_BYTES_MEAN_MIN: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +205,7 @@ class _Gzip:
         self._input = _Descriptor(descriptor)
         self._member = zlib.decompressobj(31)
         self._pending = b""
-        self._begun = False
+        self._members = 1
 
     def read(self, count: int) -> bytes:
         while True:
@@ -211,6 +215,9 @@ class _Gzip:
                 self._pending = self._pending.lstrip(b"\0")
                 if not self._pending:
                     return b""
+                self._members += 1
+                if self._members > _PARTS_FREE and self._members * _PART_BYTES_MEAN_MIN > self.compressed_bytes_read():
+                    raise zlib.error("too many members, and next to nothing in them")
                 self._member = zlib.decompressobj(31)
             elif not self._pending:
                 self._pending = self._input.read(_INPUT_BYTES)
@@ -246,9 +253,12 @@ class _ZipMember:
     """The one member of a zip file. zipfile checks its length and checksum."""
 
     def __init__(self, descriptor: int, member: zipfile.ZipInfo) -> None:
-        self._archive = zipfile.ZipFile(_as_file(_Descriptor(descriptor)))
+        self._input = _Descriptor(descriptor)
+        self._archive = open_zip(_as_file(self._input))
         self._member = member
         self._handle = self._archive.open(member)
+        # Behind the member's own header.
+        self._start = self._input.position
         self._read_bytes = 0
 
     def read(self, count: int) -> bytes:
@@ -259,8 +269,7 @@ class _ZipMember:
         return part
 
     def compressed_bytes_read(self) -> int:
-        # The central directory has been checked against the file's size, so this cannot be claimed at will.
-        return self._member.compress_size
+        return max(0, self._input.position - self._start)
 
 
 def file_of(descriptor: int) -> IO[bytes]:
@@ -301,8 +310,12 @@ def open_stream(descriptor: int, name: str, compression: str, caps: Caps) -> Byt
 def _only_member(descriptor: int, size: int, name: str) -> zipfile.ZipInfo:
     """The file of a zip that is to be read."""
     try:
-        with zipfile.ZipFile(_as_file(_Descriptor(descriptor))) as archive:
+        with open_zip(_as_file(_Descriptor(descriptor))) as archive:
             return chosen_member(archive, size, name)
+    except DirectoryTooLargeError as error:
+        raise _malformed(
+            f"{name}: a zip that lists more entries than are looked at; it must hold exactly one CSV file: pack that one alone"
+        ) from error
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, RuntimeError, zlib.error) as error:
         raise _malformed(f"{name}: not a zip file that can be read; it is damaged or cut off") from error
 
@@ -312,8 +325,11 @@ def _check_zstd_frames(descriptor: int, size: int, name: str) -> None:
 
     The library cannot tell a stream that ends early from one that ends. The layout of frames is that of RFC 8878.
     """
-    offset = blocks = 0
+    offset = blocks = frames = 0
     while offset < size:
+        frames += 1
+        if frames > _PARTS_FREE and frames * _PART_BYTES_MEAN_MIN > offset:
+            raise _malformed(f"{name}: the compressed content is cut into too many small frames")
         head = os.pread(descriptor, 18, offset)
         if len(head) >= 8 and head[0] & 0xF0 == 0x50 and head[1:4] == b"\x2a\x4d\x18":
             offset += 8 + int.from_bytes(head[4:8], "little")

@@ -6,6 +6,7 @@ import zipfile
 from typing import Final
 
 from server.sources.storage.streams import file_of
+from server.sources.storage.zip_directory import open_zip
 
 _ZIP: Final = b"PK\x03\x04"
 _MIMETYPE_BYTES_MAX: Final = 200
@@ -22,7 +23,7 @@ def workbook_kind(descriptor: int, head: bytes) -> str | None:
     if not head.startswith(_ZIP):
         return None
     try:
-        with zipfile.ZipFile(file_of(descriptor)) as archive:
+        with open_zip(file_of(descriptor)) as archive:
             names = archive.NameToInfo
             if "xl/workbook.xml" in names or "xl/workbook.bin" in names:
                 return "xlsx"

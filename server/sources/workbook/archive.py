@@ -18,6 +18,7 @@ from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.texts import quoted
 from server.sources.storage.streams import file_of
+from server.sources.storage.zip_directory import DirectoryTooLargeError, open_zip
 
 _PIECE_BYTES: Final = 64 * 1024
 _PARTS_MAX: Final = 10_000
@@ -68,7 +69,9 @@ class Archive:
         self.what = what
         self._read_bytes = self._whole_bytes = 0
         try:
-            self._zip = zipfile.ZipFile(file_of(descriptor))
+            self._zip = open_zip(file_of(descriptor))
+        except DirectoryTooLargeError as error:
+            raise self.malformed("of more parts than are looked at, which is refused") from error
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise self.malformed("that is damaged or cut off: save it again") from error
         members = self._zip.infolist()

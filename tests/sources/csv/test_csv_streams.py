@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import random
 import resource
 import zipfile
 import zlib
@@ -162,3 +163,73 @@ def test_content_just_under_the_ratio_is_read(tmp_path: Path) -> None:
     packed = gzip.compress(content)
     ratio = len(content) / len(packed)
     assert len(read_bytes(tmp_path, packed, name="a.csv.gz", csv_compression_ratio_max=ratio * 2).rows) == 300_000
+
+
+def _with_folders(count: int, *, also: tuple[str, ...] = ()) -> bytes:
+    """An archive of a file and of so many folders, or other entries without content."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for number in range(count):
+            archive.writestr(f"f{number}/", b"")
+        for name in also:
+            archive.writestr(name, CONTENT)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("name", ["songs.zip", "songs.xlsx", "songs.ods"])
+async def test_an_archive_of_very_many_entries_is_refused_before_they_are_listed(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(_with_folders(45_000, also=("songs.csv",)))
+    with pytest.raises(SyncError, match="than are looked at") as caught:
+        await read_path(name, context_for(tmp_path))
+    assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+def test_an_archive_of_many_entries_with_one_table_is_read(tmp_path: Path) -> None:
+    reading = read_bytes(tmp_path, _with_folders(5_000, also=("songs.csv",)), name="songs.zip")
+    assert len(reading.rows) == 20_000
+
+
+def _skippable(count: int) -> bytes:
+    return b"\x50\x2a\x4d\x18\0\0\0\0" * count
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("songs.csv.gz", gzip.compress(b"") * 60_000 + gzip.compress(CONTENT)),
+        ("songs.csv.gz", gzip.compress(b"a") * 60_000),
+        ("songs.csv.zst", _skippable(60_000) + zstd(CONTENT)),
+        ("songs.csv.zst", zstd(b"") * 60_000),
+    ],
+)
+async def test_countless_parts_with_next_to_nothing_in_them_are_refused(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(SyncError) as caught:
+        await read_path(name, context_for(tmp_path))
+    assert caught.value.reason == "SOURCE_MALFORMED"
+
+
+@pytest.mark.parametrize(
+    ("name", "compress", "part_bytes"),
+    [
+        ("songs.csv.gz", gzip.compress, 1000),
+        ("songs.csv.zst", zstd, 1000),
+        ("songs.csv.zst", lambda part: _skippable(1) + zstd(part), 1000),
+    ],
+)
+def test_a_file_that_was_compressed_in_many_parts_is_read(
+    tmp_path: Path, name: str, compress: Callable[[bytes], bytes], part_bytes: int
+) -> None:
+    parts = [CONTENT[at : at + part_bytes] for at in range(0, len(CONTENT), part_bytes)]
+    reading = read_bytes(tmp_path, b"".join(map(compress, parts)), name=name)
+    assert len(reading.rows) == 20_000
+
+
+async def test_the_ratio_of_a_zip_is_that_of_what_was_read_so_far(tmp_path: Path) -> None:
+    """Its end would not compress; what comes before it grows a thousand times."""
+    noise = random.Random(1).randbytes(4_000_000).hex().encode()
+    (tmp_path / "songs.zip").write_bytes(zipped(b"a,b\n" + b"1,2\n" * 8_000_000 + noise))
+    with pytest.raises(SyncError, match="times its size"):
+        await read_path("songs.zip", context_for(tmp_path, csv_compression_ratio_max=100))
