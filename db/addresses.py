@@ -10,7 +10,7 @@ import re
 import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, ip_address
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +37,16 @@ class Address:
     host: str = "localhost"
     port: int = _PORT
     socket: str = ""
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether nobody can stand in between."""
+        if self.socket or self.host.lower().rstrip(".") == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
 
     def __str__(self) -> str:
         """As texts and the log name it."""

@@ -2,7 +2,8 @@
 
 - Where TLS is asked for, not a byte of the user's name or password goes out before the connection is encrypted. aiomysql
   by itself goes on in plain text with a server that does not offer TLS, or with whoever has struck out that it does.
-- A password as it is goes nowhere but through TLS or a socket, whatever the server asks for.
+- A password as it is goes nowhere but through TLS or a socket, whatever the server asks for; nor does one that is encrypted with a
+  key which came over the network in clear, unless that network is this machine.
 - Nothing that is done before or after a statement waits forever: connecting, a ping, a rollback, the end.
 - A host that has vanished without a word is noticed by the kernel's keep-alive, not by the limit of a transaction.
 """
@@ -46,15 +47,30 @@ class CheckedConnection(Connection):  # type: ignore[misc] # aiomysql has no typ
     """
 
     def __init__(self, address: Address, timeout_seconds: float, **arguments: Any) -> None:
+        self.address = address
         place = {"unix_socket": address.socket} if address.socket else {"host": address.host, "port": address.port}
         super().__init__(**place, **arguments)
-        self.address = address
         self._timeout_seconds = timeout_seconds
 
     @property
     def is_encrypted(self) -> bool:
         """Whether TLS has begun; also of a connection that has failed since."""
         return self._ssl_context is not None and bool(self._secure)
+
+    @property
+    def server_public_key(self) -> bytes | None:
+        """What MySQL's password is encrypted with where there is no TLS; the driver asks the server for it."""
+        return self._server_public_key
+
+    @server_public_key.setter
+    def server_public_key(self, key: bytes | None) -> None:
+        # Whoever stands in between can send a key of his own, and so read the password.
+        if key is not None and not self.address.is_on_this_machine:
+            raise RefusedTlsError(
+                f"{self.address} wants the password encrypted with a key that anybody on the way there may have put in its place; "
+                f"add one of {MODES} to the URL"
+            )
+        self._server_public_key = key
 
     async def open(self) -> None:
         """Connect. The driver ends that with a COMMIT, which a Galera node that has lost its cluster refuses.

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
+from db.addresses import Address
+from db.checked_connection import CheckedConnection, RefusedTlsError
 from db.engine import Database
 from db.errors import DatabaseError, DatabaseUrlError, RefusedDatabaseError, TransientDatabaseError
 from tests.support.database_server import CHOSEN, PASSWORD, USER, DatabaseServer, server_running
@@ -245,6 +247,31 @@ async def test_a_password_that_the_key_of_a_server_cannot_encrypt_needs_tls(tls_
     words = "add one of ssl=required" if CHOSEN == "mysql" else ""
     assert words in await refused_or_not(url(""))
     assert await cipher(url("ssl=required")) != {""}
+
+
+@pytest.mark.parametrize(
+    ("address", "is_taken"),
+    [
+        (Address("127.0.0.1"), True),
+        (Address("127.8.0.1"), True),
+        (Address("::1"), True),
+        (Address("localhost"), True),
+        (Address("db.example", socket="/run/s.sock"), True),
+        (Address("10.0.0.7"), False),
+        (Address("fd00::3"), False),
+        (Address("db.example.org"), False),
+        (Address("localhost.example.org"), False),
+    ],
+)
+async def test_a_key_from_the_network_encrypts_no_password(address: Address, is_taken: bool) -> None:
+    connection = CheckedConnection(address, 1.0, user="u", password="p")
+    if is_taken:
+        connection.server_public_key = b"a key"
+        assert connection.server_public_key == b"a key"
+    else:
+        with pytest.raises(RefusedTlsError, match="add one of ssl=required"):
+            connection.server_public_key = b"a key"
+        assert connection.server_public_key is None
 
 
 def with_charset(greeting: bytes) -> bytes:
