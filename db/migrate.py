@@ -50,6 +50,27 @@ async def current_revision(database: Database) -> str | None:
         raise
 
 
+def too_new(revision: str | None) -> tuple[str, str] | None:
+    """What to say, and what to do, where a newer program has migrated the database; None where this one can work on it."""
+    # Revisions are numbered; one that is no number is left to Alembic.
+    if revision is None or not revision.isdecimal() or int(revision) <= int(HEAD_REVISION):
+        return None
+    text = (
+        f"the database is at revision {revision}, and this program knows none after {HEAD_REVISION}: a newer version of it has "
+        "migrated the database"
+    )
+    remedy = (
+        "start that version, or one after it; to go back to this one, restore the backup from before the upgrade "
+        "(docs/upgrading.md)"
+    )
+    return text, remedy
+
+
+def _check_not_too_new(revision: str | None) -> None:
+    if (found := too_new(revision)) is not None:
+        raise RefusedDatabaseError(f"{found[0]}; {found[1]}", next_step=found[1])
+
+
 async def migrate(
     database: Database,
     *,
@@ -71,6 +92,7 @@ async def migrate(
     revision = await current_revision(database)
     if revision == HEAD_REVISION:
         return False
+    _check_not_too_new(revision)
     faults = 0
     while True:
         try:
@@ -117,6 +139,7 @@ async def planned_statements(database: Database) -> list[str]:
     revision = await current_revision(database)
     if revision == HEAD_REVISION:
         return []
+    _check_not_too_new(revision)
     try:
         async with database.read() as connection:
             return await connection.run_sync(_plan, revision)

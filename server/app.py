@@ -220,8 +220,8 @@ async def check_only(settings: Settings) -> list[Finding]:
     Raises:
         DatabaseUrlError, DatabaseError
     """
-    if parse_url(settings.database_url.get_secret_value()).is_sqlite:
-        # There is nothing to look at in an embedded database, and to open one would make its file.
+    if _is_file_to_be_made(settings):
+        # There is nothing to look at, and to open it would make its file.
         return []
     database = open_database(settings)
     try:

@@ -9,7 +9,10 @@ from db.inspection.findings import Finding
 from db.inspection.privileges import missing_privileges
 from db.inspection.server import server_findings
 from db.inspection.tables import table_findings
-from db.migrate import HEAD_REVISION, current_revision
+from db.migrate import HEAD_REVISION, current_revision, too_new
+
+# In place of a revision that may not be read.
+_UNREADABLE = ""
 
 
 async def look_at(database: Database) -> list[Finding]:
@@ -18,24 +21,27 @@ async def look_at(database: Database) -> list[Finding]:
     Raises:
         DatabaseError: the server cannot be asked.
     """
+    revision = await _revision(database)
+    newer = too_new(revision or None)
+    found = [Finding("refuses", "server", *newer)] if newer else []
     if database.is_sqlite:
-        return []
-    found = [
-        *await missing_privileges(database, to_migrate=await _is_to_migrate(database)),
+        return found
+    found += [
+        *await missing_privileges(database, to_migrate=revision not in (HEAD_REVISION, _UNREADABLE)),
         *await server_findings(database),
         *await table_findings(database),
     ]
     return sorted(found, key=lambda finding: finding.severity != "refuses")
 
 
-async def _is_to_migrate(database: Database) -> bool:
+async def _revision(database: Database) -> str | None:
     try:
-        return await current_revision(database) != HEAD_REVISION
+        return await current_revision(database)
     except RefusedDatabaseError as error:
         if error.reason != DatabaseReason.DENIED:
             raise
         # Not even the recorded revision may be read: that is found among the privileges.
-        return False
+        return _UNREADABLE
 
 
 def refuse(findings: list[Finding]) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import event, text
 
 from db.engine import Database
 from db.errors import DatabaseError
+from db.inspection.look import look_at
 from db.migrate import HEAD_REVISION, VERSION_TABLE, current_revision, migrate, planned_statements
 from db.migrations.later_columns import BY_TABLE
 from db.schema import metadata
@@ -150,8 +151,14 @@ async def test_a_plan_for_the_bots_tables_alters_each_of_them_once(database_serv
 async def test_a_plan_for_a_database_of_a_newer_program_is_refused(database: Database) -> None:
     async with database.write() as connection:
         await connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '9999'"))
-    with pytest.raises(DatabaseError, match="9999"):
-        await planned_statements(database)
+    for work in (planned_statements, migrate):
+        with pytest.raises(DatabaseError, match="revision 9999, and this program knows none after") as caught:
+            await work(database)
+        assert "start that version" in caught.value.message
+    found = await look_at(database)
+    assert [(each.severity, "9999" in each.text, "start that version" in each.remedy) for each in found] == [
+        ("refuses", True, True)
+    ]
 
 
 def test_each_column_that_later_revisions_add_is_a_column_of_the_schema() -> None:

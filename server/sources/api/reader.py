@@ -12,8 +12,10 @@ import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from server.core.errors import FatalError, SyncError
+from server.core.listening import is_local
 from server.core.reasons import Reason
 from server.sources.api import urls
 from server.sources.api.batch_builder import PageGatherer
@@ -78,15 +80,22 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
     paging = choose_paging(options, identifier, opened.secrets)
     keys_of = KeysOfItems(target, mapper).of
     walk = PageIterator(identifier, options, paging, pages, context, keys_of)
-    return ApiReader(walk, mapper, client, context, opened)
+    return ApiReader(identifier, walk, mapper, client, context, opened)
 
 
 class ApiReader:
     """An opened API (server.sources.contract.SourceReader)."""
 
     def __init__(
-        self, walk: PageIterator, mapper: ItemMapper, client: ApiClient, context: SourceContext, opened: Credentials
+        self,
+        identifier: str,
+        walk: PageIterator,
+        mapper: ItemMapper,
+        client: ApiClient,
+        context: SourceContext,
+        opened: Credentials,
     ) -> None:
+        self._identifier = identifier
         self._walk = walk
         self._mapper = mapper
         self._client = client
@@ -138,7 +147,7 @@ class ApiReader:
 
     def notices(self) -> tuple[str, ...]:
         """What a person should know about the reading so far."""
-        notices = self._walk.notices
+        notices = (*self._walk.notices, *self._clear_text_notice())
         if self._masked:
             items = "1 item" if self._masked == 1 else f"{self._masked} items"
             notices = (*notices, f"the source said a secret back in {items}; there it was stored as {HIDDEN}")
@@ -194,6 +203,16 @@ class ApiReader:
         except Exception as error:  # noqa: BLE001 - as above; what ended the walk comes first
             ending = ending or error
         await queue.put(ending)
+
+    def _clear_text_notice(self) -> tuple[str, ...]:
+        """Whether what proves who asks went over the network for all to read. On this machine nobody reads along."""
+        grant = self._opened.grant
+        urls = [self._identifier, *([grant.token_url] if grant else [])]
+        hosts = sorted({urlsplit(url).hostname or "" for url in urls if urlsplit(url).scheme == "http"})
+        open_hosts = [host for host in hosts if not is_local(host)]
+        if not open_hosts or not (self._opened.never_stored or grant):
+            return ()
+        return (f"the credentials went to {' and '.join(open_hosts)} over http, for all on the way to read; use https",)
 
     def _never_shown(self) -> frozenset[str]:
         return self._opened.never_stored | self._client.granted

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import socket
 from typing import Any
 
 import pytest
@@ -80,3 +82,21 @@ async def test_a_token_that_was_granted_is_masked_too(serve, api, read) -> None:
     outcome = await read(url, {"auth": auth})
     assert outcome.ids == ["1"]
     assert CANARY not in told(outcome)
+
+
+@pytest.mark.parametrize("auth", [*AUTHS, "none", "a tenant"])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "songs.example"])
+async def test_credentials_that_go_over_http_are_told(serve, api, read, monkeypatch, auth: str, host: str) -> None:
+    known = {"none": {}, "a tenant": {"headers": {"X-Tenant": "techaura-colombia"}}} | AUTHS
+    url = await serve(api(lambda request: [{"id": 1}]))
+    port = url.rpartition(":")[2]
+
+    async def resolve(_name: str, asked: int, **_: object) -> list[tuple[object, ...]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", asked))]
+
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
+    outcome = await read(f"http://{host}:{port}/", known[auth])
+    assert outcome.ids == ["1"]
+    is_told = host == "songs.example" and auth in AUTHS
+    words = "the credentials went to songs.example over http, for all on the way to read; use https"
+    assert outcome.notices == ((words,) if is_told else ())
