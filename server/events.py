@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.clock import Clock
 
 T = TypeVar("T")
+S = TypeVar("S")
 
 
 class _Topic(Generic[T]):
@@ -39,6 +40,51 @@ class _Topic(Generic[T]):
     def wake(self) -> None:
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
+
+
+class SharedMessages(Generic[T, S]):
+    """What is made of the latest value of a subject, once for all its watchers.
+
+    Args:
+        make: makes it.
+        subjects_max: of how many subjects the latest is kept.
+    """
+
+    def __init__(self, make: Callable[[T], Awaitable[S]], subjects_max: int) -> None:
+        self._make = make
+        self._subjects_max = subjects_max
+        self._made: dict[int, tuple[T, asyncio.Task[S]]] = {}
+
+    async def of(self, subject: int, value: T) -> S:
+        """What is made of a value that a hub gave: the same object to each watcher.
+
+        Raises:
+            whatever `make` raises.
+        """
+        known = self._made.get(subject)
+        if known is None or known[0] is not value:
+            # A task of its own: a watcher that leaves takes nothing from those that wait with it.
+            known = (value, asyncio.create_task(self._run(value)))
+            known[1].add_done_callback(_looked_at)
+            self._made.pop(subject, None)
+            self._made[subject] = known
+            while len(self._made) > self._subjects_max:
+                del self._made[next(iter(self._made))]
+        try:
+            return await asyncio.shield(known[1])
+        except Exception:
+            if self._made.get(subject) is known:
+                del self._made[subject]
+            raise
+
+    async def _run(self, value: T) -> S:
+        return await self._make(value)
+
+
+def _looked_at(task: asyncio.Task[Any]) -> None:
+    """Whoever waits for it is told; where nobody does any more, nothing is said of it."""
+    if not task.cancelled():
+        task.exception()
 
 
 class ProgressHub(Generic[T]):

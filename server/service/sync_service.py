@@ -11,7 +11,8 @@ from techaura.sync.v1 import resources_pb2
 from techaura.sync.v1 import sync_service_pb2 as pb
 from techaura_sync.spec import source_type_of
 
-from db.records import ErrorFilter
+from db.records import ErrorFilter, Run
+from server.events import SharedMessages
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
@@ -22,6 +23,7 @@ from server.service.schedule_calls import ScheduleCalls
 if TYPE_CHECKING:
     Context = grpc.aio.ServicerContext[Any, Any]
 
+_WATCHED_RUNS_MAX: Final = 256
 _STATUS_FILTERS: Final = {resources_pb2.SYNC_STATUS_UNSPECIFIED: None, **convert.STATUS_FROM_PROTO}
 
 
@@ -32,6 +34,7 @@ class SyncServicer(ScheduleCalls):
         super().__init__(schedules)
         self._runs = runs
         self._previews = previews
+        self._watched = SharedMessages(self._status, _WATCHED_RUNS_MAX)
 
     async def TriggerSync(
         self, request: pb.TriggerSyncRequest, context: Context
@@ -77,7 +80,7 @@ class SyncServicer(ScheduleCalls):
             return
         async with aclosing(self._runs.watch(run_id, request.after_sequence)) as snapshots:
             async for run in snapshots:
-                yield await self._status(run)
+                yield await self._watched.of(run.id, run)
 
     async def GetSyncStats(
         self, request: pb.GetSyncStatsRequest, context: Context
@@ -138,7 +141,7 @@ class SyncServicer(ScheduleCalls):
             run=convert.run_message(await self._runs.continue_run(request_checks.run_id(request)))
         )
 
-    async def _status(self, run: Any) -> pb.GetSyncStatusResponse:
+    async def _status(self, run: Run) -> pb.GetSyncStatusResponse:
         errors = await self._runs.recent_errors(run.id)
         messages: list[resources_pb2.SyncError] = [convert.error_message(run.id, error) for error in errors]
         return pb.GetSyncStatusResponse(run=convert.run_message(run), recent_errors=messages, sequence=run.sequence)
