@@ -12,6 +12,7 @@ from db.records import Schedule
 from server.schedules.service import Schedules
 from server.service import list_tokens
 from server.service.convert_schedules import draft_of, schedule_message
+from server.service.message_pages import first_page
 from server.service.request_checks import changed_fields, given_fields, schedule_id
 
 if TYPE_CHECKING:
@@ -42,9 +43,9 @@ class ScheduleCalls(sync_service_pb2_grpc.SyncServiceServicer):
         """A page of schedules."""
         size = list_tokens.page_size(request.page_size)
         found = await self._schedules.page(list_tokens.before_id(request.page_token), size + 1)
+        page = first_page(self._message(schedule) for schedule in found[:size])
         return pb.ListSyncSchedulesResponse(
-            schedules=[self._message(schedule) for schedule in found[:size]],
-            next_page_token=list_tokens.next_token([schedule.id for schedule in found], size),
+            schedules=page, next_page_token=list_tokens.next_token([schedule.id for schedule in found], len(page))
         )
 
     async def UpdateSyncSchedule(

@@ -17,7 +17,7 @@ from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
 from server.service import convert, list_tokens, request_checks
-from server.service.error_pages import error_pages
+from server.service.message_pages import first_page, message_pages
 from server.service.schedule_calls import ScheduleCalls
 
 if TYPE_CHECKING:
@@ -98,9 +98,9 @@ class SyncServicer(ScheduleCalls):
         size = list_tokens.page_size(request.page_size)
         status = request_checks.member(request.status, _STATUS_FILTERS, "status", "status")
         found = await self._runs.page(list_tokens.before_id(request.page_token), size + 1, status, request.source_type)
+        page = first_page(convert.run_message(run) for run in found[:size])
         return pb.ListSyncRunsResponse(
-            runs=[convert.run_message(run) for run in found[:size]],
-            next_page_token=list_tokens.next_token([run.id for run in found], size),
+            runs=page, next_page_token=list_tokens.next_token([run.id for run in found], len(page))
         )
 
     async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
@@ -109,7 +109,7 @@ class SyncServicer(ScheduleCalls):
         filters = (request.reason, request.column)
         before_id = list_tokens.before_id(request.page_token, filters)
         found = await self._runs.errors(run_id, before_id, size + 1, ErrorFilter(*filters))
-        page = next(error_pages(convert.error_message(run_id, error) for error in found[:size]), [])
+        page = first_page(convert.error_message(run_id, error) for error in found[:size])
         return pb.ListSyncErrorsResponse(
             errors=page,
             next_page_token=list_tokens.next_token([error.id for error in found], len(page), filters),
@@ -124,7 +124,7 @@ class SyncServicer(ScheduleCalls):
             async for page in pages:
                 if not page.rejects:
                     yield pb.ExportSyncRejectsResponse(not_stored=page.not_stored)
-                for messages in error_pages(convert.error_message(run_id, reject) for reject in page.rejects):
+                for messages in message_pages(convert.error_message(run_id, reject) for reject in page.rejects):
                     yield pb.ExportSyncRejectsResponse(rejects=messages)
 
     async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:
