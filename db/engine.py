@@ -117,8 +117,12 @@ class Database:
         Raises:
             ReplacedDatabaseError
         """
-        if self.file is not None and _identity_of(self.file) != self._file_identity:
-            raise ReplacedDatabaseError(self.file)
+        if self.file is None:
+            return
+        # A disk that fails is found out by whoever reads it.
+        with suppress(OSError):
+            if _identity_of(self.file) != self._file_identity:
+                raise ReplacedDatabaseError(self.file)
 
     @asynccontextmanager
     async def read(self, *, timeout_seconds: float | None = None) -> AsyncIterator[AsyncConnection]:
@@ -224,9 +228,14 @@ def _mysql_engine(
 
 
 def _identity_of(file: Path) -> tuple[int, int] | None:
+    """Which file stands there, None for none; an error of the disk itself is none of the answers.
+
+    Raises:
+        OSError
+    """
     try:
         found = file.stat()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     return found.st_dev, found.st_ino
 

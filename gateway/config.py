@@ -13,7 +13,9 @@ class GatewaySettings(BaseSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address the REST gateway listens on")
     http_port: int = Field(default=3006, ge=0, le=65535, description="port of the REST gateway; 0 picks a free one")
-    http_body_bytes_max: int = Field(default=128 * 1024, ge=1024, le=1024 * 1024, description="largest request body")
+    http_body_bytes_max: int = Field(
+        default=128 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest request body"
+    )
     gateway_allowed_hosts: str = Field(
         default="",
         description="comma-separated hosts (host, *.domain) that requests may name, and whose web pages may send them, "

@@ -42,12 +42,11 @@ class Looks:
     """The readings of a run that a row must have been missing from to be gone.
 
     Args:
-        first_restart_no, restart_no: the first of them, and the present one.
+        restart_nos: the present one comes last.
     """
 
     run_id: int
-    first_restart_no: int
-    restart_no: int
+    restart_nos: tuple[int, ...]
 
 
 async def record_active_before(connection: AsyncConnection, spec: LoadSpec, run_id: int) -> None:
@@ -94,7 +93,7 @@ async def count_gone(connection: AsyncConnection, spec: LoadSpec, looks: Looks) 
 async def count_seen(connection: AsyncConnection, looks: Looks) -> int:
     """Count the rows of the target that the present reading has met."""
     seen = sync_seen_rows.c
-    query = select(func.count()).where(seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_no)
+    query = select(func.count()).where(seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_nos[-1])
     return int((await connection.execute(query)).scalar_one())
 
 
@@ -115,7 +114,7 @@ async def seen_texts(
     target = metadata.tables[spec.table]
     seen = sync_seen_rows.c
     of_reading = and_(
-        seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_no, seen.target_id == target.c["id"]
+        seen.sync_run_id == looks.run_id, seen.restart_no == looks.restart_nos[-1], seen.target_id == target.c["id"]
     )
     query = _texts(target, columns).join(sync_seen_rows, of_reading).order_by(seen.target_id).limit(_SEEN_ROWS_PER_PAGE)
     last_id = 0
@@ -203,6 +202,6 @@ def _unseen(spec: LoadSpec, looks: Looks) -> ColumnElement[bool]:
             ~select(seen.target_id)
             .where(seen.sync_run_id == looks.run_id, seen.restart_no == restart_no, seen.target_id == target.c["id"])
             .exists()
-            for restart_no in range(looks.first_restart_no, looks.restart_no + 1)
+            for restart_no in looks.restart_nos
         )
     )

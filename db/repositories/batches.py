@@ -16,7 +16,6 @@ from sqlalchemy import (
     case,
     func,
     insert,
-    literal,
     or_,
     select,
 )
@@ -104,14 +103,9 @@ async def numbers_of(connection: AsyncConnection, run_id: int, restart_no: int) 
     return int(count), int(highest)
 
 
-async def read_totals(connection: AsyncConnection, run_id: int, restart_no: int | None = None) -> BatchTotals:
-    """Sums over the batches that a run has committed so far.
-
-    Args:
-        restart_no: the reading whose rows are counted; None for the present one.
-    """
-    counted = _R.restart_no if restart_no is None else literal(restart_no).label("restart_no")
-    totals = totals_of(select(_R.id, counted).where(_R.id == run_id).subquery())
+async def read_totals(connection: AsyncConnection, run_id: int) -> BatchTotals:
+    """Sums over the batches that a run has committed so far."""
+    totals = totals_of(select(_R.id, _R.restart_no).where(_R.id == run_id).subquery())
     row = (await connection.execute(select(totals))).one_or_none()
     return totals_in(row) if row is not None else BatchTotals(0, 0, Ledger(), 0, 0)
 

@@ -70,13 +70,21 @@ async def live_runs(connection: AsyncConnection, source_key: str, options_digest
     return [(int(row.id), str(row.status)) for row in rows]
 
 
-async def count_waiting(connection: AsyncConnection, count_max: int, source_key: str = "") -> int:
-    """Pending runs, counted up to a number; of one source, or of all.
+async def count_waiting(
+    connection: AsyncConnection, source_types: Collection[str], count_max: int, source_key: str = ""
+) -> int:
+    """Pending runs that will be executed here, counted up to a number; of one source, or of all.
 
     Args:
+        source_types: those that are executed here: rows of others belong to other workers.
         count_max: where counting ends: there may be very many.
     """
-    waiting = select(_R.id).where(_R.status == RunStatus.PENDING, _R.cancel_requested.is_(False))
+    waiting = select(_R.id).where(
+        _R.status == RunStatus.PENDING,
+        _R.cancel_requested.is_(False),
+        _R.paused.is_(False),
+        _R.source_type.in_(source_types),
+    )
     if source_key:
         waiting = waiting.where(_R.source_key == source_key)
     query = select(func.count()).select_from(waiting.limit(count_max).subquery())

@@ -189,7 +189,7 @@ class SecretBox:
         if secret.kind == "inline":
             return secret.text
         if secret.kind == "env":
-            self._check_host(secret, f"{secret.text}{_ENV_HOSTS}", environ.get(f"{secret.text}{_ENV_HOSTS}", ""), url)
+            self._check_host(secret, f"{secret.text}{_ENV_HOSTS}", environ.get(f"{secret.text}{_ENV_HOSTS}"), url)
             if not ENV_NAME.fullmatch(secret.text) or not environ.get(secret.text):
                 raise _unavailable(f"the variable {secret.text} is not set; set it for the service and retry the run")
             return environ[secret.text]
@@ -213,25 +213,25 @@ class SecretBox:
                 "restore the key, or trigger the sync again with the secret"
             ) from error
 
-    def _check_host(self, secret: SecretValue, list_name: str, listed: str, url: str) -> None:
+    def _check_host(self, secret: SecretValue, list_name: str, listed: str | None, url: str) -> None:
         host, port = host_and_port(url)
-        hosts = HostPatterns.parse(listed) or self._trusted
+        # A list that is there and empty names nobody.
+        hosts = self._trusted if listed is None else HostPatterns.parse(listed)
         if not hosts.match(host, port):
             raise _unavailable(
                 f"{secret.origin} may not be sent to {host}: only the hosts in {list_name} get it, or without that those of "
                 f"TECHAURA_SYNC_ALLOWED_HOSTS; set {list_name} for the service to {host} if it is meant for it"
             )
 
-    def _hosts_of_file(self, name: str) -> str:
-        """The list of hosts in a file of the secrets folder, separated by commas or lines; empty without the file."""
-        try:
-            return (
-                self._read_file(name).replace("\n", ",")
-                if self._files_dir and (self._files_dir / name).exists()
-                else ""
-            )
-        except OSError:
-            return ""
+    def _hosts_of_file(self, name: str) -> str | None:
+        """The list of hosts in a file of the secrets folder, separated by commas or lines; None without the file.
+
+        Raises:
+            FatalError: SECRET_UNAVAILABLE, it is there and cannot be read.
+        """
+        if self._files_dir is None or not os.path.lexists(self._files_dir / name):
+            return None
+        return self._read_file(name).replace("\n", ",")
 
     def _seal_tree(self, value: Any, name: str, means_secret: Callable[[str, object], bool]) -> Any:
         if reference_of(value) is not None:

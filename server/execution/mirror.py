@@ -33,9 +33,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.loaders.mirror import Looks, count_gone, count_seen, deactivate_gone, forget_seen
 from db.loaders.refusals import Refusal
-from db.records import ErrorRow, Lease, Ledger, LoadSpec
+from db.records import Batch, ErrorRow, Lease, Ledger, LoadSpec
 from db.repositories import runs
-from db.repositories.batches import insert_batch, last_batch, read_totals
+from db.repositories.batches import get_batch, insert_batch, last_batch, read_totals
 from db.repositories.errors import insert_errors
 from db.repositories.leases import lock_run_shared
 from server.core.errors import FatalError, LeaseLostError
@@ -43,7 +43,7 @@ from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.core.tally import NO_RECORD_CODE, SHORTENED_CODE, Tally
 from server.execution.damaged_keys import damaged_keys_doubt
-from server.sources.contract import POSITION_SAME_PAGE
+from server.sources.contract import POSITION_SAME_PAGE, POSITION_SECOND_LOOK
 from server.sources.write_options import WriteOptions
 
 _RULES_NAMED_MAX: Final = 3
@@ -65,24 +65,6 @@ class MirrorReading:
     restart_no: int
     came_in_parts: bool
     doubts: Sequence[str]
-
-    @property
-    def looks(self) -> Looks:
-        """The readings that a row must be missing from to be gone.
-
-        A file is read again because it is another one by now; pages are, because a row may have slipped between them.
-        """
-        return Looks(self.run_id, 0 if self.came_in_parts else self.restart_no, self.restart_no)
-
-    @property
-    def is_second_look(self) -> bool:
-        """Whether pages were read again, for what one reading of them may have missed."""
-        return self.came_in_parts and self.restart_no > 0
-
-    @property
-    def needs_second_look(self) -> bool:
-        """Whether what this reading has not seen may have slipped from a page still to come to one that came."""
-        return self.came_in_parts and self.restart_no == 0
 
 
 async def finish_mirror(
@@ -109,22 +91,24 @@ async def finish_mirror(
     """
     is_finished = True
     async with database.write() as connection:
-        if reading.is_second_look:
-            await _count_first_look(connection, lease, reading)
-        found = await count_gone(connection, spec, reading.looks)
+        looks = await _looks(connection, reading)
+        is_second_look = len(looks.restart_nos) > 1
+        if is_second_look:
+            await _settle_counts(connection, lease, reading)
+        found = await count_gone(connection, spec, looks)
         if found.gone:
-            read = await _what_was_read(connection, reading)
+            read = await _what_was_read(connection, reading, looks)
             doubt = next(iter(reading.doubts), "") or await _doubt(connection, read, skipped_ratio_max)
-            doubt = doubt or await damaged_keys_doubt(connection, spec, reading.looks, read.tally, key_texts)
+            doubt = doubt or await damaged_keys_doubt(connection, spec, looks, read.tally, key_texts)
             if doubt:
                 await _hold_back(connection, lease.run_id, found.gone, doubt)
             else:
                 _guard(found.active, found.gone, read.ledger.read, options)
-                if reading.needs_second_look:
-                    await runs.start_over(connection, lease.run_id, _second_look_notice(found.gone))
+                if reading.came_in_parts and not is_second_look:
+                    await _begin_second_look(connection, lease, reading, spec, found.gone)
                     is_finished = False
                 else:
-                    await _switch_off(connection, spec, reading.looks)
+                    await _switch_off(connection, spec, looks)
         if not await lock_run_shared(connection, lease):
             raise LeaseLostError(lease.run_id)
     return is_finished
@@ -148,24 +132,51 @@ def _second_look_notice(gone: int) -> str:
     )
 
 
-async def _count_first_look(connection: AsyncConnection, lease: Lease, reading: MirrorReading) -> None:
-    """Count what the first look inserted and updated: the second one has met these rows as unchanged.
+async def _looks(connection: AsyncConnection, reading: MirrorReading) -> Looks:
+    """The readings that a row must be missing from to be gone: this one, and the first look if this is the second.
 
-    A batch without records carries the difference, so the ledger still adds up. A row that changed between the looks too
-    is counted as two updates.
+    A reading that began again for any other reason stands alone: its source was another one before.
     """
+    begun = await get_batch(connection, reading.run_id, reading.restart_no, 1)
+    first = begun.position.get(POSITION_SECOND_LOOK) if begun is not None else None
+    nos = (reading.restart_no,) if first is None else (int(first), reading.restart_no)
+    return Looks(reading.run_id, nos)
+
+
+async def _begin_second_look(
+    connection: AsyncConnection, lease: Lease, reading: MirrorReading, spec: LoadSpec, gone: int
+) -> None:
+    """Have the source read again from its start, in the transaction that found rows gone.
+
+    The second look meets what the first one wrote as unchanged. So its first batch, which has no records, carries what the
+    first one did, and takes as many rows from those that are unchanged: the counts are right wherever the run ends.
+    """
+    done = await read_totals(connection, reading.run_id)
+    inserted, updated = done.ledger.inserted, done.ledger.updated
+    await runs.start_over(connection, lease.run_id, _second_look_notice(gone))
+    begun = Batch(
+        batch_no=1,
+        ledger=Ledger(inserted=inserted, updated=updated, unchanged=-inserted - updated),
+        position={POSITION_SECOND_LOOK: reading.restart_no},
+        bytes_done=0,
+        # Those of which the source won are no conflicts any more; the others are met again.
+        conflicts=done.conflicts if spec.conflict_policy == "source_wins" else 0,
+    )
+    await insert_batch(connection, lease, reading.restart_no + 1, begun)
+
+
+async def _settle_counts(connection: AsyncConnection, lease: Lease, reading: MirrorReading) -> None:
+    """Where rows changed between the looks too, fewer are unchanged than the first look wrote: count these once."""
+    ledger = (await read_totals(connection, reading.run_id)).ledger
     last = await last_batch(connection, reading.run_id, reading.restart_no)
-    if last is None or last.ledger.unchanged < 0:
-        # Nothing was read, or this was done before the run was interrupted.
+    if last is None or ledger.unchanged >= 0:
         return
-    first = (await read_totals(connection, reading.run_id, 0)).ledger
-    met_again = (await read_totals(connection, reading.run_id)).ledger.unchanged
-    inserted = min(first.inserted, met_again)
-    updated = min(first.updated, met_again - inserted)
-    if inserted or updated:
-        ledger = Ledger(inserted=inserted, updated=updated, unchanged=-inserted - updated)
-        difference = replace(last, batch_no=last.batch_no + 1, ledger=ledger, conflicts=0)
-        await insert_batch(connection, lease, reading.restart_no, difference)
+    excess = -ledger.unchanged
+    updated = min(excess, ledger.updated)
+    difference = Ledger(updated=-updated, inserted=updated - excess, unchanged=excess)
+    await insert_batch(
+        connection, lease, reading.restart_no, replace(last, batch_no=last.batch_no + 1, ledger=difference, conflicts=0)
+    )
 
 
 async def _switch_off(connection: AsyncConnection, spec: LoadSpec, looks: Looks) -> None:
@@ -179,7 +190,7 @@ async def _switch_off(connection: AsyncConnection, spec: LoadSpec, looks: Looks)
             f"to switch them off ({'; '.join(rules)})"
         )
         await runs.add_notices(connection, looks.run_id, (notice,))
-        await insert_errors(connection, looks.run_id, looks.restart_no, [_still_on(each) for each in refusals])
+        await insert_errors(connection, looks.run_id, looks.restart_nos[-1], [_still_on(each) for each in refusals])
         await runs.forget_reading(connection, looks.run_id)
 
 
@@ -193,12 +204,12 @@ class _Read:
     position: Mapping[str, Any]
 
 
-async def _what_was_read(connection: AsyncConnection, reading: MirrorReading) -> _Read:
+async def _what_was_read(connection: AsyncConnection, reading: MirrorReading, looks: Looks) -> _Read:
     ledger = (await read_totals(connection, reading.run_id)).ledger
     batch = await last_batch(connection, reading.run_id, reading.restart_no)
     if batch is None:
-        return _Read(reading.looks, ledger, Tally(), {})
-    return _Read(reading.looks, ledger, Tally.from_json(batch.tally), batch.position)
+        return _Read(looks, ledger, Tally(), {})
+    return _Read(looks, ledger, Tally.from_json(batch.tally), batch.position)
 
 
 async def _doubt(connection: AsyncConnection, read: _Read, skipped_ratio_max: float) -> str:

@@ -48,7 +48,7 @@ from server.execution.verdict import ErrorBudgetError
 from server.pipeline.keys import identifying_texts
 from server.pipeline.plan import MappingPlan
 from server.pipeline.prepare import key_digests, prepare
-from server.sources.contract import SourceBatch, SourceContext, SourceReader
+from server.sources.contract import POSITION_SECOND_LOOK, SourceBatch, SourceContext, SourceReader
 from server.sources.source_type import Source
 from server.writer import BatchWriter
 
@@ -269,7 +269,9 @@ class RunLoop:
         # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
         loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1
         async with BatchPipeline(writer, loaders, self._signals, self._written) as transfer:
-            async for batch in self._read(reader, checkpoint.position if checkpoint else None, first_batch_no):
+            begins = checkpoint is None or POSITION_SECOND_LOOK in checkpoint.position
+            after = None if begins or checkpoint is None else checkpoint.position
+            async for batch in self._read(reader, after, first_batch_no):
                 await transfer.put(await asyncio.to_thread(make_job, batch, plan, keys, settings.rejects_stored_max))
                 last_batch_no = batch.batch_no
             await transfer.finish()

@@ -29,7 +29,7 @@ from server.execution.advised_plan import advised_plan
 from server.execution.source_keys import SourceKeys
 from server.runs.request_checks import checked_source
 from server.sources.contract import SourceContext
-from server.sources.registry import source_type
+from server.sources.registry import source_type, source_types
 from server.sources.source_type import Source
 
 # A deadlock or a refused COMMIT passes at once; when the database is away, the caller tries again.
@@ -130,9 +130,9 @@ class Triggers:
         """Requests that come at once may each find the last place free: the limit is for floods, not for one too many."""
         settings = self._context.settings
         of_source, of_all = settings.queue_runs_per_source_max, settings.queue_runs_max
-        if await count_waiting(connection, of_source, source_key) >= of_source:
+        if await count_waiting(connection, source_types(), of_source, source_key) >= of_source:
             what = f"{of_source} runs of this source wait already (TECHAURA_SYNC_QUEUE_RUNS_PER_SOURCE_MAX)"
-        elif await count_waiting(connection, of_all) >= of_all:
+        elif await count_waiting(connection, source_types(), of_all) >= of_all:
             what = f"{of_all} runs wait already (TECHAURA_SYNC_QUEUE_RUNS_MAX)"
         else:
             return

@@ -119,11 +119,13 @@ def status_message(status: str) -> pb.SyncStatus.ValueType:
 
 def ledger_message(ledger: records.Ledger) -> pb.Ledger:
     """A ledger for the wire."""
+    # While a mirror looks a second time, what its first look wrote has not been met again yet.
+    unchanged = max(ledger.unchanged, 0)
     return pb.Ledger(
         rows_read=ledger.read,
         inserted=ledger.inserted,
         updated=ledger.updated,
-        unchanged=ledger.unchanged,
+        unchanged=unchanged,
         rejected=ledger.rejected,
         skipped=ledger.skipped,
     )

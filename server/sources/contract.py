@@ -202,6 +202,9 @@ POSITION_MARK: Final = "watermark"
 # In the positions of a source whose records may come twice because its list moves while it is read: how many came with
 # a key that another record of the same page has, which is how the list is. A mirror compares the rows that it has met.
 POSITION_SAME_PAGE: Final = "samePageRepeats"
+# The only thing in the position of a batch without records that begins a second look (execution/mirror.py): the first one.
+# The source is read from its start behind it.
+POSITION_SECOND_LOOK: Final = "secondLookAfter"
 
 
 class SourceReader(Protocol):

@@ -56,9 +56,10 @@ def masked(value: Any, secrets: Collection[str]) -> Any:
 
 def without_secrets(text: str, secrets: Collection[str]) -> str:
     """A text in which no secret stands, nor one as it is written in a URL."""
-    for secret in secrets:
+    # The longest first: one may be the beginning of another.
+    for secret in sorted(secrets, key=len, reverse=True):
         if len(secret) >= _SECRET_CHARS_MIN:
-            for form in {secret, quote(secret, safe=""), quote(secret), quote_plus(secret)}:
+            for form in (secret, quote(secret, safe=""), quote(secret), quote_plus(secret)):
                 text = text.replace(form, HIDDEN)
     return text
 

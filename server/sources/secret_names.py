@@ -33,11 +33,6 @@ _NAMES: Final = frozenset(
         "bearer",
         "pass",
         "passphrase",
-        "passcode",
-        "pin",
-        "otp",
-        "totp",
-        "sid",
         "accesskey",
         "secretkey",
         "authcode",
@@ -57,13 +52,13 @@ _ENDINGS: Final = (
     "credential",
 )
 # What names a page, or a place in a list of changes, is no secret.
-_PLACE_TOKENS: Final = tuple(
-    f"{what}token"
-    for what in ("page", "next", "continuation", "continue", "sync", "cursor", "delta", "skip", "start", "resume")
-)
+_PLACES: Final = (
+    "after", "batch", "before", "change", "continuation", "continue", "cursor", "delta", "list", "next", "offset", "page", "paging",
+    "position", "query", "resume", "scroll", "skip", "start", "sync", "watermark",
+)  # fmt: skip
+_PLACE_TOKENS: Final = tuple(f"{place}token" for place in _PLACES)
 # These name a secret in some APIs and a plain field in others; a long value tells them apart.
-_AMBIGUOUS: Final = frozenset({"key", "code"})
-_AMBIGUOUS_CHARS_MIN: Final = 16
+_AMBIGUOUS_CHARS_MIN: Final = {"key": 16, "code": 32}
 
 
 def means_secret(name: str, value: object) -> bool:
@@ -75,4 +70,10 @@ def means_secret(name: str, value: object) -> bool:
         return False
     if plain in _NAMES or plain.endswith(_ENDINGS):
         return True
-    return plain in _AMBIGUOUS and len(str(value)) >= _AMBIGUOUS_CHARS_MIN
+    return plain in _AMBIGUOUS_CHARS_MIN and len(str(value)) >= _AMBIGUOUS_CHARS_MIN[plain]
+
+
+def is_surely_secret(name: str) -> bool:
+    """Whether a name means a secret and nothing else, as `api_key` does, and `session` or `pass` may not."""
+    plain = re.sub(r"[^a-z0-9]", "", name.lower())
+    return not plain.endswith(_PLACE_TOKENS) and plain.endswith((*_ENDINGS, "authorization", "jwt"))

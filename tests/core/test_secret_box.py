@@ -174,16 +174,21 @@ def test_without_a_folder_no_secret_file_is_read():
         ("127.0.0.1", "http://127.1/", False),
         # Its own list comes before the one of all.
         ("other.example", "https://trusted.example/", False),
-        ("", "https://trusted.example/", True),
-        ("", URL, False),
+        (None, "https://trusted.example/", True),
+        (None, URL, False),
+        # A list that names nobody is a list.
+        ("", "https://trusted.example/", False),
+        ("\n", "https://trusted.example/", False),
         (" , ", URL, False),
     ],
 )
 @pytest.mark.parametrize("kind", ["env", "file"])
 def test_a_secret_of_the_service_is_sent_to_its_hosts_alone(tmp_path, kind, hosts, url, is_sent):
     (tmp_path / "SOURCE_TOKEN").write_text(CANARY)
-    (tmp_path / "SOURCE_TOKEN.hosts").write_text(hosts)
-    environ = {"SOURCE_TOKEN": CANARY, "SOURCE_TOKEN_HOSTS": hosts}
+    environ = {"SOURCE_TOKEN": CANARY}
+    if hosts is not None:
+        (tmp_path / "SOURCE_TOKEN.hosts").write_text(hosts)
+        environ["SOURCE_TOKEN_HOSTS"] = hosts
     box = SecretBox(KEY, files_dir=tmp_path, trusted=TRUSTED)
     secret = SecretValue.parse({kind: "SOURCE_TOKEN"})
     if is_sent:
@@ -196,7 +201,7 @@ def test_a_secret_of_the_service_is_sent_to_its_hosts_alone(tmp_path, kind, host
     assert CANARY not in caught.value.message
     # Whoever asks does not learn whether there is such a secret.
     with pytest.raises(FatalError) as unknown:
-        box.reveal(secret, url, {"SOURCE_TOKEN_HOSTS": hosts})
+        box.reveal(secret, url, {name: text for name, text in environ.items() if name != "SOURCE_TOKEN"})
     assert unknown.value.message == caught.value.message
 
 

@@ -253,7 +253,7 @@ async def test_a_row_that_may_not_be_switched_off_stays_on_and_the_others_do_not
     await administrator.add_trigger("BEFORE UPDATE", "content_index", "NEW.title IN ('t5', 't9')", "not these")
     await put(database, numbered(3), spec)
     async with database.write() as connection:
-        done = await deactivate_gone(connection, spec, Looks(1, 0, 0))
+        done = await deactivate_gone(connection, spec, Looks(1, (0,)))
     assert (done.count, [refusal.said for refusal in done.refused.values()]) == (35, ["not these"] * 2)
     on = {row.external_id for row in await rows_of(database) if row.is_available in (None, True)}
     assert on == {"0", "1", "2", "5", "9"}

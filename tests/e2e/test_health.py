@@ -130,6 +130,7 @@ def test_readiness_goes_and_comes_with_the_database_and_liveness_stays(
     with service_running(tmp_path, environment(url, tmp_path, **QUICK)) as service:
         assert (readyz(service), grpc_health(service)) == ((200, "ready"), ("SERVING", "SERVING"))
         states, watching = watched(service)
+        eventually(lambda: states, ["SERVING"])
 
         mend = trouble(database)
         eventually(lambda: readyz(service), (503, reason))

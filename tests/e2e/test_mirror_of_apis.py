@@ -13,7 +13,7 @@ from techaura_sync import SyncClient
 from tests.conftest import DATABASES
 from tests.support.database_server import DatabaseServer
 from tests.support.list_api import list_api
-from tests.support.seen import select
+from tests.support.seen import change, select
 from tests.support.service import Service, environment, service_running
 
 Answer = tuple[int, object, Mapping[str, str]]
@@ -266,3 +266,122 @@ def test_a_second_reading_that_is_interrupted_goes_on_as_the_second(service: Ser
         assert (run["status"], run["deactivated"]) == ("completed", 1), run
         assert switched_off(service, api.url) == {7}
         assert changing.asked.count(4 * SIZE) == 2
+
+
+class ScriptedWalks:
+    """A list of which each walk sees another state: walks begin with the first page."""
+
+    def __init__(self, *walks: list[int]) -> None:
+        self.walks = list(walks)
+        self.now: list[int] = []
+        self.titles: dict[int, str] = {}
+        self.ends_early_at: int | None = None
+
+    def answer(self, query: Mapping[str, str]) -> Answer:
+        number = page_of(query)
+        if number == 1 and self.walks:
+            self.now = self.walks.pop(0)
+        first = number * SIZE - SIZE
+        if self.ends_early_at == number:
+            return 404, {}, {}
+        items = [{"id": n, "title": self.titles.get(n, f"Song {n}")} for n in self.now[first : first + SIZE]]
+        following = number + 1 if first + SIZE < len(self.now) else None
+        return 200, {"data": items, "next_cursor": following}, {}
+
+
+CURSOR = {"mode": "mirror", "pagination": {"enabled": True, "type": "cursor", "limitParam": "limit", "pageSize": SIZE}}
+
+
+def test_a_second_look_on_one_page_takes_nothing_for_gone_that_the_first_met(service: Service) -> None:
+    all_of_them = list(range(1, 61))
+    first = [n for n in all_of_them if n != 7] + [900]
+    # The second look ends behind its first page, without a word.
+    scripted = ScriptedWalks(all_of_them, first, first[:SIZE])
+    with list_api(scripted.answer) as api:
+        assert service.run("api", api.url, CURSOR)["ledger"]["inserted"] == 60
+        run = service.run("api", api.url, CURSOR)
+        assert (run["status"], run["deactivated"], switched_off(service, api.url)) == ("completed", 1, {7}), run
+        assert (run["ledger"]["inserted"], run["ledger"]["unchanged"]) == (1, SIZE - 1)
+
+
+def test_an_empty_second_look_switches_off_no_more_than_the_first_missed(service: Service) -> None:
+    all_of_them = list(range(1, 121))
+    scripted = ScriptedWalks(all_of_them, all_of_them[1:], [])
+    with list_api(scripted.answer) as api:
+        assert service.run("api", api.url, CURSOR)["ledger"]["inserted"] == 120
+        run = service.run("api", api.url, CURSOR | {"mirrorAllowEmpty": True, "mirrorGoneRatioMax": 1.0})
+        assert (run["status"], switched_off(service, api.url)) == ("completed", {1}), run
+
+
+def test_what_changed_between_the_looks_too_leaves_counts_that_add_up(service: Service) -> None:
+    first = list(range(1, 121))
+    scripted = ScriptedWalks(first, [*first[1:], 900, 901], [902, 903, *first[1:60], 904])
+    with list_api(scripted.answer) as api:
+        assert service.run("api", api.url, CURSOR)["ledger"]["inserted"] == 120
+        run = service.run("api", api.url, CURSOR)
+        ledger = run["ledger"]
+        assert (run["status"], switched_off(service, api.url)) == ("completed", {1}), run
+        assert (ledger["inserted"], ledger["updated"], ledger["unchanged"]) == (5, 0, 57)
+        assert ledger["rowsRead"] == 62
+
+
+def test_what_the_first_look_did_is_told_also_where_the_run_ends_in_the_second(service: Service) -> None:
+    changing = ChangingList("page")
+    options = {"mode": "mirror", "pagination": {"enabled": True, "type": "page", "pageSize": SIZE, "pagesAtOnce": 1}}
+    with list_api(changing.answer) as api:
+        service.run("api", api.url, options)
+        changing.asked.clear()
+        changing.ids = [*changing.ids[1:], 9001, 9002]
+        held, go = threading.Event(), threading.Event()
+        changing.hold = (2, held, go)
+        run_id = service.trigger("api", api.url, options)
+        assert held.wait(60)
+        assert service.get(f"/v1/sync/{run_id}")[1]["data"]["ledger"]["inserted"] == 2
+        assert service.post(f"/v1/sync/{run_id}/cancel")[0] == 200
+        go.set()
+        run = service.finished(run_id)
+        assert (run["status"], run["deactivated"]) == ("cancelled", 0)
+        assert (run["ledger"]["inserted"], run["ledger"]["unchanged"] >= 0) == (2, True)
+
+
+def test_a_reading_that_began_again_for_another_reason_is_no_second_look(service: Service) -> None:
+    """An exact total that did not come fails the run; its retry reads the list whole for the first time."""
+    changing = ChangingList("page")
+    told: list[int] = []
+
+    def answer(query: Mapping[str, str]) -> Answer:
+        status, body, headers = changing.answer(query)
+        assert isinstance(body, dict)
+        return status, body | ({"total": told[0]} if told else {}), headers
+
+    options = {"mode": "mirror", "pagination": {"enabled": True, "type": "page", "pageSize": SIZE, "pagesAtOnce": 1}}
+    with list_api(answer) as api:
+        service.run("api", api.url, options)
+        told.append(COUNT + 5)
+        run = service.run("api", api.url, options)
+        assert (run["status"], run["failure"]["reason"]) == ("failed", "SOURCE_CHANGED"), run
+        told.clear()
+        # As the nightly retry takes it up.
+        change(service, "UPDATE sync_runs SET status = 'pending', retry_count = 1 WHERE id = :id", id=run["syncRunId"])
+        changing.asked.clear()
+        changing.swap = (3, 9001)
+        assert service.post("/v1/sync/resume")[0] == 200
+        again = service.finished(run["syncRunId"])
+        assert (again["status"], again["deactivated"], switched_off(service, api.url)) == ("completed", 0, set()), again
+        assert changing.asked.count(0) == 2
+
+
+def test_a_conflict_of_the_first_look_is_told(service: Service) -> None:
+    first = list(range(1, 121))
+    scripted = ScriptedWalks(first, first[1:], first[1:])
+    with list_api(scripted.answer) as api:
+        service.run("api", api.url, CURSOR)
+        change(
+            service,
+            "UPDATE content_index SET title = 'by hand' WHERE source_identifier = :url AND external_id = '5'",
+            url=api.url,
+        )
+        scripted.titles = {5: "from the source"}
+        run = service.run("api", api.url, CURSOR)
+        assert (run["status"], run["deactivated"], run["conflicts"]) == ("completed", 1, 1), run
+        assert run["ledger"]["updated"] == 1

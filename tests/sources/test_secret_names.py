@@ -6,15 +6,15 @@ import pytest
 
 from server.sources.secret_names import means_secret
 
-LONG = "x7Kq02mZpa94Lw1T"
+LONG = "x7Kq02mZpa94Lw1Tx7Kq02mZpa94Lw1T"
 
 
 @pytest.mark.parametrize(
     "name",
     [
         "token", "refresh_token", "id_token", "csrf_token", "X-CSRF-Token", "userToken", "access-token", "bearer", "pass", "passphrase",
-        "apikey_value", "api_key", "APIKEY", "x_api_key", "client_secret", "secretKey", "aws_access_key", "private-key", "pwd", "PIN",
-        "otp", "sid", "session_id", "auth_code", "Authorization", "signature", "db_password",
+        "apikey_value", "api_key", "APIKEY", "x_api_key", "client_secret", "secretKey", "aws_access_key", "private-key", "pwd",
+        "session_id", "auth_code", "Authorization", "signature", "db_password",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("value", ["x", 4711, LONG])
@@ -26,7 +26,7 @@ def test_these_are_secrets(name: str, value: object) -> None:
     "name",
     [
         "page_token", "pageToken", "nextToken", "next_page_token", "continuationToken", "sync_token", "nextSyncToken", "$skiptoken",
-        "deltatoken", "cursor", "title", "author", "passenger", "compass", "tokens", "keyboard", "pinned", "country_code", "monkey",
+        "deltatoken", "scroll_token", "paging_token", "offsetToken", "afterToken", "change_token", "listToken", "sid", "pin", "otp", "cursor", "title", "author", "passenger", "compass", "tokens", "keyboard", "pinned", "country_code", "monkey",
     ],
 )  # fmt: skip
 def test_these_are_none(name: str) -> None:
@@ -37,6 +37,7 @@ def test_these_are_none(name: str) -> None:
 def test_of_a_name_that_may_be_either_the_value_decides(name: str) -> None:
     assert means_secret(name, LONG)
     assert not means_secret(name, "CO")
+    assert not means_secret(name, "SUMMER-SALE-24")
 
 
 @pytest.mark.parametrize("value", ["", None, True, [], {}])

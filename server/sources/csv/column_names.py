@@ -26,7 +26,7 @@ def unique_names(found: Sequence[str]) -> ColumnNames:
     names: list[str] = []
     repeated: dict[str, list[int]] = {}
     # Of each base the number after the last one that was given out: all before it are taken.
-    following: dict[str, int] = {}
+    following: dict[tuple[str, bool], int] = {}
     for position, (name, look) in enumerate(zip(found, looks, strict=True), 1):
         if not look.strip():
             base, number = "column", position
@@ -37,10 +37,12 @@ def unique_names(found: Sequence[str]) -> ColumnNames:
         else:
             names.append(name)
             continue
-        number = max(number, following.get(base, 0))
+        # A column that is called `column` counts by itself, beside those without a name.
+        kind = (base, bool(look.strip()))
+        number = max(number, following.get(kind, 0))
         while (candidate := f"{base}_{number}") in taken:
             number += 1
-        following[base] = number + 1
+        following[kind] = number + 1
         taken.add(candidate)
         names.append(candidate)
     return ColumnNames(names, {look: tuple(places) for look, places in repeated.items()})

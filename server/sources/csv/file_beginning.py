@@ -259,8 +259,10 @@ class _Head:
                 at_end=self._at_end,
                 record_bytes_max=self._settings.csv_record_bytes_max,
             )
-            self._check_line_width(found.fields)
+            is_comment = bool(dialect.comment) and self._data.startswith(dialect.comment, start)
             if found.problem == "incomplete":
+                if not is_comment:
+                    self._check_line_width(found.fields)
                 return None
             line_end = delimiter_detection.line_end(self._data, start)
             kind = self._nothing_to_read(start, line_end, dialect)
@@ -273,6 +275,7 @@ class _Head:
                 continue
             first = first if rows else start
             if found.problem is None:
+                self._check_line_width(found.fields)
                 rows.append(self._texts(record_fields(self._data, start, found.content_end, dialect)))
                 start = found.next_start
                 continue

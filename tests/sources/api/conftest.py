@@ -170,6 +170,7 @@ def context(clock: ManualClock) -> Callable[..., SourceContext]:
 def reveal() -> Reveal:
     box = SecretBox(TEST_KEY)
     environ = {"SOURCE_TOKEN": "token-of-the-environment", "SOURCE_TOKEN_HOSTS": "127.0.0.1"}
+    environ |= {"SOURCE_ECHO": "canary-7f31-tok3n", "SOURCE_ECHO_HOSTS": "127.0.0.1,localhost,songs.example"}
     return lambda secret, url: box.reveal(secret, url, environ)
 
 

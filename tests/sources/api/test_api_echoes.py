@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from typing import Any
+from urllib.parse import quote, quote_plus
 
 import pytest
 from starlette.responses import JSONResponse, Response
@@ -17,8 +18,9 @@ AUTHS: dict[str, dict[str, Any]] = {
     "apikey in a header": {"auth": {"type": "apikey", "apiKeyHeader": "X-Shop", "apiKeyValue": CANARY}},
     "apikey in the query": {"auth": {"type": "apikey", "apiKeyParam": "shop", "apiKeyValue": CANARY}},
     "a header": {"headers": {"X-Api-Key": CANARY}},
-    "a parameter": {"query": {"session": CANARY}},
+    "a parameter": {"query": {"access_token": CANARY}},
     "the body": {"method": "POST", "body": {"password": CANARY}},
+    "a reference in any header": {"headers": {"X-Tenant": {"env": "SOURCE_ECHO"}}},
 }
 
 
@@ -100,3 +102,55 @@ async def test_credentials_that_go_over_http_are_told(serve, api, read, monkeypa
     is_told = host == "songs.example" and auth in AUTHS
     words = "the credentials went to songs.example over http, for all on the way to read; use https"
     assert outcome.notices == ((words,) if is_told else ())
+
+
+ODD = "abc/def+ghi==jkl"
+
+
+@pytest.mark.parametrize(
+    "spelled",
+    [
+        ODD,
+        ODD.replace("/", "\\/"),
+        ODD.replace("=", "\\u003d"),
+        "".join(f"\\u{ord(each):04x}" for each in ODD),
+        quote(ODD, safe=""),
+        quote(ODD),
+        f"http://x/?t={quote_plus(ODD)}&page=2",
+    ],
+)
+async def test_a_secret_is_found_however_it_is_spelled(serve, api, read, spelled: str) -> None:
+    body = f'[{{"id": 1, "title": "you: {spelled}!"}}, {{"id": 2, "title": "C:\\\\x 100%"}}]'
+    app = api(lambda request: Response(body, media_type="application/json"))
+    outcome = await read(await serve(app), {"auth": {"type": "bearer", "token": ODD}})
+    assert outcome.ids == ["1", "2"]
+    stored = [json.loads(outcome.batches[0].raw_text(index))["title"] for index in range(2)]
+    assert "***" in stored[0] and ODD not in stored[0] and quote(ODD, safe="") not in stored[0]
+    assert stored[1] == "C:\\x 100%"
+    assert [notice for notice in outcome.notices if "in 1 item;" in notice]
+
+
+@pytest.mark.parametrize(
+    ("options", "item"),
+    [
+        ({"query": {"sid": "12345678"}}, {"id": "12345678", "title": "12345678-1"}),
+        ({"query": {"key": "electronics-and-gadgets"}}, {"id": "electronics-and-gadgets/1"}),
+        ({"query": {"pass": "see the red house"}}, {"id": "the red house", "title": "see the red house"}),
+        ({"headers": {"X-Tenant": "techaura-colombia"}}, {"id": "techaura-colombia"}),
+        ({"auth": {"type": "bearer", "token": "1234567890"}}, {"id": 1234567890}),
+        (
+            {"auth": {"type": "basic", "username": "ana.perez@example.com", "password": "p"}},
+            {"id": "ana.perez@example.com"},
+        ),
+    ],
+)
+async def test_what_may_be_no_secret_is_stored_as_it_is(serve, api, read, options: Any, item: Any) -> None:
+    outcome = await read(await serve(api(lambda request: [item])), options)
+    assert json.loads(outcome.batches[0].raw_text(0)) == item
+    assert outcome.notices == ()
+
+
+async def test_of_two_secrets_the_longer_is_masked_whole(serve, api, read) -> None:
+    options = {"headers": {"X-Api-Key": "abcdefgh", "X-Access-Token": "abcdefgh12345678"}}
+    outcome = await read(await serve(api(lambda request: [{"id": 1, "title": "abcdefgh12345678 abcdefgh"}])), options)
+    assert json.loads(outcome.batches[0].raw_text(0))["title"] == "*** ***"

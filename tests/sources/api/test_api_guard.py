@@ -188,7 +188,7 @@ def test_which_hosts_are_allowed_and_which_of_them_may_be_private_are_two_settin
 
 METADATA = [
     "169.254.169.254", "169.254.170.2", "169.254.0.1", "fe80::1", "fe80::a9fe:a9fe%eth0", "::ffff:169.254.169.254",
-    "64:ff9b::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254", "fd00:ec2::254%eth0", "100.100.100.200", "::ffff:100.100.100.200",
+    "64:ff9b::a9fe:a9fe", "64:ff9b:1::a9fe:a9fe", "2002:a9fe:a9fe::1", "fd00:ec2::254", "fd00:ec2::254%eth0", "100.100.100.200", "::ffff:100.100.100.200",
     "168.63.129.16", "192.0.0.192", "fd20:ce::254",
 ]  # fmt: skip
 

@@ -67,7 +67,9 @@ def is_of_the_machine(address: Address) -> bool:
     """Whether an address, or one inside it, is of the link, or is where a cloud answers each of its own machines."""
     if isinstance(address, IPv6Address):
         # Without its zone, which no list has.
-        judged: tuple[Address, ...] = (IPv6Address(int(address)), *_inner(address))
+        bare = IPv6Address(int(address))
+        local = (IPv4Address(int(address) & 0xFFFFFFFF),) if bare in _NAT64_LOCAL else ()
+        judged: tuple[Address, ...] = (bare, *_inner(address), *local)
     else:
         judged = (address,)
     return any(each.is_link_local or each in _METADATA for each in judged)

@@ -22,7 +22,7 @@ from server.sources.api.options import (
     username_is_sendable,
 )
 from server.sources.api.request_body import opened, references
-from server.sources.secret_names import means_secret
+from server.sources.secret_names import is_surely_secret, means_secret
 from server.sources.source_type import Reveal
 
 _STORED_CHARS_MIN: Final = 8
@@ -111,16 +111,22 @@ def _never_stored(made: Credentials, options: ApiOptions, reveal: Open) -> froze
     A user's name, or a header such as a tenant's, may stand in rows with good reason.
     """
     auth = options.auth
-    names = {"authorization"}
+    by_place = {"authorization"}
     if isinstance(auth, ApiKeyAuth):
-        names |= {str(auth.api_key_header or auth.api_key_param).lower()}
+        by_place |= {str(auth.api_key_header or auth.api_key_param).lower()}
+    # A reference to a secret of the service is one, whatever the header or parameter is called.
+    given = {**options.headers, **options.query}
+    by_place |= {name.lower() for name, secret in given.items() if secret.kind in ("env", "file")}
     sent = {**made.headers, **made.query}
-    values = {value for name, value in sent.items() if name.lower() in names or means_secret(name, value)}
-    values |= {value.partition(" ")[2] for value in values}
+    values = {value for name, value in sent.items() if name.lower() in by_place or is_surely_secret(name)}
+    authorization = next((value for name, value in made.headers.items() if name.lower() == "authorization"), "")
+    values |= {authorization.partition(" ")[2]}
     usernames = {reveal(auth.username)} if isinstance(auth, BasicAuth) else set()
     if made.grant is not None and made.grant.user is not None:
         usernames |= {made.grant.user[0]}
-    return frozenset(value for value in values | set(made.parts) - usernames if len(value) >= _STORED_CHARS_MIN)
+    # A number may be the id of a row just as well.
+    found = values | set(made.parts) - usernames
+    return frozenset(value for value in found if len(value) >= _STORED_CHARS_MIN and not value.isdecimal())
 
 
 def _is_secret(name: str, secret: SecretValue) -> bool:
