@@ -34,7 +34,7 @@ from server.sources.source_type import Source
 
 # A deadlock or a refused COMMIT passes at once; when the database is away, the caller tries again.
 _QUEUE_RETRY_AFTER_SECONDS: Final = 10.0
-_STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
+STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Triggers:
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
         await self._keys.assign_missing_keys(self._database)
-        retries = Retries(_STORING, self._clock)
+        retries = Retries(STORING, self._clock)
         while True:
             try:
                 async with self._database.write() as connection:
