@@ -108,7 +108,7 @@ class Database:
         """The file of an embedded database; None for a server or a database in memory."""
         return Path(self.url.database) if self.is_sqlite and self.url.database != _IN_MEMORY else None
 
-    def check_file(self) -> None:
+    def _check_file(self) -> None:
         """Make sure that the file of an embedded database is still the one that was opened.
 
         A program that holds a file open reads and writes it also when it was deleted or replaced; all of that would be gone
@@ -148,7 +148,7 @@ class Database:
     async def _connection(
         self, *, writes: bool, timeout_seconds: float | None = None
     ) -> AsyncIterator[AsyncConnection]:
-        self.check_file()
+        self._check_file()
         with translated():
             async with asyncio.timeout(timeout_seconds or self.timeout_seconds):
                 async with self.engine.connect() as connection:

@@ -53,7 +53,7 @@ class SharedMessages(Generic[T, S]):
     def __init__(self, make: Callable[[T], Awaitable[S]], subjects_max: int) -> None:
         self._make = make
         self._subjects_max = subjects_max
-        self._made: dict[int, tuple[T, asyncio.Task[S]]] = {}
+        self._made: dict[int, tuple[T, asyncio.Future[S]]] = {}
 
     async def of(self, subject: int, value: T) -> S:
         """What is made of a value that a hub gave: the same object to each watcher.
@@ -64,7 +64,7 @@ class SharedMessages(Generic[T, S]):
         known = self._made.get(subject)
         if known is None or known[0] is not value:
             # A task of its own: a watcher that leaves takes nothing from those that wait with it.
-            known = (value, asyncio.create_task(self._run(value)))
+            known = (value, asyncio.ensure_future(self._make(value)))
             known[1].add_done_callback(_looked_at)
             self._made.pop(subject, None)
             self._made[subject] = known
@@ -77,11 +77,8 @@ class SharedMessages(Generic[T, S]):
                 del self._made[subject]
             raise
 
-    async def _run(self, value: T) -> S:
-        return await self._make(value)
 
-
-def _looked_at(task: asyncio.Task[Any]) -> None:
+def _looked_at(task: asyncio.Future[Any]) -> None:
     """Whoever waits for it is told; where nobody does any more, nothing is said of it."""
     if not task.cancelled():
         task.exception()

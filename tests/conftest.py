@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -82,19 +83,32 @@ async def database(database_url: str) -> AsyncIterator[Database]:
     await opened.close()
 
 
-@pytest.fixture(scope="module", params=DATABASES)
-def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """The real program, shared by the tests of a module, once on each kind of database."""
+@contextmanager
+def service_on(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, **settings: object
+) -> Iterator[Service]:
+    """The real program on the kind of database that a fixture's parameter names, while the block runs.
+
+    Args:
+        settings: as for `environment`.
+    """
     folder = tmp_path_factory.mktemp("service")
     data_root = folder / "data"
     data_root.mkdir()
     server: DatabaseServer | None = request.getfixturevalue("database_server") if request.param == CHOSEN else None
     name = server.new_database() if server is not None else ""
     url = server.url(name) if server is not None else f"sqlite+aiosqlite:///{folder / 'sync.db'}"
-    with service_running(folder, environment(url, data_root)) as running:
+    with service_running(folder, environment(url, data_root, **settings)) as running:
         yield running
     if server is not None:
         server.drop_database(name)
+
+
+@pytest.fixture(scope="module", params=DATABASES)
+def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The real program, shared by the tests of a module, once on each kind of database."""
+    with service_on(request, tmp_path_factory) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

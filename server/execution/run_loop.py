@@ -269,9 +269,10 @@ class RunLoop:
         # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
         loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1
         async with BatchPipeline(writer, loaders, self._signals, self._written) as transfer:
-            begins = checkpoint is None or POSITION_SECOND_LOOK in checkpoint.position
-            after = None if begins or checkpoint is None else checkpoint.position
-            async for batch in self._read(reader, after, first_batch_no):
+            position = checkpoint.position if checkpoint else None
+            if position and POSITION_SECOND_LOOK in position:
+                position = None
+            async for batch in self._read(reader, position, first_batch_no):
                 await transfer.put(await asyncio.to_thread(make_job, batch, plan, keys, settings.rejects_stored_max))
                 last_batch_no = batch.batch_no
             await transfer.finish()

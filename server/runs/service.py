@@ -8,7 +8,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 from db.engine import Database
-from db.errors import TransientDatabaseError
 from db.records import EVERY_ERROR, LIVE_STATUSES, TERMINAL_STATUSES, ErrorFilter, ErrorRow, Run, RunStatus
 from db.repositories import runs
 from db.repositories.errors import list_errors
@@ -17,14 +16,14 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, NotFoundError, RetryableError, StateConflictError
 from server.core.reasons import Category, Reason
-from server.core.retry import Retries
 from server.core.secret_box import SecretBox
 from server.core.waits import RunWaits
 from server.events import ProgressHub
 from server.execution.local_runs import LocalRuns
 from server.execution.source_keys import SourceKeys
 from server.runs.reject_pages import RejectPage, reject_pages
-from server.runs.triggers import STORING, RunRequest, Triggers
+from server.runs.storing import stored
+from server.runs.triggers import RunRequest, Triggers
 from server.sources.registry import source_type
 from server.sources.source_type import Source
 
@@ -192,19 +191,15 @@ class Runs:
         Raises:
             DatabaseError
         """
-        retries = Retries(STORING, self._clock)
-        while True:
-            try:
-                async with self._database.write() as connection:
-                    await runs.make_due(connection)
-                    ids = await runs.pending_ids(connection, PENDING_IDS_MAX)
-            except TransientDatabaseError:
-                # It changes rows that workers claim at the same moment, and either may have to give way.
-                if not await retries.wait():
-                    raise
-            else:
-                self._local_runs.wake()
-                return ids
+        ids = await stored(self._make_due, self._clock)
+        self._local_runs.wake()
+        return ids
+
+    async def _make_due(self) -> list[int]:
+        """It changes rows that workers claim at the same moment, and either may have to give way."""
+        async with self._database.write() as connection:
+            await runs.make_due(connection)
+            return await runs.pending_ids(connection, PENDING_IDS_MAX)
 
     async def waiting_among(self, run_ids: list[int]) -> tuple[int, int]:
         """Of those runs, how many are pending and how many in progress."""

@@ -15,7 +15,6 @@ from typing import Any, Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.engine import Database
-from db.errors import TransientDatabaseError
 from db.records import FireOutcome, RunStatus, Schedule
 from db.repositories import runs
 from db.repositories.sources import count_waiting, is_busy, last_live_before, live_runs, lock_source
@@ -23,18 +22,16 @@ from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import QueueFullError
 from server.core.reasons import Reason
-from server.core.retry import Retries, RetryPolicy
 from server.core.secret_box import SecretBox
 from server.execution.advised_plan import advised_plan
 from server.execution.source_keys import SourceKeys
 from server.runs.request_checks import checked_source
+from server.runs.storing import stored
 from server.sources.contract import SourceContext
 from server.sources.registry import source_type, source_types
 from server.sources.source_type import Source
 
-# A deadlock or a refused COMMIT passes at once; when the database is away, the caller tries again.
 _QUEUE_RETRY_AFTER_SECONDS: Final = 10.0
-STORING: Final = RetryPolicy(attempts_max=8, elapsed_seconds_max=5.0, wait_base_seconds=0.01, wait_seconds_max=0.2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,23 +105,20 @@ class Triggers:
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
         await self._keys.assign_missing_keys(self._database)
-        retries = Retries(STORING, self._clock)
-        while True:
-            try:
-                async with self._database.write() as connection:
-                    await lock_source(connection, request.source_key)
-                    live = await live_runs(connection, request.source_key, request.options_digest)
-                    if not live:
-                        await self._check_queue(connection, request.source_key)
-                        run_id = await insert(connection, request)
-                        await _say_what_it_waits_for(connection, request.source_key, run_id)
-                        return run_id
-                    # A nightly retry that is not due yet is made due by the request.
-                    await runs.make_due(connection, live[0][0])
-                    return live[0][0]
-            except TransientDatabaseError:
-                if not await retries.wait():
-                    raise
+        return await stored(lambda: self._store(request), self._clock)
+
+    async def _store(self, request: RunRequest) -> int:
+        async with self._database.write() as connection:
+            await lock_source(connection, request.source_key)
+            live = await live_runs(connection, request.source_key, request.options_digest)
+            if not live:
+                await self._check_queue(connection, request.source_key)
+                run_id = await insert(connection, request)
+                await _say_what_it_waits_for(connection, request.source_key, run_id)
+                return run_id
+            # A nightly retry that is not due yet is made due by the request.
+            await runs.make_due(connection, live[0][0])
+            return live[0][0]
 
     async def _check_queue(self, connection: AsyncConnection, source_key: str) -> None:
         """Requests that come at once may each find the last place free: the limit is for floods, not for one too many."""

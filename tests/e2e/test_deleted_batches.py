@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 from techaura_sync import SyncClient
 
-from tests.conftest import DATABASES
-from tests.support.database_server import DatabaseServer
+from tests.conftest import DATABASES, service_on
 from tests.support.list_api import list_api
 from tests.support.seen import change
-from tests.support.service import Service, environment, service_running
+from tests.support.service import Service
 
 SIZE, PAGES = 50, 6
 
@@ -21,13 +20,7 @@ SIZE, PAGES = 50, 6
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real program with a batch for each page."""
-    folder = tmp_path_factory.mktemp("service")
-    (folder / "data").mkdir()
-    url = f"sqlite+aiosqlite:///{folder / 'sync.db'}"
-    if request.param != "sqlite":
-        server: DatabaseServer = request.getfixturevalue("database_server")
-        url = server.url(server.new_database())
-    with service_running(folder, environment(url, folder / "data", HTTP_BATCH_ROWS=SIZE)) as running:
+    with service_on(request, tmp_path_factory, HTTP_BATCH_ROWS=SIZE) as running:
         yield running
 
 

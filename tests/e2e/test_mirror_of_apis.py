@@ -10,11 +10,10 @@ import pytest
 from techaura.sync.v1 import resources_pb2
 from techaura_sync import SyncClient
 
-from tests.conftest import DATABASES
-from tests.support.database_server import DatabaseServer
+from tests.conftest import DATABASES, service_on
 from tests.support.list_api import list_api
 from tests.support.seen import change, select
-from tests.support.service import Service, environment, service_running
+from tests.support.service import Service
 
 Answer = tuple[int, object, Mapping[str, str]]
 PENDING = resources_pb2.SYNC_STATUS_PENDING
@@ -24,14 +23,17 @@ COUNT, SIZE = 250, 50
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real program with small batches, so that a short run has checkpoints."""
-    folder = tmp_path_factory.mktemp("service")
-    (folder / "data").mkdir()
-    url = f"sqlite+aiosqlite:///{folder / 'sync.db'}"
-    if request.param != "sqlite":
-        server: DatabaseServer = request.getfixturevalue("database_server")
-        url = server.url(server.new_database())
-    with service_running(folder, environment(url, folder / "data", HTTP_BATCH_ROWS=600)) as running:
+    with service_on(request, tmp_path_factory, HTTP_BATCH_ROWS=600) as running:
         yield running
+
+
+def pause(service: Service, run_id: int) -> None:
+    """Pause a run, and wait until it is."""
+    assert service.post(f"/v1/sync/{run_id}/pause")[0] == 200
+    with SyncClient(service.grpc_target) as client:
+        for update in client.watch(run_id):
+            if update.run.status == PENDING:
+                return
 
 
 def songs(first: int, last: int) -> list[dict[str, Any]]:
@@ -160,10 +162,7 @@ def test_what_a_run_has_seen_before_it_was_interrupted_counts_for_its_mirror(ser
                 # What was seen before the first checkpoint is not known to the reader that goes on, but for a sample.
                 if update.run.ledger.rows_read:
                     break
-            assert service.post(f"/v1/sync/{run_id}/pause")[0] == 200
-            for update in client.watch(run_id):
-                if update.run.status == PENDING:
-                    break
+        pause(service, run_id)
         hold.set()
         assert service.post(f"/v1/sync/{run_id}/continue")[0] == 200
         run = service.finished(run_id)
@@ -180,14 +179,15 @@ class ChangingList:
         self.titles: dict[int, str] = {}
         self.kind = kind
         self.swap: tuple[int, int] | None = None
-        self.hold: tuple[int, threading.Event, threading.Event] | None = None
+        # Set when page 3 of the second walk is asked for, and what it waits for then.
+        self.hold: tuple[threading.Event, threading.Event] | None = None
         self.asked: list[int] = []
 
     def answer(self, query: Mapping[str, str]) -> Answer:
         start = int(query["offset"]) if "offset" in query else page_of(query) * SIZE - SIZE
         self.asked.append(start)
         if self.hold is not None and start == 2 * SIZE and self.asked.count(start) == 2:
-            _, held, go = self.hold
+            held, go = self.hold
             held.set()
             go.wait(60)
         items = [{"id": n, "title": self.titles.get(n, f"Song {n}")} for n in self.ids[start : start + SIZE]]
@@ -252,14 +252,10 @@ def test_a_second_reading_that_is_interrupted_goes_on_as_the_second(service: Ser
         changing.asked.clear()
         changing.ids.remove(7)
         held, go = threading.Event(), threading.Event()
-        changing.hold = (2, held, go)
+        changing.hold = (held, go)
         run_id = service.trigger("api", api.url, options)
         assert held.wait(60)
-        assert service.post(f"/v1/sync/{run_id}/pause")[0] == 200
-        with SyncClient(service.grpc_target) as client:
-            for update in client.watch(run_id):
-                if update.run.status == PENDING:
-                    break
+        pause(service, run_id)
         go.set()
         assert service.post(f"/v1/sync/{run_id}/continue")[0] == 200
         run = service.finished(run_id)
@@ -333,7 +329,7 @@ def test_what_the_first_look_did_is_told_also_where_the_run_ends_in_the_second(s
         changing.asked.clear()
         changing.ids = [*changing.ids[1:], 9001, 9002]
         held, go = threading.Event(), threading.Event()
-        changing.hold = (2, held, go)
+        changing.hold = (held, go)
         run_id = service.trigger("api", api.url, options)
         assert held.wait(60)
         assert service.get(f"/v1/sync/{run_id}")[1]["data"]["ledger"]["inserted"] == 2

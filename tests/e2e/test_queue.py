@@ -12,10 +12,9 @@ import grpc
 import pytest
 from techaura_sync import SyncClient, SyncServiceError, sync_spec
 
-from tests.conftest import DATABASES
-from tests.support.database_server import DatabaseServer
+from tests.conftest import DATABASES, service_on
 from tests.support.list_api import list_api
-from tests.support.service import Service, environment, service_running
+from tests.support.service import Service
 
 OF_ALL, OF_SOURCE = 4, 2
 
@@ -23,14 +22,8 @@ OF_ALL, OF_SOURCE = 4, 2
 @pytest.fixture(scope="module", params=DATABASES)
 def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The real program with one run at a time and a short queue."""
-    folder = tmp_path_factory.mktemp("service")
-    (folder / "data").mkdir()
-    url = f"sqlite+aiosqlite:///{folder / 'sync.db'}"
-    if request.param != "sqlite":
-        server: DatabaseServer = request.getfixturevalue("database_server")
-        url = server.url(server.new_database())
     limits = {"QUEUE_RUNS_MAX": OF_ALL, "QUEUE_RUNS_PER_SOURCE_MAX": OF_SOURCE, "RUNS_CONCURRENT_MAX": 1}
-    with service_running(folder, environment(url, folder / "data", **limits)) as running:
+    with service_on(request, tmp_path_factory, **limits) as running:
         yield running
 
 

@@ -58,7 +58,7 @@ async def open_api(identifier: str, options: ApiOptions, context: SourceContext,
 
     Args:
         identifier: the URL.
-        reveal: opens a secret that is sent to a URL; called once for each.
+        reveal: opens a secret that is sent to a URL; called once for each of them.
 
     Raises:
         InvalidRequestError: the URL is not acceptable.

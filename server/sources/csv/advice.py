@@ -17,10 +17,11 @@ from server.core.config import Settings
 from server.core.errors import InvalidRequestError, SyncError
 from server.sources.csv import advice_text, column_names
 from server.sources.csv.advice_text import Reading
+from server.sources.csv.beginning import Beginning
 from server.sources.csv.dialect import Dialect, dialect_of
 from server.sources.csv.encoding_choice import detected_encoding_of
 from server.sources.csv.encodings import Encoding
-from server.sources.csv.file_beginning import Beginning, read_beginning
+from server.sources.csv.file_beginning import read_beginning
 from server.sources.csv.format_choice import LOOK_BYTES, format_of
 from server.sources.csv.inspection import open_stream_of
 from server.sources.csv.options import CsvOptions
@@ -29,6 +30,7 @@ from server.sources.csv.structure.record_scanner import lenient_fields
 from server.sources.csv.table_advice import TableAdviser
 from server.sources.header_advice import READINGS_MAX, TYPOGRAPHIC_QUOTES, Advice, Fit, Fits, is_cut_name
 from server.sources.storage import files
+from server.sources.storage.folders import FolderLimits
 from server.sources.storage.streams import ByteSource
 
 _HEAD_BYTES: Final = 256 * 1024
@@ -84,7 +86,7 @@ def header_readings(
 
 @contextmanager
 def _adviser(identifier: str, options: CsvOptions, settings: Settings) -> Iterator[HeaderAdviser | TableAdviser]:
-    path = files.find_paths(identifier, settings.data_root_paths, files.FolderLimits.from_settings(settings))[0]
+    path = files.find_paths(identifier, settings.data_root_paths, FolderLimits.from_settings(settings))[0]
     opened = open_stream_of(path, settings)
     try:
         name = files.shown_name(path)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from server.core.reasons import Reason
 from server.core.texts import quoted
-from server.sources.csv.file_beginning import Beginning
+from server.sources.csv.beginning import Beginning
 from server.sources.header_advice import Advice, Fit
 
 _FLAGS: Final = {

@@ -10,7 +10,7 @@ from server.sources.csv.blocks import Limits
 from server.sources.csv.cursor import Cursor
 from server.sources.csv.file_format import FileBlock, OpenStream
 from server.sources.csv.inspection import CsvFile, open_stream_of, unreadable
-from server.sources.storage import files
+from server.sources.storage.opened_file import changed
 
 
 class BlockReader:
@@ -65,10 +65,10 @@ class BlockReader:
         try:
             source = open_stream_of(file.path, self._settings)
         except InvalidRequestError as error:
-            raise files.changed(file.name) from error
+            raise changed(file.name) from error
         self._open = (index, source)
         if source.opened.state != file.state:
-            raise files.changed(file.name)
+            raise changed(file.name)
         return source
 
     def close(self) -> None:

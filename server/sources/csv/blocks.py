@@ -18,7 +18,7 @@ from server.core.errors import FatalError
 from server.core.reasons import Category, Reason
 from server.core.reject_kinds import RejectKind
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
-from server.sources.csv.file_beginning import Beginning
+from server.sources.csv.beginning import Beginning
 from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.reject_texts import LOOKED_AT_BYTES, reject_text, undecodable_text
 from server.sources.csv.repeated_header import RepeatedHeader

@@ -16,7 +16,7 @@ from server.sources.csv.blocks import BlockStart, Limits
 from server.sources.csv.file_format import FileBlock
 from server.sources.csv.findings import NOTHING_FOUND, Findings
 from server.sources.csv.inspection import CsvFile
-from server.sources.storage import files
+from server.sources.storage.opened_file import changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +98,5 @@ def cursor_of(position: Mapping[str, Any], inspected: Sequence[CsvFile]) -> tupl
         raise FatalError(Reason.INTERNAL, "the checkpoint of this run is not one of a csv source") from error
     cursor = replace(cursor, findings=Findings.from_json(position.get("findings")))
     if cursor.file < len(inspected) and inspected[cursor.file].fingerprint != fingerprint:
-        raise files.changed(inspected[cursor.file].name)
+        raise changed(inspected[cursor.file].name)
     return cursor, limits

@@ -20,10 +20,10 @@ from server.core.reject_kinds import RejectKind
 from server.core.texts import quoted, visible
 from server.sources.contract import REJECT_RAW_CHARS_MAX, Reject
 from server.sources.csv import column_names
+from server.sources.csv.beginning import Beginning
 from server.sources.csv.dialect import Dialect, dialect_of
 from server.sources.csv.encoding_choice import ChosenEncoding, choose_encoding
-from server.sources.csv.encodings import Encoding
-from server.sources.csv.findings import NOTHING_FOUND, Findings
+from server.sources.csv.findings import Findings
 from server.sources.csv.known_names import are_single_names
 from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.csv.structure import delimiter_detection
@@ -44,43 +44,6 @@ _DISSENT_MAX: Final = 0.05
 # What was found out with less confidence is worth a notice.
 _CONFIDENCE_MIN: Final = 0.9
 _FIELD: Final = "sourceIdentifier"
-
-
-@dataclass(frozen=True, slots=True)
-class Beginning:
-    """What is known of a file before its first record.
-
-    Args:
-        encoding, dialect: to read it with.
-        columns: names, unique, one for each field.
-        offset: byte offset of the first record.
-        line: its line, from 1.
-        header: the names as they stand in the file, when they can be trusted; None when there are none.
-        header_reject: the header line, when it cannot be trusted: it counts as a record that is not loaded.
-        detected: what was found out, JSON-able.
-        notices: what a person should know.
-        doubts: why it may be read otherwise than it is meant.
-        findings: what was left out above the header.
-        has_surplus_field: whether the records have an empty field more than there are columns, behind their last delimiter.
-    """
-
-    encoding: Encoding
-    dialect: Dialect
-    columns: tuple[str, ...]
-    offset: int
-    line: int
-    header: tuple[str, ...] | None
-    header_reject: Reject | None
-    detected: dict[str, Any]
-    notices: tuple[str, ...]
-    doubts: tuple[str, ...] = ()
-    findings: Findings = NOTHING_FOUND
-    has_surplus_field: bool = False
-
-    @property
-    def width(self) -> int:
-        """Fields of a record that lacks none."""
-        return len(self.columns) + self.has_surplus_field
 
 
 def read_beginning(
@@ -361,7 +324,10 @@ class _Head:
         return True
 
     def _check_line_width(self, width: int) -> None:
-        """Refuse a line before its fields are made, also where it goes on beyond what was read of it. Delimiters at its end alone, such as a spreadsheet writes, may be more."""
+        """Refuse a line before its fields are made, also where it goes on beyond what was read of it.
+
+        Delimiters at its end alone, such as a spreadsheet writes, may be more than columns are read.
+        """
         columns_max = self._settings.csv_columns_max
         if width > _SURPLUS_NAMES * columns_max:
             raise self._malformed(

@@ -17,7 +17,7 @@ from server.core.config import Settings
 from server.sources.csv.blocks import BlockStart, Limits, Part
 from server.sources.csv.findings import Findings
 from server.sources.csv.options import CsvOptions
-from server.sources.storage.files import OpenedFile
+from server.sources.storage.opened_file import OpenedFile
 from server.sources.storage.streams import ByteSource
 
 

@@ -14,7 +14,7 @@ from server.core.reject_kinds import RejectKind
 from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.exact_json.strict_json import JsonRefusedError, parse_line
 from server.sources.storage import content_kind
-from server.sources.storage.files import OpenedFile
+from server.sources.storage.opened_file import OpenedFile
 from server.sources.storage.workbook_kind import workbook_kind
 
 # How much of a file's content is looked at.

@@ -19,7 +19,7 @@ from server.sources.csv.file_format import FileBeginning, OpenStream, ReadBlock,
 from server.sources.csv.format_choice import LOOK_BYTES, format_of, reads_whole_file
 from server.sources.csv.options import CsvOptions
 from server.sources.storage import content_kind, files
-from server.sources.storage.files import FileState, OpenedFile
+from server.sources.storage.opened_file import FileState, OpenedFile, changed
 from server.sources.storage.streams import Caps, PlainSource, open_stream
 
 
@@ -59,12 +59,12 @@ async def settled(
     moving = [path for path in paths if path in fresh and after[path] != before[path]]
     still = [path for path in paths if path not in moving]
     if not still:
-        raise files.changed(moving[0].name)
+        raise changed(moving[0].name)
     return still, tuple(f"{files.shown_name(path)} is still being written and was left out" for path in moving)
 
 
-def _states(paths: Sequence[Path], roots: Sequence[Path]) -> dict[Path, files.FileState]:
-    states: dict[Path, files.FileState] = {}
+def _states(paths: Sequence[Path], roots: Sequence[Path]) -> dict[Path, FileState]:
+    states: dict[Path, FileState] = {}
     for path in paths:
         opened = files.open_file(path, roots)
         states[path] = opened.state

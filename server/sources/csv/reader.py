@@ -26,6 +26,8 @@ from server.sources.csv.format_summary import FileFacts, describe, few_notices
 from server.sources.csv.inspection import CsvFile, inspect_all, settled, unreadable
 from server.sources.csv.options import CsvOptions
 from server.sources.storage import files
+from server.sources.storage.folders import FolderLimits
+from server.sources.storage.opened_file import changed
 
 
 async def open_csv(identifier: str, options: CsvOptions, context: SourceContext) -> CsvReader:
@@ -43,7 +45,7 @@ async def open_csv(identifier: str, options: CsvOptions, context: SourceContext)
     """
     settings = context.settings
     roots = settings.data_root_paths
-    paths = await asyncio.to_thread(files.find_paths, identifier, roots, files.FolderLimits.from_settings(settings))
+    paths = await asyncio.to_thread(files.find_paths, identifier, roots, FolderLimits.from_settings(settings))
     paths, notices = await settled(paths, roots, context)
     inspected, held = await asyncio.to_thread(inspect_all, paths, options, settings)
     return CsvReader(inspected, held, settings, notices)
@@ -107,7 +109,7 @@ class CsvReader:
             opened = await asyncio.to_thread(files.open_file, file.path, self._settings.data_root_paths)
             try:
                 if opened.state != file.state:
-                    raise files.changed(opened.name)
+                    raise changed(opened.name)
                 digest.update(f"{file.compression} {file.state.size_bytes}\n".encode())
                 await opened.add_content(digest)
             except OSError as error:

@@ -16,7 +16,8 @@ from server.sources.csv.reader import open_csv
 from server.sources.csv.variants import variants
 from server.sources.header_advice import Advice, Changes, Fits, Variants
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
-from server.sources.storage.files import FolderLimits, check_place
+from server.sources.storage.files import check_place
+from server.sources.storage.folders import FolderLimits
 from server.sources.storage.identity import file_identity
 
 

@@ -22,6 +22,7 @@ from server.sources.csv.options import AUTO, CsvOptions
 from server.sources.csv.reject_texts import DELIMITER_CHARS_MAX
 from server.sources.header_advice import Variants
 from server.sources.storage import files
+from server.sources.storage.folders import FolderLimits
 
 _OF_QUOTES: Final = frozenset(
     {RejectKind.STRAY_QUOTE, RejectKind.UNCLOSED_QUOTE, RejectKind.RECORD_TOO_LONG, RejectKind.STRAY_LINE_BREAK}
@@ -46,7 +47,7 @@ def variants(
     Raises:
         InvalidRequestError, RetryableError, FatalError: as for opening it.
     """
-    path = files.find_paths(identifier, settings.data_root_paths, files.FolderLimits.from_settings(settings))[0]
+    path = files.find_paths(identifier, settings.data_root_paths, FolderLimits.from_settings(settings))[0]
     opened = open_stream_of(path, settings)
     try:
         if format_of(opened.opened, opened.stream.read(0, LOOK_BYTES), options) != "csv":

@@ -10,9 +10,11 @@ import fnmatch
 import os
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from server.core.config import Settings
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
 
@@ -21,6 +23,19 @@ HIDDEN: Final = (".", "~$")
 FOLDER_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
 # Each level holds a descriptor while what is below it is looked at.
 _LEVELS_MAX: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLimits:
+    """What one request on a folder or a pattern may look at and read."""
+
+    files_max: int
+    entries_max: int
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> FolderLimits:
+        """The limits that the settings state."""
+        return cls(settings.csv_files_max, settings.csv_folder_entries_max)
 
 
 class EntryBudget:

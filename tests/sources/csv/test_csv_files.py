@@ -14,6 +14,7 @@ import pytest
 
 from server.core.errors import InvalidRequestError, RetryableError, SyncError
 from server.sources.storage import files
+from server.sources.storage.folders import FolderLimits
 from tests.sources.csv.reading import StillClock, context_for, read_path, rows_of
 
 SECRET = b"secret,word\nhidden,treasure\n"
@@ -141,7 +142,7 @@ async def test_a_file_that_is_swapped_for_a_link_is_not_followed(root: Path) -> 
 
 
 def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> None:
-    paths = files.find_paths("inner/deep.csv", [root], files.FolderLimits(10, 100))
+    paths = files.find_paths("inner/deep.csv", [root], FolderLimits(10, 100))
     (root / "inner").rename(root / "moved")
     (root / "inner").symlink_to(root.parent / "outside")
     (root.parent / "outside" / "deep.csv").write_bytes(SECRET)
@@ -151,7 +152,7 @@ def test_a_folder_on_the_way_that_becomes_a_link_is_not_followed(root: Path) -> 
 
 
 def test_a_file_that_becomes_a_pipe_does_not_block(root: Path) -> None:
-    paths = files.find_paths("good.csv", [root], files.FolderLimits(10, 100))
+    paths = files.find_paths("good.csv", [root], FolderLimits(10, 100))
     (root / "good.csv").unlink()
     os.mkfifo(root / "good.csv")
     with pytest.raises(InvalidRequestError) as caught:

@@ -39,6 +39,7 @@ class Credentials:
         query: parameters that are added to each URL as it goes out, and stand in no other.
         body: what requests send, its secrets in clear; None for none.
         parts: secrets that stand in those in another form, such as a password.
+        username: which of the parts is a user's name; empty for none.
         public_query: names of parameters that are no secrets.
         grant: what a token for Authorization is asked for with; None where nothing is to be asked.
         hint: what to check when the source refuses them.
@@ -50,6 +51,7 @@ class Credentials:
     query: dict[str, str] = field(default_factory=dict, repr=False)
     grant: OAuthGrant | None = None
     parts: tuple[str, ...] = field(default=(), repr=False)
+    username: str = field(default="", repr=False)
     body: dict[str, Any] | None = field(default=None, repr=False)
     public_query: frozenset[str] = frozenset()
     never_stored: frozenset[str] = field(default=frozenset(), repr=False)
@@ -102,10 +104,10 @@ def credentials(url: str, options: ApiOptions, reveal_for: Reveal) -> Credential
         body=opened(options.body, reveal) if options.body is not None else None,
         parts=(*found.parts, *in_body, *named),
     )
-    return replace(made, never_stored=_never_stored(made, options, reveal))
+    return replace(made, never_stored=_never_stored(made, options))
 
 
-def _never_stored(made: Credentials, options: ApiOptions, reveal: Open) -> frozenset[str]:
+def _never_stored(made: Credentials, options: ApiOptions) -> frozenset[str]:
     """The secrets that no row may hold, should the source say them back.
 
     A user's name, or a header such as a tenant's, may stand in rows with good reason.
@@ -121,11 +123,8 @@ def _never_stored(made: Credentials, options: ApiOptions, reveal: Open) -> froze
     values = {value for name, value in sent.items() if name.lower() in by_place or is_surely_secret(name)}
     authorization = next((value for name, value in made.headers.items() if name.lower() == "authorization"), "")
     values |= {authorization.partition(" ")[2]}
-    usernames = {reveal(auth.username)} if isinstance(auth, BasicAuth) else set()
-    if made.grant is not None and made.grant.user is not None:
-        usernames |= {made.grant.user[0]}
     # A number may be the id of a row just as well.
-    found = values | set(made.parts) - usernames
+    found = values | (set(made.parts) - {made.username})
     return frozenset(value for value in found if len(value) >= _STORED_CHARS_MIN and not value.isdecimal())
 
 
@@ -172,7 +171,8 @@ def _by_grant(auth: OAuth2Auth, options: ApiOptions, reveal: Open, reveal_for: R
         params=_params(auth, reveal_grant),
     )
     hint = f"it does not take the tokens of {auth.token_url.partition('?')[0]}; check options.auth, above all the scope"
-    return Credentials(_headers(options, reveal), hint, grant=grant, parts=grant.secrets)
+    username = grant.user[0] if grant.user is not None else ""
+    return Credentials(_headers(options, reveal), hint, grant=grant, parts=grant.secrets, username=username)
 
 
 def _by_auth(options: ApiOptions, reveal: Open) -> Credentials:
@@ -195,6 +195,7 @@ def _by_auth(options: ApiOptions, reveal: Open) -> Credentials:
             f"check the user name in {auth.username.origin or 'options.auth.username'} and the password in "
             f"{auth.password.origin or 'options.auth.password'}",
             parts=(username, password),
+            username=username,
         )
     if isinstance(auth, ApiKeyAuth):
         secret = auth.api_key_value
