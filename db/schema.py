@@ -403,5 +403,57 @@ sync_kept_pages = Table(
     **_TABLE_OPTIONS,
 )
 
+# Who may call. A key itself is stored nowhere, only its SHA-256; `reach` is what it is narrowed to, null for everything.
+sync_api_keys = Table(
+    "sync_api_keys",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("key_id", _digest(), nullable=False),
+    Column("name", _key_text(100), nullable=False),
+    Column("digest", _digest(), nullable=False),
+    Column("scopes", String(100), nullable=False),
+    Column("reach", JSON(none_as_null=True)),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Column("expires_at_ms", _BIG),
+    Column("revoked_at_ms", _BIG),
+    Column("used_at_ms", _BIG),
+    UniqueConstraint("key_id", name="uq_sync_api_keys_key_id"),
+    Index("idx_sync_api_keys_name", "name"),
+    **_TABLE_OPTIONS,
+)
+
+# What callers changed, each row in the transaction of the change, and what they were refused, counted.
+sync_audit = Table(
+    "sync_audit",
+    metadata,
+    Column("id", _BIG.with_variant(Integer(), "sqlite"), primary_key=True, autoincrement=True),
+    Column("called_at_ms", _BIG, nullable=False),
+    Column("caller", _key_text(200), nullable=False),
+    Column("method", String(64), nullable=False),
+    Column("peer", String(100), nullable=False),
+    Column("request_id", String(64), nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("reason", String(64)),
+    Column("detail", String(500)),
+    Column("sync_run_id", _ID),
+    Column("sync_schedule_id", Integer),
+    Column("call_count", Integer, nullable=False, server_default=text("1")),
+    Index("idx_sync_audit_called_at_ms", "called_at_ms"),
+    **_TABLE_OPTIONS,
+)
+
+# The idempotency keys of calls that changed something, each stored in the transaction of the change.
+sync_idempotency_keys = Table(
+    "sync_idempotency_keys",
+    metadata,
+    Column("caller", _key_text(200), primary_key=True),
+    Column("idempotency_key", _key_text(128), primary_key=True),
+    Column("fingerprint", _digest(), nullable=False),
+    Column("result_id", _BIG, nullable=False),
+    Column("created_at", _TIME, nullable=False, server_default=_NOW),
+    Index("idx_sync_idempotency_keys_created_at", "created_at"),
+    **_TABLE_OPTIONS,
+)
+
 # Tables that rows of sources go into.
 TARGET_TABLES = tuple(table for table in metadata.tables.values() if _MARKS in table.c)

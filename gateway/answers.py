@@ -10,6 +10,7 @@ from http import HTTPStatus
 from typing import Annotated, Generic, Literal, NotRequired, TypedDict, TypeVar
 
 from starlette.responses import JSONResponse
+from techaura_sync.views.runs import RunStatusView
 from techaura_sync.views.sources import ReadingsView
 from techaura_sync.views.values import Count, Facets, Id, TimeText
 
@@ -73,6 +74,12 @@ class RunId(TypedDict):
     """The id of a run."""
 
     syncRunId: Annotated[Id, "The run."]
+
+
+class StartedRun(RunId):
+    """A run that was started."""
+
+    run: NotRequired[Annotated[RunStatusView, "With `wait`: the run when it had ended, or when the time was over."]]
 
 
 class ScheduleId(TypedDict):

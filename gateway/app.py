@@ -22,6 +22,7 @@ from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
 from gateway.errors import HANDLERS
+from gateway.request_ids import RequestIds
 
 # Connected from the start and not closed when idle: clients that later use up the gRPC port's connections cannot take
 # the gateway's.
@@ -60,7 +61,7 @@ def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable
 
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(CallerGuard, settings)],
+        middleware=[Middleware(RequestIds), Middleware(CallerGuard, settings)],
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )

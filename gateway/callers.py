@@ -3,6 +3,8 @@
 A page of another site can send requests here, to the gateway's own address or to a name of its own that resolves to it
 (DNS rebinding). So the Host of a request must be one of ours, and a request that changes something must not come from a
 page of another site. Callers that are not browsers send neither Origin nor Sec-Fetch-Site.
+
+Where callers are asked who they are, a request without a credential ends here; the service judges those that have one.
 """
 
 from __future__ import annotations
@@ -24,6 +26,11 @@ _AUTHORITY: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^\s:@/\[\]]+)(?::[0-9
 _CHANGES_NOTHING: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SETTING: Final = "TECHAURA_SYNC_GATEWAY_ALLOWED_HOSTS"
 _HOST_NEXT_STEP: Final = f"ask for localhost or the host of TECHAURA_SYNC_HTTP_HOST, or add the name to {_SETTING}"
+# What else there is says nothing of runs or sources: whether it serves, and the description of the API.
+_SERVICE_PATHS: Final = "/v1/"
+_KEY_NEXT_STEP: Final = (
+    "send `Authorization: Bearer KEY`; whoever operates the service makes a key with `techaura-syncd keys create`"
+)
 _ORIGIN_NEXT_STEP: Final = (
     f"send it from a program or a page of the gateway's own host, or add the page's to {_SETTING}"
 )
@@ -59,17 +66,27 @@ class AllowedHosts:
 
 
 class CallerGuard:
-    """Refuses requests that a web page of another site may have sent, before any route sees them."""
+    """Refuses requests that a web page of another site may have sent, or nobody in particular, before any route sees them."""
 
     def __init__(self, app: ASGIApp, settings: GatewaySettings) -> None:
         self._app = app
         self._hosts = AllowedHosts(settings.http_host, settings.gateway_allowed_hosts)
+        self._needs_key = settings.auth == "required"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or respond with the refusal."""
         if scope["type"] == "http":
             try:
-                self._check(Headers(scope=scope), scope["method"])
+                headers = Headers(scope=scope)
+                self._check(headers, scope["method"])
+                # Who has one is asked by the service; nothing is read of the body of a request that has none.
+                if self._needs_key and scope["path"].startswith(_SERVICE_PATHS) and "authorization" not in headers:
+                    raise RequestFaultError(
+                        HTTPStatus.UNAUTHORIZED,
+                        "the call carries no API key",
+                        reason="UNAUTHENTICATED",
+                        next_step=_KEY_NEXT_STEP,
+                    )
             except RequestFaultError as fault:
                 refusal = await request_refused(Request(scope), fault)
                 await refusal(scope, receive, send)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -13,6 +15,9 @@ class GatewaySettings(BaseSettings):
 
     http_host: str = Field(default="127.0.0.1", description="address the REST gateway listens on")
     http_port: int = Field(default=3006, ge=0, le=65535, description="port of the REST gateway; 0 picks a free one")
+    auth: Literal["off", "required"] = Field(
+        default="off", description="required: every call needs an API key, made with `techaura-syncd keys create`"
+    )
     http_body_bytes_max: int = Field(
         default=128 * 1024, ge=1024, le=64 * 1024 * 1024, description="largest request body"
     )
@@ -36,6 +41,9 @@ class GatewaySettings(BaseSettings):
 
     gateway_call_timeout_seconds: float = Field(
         default=10.0, gt=0, le=600, description="the gateway waits this long for one response of the gRPC server"
+    )
+    gateway_wait_seconds_max: int = Field(
+        default=60, ge=1, le=3600, description="a trigger with ?wait= may be answered this late"
     )
     gateway_ready_timeout_seconds: float = Field(
         default=2.0, gt=0, le=600, description="/readyz waits this long for the gRPC server, then returns 503"

@@ -16,8 +16,9 @@ from gateway.errors import RequestFaultError
 class Endpoint(HTTPEndpoint):
     """One path of the API."""
 
-    # The keys that the query of a GET may have; other methods take none.
+    # The keys that the query of a GET may have, and that of a POST; other methods take none.
     query_keys: ClassVar[tuple[str, ...]] = ()
+    post_query_keys: ClassVar[tuple[str, ...]] = ()
 
     async def dispatch(self) -> None:
         """Check the query of a method that the path has, then call the method.
@@ -28,8 +29,13 @@ class Endpoint(HTTPEndpoint):
         request = Request(self.scope, receive=self.receive)
         # A method that the path does not have is refused as that, whatever its query says.
         if request.method in self._allowed_methods:
-            query(request, *(self.query_keys if request.method in ("GET", "HEAD") else ()))
+            query(request, *self._query_keys(request.method))
         await super().dispatch()
+
+    def _query_keys(self, method: str) -> tuple[str, ...]:
+        if method in ("GET", "HEAD"):
+            return self.query_keys
+        return self.post_query_keys if method == "POST" else ()
 
 
 def query(request: Request, *known: str) -> dict[str, str]:

@@ -21,8 +21,19 @@ from starlette.responses import JSONResponse, Response
 from techaura_sync import SyncServiceError
 
 from gateway.answers import Failure
+from gateway.service_client import check_caller
 
 _log = structlog.get_logger(__name__)
+
+
+_FOR_CALLERS: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.NOT_FOUND,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    }
+)
 
 
 class RequestFaultError(Exception):
@@ -55,6 +66,11 @@ class RequestFaultError(Exception):
         self.reason = reason
         self.field = field
         self.next_step = self.default_next_step if next_step is None else next_step
+
+    @property
+    def is_for_callers(self) -> bool:
+        """Whether only callers who are let in are told."""
+        return self.status in _FOR_CALLERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +138,8 @@ HTTP_BY_GRPC_CODE: Final[dict[grpc.StatusCode, HttpFailure]] = {
 
 # Texts that existing callers compare (contract, section 1).
 TEXT_BY_REASON: Final = {"RUN_NOT_FOUND": "Sync run not found"}
+# What stands in the protos' message, and over HTTP in a header.
+_HEADER_FIELDS: Final = {"requestId": "Idempotency-Key"}
 
 # gRPC's own text about a broken connection has addresses and file lines; callers get this instead.
 _UNAVAILABLE_TEXT = "The sync service is unavailable"
@@ -142,7 +160,7 @@ def http_answer(error: SyncServiceError) -> tuple[HTTPStatus, Failure]:
     return failure.status, failure_body(
         text,
         reason=error.reason or failure.reason,
-        field=error.json_field,
+        field=_HEADER_FIELDS.get(error.json_field, error.json_field),
         next_step=error.next_step or failure.next_step,
     )
 
@@ -152,18 +170,34 @@ async def service_failed(_: Request, error: SyncServiceError) -> Response:
     status, body = http_answer(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.warning("service_failed", code=error.code.name, reason=error.reason, detail=error.message)
-    wait = error.retry_after_seconds
-    return JSONResponse(body, status, None if wait is None else {"Retry-After": str(math.ceil(wait))})
+    return JSONResponse(body, status, headers_of(status, error.retry_after_seconds))
 
 
-async def request_refused(_: Request, error: RequestFaultError) -> Response:
-    """The response for a `RequestFaultError`."""
+def headers_of(status: int, retry_after_seconds: float | None = None) -> dict[str, str]:
+    """The headers that a failure has besides its body's."""
+    headers = {} if retry_after_seconds is None else {"Retry-After": str(math.ceil(retry_after_seconds))}
+    # RFC 9110 wants it of every 401.
+    return headers | ({"WWW-Authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {})
+
+
+async def request_refused(request: Request, error: RequestFaultError) -> Response:
+    """The response for a `RequestFaultError`; whoever is not let in is told that, whatever else is wrong."""
+    if error.is_for_callers:
+        try:
+            await check_caller(request)
+        except SyncServiceError as refusal:
+            return await service_failed(request, refusal)
     body = failure_body(error.text, reason=error.reason, field=error.field, next_step=error.next_step)
-    return JSONResponse(body, error.status)
+    return JSONResponse(body, error.status, headers_of(error.status))
 
 
-async def route_refused(_: Request, error: HTTPException) -> Response:
-    """The response for what Starlette itself refuses: unknown routes and methods."""
+async def route_refused(request: Request, error: HTTPException) -> Response:
+    """The response for what Starlette itself refuses: unknown routes and methods. OPTIONS is told which ones there are."""
+    if request.method == "OPTIONS" and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        allowed = {name.strip() for name in (error.headers or {}).get("Allow", "").split(",")} | {"OPTIONS"}
+        if "GET" in allowed:
+            allowed.add("HEAD")
+        return Response(status_code=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(sorted(allowed))})
     body = failure_body(error.detail, reason="INVALID_REQUEST", next_step="compare method and path with /openapi.json")
     return JSONResponse(body, error.status_code, error.headers)
 

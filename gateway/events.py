@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Final, TypeVar
+from typing import Final
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
@@ -27,9 +27,9 @@ from techaura_sync.views.runs import status_view
 from gateway.connections import ConnectionPool
 from gateway.endpoint import Endpoint, require_stream
 from gateway.errors import STOPPING_TEXT, RequestFaultError, failure_body, http_answer
-from gateway.routes import client, run_id, settings
-
-T = TypeVar("T")
+from gateway.routes import run_id, settings
+from gateway.service_client import client
+from gateway.waiting import next_unless
 
 _UINT64_MAX: Final = 2**64 - 1
 
@@ -74,7 +74,7 @@ async def _events(
 ) -> AsyncIterator[ServerSentEvent]:
     try:
         async with aclosing(client.watch(sync_run_id, after_sequence=after_sequence)) as responses:
-            while (response := await _next_unless(stopping, responses)) is not None:
+            while (response := await next_unless(stopping, responses)) is not None:
                 yield ServerSentEvent(_json(status_view(response)), id=str(response.sequence))
         if stopping.is_set():
             body = failure_body(
@@ -86,20 +86,6 @@ async def _events(
     except SyncServiceError as error:
         _, body = http_answer(error)
         yield ServerSentEvent(_json(body), event="failure")
-
-
-async def _next_unless(stopping: asyncio.Event, responses: AsyncGenerator[T]) -> T | None:
-    """The next response; None at the end of the stream, or when the gateway stops first."""
-    following = asyncio.ensure_future(anext(responses, None))
-    stop = asyncio.ensure_future(stopping.wait())
-    try:
-        await asyncio.wait({following, stop}, return_when=asyncio.FIRST_COMPLETED)
-        return following.result() if following.done() else None
-    finally:
-        stop.cancel()
-        following.cancel()
-        # The generator must not be closed while the cancelled read is still inside it.
-        await asyncio.wait({following})
 
 
 def _last_event_id(request: Request) -> int:

@@ -12,23 +12,30 @@ from starlette.endpoints import HTTPEndpoint
 from starlette.requests import Request
 from starlette.routing import Route
 from techaura.sync.v1 import resources_pb2, sync_service_pb2
-from techaura_sync import AsyncSyncClient, SyncServiceError, SyncSpec
+from techaura_sync import SyncServiceError, SyncSpec
 from techaura_sync.errors import no_answer, refused
 from techaura_sync.views import values
+from techaura_sync.views.callers import CallerView, caller_view
 from techaura_sync.views.errors import RunErrorView, error_view
 from techaura_sync.views.runs import RunStatusView, RunView, StatsView, run_view, stats_view, status_name, status_view
 from techaura_sync.views.sources import SourceTestView, readings_view, source_test_view
 
-from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, RunId, ServiceState
+from gateway.answers import Answer, Failure, MessageAnswer, Page, PendingCount, Reply, ServiceState, StartedRun
 from gateway.body import read_object
+from gateway.conditional import NotChanged, etag_of, is_known
 from gateway.config import GatewaySettings
-from gateway.endpoint import Endpoint, query, refuse_unknown
+from gateway.connections import ConnectionPool
+from gateway.endpoint import Endpoint, query, refuse_unknown, require_stream
 from gateway.errors import STOPPING_NEXT_STEP, STOPPING_TEXT, TEXT_BY_REASON, RequestFaultError, http_answer
 from gateway.options import read_spec
+from gateway.service_client import client
+from gateway.waiting import wait_for_end
 
 T = TypeVar("T")
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
+_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,128}")
+_QUOTES: Final = 2
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
 _SOURCE_KEYS: Final = ("sourceType", "sourceIdentifier", "options")
@@ -44,33 +51,53 @@ class Stats(Endpoint):
         return answer(request, stats_view(await client(request).stats()))
 
 
+class Caller(Endpoint):
+    """GET /v1/sync/caller."""
+
+    async def get(self, request: Request) -> Reply[Answer[CallerView]]:
+        """Tell as whom the service knows the caller, and what they may do."""
+        return answer(request, caller_view(await client(request).caller()))
+
+
 class Status(Endpoint):
     """GET /v1/sync/{syncRunId}."""
 
-    async def get(self, request: Request) -> Reply[Answer[RunStatusView]]:
+    async def get(self, request: Request) -> Reply[Answer[RunStatusView]] | NotChanged:
         """Return the status of one run.
 
-        With its newest errors; the list of its errors has all of them.
+        With its newest errors; the list of its errors has all of them. Its ETag names what it says: who sends that as
+        If-None-Match is answered 304 for as long as nothing has changed.
         """
-        return answer(request, status_view(await client(request).status(run_id(request))))
+        view = status_view(await client(request).status(run_id(request)))
+        etag = etag_of(view)
+        if is_known(request, etag):
+            return NotChanged(etag)
+        return answer(request, view, {"ETag": etag})
 
 
 class Trigger(Endpoint):
     """POST /v1/sync/trigger."""
 
-    async def post(self, request: Request) -> Reply[MessageAnswer[RunId]]:
+    post_query_keys: ClassVar = ("wait",)
+
+    async def post(self, request: Request) -> Reply[MessageAnswer[StartedRun]]:
         """Start a run and return its id as soon as it is stored.
 
         If the source already has a live run with the same options, its id is returned and no second run is made; with other
-        options the new run waits for it.
+        options the new run waits for it. With `wait` the response comes when the run has ended, or after so many seconds.
         """
+        seconds = wait_seconds(request, settings(request).gateway_wait_seconds_max)
         body = await json_body(request)
-        async with aclosing(client(request).trigger(_spec(body), detach=True)) as responses:
+        key = idempotency_key(request)
+        async with aclosing(client(request).trigger(_spec(body), detach=True, request_id=key)) as responses:
             async for response in responses:
+                data = StartedRun(syncRunId=response.accepted.sync_run_id)
+                if seconds:
+                    data["run"] = await _run_after(request, data["syncRunId"], seconds)
                 return Reply(
                     {
                         "success": True,
-                        "data": {"syncRunId": response.accepted.sync_run_id},
+                        "data": data,
                         "message": "Sync scheduled successfully",
                         "timestamp": time_text(request),
                     }
@@ -106,7 +133,7 @@ class Resume(Endpoint):
         They start now instead of at the next poll. Paused runs stay paused.
         """
         await no_body(request)
-        resumed = await client(request).resume()
+        resumed = await client(request).resume(request_id=idempotency_key(request))
         return Reply(
             {
                 "success": True,
@@ -169,7 +196,9 @@ class Cancel(Endpoint):
         second.
         """
         await no_body(request)
-        return answer(request, run_view(await client(request).cancel(run_id(request))))
+        return answer(
+            request, run_view(await client(request).cancel(run_id(request), request_id=idempotency_key(request)))
+        )
 
 
 class Pause(Endpoint):
@@ -181,7 +210,9 @@ class Pause(Endpoint):
         It becomes pending and paused, and stays so over restarts. Pausing it again changes nothing.
         """
         await no_body(request)
-        return answer(request, run_view(await client(request).pause(run_id(request))))
+        return answer(
+            request, run_view(await client(request).pause(run_id(request), request_id=idempotency_key(request)))
+        )
 
 
 class Continue(Endpoint):
@@ -193,7 +224,9 @@ class Continue(Endpoint):
         It resumes after its last committed batch. Continuing a run that is not paused changes nothing.
         """
         await no_body(request)
-        return answer(request, run_view(await client(request).continue_run(run_id(request))))
+        return answer(
+            request, run_view(await client(request).continue_run(run_id(request), request_id=idempotency_key(request)))
+        )
 
 
 class Health(HTTPEndpoint):
@@ -227,10 +260,23 @@ class Ready(HTTPEndpoint):
         return Reply(ServiceState(success=True, status="ready", timestamp=time_text(request)))
 
 
-def client(request: Request) -> AsyncSyncClient:
-    """The client of the service, opened by the app's lifespan."""
-    result: AsyncSyncClient = request.app.state.client
-    return result
+def idempotency_key(request: Request) -> str:
+    """The Idempotency-Key of a request, bare or as a string of RFC 9651; empty without one.
+
+    Raises:
+        RequestFaultError: 400 for more than one, or one that is none.
+    """
+    given = request.headers.getlist("idempotency-key")
+    key = given[0] if given else ""
+    if len(key) >= _QUOTES and key[0] == key[-1] == '"':
+        key = key[1:-1]
+    if given and (len(given) > 1 or not _IDEMPOTENCY_KEY.fullmatch(key)):
+        raise RequestFaultError(
+            HTTPStatus.BAD_REQUEST,
+            "Idempotency-Key must stand there once, with 1 to 128 visible ASCII characters",
+            field="Idempotency-Key",
+        )
+    return key
 
 
 def settings(request: Request) -> GatewaySettings:
@@ -239,9 +285,18 @@ def settings(request: Request) -> GatewaySettings:
     return result
 
 
-def answer(request: Request, data: T) -> Reply[Answer[T]]:
+async def _run_after(request: Request, sync_run_id: int, seconds: int) -> RunStatusView:
+    """A run when it has ended, or when the time is over."""
+    pool: ConnectionPool = request.app.state.pool
+    require_stream(pool, "send it without wait")
+    with pool.stream():
+        await wait_for_end(client(request), sync_run_id, seconds, request.app.state.stopping)
+    return status_view(await client(request).status(sync_run_id))
+
+
+def answer(request: Request, data: T, headers: Mapping[str, str] | None = None) -> Reply[Answer[T]]:
     """A success body with its data and the time."""
-    return Reply({"success": True, "data": data, "timestamp": time_text(request)})
+    return Reply({"success": True, "data": data, "timestamp": time_text(request)}, headers=headers)
 
 
 def page_answer(request: Request, items: list[T], next_page_token: str) -> Reply[Page[T]]:
@@ -315,6 +370,19 @@ def page_size(given: Mapping[str, str]) -> int:
     return int(text)
 
 
+def wait_seconds(request: Request, seconds_max: int) -> int:
+    """The `wait` of a query; 0 when there is none.
+
+    Raises:
+        RequestFaultError: 400 when it is not a whole number within the limit.
+    """
+    text = request.query_params.get("wait", "0")
+    if not re.fullmatch(r"[0-9]{1,5}", text) or int(text) > seconds_max:
+        text = f"wait must be a number of seconds up to {seconds_max} (TECHAURA_SYNC_GATEWAY_WAIT_SECONDS_MAX)"
+        raise RequestFaultError(HTTPStatus.BAD_REQUEST, text, field="wait")
+    return int(text)
+
+
 def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
     if name is None:
         return resources_pb2.SYNC_STATUS_UNSPECIFIED
@@ -331,6 +399,7 @@ def _status_filter(name: str | None) -> resources_pb2.SyncStatus.ValueType:
 # Fixed paths stand before `{sync_run_id}`, which would match them too.
 ROUTES: Final = (
     Route("/v1/sync/stats", Stats),
+    Route("/v1/sync/caller", Caller),
     Route("/v1/sync/runs", Runs),
     Route("/v1/sync/trigger", Trigger),
     Route("/v1/sync/test", SourceTest),

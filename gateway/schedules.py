@@ -17,7 +17,8 @@ from gateway.answers import Answer, Page, Reply, RunId, ScheduleId
 from gateway.endpoint import Endpoint, query
 from gateway.errors import RequestFaultError
 from gateway.options import read_spec
-from gateway.routes import PAGE_KEYS, answer, client, json_body, no_body, page_answer, page_size
+from gateway.routes import PAGE_KEYS, answer, idempotency_key, json_body, no_body, page_answer, page_size
+from gateway.service_client import client
 
 _DIGITS = re.compile(r"[0-9]{1,18}")
 _INT32_MAX: Final = 2**31 - 1
@@ -48,7 +49,10 @@ class Schedules(Endpoint):
         if body.get("revision") is not None:
             raise _fault("revision", "a new schedule has no revision yet; leave revision out")
         schedule, _paths = read_schedule(body)
-        return answer(request, schedule_view(await client(request).schedules.create(schedule)))
+        return answer(
+            request,
+            schedule_view(await client(request).schedules.create(schedule, request_id=idempotency_key(request))),
+        )
 
 
 class Schedule(Endpoint):
@@ -71,13 +75,16 @@ class Schedule(Endpoint):
         if not paths:
             raise RequestFaultError(HTTPStatus.BAD_REQUEST, f"nothing to change: the body has none of {_SETTABLE}")
         schedule.sync_schedule_id = schedule_id
-        return answer(request, schedule_view(await client(request).schedules.update(schedule, paths)))
+        return answer(
+            request,
+            schedule_view(await client(request).schedules.update(schedule, paths, request_id=idempotency_key(request))),
+        )
 
     async def delete(self, request: Request) -> Reply[Answer[ScheduleId]]:
         """Remove a recurring sync; its runs stay."""
         await no_body(request)
         schedule_id = _schedule_id(request)
-        await client(request).schedules.delete(schedule_id)
+        await client(request).schedules.delete(schedule_id, request_id=idempotency_key(request))
         return answer(request, ScheduleId(scheduleId=schedule_id))
 
 
@@ -91,7 +98,9 @@ class RunNow(Endpoint):
         no second run is made.
         """
         await no_body(request)
-        sync_run_id = await client(request).schedules.run_now(_schedule_id(request))
+        sync_run_id = await client(request).schedules.run_now(
+            _schedule_id(request), request_id=idempotency_key(request)
+        )
         return answer(request, RunId(syncRunId=sync_run_id))
 
 

@@ -10,7 +10,7 @@ import asyncio
 import importlib
 import math
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +27,11 @@ from db.inspection.findings import Finding
 from db.inspection.look import look_at
 from db.migrate import HEAD_REVISION, planned_statements
 from db.url import parse_url
+from server.access.call_records import CallRecords
+from server.access.gate import Gate
+from server.access.key_ring import KeyRing
+from server.access.pace import CallPace
+from server.access.refusals import Refusals
 from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import FatalError
@@ -34,9 +39,10 @@ from server.core.host_patterns import HostPatterns
 from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox, load_or_create_key
 from server.core.tasks import owned_tasks
-from server.core.waits import RunWaits
+from server.core.waits import RunWaits, Wait
 from server.execution.context import RunContext
 from server.execution.local_runs import LocalRuns
+from server.execution.periodic import repeated
 from server.execution.source_keys import SourceKeys
 from server.execution.source_state import SealedMemory
 from server.execution.worker import Worker
@@ -48,6 +54,7 @@ from server.schedules.firing import RecurringSyncs
 from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.retention import Retention
 from server.schedules.service import Schedules
+from server.service.admission import AdmissionInterceptor
 from server.service.grpc_server import GrpcServer
 from server.service.readiness import Readiness
 from server.sources.page_cache import PageCache
@@ -143,7 +150,8 @@ async def server_running(
 
         local_runs, waits, keys = LocalRuns(), RunWaits(clock), SourceKeys(settings, box)
         reveal, memory, paces = partial(box.reveal, environ=os.environ), SealedMemory(database, box), HostPaces()
-        runs = Runs(database, settings, clock, box, keys, local_runs, waits)
+        records = CallRecords(database, key_days_max=settings.idempotency_key_days_max)
+        runs = Runs(database, settings, clock, box, keys, local_runs, waits, records)
         context = RunContext(
             database,
             settings,
@@ -158,8 +166,18 @@ async def server_running(
             kept_pages=_page_caches(database, settings, box),
         )
         worker = Worker(context, local_runs, runs.load_source)
-        schedules = Schedules(database, settings, clock, box, keys, runs)
-        grpc_server = GrpcServer(settings, runs, schedules, Previews(settings, clock, reveal, memory, paces))
+        schedules = Schedules(database, settings, clock, box, keys, runs, records)
+        refusals = Refusals(database, clock)
+        admission = AdmissionInterceptor(
+            _gate(settings, database, clock),
+            refusals,
+            box.digest,
+            clock,
+            call_seconds_max=settings.grpc_call_seconds_max,
+            asked_again_seconds=settings.api_key_refresh_seconds,
+        )
+        previews = Previews(settings, clock, reveal, memory, paces)
+        grpc_server = GrpcServer(settings, runs, schedules, previews, admission)
         readiness = Readiness(database, settings, clock, grpc_server.health.ready, end)
         fire_time = DatabaseClock(database, clock).now
         loops = (
@@ -168,6 +186,7 @@ async def server_running(
             Retention(database, settings, clock).run,
             RunCounting(database, clock).run,
         )
+        stack.push_async_callback(refusals.write_last)
 
         await grpc_server.start()
         stack.push_async_callback(grpc_server.stop, 1.0)
@@ -176,6 +195,7 @@ async def server_running(
         stack.push_async_callback(grpc_server.drain)
         tasks = await stack.enter_async_context(owned_tasks())
         tasks.start(readiness.run(), name="readiness")
+        tasks.start(repeated(refusals.write, refusals.pause, Wait(clock, "audit")), name="audit")
         # The first run should not wait for its imports.
         tasks.start(asyncio.to_thread(importlib.import_module, "server.execution.run_loop"), name="warming")
 
@@ -187,6 +207,16 @@ async def server_running(
         log.info("serving", action="serve", grpc_port=grpc_server.port)
         yield RunningServer(grpc_server.port, runs, start_work)
         log.info("stopping", action="stop")
+
+
+def _gate(settings: Settings, database: Database, clock: Clock) -> Gate:
+    """What lets callers in."""
+    ring = None
+    if settings.auth == "required":
+        ring = KeyRing(
+            database, clock, keys_max=settings.api_keys_max, refresh_seconds=settings.api_key_refresh_seconds
+        )
+    return Gate(ring, CallPace(clock, settings.calls_per_second_max))
 
 
 def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Callable[[int], PageCache]:
@@ -210,6 +240,20 @@ async def migrate_only(settings: Settings) -> bool:
     database = open_database(settings)
     try:
         return await migrated(database, SystemClock(), settings)
+    finally:
+        await database.close()
+
+
+async def with_database(settings: Settings, work: Callable[[Database, Settings], Awaitable[None]]) -> None:
+    """Do something on the database, brought to the newest revision first.
+
+    Raises:
+        DatabaseUrlError, DatabaseError, and whatever `work` raises.
+    """
+    database = open_database(settings)
+    try:
+        await migrated(database, SystemClock(), settings)
+        await work(database, settings)
     finally:
         await database.close()
 

@@ -23,6 +23,7 @@ import structlog
 import typer
 from pydantic import ValidationError
 
+from server.cli_callers import add_callers
 from server.core.config import Settings
 from server.core.descriptors import raise_limit
 from server.core.listening import grpc_target, is_local
@@ -30,6 +31,7 @@ from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
 
 if TYPE_CHECKING:
+    from db.engine import Database
     from db.inspection.findings import Finding
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -174,6 +176,17 @@ def make_key() -> None:
     print(Fernet.generate_key().decode("ascii"))
 
 
+def _on_database(work: Callable[[Database, Settings], Awaitable[None]]) -> None:
+    from server.app import with_database
+
+    settings = _settings(Settings)
+    configure_logging(settings.log_level)
+    _run(with_database(settings, work))
+
+
+add_callers(app, _on_database)
+
+
 async def _serve(*, with_server: bool, with_gateway: bool) -> None:
     _end_by_signals()
     async with AsyncExitStack() as stack:
@@ -242,8 +255,8 @@ def _end_by_signals() -> None:
 def _warn_of_unknown_settings() -> None:
     from gateway.config import GatewaySettings
 
-    # TARGET belongs to the client's command.
-    known = {"target", *Settings.model_fields, *GatewaySettings.model_fields}
+    # TARGET and TOKEN belong to the client's command.
+    known = {"target", "token", *Settings.model_fields, *GatewaySettings.model_fields}
     for name in sorted(os.environ):
         if name.startswith("TECHAURA_SYNC_") and name.removeprefix("TECHAURA_SYNC_").lower() not in known:
             log.warning("unknown_setting", action="serve", setting=name)

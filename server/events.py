@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextvars import Context
 from typing import Any, Generic, TypeVar
 
 from db.errors import DatabaseError, TransientDatabaseError
@@ -141,8 +142,8 @@ class ProgressHub(Generic[T]):
         topic.watchers += 1
         if topic.follower is None:
             # The first watcher starts it, the last one to leave ends it: the topic owns it, and no watcher's block. Its
-            # faults reach all watchers (`_give_up`).
-            topic.follower = asyncio.create_task(self._follow(subject, topic))
+            # faults reach all watchers (`_give_up`), and its log lines are no caller's.
+            topic.follower = asyncio.create_task(self._follow(subject, topic), context=Context())
         seen = 0
         try:
             while True:

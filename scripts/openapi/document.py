@@ -21,10 +21,7 @@ _DESCRIPTION: Final = (
     "Bodies are JSON objects; an empty one counts as `{}`. A key with `null` counts as not given, and unknown keys are "
     "refused. Answers may get further keys."
 )
-_PROXY: Final = (
-    "The gateway itself asks callers for nothing. A proxy before it may ask for a token; one that is entered here is sent with "
-    "each request."
-)
+_API_KEY: Final = "An API key, where the service asks its callers for one (TECHAURA_SYNC_AUTH); a proxy before it may want a token of its own."
 
 
 def document() -> Schema:
@@ -48,14 +45,14 @@ def document() -> Schema:
             "license": {"name": "MIT", "identifier": "MIT"},
         },
         "servers": [{"url": "/", "description": "The gateway that this document comes from."}],
-        "security": [{}, {"proxyToken": []}],
+        "security": [{}, {"apiKey": []}],
         "tags": [{"name": name, "description": text} for name, text in TAGS.items()],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(components.schemas.items())),
             "responses": responses,
             "parameters": {name: _path_parameter(name) for name in _IDS},
-            "securitySchemes": {"proxyToken": {"type": "http", "scheme": "bearer", "description": _PROXY}},
+            "securitySchemes": {"apiKey": {"type": "http", "scheme": "bearer", "description": _API_KEY}},
         },
     }
 

@@ -118,6 +118,7 @@ DATA: Final[dict[Any, Any]] = {
     SourceTestView: source_test_view(_SEEN),
     ScheduleView: _SCHEDULE,
     answers.RunId: answers.RunId(syncRunId=41),
+    answers.StartedRun: answers.StartedRun(syncRunId=41),
     answers.ScheduleId: answers.ScheduleId(scheduleId=5),
 }
 FAILURE: Final = failure_body(

@@ -58,7 +58,8 @@ OPERATIONS: Final = {
 # What a failure of each status means. A request can meet any of the first ones.
 ANY_REQUEST: Final = {
     HTTPStatus.BAD_REQUEST: "The request is wrong; nothing was written.",
-    HTTPStatus.FORBIDDEN: "A web page of another site sent it, or the source may not be read.",
+    HTTPStatus.UNAUTHORIZED: "The service asks for an API key, and there is none, or one that is not valid.",
+    HTTPStatus.FORBIDDEN: "A web page of another site sent it, the API key does not go that far, or the source may not be read.",
     HTTPStatus.REQUEST_TIMEOUT: "The request came too slowly.",
     HTTPStatus.REQUEST_URI_TOO_LONG: "Path and query are too long.",
     HTTPStatus.MISDIRECTED_REQUEST: "The Host header names a host that the gateway does not know.",
@@ -76,5 +77,5 @@ OF_A_BODY: Final = {
 }
 OF_AN_ID: Final = {HTTPStatus.NOT_FOUND: "There is none of that id."}
 OF_A_STATE: Final = {
-    HTTPStatus.CONFLICT: "The state of the run, schedule or source does not allow it.",
+    HTTPStatus.CONFLICT: "The state of the run, schedule or source does not allow it, or the Idempotency-Key is another request's.",
 }

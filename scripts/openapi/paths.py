@@ -21,6 +21,8 @@ from starlette.routing import Route
 from techaura.sync.v1 import sync_service_pb2
 
 from gateway.answers import Failure, MessageAnswer, Page, Reply
+from gateway.conditional import NotChanged
+from gateway.config import GatewaySettings
 from gateway.schedules import FIELDS
 from scripts.openapi import examples
 from scripts.openapi.components import Components, Schema
@@ -34,6 +36,37 @@ _LAST_EVENT_ID: Final = {
     "required": False,
     "description": "Id of the last event that the caller has; only what came after it is sent.",
     "schema": {"type": "integer", "minimum": 0, "maximum": 2**64 - 1},
+}
+_IDEMPOTENCY_KEY: Final = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Sent again with the same key and content, the request changes nothing and is answered as the first one was; "
+    "with other content it is refused (409).",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[!-~]+$"},
+}
+_WAIT: Final = {
+    "name": "wait",
+    "in": "query",
+    "required": False,
+    "description": "Answer when the run has ended, or after so many seconds.",
+    "schema": {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": GatewaySettings.model_fields["gateway_wait_seconds_max"].default,
+    },
+}
+_IF_NONE_MATCH: Final = {
+    "name": "If-None-Match",
+    "in": "header",
+    "required": False,
+    "description": "ETag of the response that the caller has; 304 while nothing has changed.",
+    "schema": {"type": "string"},
+}
+_MORE_PARAMETERS: Final = {
+    "post /v1/sync/trigger": _WAIT,
+    "get /v1/sync/{syncRunId}": _IF_NONE_MATCH,
+    "get /v1/sync/{syncRunId}/events": _LAST_EVENT_ID,
 }
 # Answers that are no JSON object of a known type, by their route.
 _OTHER_ANSWERS: Final[dict[str, Schema]] = {
@@ -101,8 +134,11 @@ def _operation(path: str, verb: str, handler: Any, components: Components) -> Sc
     parameters: list[Schema] = [{"$ref": f"#/components/parameters/{name}"} for name in ids] + _query(
         call, verb, handler, requests
     )
-    if path.endswith("/events"):
-        parameters.append(_LAST_EVENT_ID)
+    if name in _MORE_PARAMETERS:
+        parameters.append(_MORE_PARAMETERS[name])
+    is_repeatable = call is not None and "request_id" in call.input_type.fields_by_name
+    if is_repeatable:
+        parameters.append(_IDEMPOTENCY_KEY)
     body = _body(more, requests) if verb in ("post", "put", "patch") else None
     summary, _, description = (inspect.getdoc(handler) or "").partition("\n\n")
     return {
@@ -112,7 +148,8 @@ def _operation(path: str, verb: str, handler: Any, components: Components) -> Sc
         "description": " ".join(description.split()) or summary,
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": body} if body else {}),
-        "responses": _successes(name, handler, more, components) | _failures(bool(ids), body is not None, more),
+        "responses": _successes(name, handler, more, components)
+        | _failures(bool(ids), body is not None, is_repeatable or more.conflicts),
     }
 
 
@@ -149,15 +186,19 @@ def _successes(name: str, handler: Any, more: Operation, components: Components)
         return _OTHER_ANSWERS[name]
     returned = typing.get_type_hints(handler)["return"]
     replies = [returned] if typing.get_origin(returned) is Reply else typing.get_args(returned)
-    bodies = [typing.get_args(reply)[0] for reply in replies]
+    bodies = [typing.get_args(reply)[0] for reply in replies if reply is not NotChanged]
     (body,) = [body for body in bodies if body is not Failure]
     content = json_content(components.of(body))
     content["application/json"]["example"] = _example(body, more, components)
-    return {"200": {"description": "Done.", "content": content}}
+    done: Schema = {"200": {"description": "Done.", "content": content}}
+    if NotChanged in replies:
+        done["200"]["headers"] = {"ETag": {"description": "Names what it says.", "schema": {"type": "string"}}}
+        done["304"] = {"description": "Nothing has changed since the response that If-None-Match names."}
+    return done
 
 
-def _failures(has_id: bool, has_body: bool, more: Operation) -> Schema:
-    texts = ANY_REQUEST | (OF_AN_ID if has_id else {}) | (OF_A_STATE if more.conflicts else {})
+def _failures(has_id: bool, has_body: bool, conflicts: bool) -> Schema:
+    texts = ANY_REQUEST | (OF_AN_ID if has_id else {}) | (OF_A_STATE if conflicts else {})
     texts |= OF_A_BODY if has_body else {}
     return {str(int(status)): {"$ref": f"#/components/responses/{response_name(status)}"} for status in sorted(texts)}
 

@@ -7,7 +7,7 @@ a test compares the two.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -48,6 +48,29 @@ class Settings(BaseSettings):
         False,
         description="listen also on addresses that other machines reach, though callers are not asked who they are and nothing is "
         "encrypted",
+    )
+    auth: Literal["off", "required"] = Field(
+        "off", description="required: every call needs an API key, made with `techaura-syncd keys create`"
+    )
+    api_keys_max: int = Field(1000, ge=1, le=100_000, description="API keys in use at the most")
+    api_key_refresh_seconds: float = Field(
+        5.0,
+        gt=0,
+        le=300,
+        description="a revoked or expired API key lets in, and keeps a stream open, for so long at the most",
+    )
+    calls_per_second_max: float = Field(
+        100.0, gt=0, le=100_000, description="calls of one API key in the long run; twice as many may come at once"
+    )
+    idempotency_key_days_max: int = Field(
+        7,
+        ge=1,
+        le=365,
+        description="a call that is sent again with its Idempotency-Key (request_id) is known for so long",
+    )
+    audit_days_max: int = Field(365, ge=1, le=36_500, description="what callers changed is on record for so long")
+    grpc_call_seconds_max: float = Field(
+        60.0, gt=0, le=3600, description="a call with one response may take this long, whatever its own deadline"
     )
     grpc_request_bytes_max: int = Field(1024 * 1024, ge=1024, description="largest gRPC message that a caller may send")
     grpc_message_bytes_max: int = Field(4 * 1024 * 1024, ge=1024, description="largest gRPC message that is sent")

@@ -3,10 +3,16 @@
     SyncError
       RetryableError     trying again can help: now, or at the nightly retry
         QueueFullError   when some of what waits is done
+        CallsLimitedError    when the caller has waited
+        CallTimedOutError    when the service has less to do
       FatalError         trying again cannot help; the run fails
       InvalidRequestError       the request is wrong; nothing was written
         NotFoundError    the thing that the request names does not exist
         StateConflictError    the thing is not in a state that allows the request
+        UnauthenticatedError  nobody knows who sent it
+        PermissionDeniedError    its sender may not do that
+        RequestIdReusedError  its idempotency key belongs to another request
+        UnknownMethodError    the service has no such call
 
 A row that is refused is no exception: it is a `Reject` (see sources/contract.py), counted and listed.
 
@@ -21,14 +27,20 @@ from server.core.reasons import Category, Reason, next_step_for
 from server.core.texts import escaped
 
 __all__ = [
+    "CallTimedOutError",
+    "CallsLimitedError",
     "FatalError",
     "InvalidRequestError",
     "LeaseLostError",
     "NotFoundError",
+    "PermissionDeniedError",
     "QueueFullError",
+    "RequestIdReusedError",
     "RetryableError",
     "StateConflictError",
     "SyncError",
+    "UnauthenticatedError",
+    "UnknownMethodError",
 ]
 
 
@@ -86,6 +98,26 @@ class QueueFullError(RetryableError):
     default_category: Category = Category.SYSTEM
 
 
+class CallsLimitedError(RetryableError):
+    """The caller has made as many calls as it may for now; this one did nothing."""
+
+    default_category: Category = Category.SYSTEM
+
+
+class CallTimedOutError(RetryableError):
+    """A call took longer than any may; a change that it was about to make may have been made.
+
+    Args:
+        seconds: how long it may take.
+    """
+
+    default_category: Category = Category.SYSTEM
+
+    def __init__(self, seconds: float) -> None:
+        text = f"the call was ended after {seconds:g} s (TECHAURA_SYNC_GRPC_CALL_SECONDS_MAX)"
+        super().__init__(Reason.CALL_TIMED_OUT, text)
+
+
 class FatalError(SyncError):
     """The run cannot continue, and a retry would fail the same way."""
 
@@ -112,6 +144,39 @@ class NotFoundError(InvalidRequestError):
 
 class StateConflictError(InvalidRequestError):
     """The thing is not in a state that allows the request."""
+
+
+class UnauthenticatedError(InvalidRequestError):
+    """The request carries no valid credential."""
+
+    default_category: Category = Category.AUTHENTICATION
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Reason.UNAUTHENTICATED, message)
+
+
+class PermissionDeniedError(InvalidRequestError):
+    """The credential of the request does not go that far."""
+
+    default_category: Category = Category.AUTHENTICATION
+
+    def __init__(self, message: str, *, field: str = "") -> None:
+        super().__init__(Reason.PERMISSION_DENIED, message, field=field)
+
+
+class RequestIdReusedError(InvalidRequestError):
+    """Another request has used the idempotency key of this one."""
+
+    def __init__(self) -> None:
+        text = "another call of this caller has used this request_id (Idempotency-Key), with other content"
+        super().__init__(Reason.REQUEST_ID_REUSED, text, field="requestId")
+
+
+class UnknownMethodError(InvalidRequestError):
+    """The service has no such call."""
+
+    def __init__(self) -> None:
+        super().__init__(Reason.UNKNOWN_METHOD, "the service has no such call")
 
 
 class LeaseLostError(FatalError):

@@ -63,6 +63,12 @@ class Reason(StrEnum):
     SCHEDULE_LIMIT_REACHED = "SCHEDULE_LIMIT_REACHED"
     SCHEDULE_CHANGED = "SCHEDULE_CHANGED"
     QUEUE_FULL = "QUEUE_FULL"
+    UNAUTHENTICATED = "UNAUTHENTICATED"
+    PERMISSION_DENIED = "PERMISSION_DENIED"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    CALLS_LIMITED = "CALLS_LIMITED"
+    CALL_TIMED_OUT = "CALL_TIMED_OUT"
+    UNKNOWN_METHOD = "UNKNOWN_METHOD"
 
 
 # Categories of faults that a retry cannot fix (contract, section 3).
@@ -196,6 +202,30 @@ REASONS: Final[dict[Reason, ReasonInfo]] = {
     ),
     Reason.SCHEDULE_CHANGED: ReasonInfo(Category.VALIDATION, "read the schedule again and repeat the change on it"),
     Reason.QUEUE_FULL: ReasonInfo(Category.SYSTEM, "send the request again when some of the waiting runs have ended"),
+    Reason.UNAUTHENTICATED: ReasonInfo(
+        Category.AUTHENTICATION,
+        "send `authorization: Bearer KEY` (techaura-sync: TECHAURA_SYNC_TOKEN); whoever operates the service makes a key with "
+        "`techaura-syncd keys create`",
+    ),
+    Reason.PERMISSION_DENIED: ReasonInfo(
+        Category.AUTHENTICATION,
+        "ask whoever operates the service for a key that may do this (docs/security.md has the scopes)",
+    ),
+    Reason.REQUEST_ID_REUSED: ReasonInfo(
+        Category.VALIDATION,
+        "give each call an Idempotency-Key (request_id) of its own, and send one again only as it was",
+    ),
+    Reason.CALLS_LIMITED: ReasonInfo(
+        Category.SYSTEM, "make fewer calls: watch a run in place of asking for it again and again"
+    ),
+    Reason.CALL_TIMED_OUT: ReasonInfo(
+        Category.SYSTEM,
+        "look whether what it should do was done, and send it again (with the same request_id it is done once); check what "
+        "keeps the service or its database busy",
+    ),
+    Reason.UNKNOWN_METHOD: ReasonInfo(
+        Category.VALIDATION, "use the protos of the version that the service has; docs/reference.md lists its calls"
+    ),
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from server.core.callers import ANYONE, Caller
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, RetryableError
@@ -20,6 +21,7 @@ from server.core.secret_box import SecretValue
 from server.core.texts import escaped
 from server.execution.odd_notices import odd_notices
 from server.runs.look import ROWS_MAX, Look, Looker
+from server.runs.reach import check_reach
 from server.runs.reading_search import Search, without_waits
 from server.runs.readings import NO_READINGS, Readings, readings_of
 from server.runs.request_checks import checked_source
@@ -88,16 +90,20 @@ class Previews:
         options: Mapping[str, Any],
         *,
         answer_refusal: bool = False,
+        caller: Caller = ANYONE,
     ) -> Preview:
         """Look at a source.
 
         Args:
             answer_refusal: tell in the answer, and not by raising, that the source does not fit the options.
+            caller: who asks.
 
         Raises:
-            InvalidRequestError: the request is wrong, or the source is not what it should be.
+            InvalidRequestError: the request is wrong, the source is not what it should be, or out of the caller's reach.
             RetryableError, FatalError: it cannot be read, as a run would say it.
         """
+        checked_source(source_type_name, source_identifier, options)
+        await check_reach(caller, source_type_name, source_identifier, options, self._settings)
         seconds = self._settings.source_test_seconds_max
         try:
             async with asyncio.timeout(seconds) as limit, self._free:

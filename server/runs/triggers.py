@@ -18,6 +18,8 @@ from db.engine import Database
 from db.records import FireOutcome, RunStatus, Schedule
 from db.repositories import runs
 from db.repositories.sources import count_waiting, is_busy, last_live_before, live_runs, lock_source
+from server.access.call_records import CallRecords
+from server.core.callers import ANYONE, Call, Caller
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.errors import QueueFullError
@@ -25,6 +27,7 @@ from server.core.reasons import Reason
 from server.core.secret_box import SecretBox
 from server.execution.advised_plan import advised_plan
 from server.execution.source_keys import SourceKeys
+from server.runs.reach import check_reach
 from server.runs.request_checks import checked_source
 from server.runs.storing import stored
 from server.sources.contract import SourceContext
@@ -58,30 +61,37 @@ class Triggers:
     Args:
         box: seals secrets before options are stored.
         keys: tells which runs are of one source.
+        records: keeps who asked.
     """
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, box: SecretBox, keys: SourceKeys) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        box: SecretBox,
+        keys: SourceKeys,
+        records: CallRecords,
+    ) -> None:
         self._database = database
         self._context = SourceContext(settings, clock)
         self._clock = clock
         self._box = box
         self._keys = keys
+        self._records = records
 
     async def checked(
-        self, source_type_name: str, source_identifier: str, options: Mapping[str, Any], *, look: bool = True
+        self, source_type_name: str, source_identifier: str, options: Mapping[str, Any], caller: Caller = ANYONE
     ) -> RunRequest:
-        """Check a request.
-
-        Args:
-            look: also look at the source itself: whether it is there and has the columns that are mapped.
+        """Check a request, and look whether its source is there and has the columns that are mapped.
 
         Raises:
             InvalidRequestError
         """
         name, source = checked_source(source_type_name, source_identifier, options)
         kind = source_type(name)
-        if look:
-            await self._look(kind.name, source_identifier, source)
+        await check_reach(caller, name, source_identifier, options, self._context.settings)
+        await self._look(kind.name, source_identifier, source)
         return RunRequest(
             source_type=kind.name,
             source_identifier=source_identifier,
@@ -97,28 +107,33 @@ class Triggers:
                 source, columns, self._context, source_type=source_type_name, source_identifier=source_identifier
             )
 
-    async def store(self, request: RunRequest) -> int:
+    async def store(self, request: RunRequest, call: Call | None = None) -> int:
         """Store a request as a pending run, or find the live run that does the same; return its id.
+
+        Args:
+            call: that asks for it; None for the service itself.
 
         Raises:
             QueueFullError: nothing is stored.
             DatabaseError: nothing is stored, or (after a fault at the commit itself) a run that the next try finds.
         """
         await self._keys.assign_missing_keys(self._database)
-        return await stored(lambda: self._store(request), self._clock)
+        return await stored(lambda: self._store(request, call), self._clock)
 
-    async def _store(self, request: RunRequest) -> int:
+    async def _store(self, request: RunRequest, call: Call | None) -> int:
         async with self._database.write() as connection:
             await lock_source(connection, request.source_key)
             live = await live_runs(connection, request.source_key, request.options_digest)
-            if not live:
+            if live:
+                run_id = live[0][0]
+                # A nightly retry that is not due yet is made due by the request.
+                await runs.make_due(connection, run_id)
+            else:
                 await self._check_queue(connection, request.source_key)
                 run_id = await insert(connection, request)
                 await _say_what_it_waits_for(connection, request.source_key, run_id)
-                return run_id
-            # A nightly retry that is not due yet is made due by the request.
-            await runs.make_due(connection, live[0][0])
-            return live[0][0]
+            await self._records.record(connection, call, run_id=run_id)
+            return run_id
 
     async def _check_queue(self, connection: AsyncConnection, source_key: str) -> None:
         """Requests that come at once may each find the last place free: the limit is for floods, not for one too many."""

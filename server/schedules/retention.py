@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from db.engine import Database
-from db.repositories import kept_pages
+from db.repositories import audit, idempotency_keys, kept_pages
 from db.repositories.fires import forget_before, try_fire
 from db.repositories.retention import old_runs, remove_batches, remove_errors
 from db.repositories.run_counts import remove_runs
@@ -114,10 +114,27 @@ class Retention:
                 age_minutes=settings.http_kept_page_days_max * 24 * 60,
                 limit=settings.retention_rows_per_transaction,
             )
+        left = await self._forget_calls(left)
         removed = Removed(runs, errors, batches, settings.retention_transactions_max - left)
         if removed.transactions:
             log.info("cleaned_up", action="retention", runs=runs, errors=errors, batches=batches)
         return removed
+
+    async def _forget_calls(self, transactions_max: int) -> int:
+        """Remove old records of what callers did; return how many transactions are left."""
+        settings, left = self._settings, transactions_max
+        limit = settings.retention_rows_per_transaction
+        ages = (
+            (audit.forget_before, settings.audit_days_max * 86_400_000),
+            (idempotency_keys.forget_before, settings.idempotency_key_days_max * 24 * 60),
+        )
+        for forget, age in ages:
+            count = limit
+            while left > 0 and count == limit:
+                async with self._database.write() as connection:
+                    count = await forget(connection, age, limit)
+                left -= count > 0
+        return left
 
     async def _remove(self, run_ids: list[int], transactions_max: int) -> Removed:
         """Remove some runs, or as many of the rows that refer to them as the transactions allow."""

@@ -6,12 +6,15 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from db.engine import Database
 from db.records import OverlapPolicy, Schedule
 from db.repositories import schedules
+from server.access.call_records import CallRecords
+from server.core.callers import ANYONE, Call, Caller
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, next_fire, time_zone_problem
@@ -19,6 +22,7 @@ from server.core.errors import InvalidRequestError, NotFoundError, StateConflict
 from server.core.reasons import Reason
 from server.core.secret_box import SecretBox
 from server.execution.source_keys import SourceKeys
+from server.runs.reach import check_reach, within_reach
 from server.runs.service import Runs
 from server.runs.triggers import schedule_request
 from server.sources.registry import source_type
@@ -50,10 +54,18 @@ class Schedules:
         box: seals secrets before options are stored.
         keys: tells which runs are of one source.
         runs: what start a run for run-now.
+        records: keeps who changed what.
     """
 
     def __init__(
-        self, database: Database, settings: Settings, clock: Clock, box: SecretBox, keys: SourceKeys, runs: Runs
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        box: SecretBox,
+        keys: SourceKeys,
+        runs: Runs,
+        records: CallRecords,
     ) -> None:
         self._database = database
         self._settings = settings
@@ -61,14 +73,18 @@ class Schedules:
         self._box = box
         self._keys = keys
         self._runs = runs
+        self._records = records
 
-    async def create(self, draft: ScheduleDraft) -> Schedule:
+    async def create(self, draft: ScheduleDraft, call: Call | None = None) -> Schedule:
         """Store a schedule; its first fire is the first after now.
 
         Raises:
             InvalidRequestError: it is wrong. A source that is not there is no fault: it may come later.
             StateConflictError: SCHEDULE_LIMIT_REACHED.
         """
+        return await self.get(await self._records.once(call, lambda: self._create(draft, call)))
+
+    async def _create(self, draft: ScheduleDraft, call: Call | None) -> int:
         new = Schedule(
             id=0,
             source_type="",
@@ -83,6 +99,7 @@ class Schedules:
             starts_at_ms=self._now_ms(),
         )
         schedule = await self._changed(new, draft)
+        await self._check_reach(schedule, call)
         async with self._database.write() as connection:
             if await schedules.count_schedules(connection) >= self._settings.schedules_max:
                 raise StateConflictError(
@@ -90,27 +107,38 @@ class Schedules:
                     f"there are {self._settings.schedules_max} schedules, the most there may be",
                 )
             schedule_id = await schedules.insert_schedule(connection, schedule)
-        return await self.get(schedule_id)
+            await self._records.record(connection, call, schedule_id=schedule_id)
+        return schedule_id
 
-    async def get(self, schedule_id: int) -> Schedule:
+    async def get(self, schedule_id: int, caller: Caller = ANYONE) -> Schedule:
         """The schedule.
 
         Raises:
-            NotFoundError
+            NotFoundError: there is none, or its source is out of the caller's reach.
         """
         if 0 < schedule_id <= _ID_MAX:
             async with self._database.read() as connection:
                 found = await schedules.get_schedule(connection, schedule_id)
-            if found is not None:
+            if found is not None and await within_reach(caller, [found], self._settings):
                 return found
         raise NotFoundError(Reason.SCHEDULE_NOT_FOUND, "Schedule not found", field="scheduleId")
 
-    async def page(self, before_id: int | None, limit: int) -> list[Schedule]:
-        """A page of schedules, newest first."""
+    async def page(self, before_id: int | None, limit: int, caller: Caller = ANYONE) -> list[Schedule]:
+        """A page of schedules within the caller's reach, newest first."""
+        if not caller.reach.is_narrow:
+            return await self._list(before_id, limit)
+        # There are not many, and a page of those that are reached may be spread over all of them.
+        return (await within_reach(caller, await self._list(before_id, self._settings.schedules_max), self._settings))[
+            :limit
+        ]
+
+    async def _list(self, before_id: int | None, limit: int) -> list[Schedule]:
         async with self._database.read() as connection:
             return await schedules.list_schedules(connection, before_id=before_id, limit=limit)
 
-    async def update(self, schedule_id: int, draft: ScheduleDraft, revision: int | None) -> Schedule:
+    async def update(
+        self, schedule_id: int, draft: ScheduleDraft, revision: int | None, call: Call | None = None
+    ) -> Schedule:
         """Change a schedule; return it. Fires that were due before the change are not caught up under new times.
 
         Args:
@@ -120,40 +148,64 @@ class Schedules:
             NotFoundError, InvalidRequestError
             StateConflictError: SCHEDULE_CHANGED.
         """
-        present = await self.get(schedule_id)
+        change = partial(self._update, schedule_id, draft, revision, call)
+        return await self.get(await self._records.once(call, change))
+
+    async def _update(self, schedule_id: int, draft: ScheduleDraft, revision: int | None, call: Call | None) -> int:
+        present = await self.get(schedule_id, _caller(call))
         changed = await self._changed(present, draft)
-        if changed == present and revision in (None, present.revision):
-            return present
+        await self._check_reach(changed, call)
+        is_stored = revision in (None, present.revision)
+        if is_stored and changed == present:
+            return schedule_id
         if _times(changed) != _times(present):
             changed = replace(changed, starts_at_ms=self._now_ms())
-        async with self._database.write() as connection:
-            stored = revision in (None, present.revision) and await schedules.replace_schedule(connection, changed)
-        if not stored:
+        if is_stored:
+            async with self._database.write() as connection:
+                is_stored = await schedules.replace_schedule(connection, changed)
+                if is_stored:
+                    await self._records.record(connection, call, schedule_id=schedule_id)
+        if not is_stored:
             raise StateConflictError(
                 Reason.SCHEDULE_CHANGED,
                 f"schedule {schedule_id} was changed by another caller meanwhile",
                 field="revision",
             )
-        return await self.get(schedule_id)
+        return schedule_id
 
-    async def delete(self, schedule_id: int) -> None:
+    async def delete(self, schedule_id: int, call: Call | None = None) -> None:
         """Remove a schedule; the runs that it started stay.
 
         Raises:
             NotFoundError
         """
-        await self.get(schedule_id)
+        await self._records.once(call, lambda: self._delete(schedule_id, call))
+
+    async def _delete(self, schedule_id: int, call: Call | None) -> int:
+        await self.get(schedule_id, _caller(call))
         async with self._database.write() as connection:
             await schedules.delete_schedule(connection, schedule_id)
+            await self._records.record(connection, call, schedule_id=schedule_id)
+        return schedule_id
 
-    async def run_now(self, schedule_id: int) -> int:
+    async def run_now(self, schedule_id: int, call: Call | None = None) -> int:
         """Start what the schedule syncs, or find the live run that does; return its id. The fires stay as they are.
 
         Raises:
             NotFoundError
         """
-        schedule = await self.get(schedule_id)
-        return await self._runs.start(await schedule_request(schedule, self._keys))
+
+        async def start() -> int:
+            schedule = await self.get(schedule_id, _caller(call))
+            await self._check_reach(schedule, call)
+            return await self._runs.start(await schedule_request(schedule, self._keys), call)
+
+        return await self._records.once(call, start)
+
+    async def _check_reach(self, schedule: Schedule, call: Call | None) -> None:
+        await check_reach(
+            _caller(call), schedule.source_type, schedule.source_identifier, schedule.options, self._settings
+        )
 
     def next_fire_at(self, schedule: Schedule) -> datetime | None:
         """When the schedule fires next, in UTC; None while it is switched off, or cannot be used here."""
@@ -199,6 +251,10 @@ class Schedules:
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)
+
+
+def _caller(call: Call | None) -> Caller:
+    return ANYONE if call is None else call.caller
 
 
 def _has_secret(value: Any) -> bool:

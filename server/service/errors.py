@@ -15,13 +15,19 @@ from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from db.errors import DatabaseError, TransientDatabaseError
 from server.core.errors import (
+    CallsLimitedError,
+    CallTimedOutError,
     FatalError,
     InvalidRequestError,
     NotFoundError,
+    PermissionDeniedError,
     QueueFullError,
+    RequestIdReusedError,
     RetryableError,
     StateConflictError,
     SyncError,
+    UnauthenticatedError,
+    UnknownMethodError,
 )
 from server.core.reasons import Reason, next_step_for
 from server.service.fields import proto_path
@@ -30,10 +36,16 @@ DOMAIN: Final = "sync.techaura"
 
 # The first class that fits decides.
 STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
+    (UnauthenticatedError, code_pb2.UNAUTHENTICATED),
+    (PermissionDeniedError, code_pb2.PERMISSION_DENIED),
+    (RequestIdReusedError, code_pb2.ALREADY_EXISTS),
+    (UnknownMethodError, code_pb2.UNIMPLEMENTED),
     (NotFoundError, code_pb2.NOT_FOUND),
     (StateConflictError, code_pb2.FAILED_PRECONDITION),
     (InvalidRequestError, code_pb2.INVALID_ARGUMENT),
     (QueueFullError, code_pb2.RESOURCE_EXHAUSTED),
+    (CallsLimitedError, code_pb2.RESOURCE_EXHAUSTED),
+    (CallTimedOutError, code_pb2.DEADLINE_EXCEEDED),
     (RetryableError, code_pb2.UNAVAILABLE),
     (FatalError, code_pb2.FAILED_PRECONDITION),
     (TransientDatabaseError, code_pb2.UNAVAILABLE),
@@ -41,11 +53,12 @@ STATUS_CODES: Final[tuple[tuple[type[Exception], int], ...]] = (
 )
 
 
-def status_of(error: Exception, request: Message | None = None) -> status_pb2.Status | None:
+def status_of(error: Exception, request: Message | None = None, *, request_id: str = "") -> status_pb2.Status | None:
     """The status that a call ends with; None for an error that no row fits.
 
     Args:
         request: the call's message, whose fields a violation names as its proto does; ErrorInfo has the contract's name.
+        request_id: under which the log has the call.
     """
     code = next((code for kind, code in STATUS_CODES if isinstance(error, kind)), None)
     if code is None:
@@ -58,7 +71,7 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
     else:
         return None
     field = error.field if isinstance(error, InvalidRequestError) else ""
-    details: list[any_pb2.Any] = [_packed(_info(reason, next_step, field))]
+    details: list[any_pb2.Any] = [_packed(_info(reason, next_step, field, request_id))]
     if isinstance(error, RetryableError) and error.retry_after_seconds is not None:
         retry = error_details_pb2.RetryInfo()
         retry.retry_delay.FromMilliseconds(math.ceil(error.retry_after_seconds * 1000))
@@ -69,16 +82,16 @@ def status_of(error: Exception, request: Message | None = None) -> status_pb2.St
     return status_pb2.Status(code=code, message=message, details=details)
 
 
-def internal_status() -> status_pb2.Status:
+def internal_status(request_id: str = "") -> status_pb2.Status:
     """The status of an unexpected fault."""
-    info = _info(Reason.INTERNAL, next_step_for(Reason.INTERNAL))
+    info = _info(Reason.INTERNAL, next_step_for(Reason.INTERNAL), request_id=request_id)
     return status_pb2.Status(
         code=code_pb2.INTERNAL, message="a fault of the service; its log has the cause", details=[_packed(info)]
     )
 
 
-def _info(reason: str, next_step: str, field: str = "") -> error_details_pb2.ErrorInfo:
-    known = {"next_step": next_step, "field": field}
+def _info(reason: str, next_step: str, field: str = "", request_id: str = "") -> error_details_pb2.ErrorInfo:
+    known = {"next_step": next_step, "field": field, "request_id": request_id}
     metadata = {key: value for key, value in known.items() if value}
     return error_details_pb2.ErrorInfo(reason=reason, domain=DOMAIN, metadata=metadata)
 

@@ -14,6 +14,7 @@ from server.core.reasons import Category, Reason
 from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
+from server.service.admission import AdmissionInterceptor
 from server.service.health import Health
 from server.service.interceptor import ErrorInterceptor
 from server.service.reflection import add_reflection
@@ -28,14 +29,22 @@ class GrpcServer:
     Args:
         settings: host, port and limits.
         runs, schedules, previews: what the calls do.
+        admission: lets callers in.
     """
 
-    def __init__(self, settings: Settings, runs: Runs, schedules: Schedules, previews: Previews) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        runs: Runs,
+        schedules: Schedules,
+        previews: Previews,
+        admission: AdmissionInterceptor,
+    ) -> None:
         self._settings = settings
         self.port = 0
         self.health = Health(SERVICE_NAME)
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor()],
+            interceptors=[ErrorInterceptor(), admission],
             options=[
                 ("grpc.so_reuseport", 0),
                 # Connections over the limit are closed at once; those that stay silent are closed after the handshake

@@ -15,6 +15,7 @@ from grpc_status import rpc_status
 from db.errors import RefusedDatabaseError
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
+from server.service.calls import REQUEST_ID_KEY, begin_request, by_name, request_id
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _decoding(deserializer: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
 
 def _call(behaviour: Any, method: str) -> Any:
     async def call(request: Any, context: Context) -> Any:
+        _begin(context)
         try:
             return await behaviour(_decoded(request), context)
         except grpc.aio.AbortError:
@@ -79,6 +81,7 @@ def _call(behaviour: Any, method: str) -> Any:
 def _stream(behaviour: Any, method: str) -> Any:
     async def call(request: Any, context: Context) -> AsyncIterator[Any]:
         responses = None
+        _begin(context)
         try:
             responses = behaviour(_decoded(request), context)
             async for response in responses:
@@ -95,6 +98,11 @@ def _stream(behaviour: Any, method: str) -> Any:
         await _abort(context, status)
 
     return call
+
+
+def _begin(context: Context) -> None:
+    """Give a call its id, which its end carries too."""
+    context.set_trailing_metadata(((REQUEST_ID_KEY, begin_request(by_name(context.invocation_metadata()))),))
 
 
 def _decoded(request: Any) -> Any:
@@ -115,10 +123,10 @@ async def _each_decoded(requests: AsyncIterable[Any]) -> AsyncIterator[Any]:
 
 def _status(error: Exception, method: str, request: Any) -> status_pb2.Status:
     """The status that a call ends with; what is no caller's fault is logged."""
-    status = status_of(error, request if isinstance(request, Message) else None)
+    status = status_of(error, request if isinstance(request, Message) else None, request_id=request_id())
     if status is None:
         log.error("call_fault", action=method, exc_info=error)
-        status = internal_status()
+        status = internal_status(request_id())
     elif isinstance(error, RefusedDatabaseError):
         log.warning("call_refused_by_database", action=method, **error.facts)
     return status
@@ -127,4 +135,5 @@ def _status(error: Exception, method: str, request: Any) -> status_pb2.Status:
 async def _abort(context: Context, status: status_pb2.Status) -> NoReturn:
     """End a call. The context keeps what this raises, with each frame on its way and all that they name, until the collector comes."""
     converted = rpc_status.to_status(status)
-    await context.abort(converted.code, converted.details, converted.trailing_metadata)
+    metadata = (*converted.trailing_metadata, (REQUEST_ID_KEY, request_id()))
+    await context.abort(converted.code, converted.details, metadata)

@@ -57,15 +57,17 @@ def before_id(token: str, filters: Sequence[str] = ()) -> int | None:
     return int(found[1])
 
 
-def next_token(ids: Sequence[int], size: int, filters: Sequence[str] = ()) -> str:
+def next_token(ids: Sequence[int], size: int, filters: Sequence[str] = (), *, looked_to: int = 0) -> str:
     """The token of the next page, empty on the last.
 
     Args:
         ids: those of the page, and one or more behind it where there is a next one.
         filters: as for `before_id`.
+        looked_to: the id at which the search for more was given up; 0 where it was not.
     """
+    last = ids[size - 1] if len(ids) > size else looked_to
     mark = _mark(filters)
-    return (f"{ids[size - 1]}.{mark}" if mark else str(ids[size - 1])) if len(ids) > size else ""
+    return "" if not last else f"{last}.{mark}" if mark else str(last)
 
 
 def _mark(filters: Sequence[str]) -> str:

@@ -17,6 +17,7 @@ from server.runs.service import Runs
 from server.runs.source_test import Previews
 from server.schedules.service import Schedules
 from server.service import convert, list_tokens, request_checks
+from server.service.calls import current_call
 from server.service.message_pages import first_page, message_pages
 from server.service.schedule_calls import ScheduleCalls
 
@@ -42,7 +43,8 @@ class SyncServicer(ScheduleCalls):
         """Start a run and follow it."""
         spec = request.spec
         options = convert.options_document(spec)
-        run_id = await self._runs.trigger(source_type_of(spec), spec.source_identifier, options)
+        call = current_call()
+        run_id = await self._runs.trigger(source_type_of(spec), spec.source_identifier, options, call)
         yield pb.TriggerSyncResponse(accepted=pb.SyncAccepted(sync_run_id=run_id))
         if request.detach:
             return
@@ -55,14 +57,16 @@ class SyncServicer(ScheduleCalls):
         spec = request.spec
         options = convert.options_document(spec)
         source_type, identifier = source_type_of(spec), spec.source_identifier
-        found = await self._previews.test(source_type, identifier, options, answer_refusal=request.answer_refusal)
+        found = await self._previews.test(
+            source_type, identifier, options, answer_refusal=request.answer_refusal, caller=current_call().caller
+        )
         return convert.preview_message(found, source_type, identifier)
 
     async def ResumeSyncs(
         self, request: pb.ResumeSyncsRequest, context: Context
     ) -> AsyncIterator[pb.ResumeSyncsResponse]:
         """Wake the workers."""
-        ids = await self._runs.resume()
+        ids = await self._runs.resume(current_call())
         yield pb.ResumeSyncsResponse(pending_count=len(ids))
         if not request.watch or not ids:
             return
@@ -74,11 +78,11 @@ class SyncServicer(ScheduleCalls):
         self, request: pb.GetSyncStatusRequest, context: Context
     ) -> AsyncIterator[pb.GetSyncStatusResponse]:
         """Return a run, and follow it on request."""
-        run_id = request_checks.run_id(request)
+        run_id, caller = request_checks.run_id(request), current_call().caller
         if not request.watch:
-            yield await self._status(await self._runs.get(run_id))
+            yield await self._status(await self._runs.get(run_id, caller))
             return
-        async with aclosing(self._runs.watch(run_id, request.after_sequence)) as snapshots:
+        async with aclosing(self._runs.watch(run_id, request.after_sequence, caller)) as snapshots:
             async for run in snapshots:
                 yield await self._watched.of(run.id, run)
 
@@ -86,21 +90,28 @@ class SyncServicer(ScheduleCalls):
         self, request: pb.GetSyncStatsRequest, context: Context
     ) -> AsyncIterator[pb.GetSyncStatsResponse]:
         """Return counts, and follow them on request."""
+        caller = current_call().caller
         if not request.watch:
-            yield pb.GetSyncStatsResponse(stats=convert.stats_message(await self._runs.stats()))
+            yield pb.GetSyncStatsResponse(stats=convert.stats_message(await self._runs.stats(caller)))
             return
-        async with aclosing(self._runs.watch_stats()) as snapshots:
+        async with aclosing(self._runs.watch_stats(caller)) as snapshots:
             async for counts in snapshots:
                 yield pb.GetSyncStatsResponse(stats=convert.stats_message(counts))
+
+    async def GetCaller(self, request: pb.GetCallerRequest, context: Context) -> pb.GetCallerResponse:
+        """Say who calls."""
+        caller = current_call().caller
+        return pb.GetCallerResponse(name=caller.name, scopes=sorted(caller.scopes), narrowed=caller.reach.is_narrow)
 
     async def ListSyncRuns(self, request: pb.ListSyncRunsRequest, context: Context) -> pb.ListSyncRunsResponse:
         """A page of runs."""
         size = list_tokens.page_size(request.page_size)
         status = request_checks.member(request.status, _STATUS_FILTERS, "status", "status")
-        found = await self._runs.page(list_tokens.before_id(request.page_token), size + 1, status, request.source_type)
+        before_id, caller = list_tokens.before_id(request.page_token), current_call().caller
+        found, looked_to = await self._runs.page(before_id, size + 1, status, request.source_type, caller)
         page = first_page(convert.run_message(run) for run in found[:size])
         return pb.ListSyncRunsResponse(
-            runs=page, next_page_token=list_tokens.next_token([run.id for run in found], len(page))
+            runs=page, next_page_token=list_tokens.next_token([run.id for run in found], len(page), looked_to=looked_to)
         )
 
     async def ListSyncErrors(self, request: pb.ListSyncErrorsRequest, context: Context) -> pb.ListSyncErrorsResponse:
@@ -108,7 +119,8 @@ class SyncServicer(ScheduleCalls):
         run_id, size = request_checks.run_id(request), list_tokens.page_size(request.page_size)
         filters = (request.reason, request.column)
         before_id = list_tokens.before_id(request.page_token, filters)
-        found = await self._runs.errors(run_id, before_id, size + 1, ErrorFilter(*filters))
+        caller = current_call().caller
+        found = await self._runs.errors(run_id, before_id, size + 1, ErrorFilter(*filters), caller)
         page = first_page(convert.error_message(run_id, error) for error in found[:size])
         return pb.ListSyncErrorsResponse(
             errors=page,
@@ -120,7 +132,8 @@ class SyncServicer(ScheduleCalls):
     ) -> AsyncIterator[pb.ExportSyncRejectsResponse]:
         """All stored rejects of a run."""
         run_id = request_checks.run_id(request)
-        async with aclosing(self._runs.rejects(run_id, ErrorFilter(request.reason, request.column))) as pages:
+        chosen, caller = ErrorFilter(request.reason, request.column), current_call().caller
+        async with aclosing(self._runs.rejects(run_id, chosen, caller)) as pages:
             async for page in pages:
                 if not page.rejects:
                     yield pb.ExportSyncRejectsResponse(not_stored=page.not_stored)
@@ -129,17 +142,18 @@ class SyncServicer(ScheduleCalls):
 
     async def CancelSync(self, request: pb.CancelSyncRequest, context: Context) -> pb.CancelSyncResponse:
         """Ask a run to stop."""
-        return pb.CancelSyncResponse(run=convert.run_message(await self._runs.cancel(request_checks.run_id(request))))
+        run = await self._runs.cancel(request_checks.run_id(request), current_call())
+        return pb.CancelSyncResponse(run=convert.run_message(run))
 
     async def PauseSync(self, request: pb.PauseSyncRequest, context: Context) -> pb.PauseSyncResponse:
         """Hold a run."""
-        return pb.PauseSyncResponse(run=convert.run_message(await self._runs.pause(request_checks.run_id(request))))
+        run = await self._runs.pause(request_checks.run_id(request), current_call())
+        return pb.PauseSyncResponse(run=convert.run_message(run))
 
     async def ContinueSync(self, request: pb.ContinueSyncRequest, context: Context) -> pb.ContinueSyncResponse:
         """Continue a paused run."""
-        return pb.ContinueSyncResponse(
-            run=convert.run_message(await self._runs.continue_run(request_checks.run_id(request)))
-        )
+        run = await self._runs.continue_run(request_checks.run_id(request), current_call())
+        return pb.ContinueSyncResponse(run=convert.run_message(run))
 
     async def _status(self, run: Run) -> pb.GetSyncStatusResponse:
         errors = await self._runs.recent_errors(run.id)

@@ -118,6 +118,7 @@ class SourceType:
         secret_origin: where the secrets of the options are sent, such as scheme, host and port; never raises.
         check_identifier: refuses an identifier that no run can ever read, also where nothing is there yet. May look at the
             disk. Raises InvalidRequestError.
+        further_urls: where an options document has requests sent, beside the identifier; never raises.
     """
 
     name: str
@@ -126,3 +127,4 @@ class SourceType:
     identity: Callable[[str, Settings], str]
     secret_origin: Callable[[str], str]
     check_identifier: Callable[[str, Settings], None] = lambda _identifier, _settings: None
+    further_urls: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda _options: ()

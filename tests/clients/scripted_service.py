@@ -202,6 +202,12 @@ class ScriptedService(ScriptedSchedules):
         if request.watch:
             yield sync_service_pb2.GetSyncStatsResponse(stats=self.script.stats)
 
+    async def GetCaller(
+        self, request: sync_service_pb2.GetCallerRequest, context: Context
+    ) -> sync_service_pb2.GetCallerResponse:
+        await self._note(request, context)
+        return sync_service_pb2.GetCallerResponse(name="bot", scopes=["read"])
+
     async def ListSyncRuns(
         self, request: sync_service_pb2.ListSyncRunsRequest, context: Context
     ) -> sync_service_pb2.ListSyncRunsResponse:

@@ -52,7 +52,10 @@ def test_every_link_of_a_document_leads_to_a_file(name: str) -> None:
 def test_every_setting_that_a_document_names_exists(name: str) -> None:
     named = set(re.findall(r"TECHAURA_SYNC_[A-Z0-9_]*[A-Z0-9]\b", (PROJECT / name).read_text()))
     reference = (PROJECT / "docs/reference.md").read_text()
-    known = set(re.findall(r"^\| `(TECHAURA_SYNC_\w+)` \|", reference, re.MULTILINE)) | {"TECHAURA_SYNC_TARGET"}
+    known = set(re.findall(r"^\| `(TECHAURA_SYNC_\w+)` \|", reference, re.MULTILINE)) | {
+        "TECHAURA_SYNC_TARGET",
+        "TECHAURA_SYNC_TOKEN",
+    }
     assert named <= known | {"TECHAURA_SYNC_HTTP"}
 
 

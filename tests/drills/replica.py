@@ -9,6 +9,7 @@ from db.engine import Database
 from db.records import Batch, Lease, Ledger
 from db.repositories import leases, runs
 from db.repositories.batches import get_batch, insert_batch, last_batch
+from server.access.call_records import CallRecords
 from server.core.config import Settings
 from server.core.errors import LeaseLostError
 from server.core.secret_box import SecretBox
@@ -53,7 +54,8 @@ class Replica:
         box = SecretBox(TEST_KEY)
         self.keys = SourceKeys(SETTINGS, box)
         self.clock = ReplicaClock(world, world.chance.uniform(-2, 2))
-        self.triggers = Triggers(database, SETTINGS, self.clock, box, self.keys)
+        records = CallRecords(database, key_days_max=7)
+        self.triggers = Triggers(database, SETTINGS, self.clock, box, self.keys, records)
         self.retry = RetryScheduler(database, SETTINGS, self.clock, lambda: None)
         self.recurring = RecurringSyncs(database, SETTINGS, self.clock, self.keys, lambda: None)
         service = Runs(
@@ -64,8 +66,9 @@ class Replica:
             self.keys,
             LocalRuns(),
             RunWaits(self.clock),
+            records,
         )
-        self.schedules = Schedules(database, SETTINGS, self.clock, box, self.keys, service)
+        self.schedules = Schedules(database, SETTINGS, self.clock, box, self.keys, service, records)
 
     def die(self) -> None:
         """kill -9: what it knew is gone."""

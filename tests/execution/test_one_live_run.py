@@ -17,6 +17,7 @@ from db.records import Lease, Ledger
 from db.repositories import leases
 from db.repositories.runs import set_paused
 from db.schema import sync_runs
+from server.access.call_records import CallRecords
 from server.core.clock import SystemClock
 from server.core.config import Settings
 from server.core.secret_box import SecretBox
@@ -45,7 +46,9 @@ class Replica:
         box = SecretBox(TEST_KEY)
         self.database, self.settings = database, settings
         self.keys = SourceKeys(settings, box)
-        self.triggers = Triggers(database, settings, SystemClock(), box, self.keys)
+        self.triggers = Triggers(
+            database, settings, SystemClock(), box, self.keys, CallRecords(database, key_days_max=7)
+        )
 
     async def trigger(self, name: str, **options: object) -> int:
         return await self.triggers.store(await self.triggers.checked("csv", name, options))

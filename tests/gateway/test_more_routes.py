@@ -165,6 +165,6 @@ def check_keys(value: Any, schema: dict[str, Any]) -> None:
         for item in value:
             check_keys(item, schema["items"])
     elif isinstance(value, dict) and "properties" in schema:
-        assert set(value) == set(schema["properties"])
+        assert set(schema.get("required", ())) <= set(value) <= set(schema["properties"])
         for key, item in value.items():
             check_keys(item, schema["properties"][key])

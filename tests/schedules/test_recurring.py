@@ -14,6 +14,7 @@ from sqlalchemy import func, insert, select, update
 from db.engine import Database
 from db.records import Schedule
 from db.schema import sync_runs, sync_schedules
+from server.access.call_records import CallRecords
 from server.core.config import Settings
 from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.secret_box import SecretBox
@@ -38,8 +39,9 @@ class Replica:
         box = SecretBox(TEST_KEY)
         keys = SourceKeys(values, box)
         self.clock, self.database = clock, database
-        runs = Runs(database, values, clock, box, keys, LocalRuns(), RunWaits(clock))
-        self.schedules = Schedules(database, values, clock, box, keys, runs)
+        records = CallRecords(database, key_days_max=7)
+        runs = Runs(database, values, clock, box, keys, LocalRuns(), RunWaits(clock), records)
+        self.schedules = Schedules(database, values, clock, box, keys, runs, records)
         self.recurring = RecurringSyncs(database, values, clock, keys, lambda: None)
 
     async def create(self, **fields: Any) -> Schedule:

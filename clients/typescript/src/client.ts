@@ -4,7 +4,7 @@
 // aborted signal) ends the call and never the run. Every failure is a SyncServiceError.
 
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
-import { Code, createClient, type Client, type Transport } from "@connectrpc/connect";
+import { Code, createClient, type Client, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { answered, noAnswer, SyncServiceError, toSyncServiceError } from "./errors.js";
 import { SyncStatus, type SyncRun, type SyncStats } from "./gen/techaura/sync/v1/resources_pb.js";
@@ -26,6 +26,8 @@ import { SyncSchedules } from "./schedules.js";
 export type SyncSpecInit = MessageInitShape<typeof SyncSpecSchema>;
 
 export interface ClientOptions {
+  /** An API key, or another bearer token, that every call carries. */
+  token?: string;
   /** Deadline of every call with one response. Default: 10000. */
   callTimeoutMs?: number;
   /** Attempts in a row to take up a broken watch; a message that arrives starts the count over. Default: 8. */
@@ -55,7 +57,12 @@ export class SyncClient {
   constructor(target: string, options: ClientOptions = {}) {
     const baseUrl = `http://${target}`;
     this.session = new Http2SessionManager(baseUrl);
-    this.transport = createGrpcTransport({ baseUrl, sessionManager: this.session });
+    const { token } = options;
+    const withToken: Interceptor = (next) => (request) => {
+      if (token !== undefined) request.header.set("authorization", `Bearer ${token}`);
+      return next(request);
+    };
+    this.transport = createGrpcTransport({ baseUrl, sessionManager: this.session, interceptors: [withToken] });
     this.client = createClient(SyncService, this.transport);
     this.once = { timeoutMs: options.callTimeoutMs ?? 10_000 };
     this.watchRetriesMax = options.watchRetriesMax ?? 8;

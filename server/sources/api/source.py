@@ -98,10 +98,17 @@ def _secret_origin(identifier: str) -> str:
         return identifier
 
 
+def _further_urls(options: Mapping[str, Any]) -> tuple[str, ...]:
+    auth = options.get("auth")
+    url = auth.get("tokenUrl") if isinstance(auth, Mapping) else None
+    return (url,) if isinstance(url, str) else ()
+
+
 API: Final = SourceType(
     name="api",
     load=_load,
     secret_places=lambda: SECRET_PLACES,
     identity=lambda identifier, _settings: urls.identity(identifier),
     secret_origin=_secret_origin,
+    further_urls=_further_urls,
 )

@@ -18,7 +18,7 @@ from techaura.sync.v1.sync_spec_pb2 import SyncSpec
 
 from techaura_sync import requests
 from techaura_sync.aio_schedules import AsyncSyncSchedules
-from techaura_sync.channels import aio_answered
+from techaura_sync.channels import Metadata, aio_answered, bearer
 from techaura_sync.errors import SyncServiceError, no_answer, not_ready, translated
 from techaura_sync.requests import CHANNEL_OPTIONS, DEFAULT_LIMITS, CallLimits
 from techaura_sync.watch import WatchState
@@ -32,6 +32,8 @@ class AsyncSyncClient:
 
     Args:
         target: `host:port`, or a channel that the caller owns and closes.
+        token: an API key, or another bearer token, that every call carries; empty for none.
+        metadata: what else every call carries.
         limits: deadlines and retries.
         sleep: waits between two tries of a watch.
     """
@@ -40,18 +42,22 @@ class AsyncSyncClient:
         self,
         target: str | grpc.aio.Channel,
         *,
+        token: str = "",
+        metadata: Metadata = (),
         limits: CallLimits = DEFAULT_LIMITS,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,  # noqa: TID251 - what is injected, by default
     ) -> None:
         self._own_channel: grpc.aio.Channel | None = None
         if isinstance(target, str):
             target = self._own_channel = grpc.aio.insecure_channel(target, CHANNEL_OPTIONS)
+        self._channel = target
         self._stub = sync_service_pb2_grpc.SyncServiceStub(target)
         self._health = health_pb2_grpc.HealthStub(target)
         self._limits = limits
         self._timeout = limits.call_timeout_seconds
         self._sleep = sleep
-        self.schedules = AsyncSyncSchedules(self._stub, self._timeout)
+        self._metadata = (*bearer(token), *metadata)
+        self.schedules = AsyncSyncSchedules(self._stub, self._timeout, self._metadata)
 
     async def __aenter__(self) -> Self:
         return self
@@ -59,20 +65,29 @@ class AsyncSyncClient:
     async def __aexit__(self, *_: object) -> None:
         await self.close()
 
+    def carrying(self, metadata: Metadata) -> AsyncSyncClient:
+        """A client over the same channel whose calls carry this metadata: `authorization`, `x-request-id`, say."""
+        return AsyncSyncClient(self._channel, metadata=metadata, limits=self._limits, sleep=self._sleep)
+
     async def close(self) -> None:
         """Close the channel with its open calls, unless the caller brought it."""
         if self._own_channel is not None:
             await self._own_channel.close()
 
-    def trigger(self, spec: SyncSpec, *, detach: bool = False) -> AsyncGenerator[sync_service_pb2.TriggerSyncResponse]:
+    def trigger(
+        self, spec: SyncSpec, *, detach: bool = False, request_id: str = ""
+    ) -> AsyncGenerator[sync_service_pb2.TriggerSyncResponse]:
         """Start a run: first `accepted`, then, unless `detach`, progress up to a terminal status.
+
+        Args:
+            request_id: makes it harmless to send this again; see SyncService.
 
         Raises:
             SyncServiceError: the request is wrong (nothing is stored), or the stream broke (the run goes on).
         """
-        request = sync_service_pb2.TriggerSyncRequest(spec=spec, detach=detach)
+        request = sync_service_pb2.TriggerSyncRequest(spec=spec, detach=detach, request_id=request_id)
         timeout = self._timeout if detach else None
-        return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout))
+        return _stream(lambda: self._stub.TriggerSync(request, timeout=timeout, metadata=self._metadata))
 
     async def test_source(self, spec: SyncSpec, *, answer_refusal: bool = False) -> sync_service_pb2.TestSourceResponse:
         """Look at a source without a run; nothing is written.
@@ -86,17 +101,17 @@ class AsyncSyncClient:
         """
         with translated():
             request = sync_service_pb2.TestSourceRequest(spec=spec, answer_refusal=answer_refusal)
-            return await self._stub.TestSource(request, timeout=self._timeout)
+            return await self._stub.TestSource(request, timeout=self._timeout, metadata=self._metadata)
 
-    async def resume(self) -> sync_service_pb2.ResumeSyncsResponse:
+    async def resume(self, *, request_id: str = "") -> sync_service_pb2.ResumeSyncsResponse:
         """Wake the workers; returns how many runs were pending."""
-        request = sync_service_pb2.ResumeSyncsRequest()
-        return await _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout))
+        request = sync_service_pb2.ResumeSyncsRequest(request_id=request_id)
+        return await _only(lambda: self._stub.ResumeSyncs(request, timeout=self._timeout, metadata=self._metadata))
 
     def watch_resume(self) -> AsyncGenerator[sync_service_pb2.ResumeSyncsResponse]:
         """Wake the workers and follow the runs that were pending until none of them is left."""
         request = sync_service_pb2.ResumeSyncsRequest(watch=True)
-        return _stream(lambda: self._stub.ResumeSyncs(request))
+        return _stream(lambda: self._stub.ResumeSyncs(request, metadata=self._metadata))
 
     async def status(self, sync_run_id: int) -> sync_service_pb2.GetSyncStatusResponse:
         """Where a run stands now.
@@ -105,7 +120,7 @@ class AsyncSyncClient:
             SyncServiceError: RUN_NOT_FOUND.
         """
         request = sync_service_pb2.GetSyncStatusRequest(sync_run_id=sync_run_id)
-        return await _only(lambda: self._stub.GetSyncStatus(request, timeout=self._timeout))
+        return await _only(lambda: self._stub.GetSyncStatus(request, timeout=self._timeout, metadata=self._metadata))
 
     async def watch(
         self, sync_run_id: int, *, after_sequence: int = 0
@@ -119,7 +134,9 @@ class AsyncSyncClient:
         while not state.ended:
             broken: SyncServiceError | None = None
             try:
-                async with aclosing(_stream(lambda: self._stub.GetSyncStatus(state.request()))) as responses:
+                async with aclosing(
+                    _stream(lambda: self._stub.GetSyncStatus(state.request(), metadata=self._metadata))
+                ) as responses:
                     async for response in responses:
                         state.seen(response)
                         yield response
@@ -131,27 +148,37 @@ class AsyncSyncClient:
     async def stats(self) -> resources_pb2.SyncStats:
         """How many runs there are, by status."""
         request = sync_service_pb2.GetSyncStatsRequest()
-        response = await _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout))
+        response = await _only(lambda: self._stub.GetSyncStats(request, timeout=self._timeout, metadata=self._metadata))
         return response.stats
 
     async def watch_stats(self) -> AsyncGenerator[resources_pb2.SyncStats]:
         """The counts now and at each change; ends when the caller stops reading."""
         request = sync_service_pb2.GetSyncStatsRequest(watch=True)
-        async with aclosing(_stream(lambda: self._stub.GetSyncStats(request))) as responses:
+        async with aclosing(_stream(lambda: self._stub.GetSyncStats(request, metadata=self._metadata))) as responses:
             async for response in responses:
                 yield response.stats
+
+    async def caller(self) -> sync_service_pb2.GetCallerResponse:
+        """As whom the service knows this client, and what it may do.
+
+        Raises:
+            SyncServiceError: UNAUTHENTICATED.
+        """
+        with translated():
+            request = sync_service_pb2.GetCallerRequest()
+            return await self._stub.GetCaller(request, timeout=self._timeout, metadata=self._metadata)
 
     async def list_runs(self, request: sync_service_pb2.ListSyncRunsRequest) -> sync_service_pb2.ListSyncRunsResponse:
         """One page of runs, newest first."""
         with translated():
-            return await self._stub.ListSyncRuns(request, timeout=self._timeout)
+            return await self._stub.ListSyncRuns(request, timeout=self._timeout, metadata=self._metadata)
 
     async def list_errors(
         self, request: sync_service_pb2.ListSyncErrorsRequest
     ) -> sync_service_pb2.ListSyncErrorsResponse:
         """One page of a run's errors, newest first."""
         with translated():
-            return await self._stub.ListSyncErrors(request, timeout=self._timeout)
+            return await self._stub.ListSyncErrors(request, timeout=self._timeout, metadata=self._metadata)
 
     def export_rejects(
         self, request: sync_service_pb2.ExportSyncRejectsRequest
@@ -161,39 +188,39 @@ class AsyncSyncClient:
         Raises:
             SyncServiceError: RUN_NOT_FOUND, or the stream broke.
         """
-        return _stream(lambda: self._stub.ExportSyncRejects(request))
+        return _stream(lambda: self._stub.ExportSyncRejects(request, metadata=self._metadata))
 
-    async def cancel(self, sync_run_id: int) -> resources_pb2.SyncRun:
+    async def cancel(self, sync_run_id: int, *, request_id: str = "") -> resources_pb2.SyncRun:
         """Cancel a run; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
         """
-        request = sync_service_pb2.CancelSyncRequest(sync_run_id=sync_run_id)
+        request = sync_service_pb2.CancelSyncRequest(sync_run_id=sync_run_id, request_id=request_id)
         with translated():
-            response = await self._stub.CancelSync(request, timeout=self._timeout)
+            response = await self._stub.CancelSync(request, timeout=self._timeout, metadata=self._metadata)
             return response.run
 
-    async def pause(self, sync_run_id: int) -> resources_pb2.SyncRun:
+    async def pause(self, sync_run_id: int, *, request_id: str = "") -> resources_pb2.SyncRun:
         """Hold a run until it is continued; returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
         """
-        request = sync_service_pb2.PauseSyncRequest(sync_run_id=sync_run_id)
+        request = sync_service_pb2.PauseSyncRequest(sync_run_id=sync_run_id, request_id=request_id)
         with translated():
-            response = await self._stub.PauseSync(request, timeout=self._timeout)
+            response = await self._stub.PauseSync(request, timeout=self._timeout, metadata=self._metadata)
             return response.run
 
-    async def continue_run(self, sync_run_id: int) -> resources_pb2.SyncRun:
+    async def continue_run(self, sync_run_id: int, *, request_id: str = "") -> resources_pb2.SyncRun:
         """Continue a paused run (ContinueSync); returns it as it stands.
 
         Raises:
             SyncServiceError: RUN_NOT_FOUND or RUN_ENDED.
         """
-        request = sync_service_pb2.ContinueSyncRequest(sync_run_id=sync_run_id)
+        request = sync_service_pb2.ContinueSyncRequest(sync_run_id=sync_run_id, request_id=request_id)
         with translated():
-            response = await self._stub.ContinueSync(request, timeout=self._timeout)
+            response = await self._stub.ContinueSync(request, timeout=self._timeout, metadata=self._metadata)
             return response.run
 
     async def serving(self) -> bool:

@@ -31,6 +31,7 @@ class SyncServiceError(Exception):
         next_step: what a person does about it; empty when the service did not respond.
         json_field: the same under its name in the REST contract, such as `options.delimiter`.
         retry_after_seconds: when to try again; None when the service does not say.
+        request_id: under which the service's log has the call; empty when the service did not respond.
     """
 
     def __init__(
@@ -42,6 +43,7 @@ class SyncServiceError(Exception):
         next_step: str = "",
         json_field: str = "",
         retry_after_seconds: float | None = None,
+        request_id: str = "",
     ) -> None:
         super().__init__(message)
         self.reason = reason
@@ -51,6 +53,7 @@ class SyncServiceError(Exception):
         self.next_step = next_step
         self.json_field = json_field or field
         self.retry_after_seconds = retry_after_seconds
+        self.request_id = request_id
 
     @property
     def unreachable(self) -> bool:
@@ -73,7 +76,7 @@ def not_ready(metadata: Iterable[tuple[str, str | bytes]] | None) -> SyncService
 
 
 def _error(details: Iterable[any_pb2.Any], message: str, code: grpc.StatusCode) -> SyncServiceError:
-    reason, field, next_step, json_field = "", "", "", ""
+    reason, field, next_step, json_field, request_id = "", "", "", "", ""
     retry_after_seconds: float | None = None
     for detail in details:
         info, request = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
@@ -82,11 +85,14 @@ def _error(details: Iterable[any_pb2.Any], message: str, code: grpc.StatusCode) 
             reason = info.reason
             json_field = info.metadata.get("field", "")
             next_step = info.metadata.get("next_step", "")
+            request_id = info.metadata.get("request_id", "")
         elif detail.Unpack(retry):
             retry_after_seconds = retry.retry_delay.ToMilliseconds() / 1000
         elif detail.Unpack(request) and request.field_violations:
             field = request.field_violations[0].field
-    return SyncServiceError(reason, message, code, field or json_field, next_step, json_field, retry_after_seconds)
+    return SyncServiceError(
+        reason, message, code, field or json_field, next_step, json_field, retry_after_seconds, request_id
+    )
 
 
 def _status(metadata: Iterable[tuple[str, str | bytes]] | None, wanted: str) -> status_pb2.Status:

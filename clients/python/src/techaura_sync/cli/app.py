@@ -18,6 +18,7 @@ from techaura_sync.cli.follow import follow_run
 from techaura_sync.cli.output import Output, counts_text, format_text, reject_group_lines
 from techaura_sync.cli.rejects import write_rejects
 from techaura_sync.cli.session import Session, session_of
+from techaura_sync.views.callers import caller_view
 from techaura_sync.views.errors import error_view
 from techaura_sync.views.runs import run_view, stats_view, status_name, status_view
 
@@ -44,6 +45,10 @@ def _options(
     target: Annotated[
         str, typer.Option(envvar="TECHAURA_SYNC_TARGET", metavar="HOST:PORT", help="The gRPC service.")
     ] = "127.0.0.1:50051",
+    token: Annotated[
+        str,
+        typer.Option(envvar="TECHAURA_SYNC_TOKEN", metavar="KEY", help="API key; better in the variable than here."),
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="One JSON value a line instead of text for people.")] = False,
     _version: Annotated[
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
@@ -51,7 +56,7 @@ def _options(
 ) -> None:
     # What is piped on has no edge at which a table must be cut.
     width = None if sys.stdout.isatty() else _PIPED_WIDTH
-    context.obj = Session(target, Output(json, Console(width=width), Console(stderr=True)))
+    context.obj = Session(target, Output(json, Console(width=width), Console(stderr=True)), token.strip())
 
 
 @app.command()
@@ -85,6 +90,16 @@ def stats(context: typer.Context) -> None:
     with session.client() as client:
         view = stats_view(client.stats())
     session.output.value(view, *(f"{name:<12}{count:>10}" for name, count in view.items()))
+
+
+@app.command()
+def whoami(context: typer.Context) -> None:
+    """Tell as whom the service knows you, and what you may do."""
+    session = session_of(context)
+    with session.client() as client:
+        view = caller_view(client.caller())
+    narrowed = ", with some of the sources" if view["narrowed"] else ""
+    session.output.value(view, f"{view['name']} may {', '.join(view['scopes'])}{narrowed}")
 
 
 @app.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import typer
 
@@ -19,16 +19,18 @@ class Session:
 
     Args:
         target: `host:port` of the service.
+        token: the API key of every call; empty for none.
         output: where results go.
     """
 
     target: str
     output: Output
+    token: str = field(default="", repr=False)
 
     @contextmanager
     def client(self) -> Iterator[SyncClient]:
         """A client; a call that fails inside the block ends the command with its line and exit code."""
-        with exits.failures_on_stderr(self.target), SyncClient(self.target) as client:
+        with exits.failures_on_stderr(self.target), SyncClient(self.target, token=self.token) as client:
             yield client
 
 

@@ -96,6 +96,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The database takes no changes at present."""
     ERROR_REASON_QUEUE_FULL: _ErrorReason.ValueType  # 40
     """So many runs wait already that no further one is taken; nothing was stored."""
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 41
+    """The call carries no credential, or one that is not valid."""
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 42
+    """The caller's credential does not let it make this call, or reach this source."""
+    ERROR_REASON_REQUEST_ID_REUSED: _ErrorReason.ValueType  # 43
+    """Another call has used this request_id (Idempotency-Key)."""
+    ERROR_REASON_CALLS_LIMITED: _ErrorReason.ValueType  # 44
+    """The caller makes more calls than it may."""
+    ERROR_REASON_CALL_TIMED_OUT: _ErrorReason.ValueType  # 45
+    """The call took longer than any may."""
+    ERROR_REASON_UNKNOWN_METHOD: _ErrorReason.ValueType  # 46
+    """The service has no such call."""
     ERROR_REASON_SERVICE_UNAVAILABLE: _ErrorReason.ValueType  # 60
     """The gateway got no answer from the sync service, or takes no more connections for now."""
 
@@ -178,6 +190,18 @@ ERROR_REASON_DATABASE_READ_ONLY: ErrorReason.ValueType  # 39
 """The database takes no changes at present."""
 ERROR_REASON_QUEUE_FULL: ErrorReason.ValueType  # 40
 """So many runs wait already that no further one is taken; nothing was stored."""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 41
+"""The call carries no credential, or one that is not valid."""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 42
+"""The caller's credential does not let it make this call, or reach this source."""
+ERROR_REASON_REQUEST_ID_REUSED: ErrorReason.ValueType  # 43
+"""Another call has used this request_id (Idempotency-Key)."""
+ERROR_REASON_CALLS_LIMITED: ErrorReason.ValueType  # 44
+"""The caller makes more calls than it may."""
+ERROR_REASON_CALL_TIMED_OUT: ErrorReason.ValueType  # 45
+"""The call took longer than any may."""
+ERROR_REASON_UNKNOWN_METHOD: ErrorReason.ValueType  # 46
+"""The service has no such call."""
 ERROR_REASON_SERVICE_UNAVAILABLE: ErrorReason.ValueType  # 60
 """The gateway got no answer from the sync service, or takes no more connections for now."""
 Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015

@@ -29,7 +29,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from techaura.sync.v1 import sync_spec_pb2 as techaura_dot_sync_dot_v1_dot_sync__spec__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n techaura/sync/v1/schedules.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a techaura/sync/v1/sync_spec.proto\"\xa9\x04\n\x0cSyncSchedule\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12.\n\x04spec\x18\x02 \x01(\x0b\x32\x1a.techaura.sync.v1.SyncSpecB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x63ron\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\x37\n\x0eoverlap_policy\x18\x05 \x01(\x0e\x32\x1f.techaura.sync.v1.OverlapPolicy\x12\x1d\n\x10\x63\x61tch_up_seconds\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x65nabled\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12/\n\x0estored_options\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x30\n\x0cnext_fire_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_fire_at_local\x18\x0b \x01(\t\x12\x14\n\x0clast_outcome\x18\x0c \x01(\t\x12\x18\n\x10last_sync_run_id\x18\r \x01(\x03\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_catch_up_secondsB\n\n\x08_enabled\"M\n\x19\x43reateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"N\n\x1a\x43reateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"2\n\x16GetSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"K\n\x17GetSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"A\n\x18ListSyncSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x19ListSyncSchedulesResponse\x12\x31\n\tschedules\x18\x01 \x03(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"~\n\x19UpdateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"N\n\x1aUpdateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"5\n\x19\x44\x65leteSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"\x1c\n\x1a\x44\x65leteSyncScheduleResponse\"2\n\x16RunSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\".\n\x17RunSyncScheduleResponse\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03*b\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x18\n\x14OVERLAP_POLICY_QUEUE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n techaura/sync/v1/schedules.proto\x12\x10techaura.sync.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a google/protobuf/field_mask.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a techaura/sync/v1/sync_spec.proto\"\xa9\x04\n\x0cSyncSchedule\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12.\n\x04spec\x18\x02 \x01(\x0b\x32\x1a.techaura.sync.v1.SyncSpecB\x04\xe2\x41\x01\x02\x12\x0c\n\x04\x63ron\x18\x03 \x01(\t\x12\x11\n\ttime_zone\x18\x04 \x01(\t\x12\x37\n\x0eoverlap_policy\x18\x05 \x01(\x0e\x32\x1f.techaura.sync.v1.OverlapPolicy\x12\x1d\n\x10\x63\x61tch_up_seconds\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x65nabled\x18\x07 \x01(\x08H\x01\x88\x01\x01\x12/\n\x0estored_options\x18\x08 \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x10\n\x08revision\x18\t \x01(\x03\x12\x30\n\x0cnext_fire_at\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12last_fire_at_local\x18\x0b \x01(\t\x12\x14\n\x0clast_outcome\x18\x0c \x01(\t\x12\x18\n\x10last_sync_run_id\x18\r \x01(\x03\x12.\n\ncreated_at\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nupdated_at\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x13\n\x11_catch_up_secondsB\n\n\x08_enabled\"a\n\x19\x43reateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"N\n\x1a\x43reateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"2\n\x16GetSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\"K\n\x17GetSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"A\n\x18ListSyncSchedulesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"g\n\x19ListSyncSchedulesResponse\x12\x31\n\tschedules\x18\x01 \x03(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x01\n\x19UpdateSyncScheduleRequest\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\x12\x12\n\nrequest_id\x18\x03 \x01(\t\"N\n\x1aUpdateSyncScheduleResponse\x12\x30\n\x08schedule\x18\x01 \x01(\x0b\x32\x1e.techaura.sync.v1.SyncSchedule\"I\n\x19\x44\x65leteSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12\x12\n\nrequest_id\x18\x02 \x01(\t\"\x1c\n\x1a\x44\x65leteSyncScheduleResponse\"F\n\x16RunSyncScheduleRequest\x12\x18\n\x10sync_schedule_id\x18\x01 \x01(\x03\x12\x12\n\nrequest_id\x18\x02 \x01(\t\".\n\x17RunSyncScheduleResponse\x12\x13\n\x0bsync_run_id\x18\x01 \x01(\x03*b\n\rOverlapPolicy\x12\x1e\n\x1aOVERLAP_POLICY_UNSPECIFIED\x10\x00\x12\x17\n\x13OVERLAP_POLICY_SKIP\x10\x01\x12\x18\n\x14OVERLAP_POLICY_QUEUE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,32 +38,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SYNCSCHEDULE'].fields_by_name['spec']._loaded_options = None
   _globals['_SYNCSCHEDULE'].fields_by_name['spec']._serialized_options = b'\342A\001\002'
-  _globals['_OVERLAPPOLICY']._serialized_start=1627
-  _globals['_OVERLAPPOLICY']._serialized_end=1725
+  _globals['_OVERLAPPOLICY']._serialized_start=1708
+  _globals['_OVERLAPPOLICY']._serialized_end=1806
   _globals['_SYNCSCHEDULE']._serialized_start=219
   _globals['_SYNCSCHEDULE']._serialized_end=772
   _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_start=774
-  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_end=851
-  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_start=853
-  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_end=931
-  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_start=933
-  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_end=983
-  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_start=985
-  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_end=1060
-  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_start=1062
-  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_end=1127
-  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_start=1129
-  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_end=1232
-  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_start=1234
-  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_end=1360
-  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_start=1362
-  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_end=1440
-  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_start=1442
-  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_end=1495
-  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_start=1497
-  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_end=1525
-  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_start=1527
-  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_end=1577
-  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_start=1579
-  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_end=1625
+  _globals['_CREATESYNCSCHEDULEREQUEST']._serialized_end=871
+  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_start=873
+  _globals['_CREATESYNCSCHEDULERESPONSE']._serialized_end=951
+  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_start=953
+  _globals['_GETSYNCSCHEDULEREQUEST']._serialized_end=1003
+  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_start=1005
+  _globals['_GETSYNCSCHEDULERESPONSE']._serialized_end=1080
+  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_start=1082
+  _globals['_LISTSYNCSCHEDULESREQUEST']._serialized_end=1147
+  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_start=1149
+  _globals['_LISTSYNCSCHEDULESRESPONSE']._serialized_end=1252
+  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_start=1255
+  _globals['_UPDATESYNCSCHEDULEREQUEST']._serialized_end=1401
+  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_start=1403
+  _globals['_UPDATESYNCSCHEDULERESPONSE']._serialized_end=1481
+  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_start=1483
+  _globals['_DELETESYNCSCHEDULEREQUEST']._serialized_end=1556
+  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_start=1558
+  _globals['_DELETESYNCSCHEDULERESPONSE']._serialized_end=1586
+  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_start=1588
+  _globals['_RUNSYNCSCHEDULEREQUEST']._serialized_end=1658
+  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_start=1660
+  _globals['_RUNSYNCSCHEDULERESPONSE']._serialized_end=1706
 # @@protoc_insertion_point(module_scope)

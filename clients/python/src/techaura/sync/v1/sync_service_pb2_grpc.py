@@ -31,7 +31,16 @@ class SyncServiceStub:
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     def __init__(self, channel):
@@ -64,6 +73,11 @@ class SyncServiceStub:
                 '/techaura.sync.v1.SyncService/GetSyncStats',
                 request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsRequest.SerializeToString,
                 response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsResponse.FromString,
+                _registered_method=True)
+        self.GetCaller = channel.unary_unary(
+                '/techaura.sync.v1.SyncService/GetCaller',
+                request_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerRequest.SerializeToString,
+                response_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerResponse.FromString,
                 _registered_method=True)
         self.ListSyncRuns = channel.unary_unary(
                 '/techaura.sync.v1.SyncService/ListSyncRuns',
@@ -132,7 +146,16 @@ class SyncServiceServicer:
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     def TriggerSync(self, request, context):
@@ -186,6 +209,13 @@ class SyncServiceServicer:
 
     def GetSyncStats(self, request, context):
         """Counts runs by status, and goes on at each change when `watch` is set.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetCaller(self, request, context):
+        """Answers as whom the service knows the caller, and what they may do.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -332,6 +362,11 @@ def add_SyncServiceServicer_to_server(servicer, server):
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsRequest.FromString,
                     response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsResponse.SerializeToString,
             ),
+            'GetCaller': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetCaller,
+                    request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerRequest.FromString,
+                    response_serializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerResponse.SerializeToString,
+            ),
             'ListSyncRuns': grpc.unary_unary_rpc_method_handler(
                     servicer.ListSyncRuns,
                     request_deserializer=techaura_dot_sync_dot_v1_dot_sync__service__pb2.ListSyncRunsRequest.FromString,
@@ -405,7 +440,16 @@ class SyncService:
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     @staticmethod
@@ -533,6 +577,33 @@ class SyncService:
             '/techaura.sync.v1.SyncService/GetSyncStats',
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsRequest.SerializeToString,
             techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetSyncStatsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetCaller(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/techaura.sync.v1.SyncService/GetCaller',
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerRequest.SerializeToString,
+            techaura_dot_sync_dot_v1_dot_sync__service__pb2.GetCallerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -32,7 +32,16 @@ class SyncServiceStub:
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     @_typing.overload
@@ -74,6 +83,8 @@ class SyncServiceStub:
     """
     GetSyncStats: _grpc.UnaryStreamMultiCallable[_sync_service_pb2.GetSyncStatsRequest, _sync_service_pb2.GetSyncStatsResponse]
     """Counts runs by status, and goes on at each change when `watch` is set."""
+    GetCaller: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.GetCallerRequest, _sync_service_pb2.GetCallerResponse]
+    """Answers as whom the service knows the caller, and what they may do."""
     ListSyncRuns: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ListSyncRunsRequest, _sync_service_pb2.ListSyncRunsResponse]
     """Lists runs, newest first."""
     ListSyncErrors: _grpc.UnaryUnaryMultiCallable[_sync_service_pb2.ListSyncErrorsRequest, _sync_service_pb2.ListSyncErrorsResponse]
@@ -143,7 +154,16 @@ class SyncServiceAsyncStub(SyncServiceStub):
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -182,6 +202,8 @@ class SyncServiceAsyncStub(SyncServiceStub):
     """
     GetSyncStats: _aio.UnaryStreamMultiCallable[_sync_service_pb2.GetSyncStatsRequest, _sync_service_pb2.GetSyncStatsResponse]  # type: ignore[assignment]
     """Counts runs by status, and goes on at each change when `watch` is set."""
+    GetCaller: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.GetCallerRequest, _sync_service_pb2.GetCallerResponse]  # type: ignore[assignment]
+    """Answers as whom the service knows the caller, and what they may do."""
     ListSyncRuns: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ListSyncRunsRequest, _sync_service_pb2.ListSyncRunsResponse]  # type: ignore[assignment]
     """Lists runs, newest first."""
     ListSyncErrors: _aio.UnaryUnaryMultiCallable[_sync_service_pb2.ListSyncErrorsRequest, _sync_service_pb2.ListSyncErrorsResponse]  # type: ignore[assignment]
@@ -250,7 +272,16 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
 
     Every call that fails answers with a google.rpc.Status whose details hold a
     google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
-    `domain` is "sync.techaura".
+    `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+
+    A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+    characters, such as a UUID. Sent again with the same one and the same content, within
+    TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+    with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+
+    Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+    it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+    the scope that docs/security.md lists for it.
     """
 
     @_abc_1.abstractmethod
@@ -317,6 +348,14 @@ class SyncServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_sync_service_pb2.GetSyncStatsResponse], _abc.AsyncIterator[_sync_service_pb2.GetSyncStatsResponse]]:
         """Counts runs by status, and goes on at each change when `watch` is set."""
+
+    @_abc_1.abstractmethod
+    def GetCaller(
+        self,
+        request: _sync_service_pb2.GetCallerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_sync_service_pb2.GetCallerResponse, _abc.Awaitable[_sync_service_pb2.GetCallerResponse]]:
+        """Answers as whom the service knows the caller, and what they may do."""
 
     @_abc_1.abstractmethod
     def ListSyncRuns(

@@ -15,7 +15,7 @@ import type { JsonObject, Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/schedules.proto.
  */
 export const file_techaura_sync_v1_schedules: GenFile = /*@__PURE__*/
-  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3NjaGVkdWxlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKpBAoMU3luY1NjaGVkdWxlEhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMSLgoEc3BlYxgCIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDAoEY3JvbhgDIAEoCRIRCgl0aW1lX3pvbmUYBCABKAkSNwoOb3ZlcmxhcF9wb2xpY3kYBSABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk92ZXJsYXBQb2xpY3kSHQoQY2F0Y2hfdXBfc2Vjb25kcxgGIAEoBUgAiAEBEhQKB2VuYWJsZWQYByABKAhIAYgBARIvCg5zdG9yZWRfb3B0aW9ucxgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIcmV2aXNpb24YCSABKAMSMAoMbmV4dF9maXJlX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJsYXN0X2ZpcmVfYXRfbG9jYWwYCyABKAkSFAoMbGFzdF9vdXRjb21lGAwgASgJEhgKEGxhc3Rfc3luY19ydW5faWQYDSABKAMSLgoKY3JlYXRlZF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEwoRX2NhdGNoX3VwX3NlY29uZHNCCgoIX2VuYWJsZWQiTQoZQ3JlYXRlU3luY1NjaGVkdWxlUmVxdWVzdBIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlIk4KGkNyZWF0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlEjAKCHNjaGVkdWxlGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUiMgoWR2V0U3luY1NjaGVkdWxlUmVxdWVzdBIYChBzeW5jX3NjaGVkdWxlX2lkGAEgASgDIksKF0dldFN5bmNTY2hlZHVsZVJlc3BvbnNlEjAKCHNjaGVkdWxlGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUiQQoYTGlzdFN5bmNTY2hlZHVsZXNSZXF1ZXN0EhEKCXBhZ2Vfc2l6ZRgBIAEoBRISCgpwYWdlX3Rva2VuGAIgASgJImcKGUxpc3RTeW5jU2NoZWR1bGVzUmVzcG9uc2USMQoJc2NoZWR1bGVzGAEgAygLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jU2NoZWR1bGUSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIn4KGVVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QSMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2siTgoaVXBkYXRlU3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSI1ChlEZWxldGVTeW5jU2NoZWR1bGVSZXF1ZXN0EhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMiHAoaRGVsZXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiMgoWUnVuU3luY1NjaGVkdWxlUmVxdWVzdBIYChBzeW5jX3NjaGVkdWxlX2lkGAEgASgDIi4KF1J1blN5bmNTY2hlZHVsZVJlc3BvbnNlEhMKC3N5bmNfcnVuX2lkGAEgASgDKmIKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAESGAoUT1ZFUkxBUF9QT0xJQ1lfUVVFVUUQAmIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp, file_techaura_sync_v1_sync_spec]);
+  fileDesc("CiB0ZWNoYXVyYS9zeW5jL3YxL3NjaGVkdWxlcy5wcm90bxIQdGVjaGF1cmEuc3luYy52MSKpBAoMU3luY1NjaGVkdWxlEhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMSLgoEc3BlYxgCIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDAoEY3JvbhgDIAEoCRIRCgl0aW1lX3pvbmUYBCABKAkSNwoOb3ZlcmxhcF9wb2xpY3kYBSABKA4yHy50ZWNoYXVyYS5zeW5jLnYxLk92ZXJsYXBQb2xpY3kSHQoQY2F0Y2hfdXBfc2Vjb25kcxgGIAEoBUgAiAEBEhQKB2VuYWJsZWQYByABKAhIAYgBARIvCg5zdG9yZWRfb3B0aW9ucxgIIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSEAoIcmV2aXNpb24YCSABKAMSMAoMbmV4dF9maXJlX2F0GAogASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIaChJsYXN0X2ZpcmVfYXRfbG9jYWwYCyABKAkSFAoMbGFzdF9vdXRjb21lGAwgASgJEhgKEGxhc3Rfc3luY19ydW5faWQYDSABKAMSLgoKY3JlYXRlZF9hdBgOIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLgoKdXBkYXRlZF9hdBgPIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXBCEwoRX2NhdGNoX3VwX3NlY29uZHNCCgoIX2VuYWJsZWQiYQoZQ3JlYXRlU3luY1NjaGVkdWxlUmVxdWVzdBIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlEhIKCnJlcXVlc3RfaWQYAiABKAkiTgoaQ3JlYXRlU3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSIyChZHZXRTeW5jU2NoZWR1bGVSZXF1ZXN0EhgKEHN5bmNfc2NoZWR1bGVfaWQYASABKAMiSwoXR2V0U3luY1NjaGVkdWxlUmVzcG9uc2USMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZSJBChhMaXN0U3luY1NjaGVkdWxlc1JlcXVlc3QSEQoJcGFnZV9zaXplGAEgASgFEhIKCnBhZ2VfdG9rZW4YAiABKAkiZwoZTGlzdFN5bmNTY2hlZHVsZXNSZXNwb25zZRIxCglzY2hlZHVsZXMYASADKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkikgEKGVVwZGF0ZVN5bmNTY2hlZHVsZVJlcXVlc3QSMAoIc2NoZWR1bGUYASABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTY2hlZHVsZRIvCgt1cGRhdGVfbWFzaxgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5GaWVsZE1hc2sSEgoKcmVxdWVzdF9pZBgDIAEoCSJOChpVcGRhdGVTeW5jU2NoZWR1bGVSZXNwb25zZRIwCghzY2hlZHVsZRgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1NjaGVkdWxlIkkKGURlbGV0ZVN5bmNTY2hlZHVsZVJlcXVlc3QSGAoQc3luY19zY2hlZHVsZV9pZBgBIAEoAxISCgpyZXF1ZXN0X2lkGAIgASgJIhwKGkRlbGV0ZVN5bmNTY2hlZHVsZVJlc3BvbnNlIkYKFlJ1blN5bmNTY2hlZHVsZVJlcXVlc3QSGAoQc3luY19zY2hlZHVsZV9pZBgBIAEoAxISCgpyZXF1ZXN0X2lkGAIgASgJIi4KF1J1blN5bmNTY2hlZHVsZVJlc3BvbnNlEhMKC3N5bmNfcnVuX2lkGAEgASgDKmIKDU92ZXJsYXBQb2xpY3kSHgoaT1ZFUkxBUF9QT0xJQ1lfVU5TUEVDSUZJRUQQABIXChNPVkVSTEFQX1BPTElDWV9TS0lQEAESGAoUT1ZFUkxBUF9QT0xJQ1lfUVVFVUUQAmIGcHJvdG8z", [file_google_api_field_behavior, file_google_protobuf_field_mask, file_google_protobuf_struct, file_google_protobuf_timestamp, file_techaura_sync_v1_sync_spec]);
 
 /**
  * A sync that recurs.
@@ -159,6 +159,13 @@ export type CreateSyncScheduleRequest = Message<"techaura.sync.v1.CreateSyncSche
    * @generated from field: techaura.sync.v1.SyncSchedule schedule = 1;
    */
   schedule?: SyncSchedule | undefined;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -309,6 +316,13 @@ export type UpdateSyncScheduleRequest = Message<"techaura.sync.v1.UpdateSyncSche
    * @generated from field: google.protobuf.FieldMask update_mask = 2;
    */
   updateMask?: FieldMask | undefined;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
 };
 
 /**
@@ -351,6 +365,13 @@ export type DeleteSyncScheduleRequest = Message<"techaura.sync.v1.DeleteSyncSche
    * @generated from field: int64 sync_schedule_id = 1;
    */
   syncScheduleId: bigint;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -387,6 +408,13 @@ export type RunSyncScheduleRequest = Message<"techaura.sync.v1.RunSyncScheduleRe
    * @generated from field: int64 sync_schedule_id = 1;
    */
   syncScheduleId: bigint;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**

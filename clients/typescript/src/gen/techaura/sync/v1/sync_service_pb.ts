@@ -18,7 +18,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file techaura/sync/v1/sync_service.proto.
  */
 export const file_techaura_sync_v1_sync_service: GenFile = /*@__PURE__*/
-  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSJUChJUcmlnZ2VyU3luY1JlcXVlc3QSLgoEc3BlYxgBIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDgoGZGV0YWNoGAIgASgIIlsKEVRlc3RTb3VyY2VSZXF1ZXN0Ei4KBHNwZWMYASABKAsyGi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTcGVjQgTiQQECEhYKDmFuc3dlcl9yZWZ1c2FsGAIgASgIIt8DChJUZXN0U291cmNlUmVzcG9uc2USEgoKaXRlbV9jb3VudBgBIAEoAxINCgV3aG9sZRgCIAEoCBIOCgZmaWVsZHMYAyADKAkSDwoHc2FtcGxlcxgEIAMoCRJECghkZXRlY3RlZBgFIAMoCzIyLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlLkRldGVjdGVkRW50cnkSKQoEcm93cxgGIAMoCzIbLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93Ei0KCHJlamVjdGVkGAcgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISDwoHbm90aWNlcxgIIAMoCRIwCgdyZWZ1c2FsGAkgASgLMh8udGVjaGF1cmEuc3luYy52MS5Tb3VyY2VSZWZ1c2FsEjEKCHJlYWRpbmdzGAogAygLMh8udGVjaGF1cmEuc3luYy52MS5Tb3VyY2VSZWFkaW5nEiwKCHByb3Bvc2VkGAsgASgLMhoudGVjaGF1cmEuc3luYy52MS5TeW5jU3BlYxIQCghmaW5kaW5ncxgMIAMoCRovCg1EZXRlY3RlZEVudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAEiUgoNU291cmNlUmVmdXNhbBIOCgZyZWFzb24YASABKAkSDwoHbWVzc2FnZRgCIAEoCRINCgVmaWVsZBgDIAEoCRIRCgluZXh0X3N0ZXAYBCABKAkixgEKDVNvdXJjZVJlYWRpbmcSDAoEbmFtZRgBIAEoCRIoCgRzcGVjGAIgASgLMhoudGVjaGF1cmEuc3luYy52MS5TeW5jU3BlYxIPCgdjb21tYW5kGAMgASgJEg4KBmZpZWxkcxgEIAMoCRIwCgdyZWNvcmRzGAUgAygLMh8udGVjaGF1cmEuc3luYy52MS5SZWFkaW5nUmVjb3JkEhIKCml0ZW1fY291bnQYBiABKAMSFgoOcmVqZWN0ZWRfY291bnQYByABKAMiaQoNUmVhZGluZ1JlY29yZBIMCgRsaW5lGAEgASgDEg4KBnNhbXBsZRgCIAEoCRIoCgNyb3cYAyABKAsyGy50ZWNoYXVyYS5zeW5jLnYxLk1hcHBlZFJvdxIQCghyZWplY3RlZBgEIAEoCSJzCglNYXBwZWRSb3cSNwoGdmFsdWVzGAEgAygLMicudGVjaGF1cmEuc3luYy52MS5NYXBwZWRSb3cuVmFsdWVzRW50cnkaLQoLVmFsdWVzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASKGAQoTVHJpZ2dlclN5bmNSZXNwb25zZRIyCghhY2NlcHRlZBgBIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY0FjY2VwdGVkSAASMgoIcHJvZ3Jlc3MYAiABKAsyHi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNQcm9ncmVzc0gAQgcKBWV2ZW50IiMKDFN5bmNBY2NlcHRlZBITCgtzeW5jX3J1bl9pZBgBIAEoAyIjChJSZXN1bWVTeW5jc1JlcXVlc3QSDQoFd2F0Y2gYASABKAgiRwoTUmVzdW1lU3luY3NSZXNwb25zZRIVCg1wZW5kaW5nX2NvdW50GAEgASgDEhkKEWluX3Byb2dyZXNzX2NvdW50GAIgASgDIlIKFEdldFN5bmNTdGF0dXNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEg0KBXdhdGNoGAIgASgIEhYKDmFmdGVyX3NlcXVlbmNlGAMgASgEIoUBChVHZXRTeW5jU3RhdHVzUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuEjIKDXJlY2VudF9lcnJvcnMYAiADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIQCghzZXF1ZW5jZRgDIAEoBCIkChNHZXRTeW5jU3RhdHNSZXF1ZXN0Eg0KBXdhdGNoGAEgASgIIkIKFEdldFN5bmNTdGF0c1Jlc3BvbnNlEioKBXN0YXRzGAEgASgLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jU3RhdHMifwoTTGlzdFN5bmNSdW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIsCgZzdGF0dXMYAyABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSEwoLc291cmNlX3R5cGUYBCABKAkiWAoUTGlzdFN5bmNSdW5zUmVzcG9uc2USJwoEcnVucxgBIAMoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkicwoVTGlzdFN5bmNFcnJvcnNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZjb2x1bW4YBSABKAkiXgoWTGlzdFN5bmNFcnJvcnNSZXNwb25zZRIrCgZlcnJvcnMYASADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoYRXhwb3J0U3luY1JlamVjdHNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEg4KBnJlYXNvbhgCIAEoCRIOCgZjb2x1bW4YAyABKAkiXQoZRXhwb3J0U3luY1JlamVjdHNSZXNwb25zZRIsCgdyZWplY3RzGAEgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISEgoKbm90X3N0b3JlZBgCIAEoAyIoChFDYW5jZWxTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAyI8ChJDYW5jZWxTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIicKEFBhdXNlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiOwoRUGF1c2VTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuIioKE0NvbnRpbnVlU3luY1JlcXVlc3QSEwoLc3luY19ydW5faWQYASABKAMiPgoUQ29udGludWVTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuMtESCgtTeW5jU2VydmljZRJ5CgtUcmlnZ2VyU3luYxIkLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXF1ZXN0GiUudGVjaGF1cmEuc3luYy52MS5UcmlnZ2VyU3luY1Jlc3BvbnNlIhuC0+STAhUiEC92MS9zeW5jL3RyaWdnZXI6ASowARJxCgpUZXN0U291cmNlEiMudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVxdWVzdBokLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlIhiC0+STAhIiDS92MS9zeW5jL3Rlc3Q6ASoSeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKaAQoRRXhwb3J0U3luY1JlamVjdHMSKi50ZWNoYXVyYS5zeW5jLnYxLkV4cG9ydFN5bmNSZWplY3RzUmVxdWVzdBorLnRlY2hhdXJhLnN5bmMudjEuRXhwb3J0U3luY1JlamVjdHNSZXNwb25zZSIqgtPkkwIkEiIvdjEvc3luYy97c3luY19ydW5faWR9L3JlamVjdHMuY3N2MAESgQEKCkNhbmNlbFN5bmMSIy50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXF1ZXN0GiQudGVjaGF1cmEuc3luYy52MS5DYW5jZWxTeW5jUmVzcG9uc2UiKILT5JMCIiIdL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jYW5jZWw6ASoSfQoJUGF1c2VTeW5jEiIudGVjaGF1cmEuc3luYy52MS5QYXVzZVN5bmNSZXF1ZXN0GiMudGVjaGF1cmEuc3luYy52MS5QYXVzZVN5bmNSZXNwb25zZSIngtPkkwIhIhwvdjEvc3luYy97c3luY19ydW5faWR9L3BhdXNlOgEqEokBCgxDb250aW51ZVN5bmMSJS50ZWNoYXVyYS5zeW5jLnYxLkNvbnRpbnVlU3luY1JlcXVlc3QaJi50ZWNoYXVyYS5zeW5jLnYxLkNvbnRpbnVlU3luY1Jlc3BvbnNlIiqC0+STAiQiHy92MS9zeW5jL3tzeW5jX3J1bl9pZH0vY29udGludWU6ASoSlQEKEkNyZWF0ZVN5bmNTY2hlZHVsZRIrLnRlY2hhdXJhLnN5bmMudjEuQ3JlYXRlU3luY1NjaGVkdWxlUmVxdWVzdBosLnRlY2hhdXJhLnN5bmMudjEuQ3JlYXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiJILT5JMCHiISL3YxL3N5bmMvc2NoZWR1bGVzOghzY2hlZHVsZRKVAQoPR2V0U3luY1NjaGVkdWxlEigudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU2NoZWR1bGVSZXF1ZXN0GikudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU2NoZWR1bGVSZXNwb25zZSItgtPkkwInEiUvdjEvc3luYy9zY2hlZHVsZXMve3N5bmNfc2NoZWR1bGVfaWR9EogBChFMaXN0U3luY1NjaGVkdWxlcxIqLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNTY2hlZHVsZXNSZXF1ZXN0GisudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1NjaGVkdWxlc1Jlc3BvbnNlIhqC0+STAhQSEi92MS9zeW5jL3NjaGVkdWxlcxKxAQoSVXBkYXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5VcGRhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5VcGRhdGVTeW5jU2NoZWR1bGVSZXNwb25zZSJAgtPkkwI6Mi4vdjEvc3luYy9zY2hlZHVsZXMve3NjaGVkdWxlLnN5bmNfc2NoZWR1bGVfaWR9OghzY2hlZHVsZRKeAQoSRGVsZXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5EZWxldGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5EZWxldGVTeW5jU2NoZWR1bGVSZXNwb25zZSItgtPkkwInKiUvdjEvc3luYy9zY2hlZHVsZXMve3N5bmNfc2NoZWR1bGVfaWR9EpwBCg9SdW5TeW5jU2NoZWR1bGUSKC50ZWNoYXVyYS5zeW5jLnYxLlJ1blN5bmNTY2hlZHVsZVJlcXVlc3QaKS50ZWNoYXVyYS5zeW5jLnYxLlJ1blN5bmNTY2hlZHVsZVJlc3BvbnNlIjSC0+STAi4iKS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0vcnVuOgEqYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sync_spec]);
+  fileDesc("CiN0ZWNoYXVyYS9zeW5jL3YxL3N5bmNfc2VydmljZS5wcm90bxIQdGVjaGF1cmEuc3luYy52MSJoChJUcmlnZ2VyU3luY1JlcXVlc3QSLgoEc3BlYxgBIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISDgoGZGV0YWNoGAIgASgIEhIKCnJlcXVlc3RfaWQYAyABKAkiWwoRVGVzdFNvdXJjZVJlcXVlc3QSLgoEc3BlYxgBIAEoCzIaLnRlY2hhdXJhLnN5bmMudjEuU3luY1NwZWNCBOJBAQISFgoOYW5zd2VyX3JlZnVzYWwYAiABKAgi3wMKElRlc3RTb3VyY2VSZXNwb25zZRISCgppdGVtX2NvdW50GAEgASgDEg0KBXdob2xlGAIgASgIEg4KBmZpZWxkcxgDIAMoCRIPCgdzYW1wbGVzGAQgAygJEkQKCGRldGVjdGVkGAUgAygLMjIudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVzcG9uc2UuRGV0ZWN0ZWRFbnRyeRIpCgRyb3dzGAYgAygLMhsudGVjaGF1cmEuc3luYy52MS5NYXBwZWRSb3cSLQoIcmVqZWN0ZWQYByADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIPCgdub3RpY2VzGAggAygJEjAKB3JlZnVzYWwYCSABKAsyHy50ZWNoYXVyYS5zeW5jLnYxLlNvdXJjZVJlZnVzYWwSMQoIcmVhZGluZ3MYCiADKAsyHy50ZWNoYXVyYS5zeW5jLnYxLlNvdXJjZVJlYWRpbmcSLAoIcHJvcG9zZWQYCyABKAsyGi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTcGVjEhAKCGZpbmRpbmdzGAwgAygJGi8KDURldGVjdGVkRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASJSCg1Tb3VyY2VSZWZ1c2FsEg4KBnJlYXNvbhgBIAEoCRIPCgdtZXNzYWdlGAIgASgJEg0KBWZpZWxkGAMgASgJEhEKCW5leHRfc3RlcBgEIAEoCSLGAQoNU291cmNlUmVhZGluZxIMCgRuYW1lGAEgASgJEigKBHNwZWMYAiABKAsyGi50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTcGVjEg8KB2NvbW1hbmQYAyABKAkSDgoGZmllbGRzGAQgAygJEjAKB3JlY29yZHMYBSADKAsyHy50ZWNoYXVyYS5zeW5jLnYxLlJlYWRpbmdSZWNvcmQSEgoKaXRlbV9jb3VudBgGIAEoAxIWCg5yZWplY3RlZF9jb3VudBgHIAEoAyJpCg1SZWFkaW5nUmVjb3JkEgwKBGxpbmUYASABKAMSDgoGc2FtcGxlGAIgASgJEigKA3JvdxgDIAEoCzIbLnRlY2hhdXJhLnN5bmMudjEuTWFwcGVkUm93EhAKCHJlamVjdGVkGAQgASgJInMKCU1hcHBlZFJvdxI3CgZ2YWx1ZXMYASADKAsyJy50ZWNoYXVyYS5zeW5jLnYxLk1hcHBlZFJvdy5WYWx1ZXNFbnRyeRotCgtWYWx1ZXNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIoYBChNUcmlnZ2VyU3luY1Jlc3BvbnNlEjIKCGFjY2VwdGVkGAEgASgLMh4udGVjaGF1cmEuc3luYy52MS5TeW5jQWNjZXB0ZWRIABIyCghwcm9ncmVzcxgCIAEoCzIeLnRlY2hhdXJhLnN5bmMudjEuU3luY1Byb2dyZXNzSABCBwoFZXZlbnQiIwoMU3luY0FjY2VwdGVkEhMKC3N5bmNfcnVuX2lkGAEgASgDIjcKElJlc3VtZVN5bmNzUmVxdWVzdBINCgV3YXRjaBgBIAEoCBISCgpyZXF1ZXN0X2lkGAIgASgJIkcKE1Jlc3VtZVN5bmNzUmVzcG9uc2USFQoNcGVuZGluZ19jb3VudBgBIAEoAxIZChFpbl9wcm9ncmVzc19jb3VudBgCIAEoAyJSChRHZXRTeW5jU3RhdHVzUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxINCgV3YXRjaBgCIAEoCBIWCg5hZnRlcl9zZXF1ZW5jZRgDIAEoBCKFAQoVR2V0U3luY1N0YXR1c1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIyCg1yZWNlbnRfZXJyb3JzGAIgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISEAoIc2VxdWVuY2UYAyABKAQiJAoTR2V0U3luY1N0YXRzUmVxdWVzdBINCgV3YXRjaBgBIAEoCCJCChRHZXRTeW5jU3RhdHNSZXNwb25zZRIqCgVzdGF0cxgBIAEoCzIbLnRlY2hhdXJhLnN5bmMudjEuU3luY1N0YXRzIhIKEEdldENhbGxlclJlcXVlc3QiQwoRR2V0Q2FsbGVyUmVzcG9uc2USDAoEbmFtZRgBIAEoCRIOCgZzY29wZXMYAiADKAkSEAoIbmFycm93ZWQYAyABKAgifwoTTGlzdFN5bmNSdW5zUmVxdWVzdBIRCglwYWdlX3NpemUYASABKAUSEgoKcGFnZV90b2tlbhgCIAEoCRIsCgZzdGF0dXMYAyABKA4yHC50ZWNoYXVyYS5zeW5jLnYxLlN5bmNTdGF0dXMSEwoLc291cmNlX3R5cGUYBCABKAkiWAoUTGlzdFN5bmNSdW5zUmVzcG9uc2USJwoEcnVucxgBIAMoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1bhIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkicwoVTGlzdFN5bmNFcnJvcnNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEhEKCXBhZ2Vfc2l6ZRgCIAEoBRISCgpwYWdlX3Rva2VuGAMgASgJEg4KBnJlYXNvbhgEIAEoCRIOCgZjb2x1bW4YBSABKAkiXgoWTGlzdFN5bmNFcnJvcnNSZXNwb25zZRIrCgZlcnJvcnMYASADKAsyGy50ZWNoYXVyYS5zeW5jLnYxLlN5bmNFcnJvchIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiTwoYRXhwb3J0U3luY1JlamVjdHNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEg4KBnJlYXNvbhgCIAEoCRIOCgZjb2x1bW4YAyABKAkiXQoZRXhwb3J0U3luY1JlamVjdHNSZXNwb25zZRIsCgdyZWplY3RzGAEgAygLMhsudGVjaGF1cmEuc3luYy52MS5TeW5jRXJyb3ISEgoKbm90X3N0b3JlZBgCIAEoAyI8ChFDYW5jZWxTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxISCgpyZXF1ZXN0X2lkGAIgASgJIjwKEkNhbmNlbFN5bmNSZXNwb25zZRImCgNydW4YASABKAsyGS50ZWNoYXVyYS5zeW5jLnYxLlN5bmNSdW4iOwoQUGF1c2VTeW5jUmVxdWVzdBITCgtzeW5jX3J1bl9pZBgBIAEoAxISCgpyZXF1ZXN0X2lkGAIgASgJIjsKEVBhdXNlU3luY1Jlc3BvbnNlEiYKA3J1bhgBIAEoCzIZLnRlY2hhdXJhLnN5bmMudjEuU3luY1J1biI+ChNDb250aW51ZVN5bmNSZXF1ZXN0EhMKC3N5bmNfcnVuX2lkGAEgASgDEhIKCnJlcXVlc3RfaWQYAiABKAkiPgoUQ29udGludWVTeW5jUmVzcG9uc2USJgoDcnVuGAEgASgLMhkudGVjaGF1cmEuc3luYy52MS5TeW5jUnVuMsATCgtTeW5jU2VydmljZRJ5CgtUcmlnZ2VyU3luYxIkLnRlY2hhdXJhLnN5bmMudjEuVHJpZ2dlclN5bmNSZXF1ZXN0GiUudGVjaGF1cmEuc3luYy52MS5UcmlnZ2VyU3luY1Jlc3BvbnNlIhuC0+STAhUiEC92MS9zeW5jL3RyaWdnZXI6ASowARJxCgpUZXN0U291cmNlEiMudGVjaGF1cmEuc3luYy52MS5UZXN0U291cmNlUmVxdWVzdBokLnRlY2hhdXJhLnN5bmMudjEuVGVzdFNvdXJjZVJlc3BvbnNlIhiC0+STAhIiDS92MS9zeW5jL3Rlc3Q6ASoSeAoLUmVzdW1lU3luY3MSJC50ZWNoYXVyYS5zeW5jLnYxLlJlc3VtZVN5bmNzUmVxdWVzdBolLnRlY2hhdXJhLnN5bmMudjEuUmVzdW1lU3luY3NSZXNwb25zZSIagtPkkwIUIg8vdjEvc3luYy9yZXN1bWU6ASowARKCAQoNR2V0U3luY1N0YXR1cxImLnRlY2hhdXJhLnN5bmMudjEuR2V0U3luY1N0YXR1c1JlcXVlc3QaJy50ZWNoYXVyYS5zeW5jLnYxLkdldFN5bmNTdGF0dXNSZXNwb25zZSIegtPkkwIYEhYvdjEvc3luYy97c3luY19ydW5faWR9MAESdwoMR2V0U3luY1N0YXRzEiUudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXF1ZXN0GiYudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU3RhdHNSZXNwb25zZSIWgtPkkwIQEg4vdjEvc3luYy9zdGF0czABEm0KCUdldENhbGxlchIiLnRlY2hhdXJhLnN5bmMudjEuR2V0Q2FsbGVyUmVxdWVzdBojLnRlY2hhdXJhLnN5bmMudjEuR2V0Q2FsbGVyUmVzcG9uc2UiF4LT5JMCERIPL3YxL3N5bmMvY2FsbGVyEnQKDExpc3RTeW5jUnVucxIlLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVxdWVzdBomLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNSdW5zUmVzcG9uc2UiFYLT5JMCDxINL3YxL3N5bmMvcnVucxKKAQoOTGlzdFN5bmNFcnJvcnMSJy50ZWNoYXVyYS5zeW5jLnYxLkxpc3RTeW5jRXJyb3JzUmVxdWVzdBooLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNFcnJvcnNSZXNwb25zZSIlgtPkkwIfEh0vdjEvc3luYy97c3luY19ydW5faWR9L2Vycm9ycxKaAQoRRXhwb3J0U3luY1JlamVjdHMSKi50ZWNoYXVyYS5zeW5jLnYxLkV4cG9ydFN5bmNSZWplY3RzUmVxdWVzdBorLnRlY2hhdXJhLnN5bmMudjEuRXhwb3J0U3luY1JlamVjdHNSZXNwb25zZSIqgtPkkwIkEiIvdjEvc3luYy97c3luY19ydW5faWR9L3JlamVjdHMuY3N2MAESgQEKCkNhbmNlbFN5bmMSIy50ZWNoYXVyYS5zeW5jLnYxLkNhbmNlbFN5bmNSZXF1ZXN0GiQudGVjaGF1cmEuc3luYy52MS5DYW5jZWxTeW5jUmVzcG9uc2UiKILT5JMCIiIdL3YxL3N5bmMve3N5bmNfcnVuX2lkfS9jYW5jZWw6ASoSfQoJUGF1c2VTeW5jEiIudGVjaGF1cmEuc3luYy52MS5QYXVzZVN5bmNSZXF1ZXN0GiMudGVjaGF1cmEuc3luYy52MS5QYXVzZVN5bmNSZXNwb25zZSIngtPkkwIhIhwvdjEvc3luYy97c3luY19ydW5faWR9L3BhdXNlOgEqEokBCgxDb250aW51ZVN5bmMSJS50ZWNoYXVyYS5zeW5jLnYxLkNvbnRpbnVlU3luY1JlcXVlc3QaJi50ZWNoYXVyYS5zeW5jLnYxLkNvbnRpbnVlU3luY1Jlc3BvbnNlIiqC0+STAiQiHy92MS9zeW5jL3tzeW5jX3J1bl9pZH0vY29udGludWU6ASoSlQEKEkNyZWF0ZVN5bmNTY2hlZHVsZRIrLnRlY2hhdXJhLnN5bmMudjEuQ3JlYXRlU3luY1NjaGVkdWxlUmVxdWVzdBosLnRlY2hhdXJhLnN5bmMudjEuQ3JlYXRlU3luY1NjaGVkdWxlUmVzcG9uc2UiJILT5JMCHiISL3YxL3N5bmMvc2NoZWR1bGVzOghzY2hlZHVsZRKVAQoPR2V0U3luY1NjaGVkdWxlEigudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU2NoZWR1bGVSZXF1ZXN0GikudGVjaGF1cmEuc3luYy52MS5HZXRTeW5jU2NoZWR1bGVSZXNwb25zZSItgtPkkwInEiUvdjEvc3luYy9zY2hlZHVsZXMve3N5bmNfc2NoZWR1bGVfaWR9EogBChFMaXN0U3luY1NjaGVkdWxlcxIqLnRlY2hhdXJhLnN5bmMudjEuTGlzdFN5bmNTY2hlZHVsZXNSZXF1ZXN0GisudGVjaGF1cmEuc3luYy52MS5MaXN0U3luY1NjaGVkdWxlc1Jlc3BvbnNlIhqC0+STAhQSEi92MS9zeW5jL3NjaGVkdWxlcxKxAQoSVXBkYXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5VcGRhdGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5VcGRhdGVTeW5jU2NoZWR1bGVSZXNwb25zZSJAgtPkkwI6Mi4vdjEvc3luYy9zY2hlZHVsZXMve3NjaGVkdWxlLnN5bmNfc2NoZWR1bGVfaWR9OghzY2hlZHVsZRKeAQoSRGVsZXRlU3luY1NjaGVkdWxlEisudGVjaGF1cmEuc3luYy52MS5EZWxldGVTeW5jU2NoZWR1bGVSZXF1ZXN0GiwudGVjaGF1cmEuc3luYy52MS5EZWxldGVTeW5jU2NoZWR1bGVSZXNwb25zZSItgtPkkwInKiUvdjEvc3luYy9zY2hlZHVsZXMve3N5bmNfc2NoZWR1bGVfaWR9EpwBCg9SdW5TeW5jU2NoZWR1bGUSKC50ZWNoYXVyYS5zeW5jLnYxLlJ1blN5bmNTY2hlZHVsZVJlcXVlc3QaKS50ZWNoYXVyYS5zeW5jLnYxLlJ1blN5bmNTY2hlZHVsZVJlc3BvbnNlIjSC0+STAi4iKS92MS9zeW5jL3NjaGVkdWxlcy97c3luY19zY2hlZHVsZV9pZH0vcnVuOgEqYgZwcm90bzM", [file_google_api_annotations, file_google_api_field_behavior, file_techaura_sync_v1_resources, file_techaura_sync_v1_schedules, file_techaura_sync_v1_sync_spec]);
 
 /**
  * What to sync.
@@ -39,6 +39,13 @@ export type TriggerSyncRequest = Message<"techaura.sync.v1.TriggerSyncRequest"> 
    * @generated from field: bool detach = 2;
    */
   detach: boolean;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 3;
+   */
+  requestId: string;
 };
 
 /**
@@ -428,6 +435,13 @@ export type ResumeSyncsRequest = Message<"techaura.sync.v1.ResumeSyncsRequest"> 
    * @generated from field: bool watch = 1;
    */
   watch: boolean;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -579,6 +593,57 @@ export const GetSyncStatsResponseSchema: GenMessage<GetSyncStatsResponse> = /*@_
   messageDesc(file_techaura_sync_v1_sync_service, 14);
 
 /**
+ * Asks who calls.
+ *
+ * @generated from message techaura.sync.v1.GetCallerRequest
+ */
+export type GetCallerRequest = Message<"techaura.sync.v1.GetCallerRequest"> & {
+};
+
+/**
+ * Describes the message techaura.sync.v1.GetCallerRequest.
+ * Use `create(GetCallerRequestSchema)` to create a new message.
+ */
+export const GetCallerRequestSchema: GenMessage<GetCallerRequest> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 15);
+
+/**
+ * Who calls.
+ *
+ * @generated from message techaura.sync.v1.GetCallerResponse
+ */
+export type GetCallerResponse = Message<"techaura.sync.v1.GetCallerResponse"> & {
+  /**
+   * Output only. By which the audit knows the caller; `anyone` where callers are not asked
+   * who they are.
+   *
+   * @generated from field: string name = 1;
+   */
+  name: string;
+
+  /**
+   * Output only. What the caller may do: read, trigger, operate, admin (everything).
+   *
+   * @generated from field: repeated string scopes = 2;
+   */
+  scopes: string[];
+
+  /**
+   * Output only. Whether the caller reaches only some of the sources.
+   *
+   * @generated from field: bool narrowed = 3;
+   */
+  narrowed: boolean;
+};
+
+/**
+ * Describes the message techaura.sync.v1.GetCallerResponse.
+ * Use `create(GetCallerResponseSchema)` to create a new message.
+ */
+export const GetCallerResponseSchema: GenMessage<GetCallerResponse> = /*@__PURE__*/
+  messageDesc(file_techaura_sync_v1_sync_service, 16);
+
+/**
  * Which runs to list.
  *
  * @generated from message techaura.sync.v1.ListSyncRunsRequest
@@ -618,7 +683,7 @@ export type ListSyncRunsRequest = Message<"techaura.sync.v1.ListSyncRunsRequest"
  * Use `create(ListSyncRunsRequestSchema)` to create a new message.
  */
 export const ListSyncRunsRequestSchema: GenMessage<ListSyncRunsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 15);
+  messageDesc(file_techaura_sync_v1_sync_service, 17);
 
 /**
  * A page of runs.
@@ -646,7 +711,7 @@ export type ListSyncRunsResponse = Message<"techaura.sync.v1.ListSyncRunsRespons
  * Use `create(ListSyncRunsResponseSchema)` to create a new message.
  */
 export const ListSyncRunsResponseSchema: GenMessage<ListSyncRunsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 16);
+  messageDesc(file_techaura_sync_v1_sync_service, 18);
 
 /**
  * Which errors to list.
@@ -697,7 +762,7 @@ export type ListSyncErrorsRequest = Message<"techaura.sync.v1.ListSyncErrorsRequ
  * Use `create(ListSyncErrorsRequestSchema)` to create a new message.
  */
 export const ListSyncErrorsRequestSchema: GenMessage<ListSyncErrorsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 17);
+  messageDesc(file_techaura_sync_v1_sync_service, 19);
 
 /**
  * A page of errors.
@@ -725,7 +790,7 @@ export type ListSyncErrorsResponse = Message<"techaura.sync.v1.ListSyncErrorsRes
  * Use `create(ListSyncErrorsResponseSchema)` to create a new message.
  */
 export const ListSyncErrorsResponseSchema: GenMessage<ListSyncErrorsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 18);
+  messageDesc(file_techaura_sync_v1_sync_service, 20);
 
 /**
  * Which rejects to send.
@@ -760,7 +825,7 @@ export type ExportSyncRejectsRequest = Message<"techaura.sync.v1.ExportSyncRejec
  * Use `create(ExportSyncRejectsRequestSchema)` to create a new message.
  */
 export const ExportSyncRejectsRequestSchema: GenMessage<ExportSyncRejectsRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 19);
+  messageDesc(file_techaura_sync_v1_sync_service, 21);
 
 /**
  * Some of the rejects. The first message comes whether there are any or not.
@@ -789,7 +854,7 @@ export type ExportSyncRejectsResponse = Message<"techaura.sync.v1.ExportSyncReje
  * Use `create(ExportSyncRejectsResponseSchema)` to create a new message.
  */
 export const ExportSyncRejectsResponseSchema: GenMessage<ExportSyncRejectsResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 20);
+  messageDesc(file_techaura_sync_v1_sync_service, 22);
 
 /**
  * Names a run to cancel.
@@ -803,6 +868,13 @@ export type CancelSyncRequest = Message<"techaura.sync.v1.CancelSyncRequest"> & 
    * @generated from field: int64 sync_run_id = 1;
    */
   syncRunId: bigint;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -810,7 +882,7 @@ export type CancelSyncRequest = Message<"techaura.sync.v1.CancelSyncRequest"> & 
  * Use `create(CancelSyncRequestSchema)` to create a new message.
  */
 export const CancelSyncRequestSchema: GenMessage<CancelSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 21);
+  messageDesc(file_techaura_sync_v1_sync_service, 23);
 
 /**
  * The run as it stands.
@@ -832,7 +904,7 @@ export type CancelSyncResponse = Message<"techaura.sync.v1.CancelSyncResponse"> 
  * Use `create(CancelSyncResponseSchema)` to create a new message.
  */
 export const CancelSyncResponseSchema: GenMessage<CancelSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 22);
+  messageDesc(file_techaura_sync_v1_sync_service, 24);
 
 /**
  * Names a run to pause.
@@ -846,6 +918,13 @@ export type PauseSyncRequest = Message<"techaura.sync.v1.PauseSyncRequest"> & {
    * @generated from field: int64 sync_run_id = 1;
    */
   syncRunId: bigint;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -853,7 +932,7 @@ export type PauseSyncRequest = Message<"techaura.sync.v1.PauseSyncRequest"> & {
  * Use `create(PauseSyncRequestSchema)` to create a new message.
  */
 export const PauseSyncRequestSchema: GenMessage<PauseSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 23);
+  messageDesc(file_techaura_sync_v1_sync_service, 25);
 
 /**
  * The run as it stands.
@@ -874,7 +953,7 @@ export type PauseSyncResponse = Message<"techaura.sync.v1.PauseSyncResponse"> & 
  * Use `create(PauseSyncResponseSchema)` to create a new message.
  */
 export const PauseSyncResponseSchema: GenMessage<PauseSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 24);
+  messageDesc(file_techaura_sync_v1_sync_service, 26);
 
 /**
  * Names a run to continue.
@@ -888,6 +967,13 @@ export type ContinueSyncRequest = Message<"techaura.sync.v1.ContinueSyncRequest"
    * @generated from field: int64 sync_run_id = 1;
    */
   syncRunId: bigint;
+
+  /**
+   * Optional. Makes a call that is sent again harmless, see SyncService. Default: none.
+   *
+   * @generated from field: string request_id = 2;
+   */
+  requestId: string;
 };
 
 /**
@@ -895,7 +981,7 @@ export type ContinueSyncRequest = Message<"techaura.sync.v1.ContinueSyncRequest"
  * Use `create(ContinueSyncRequestSchema)` to create a new message.
  */
 export const ContinueSyncRequestSchema: GenMessage<ContinueSyncRequest> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 25);
+  messageDesc(file_techaura_sync_v1_sync_service, 27);
 
 /**
  * The run as it stands.
@@ -916,14 +1002,23 @@ export type ContinueSyncResponse = Message<"techaura.sync.v1.ContinueSyncRespons
  * Use `create(ContinueSyncResponseSchema)` to create a new message.
  */
 export const ContinueSyncResponseSchema: GenMessage<ContinueSyncResponse> = /*@__PURE__*/
-  messageDesc(file_techaura_sync_v1_sync_service, 26);
+  messageDesc(file_techaura_sync_v1_sync_service, 28);
 
 /**
  * Moves external data into MySQL and reports on every run.
  *
  * Every call that fails answers with a google.rpc.Status whose details hold a
  * google.rpc.ErrorInfo: `reason` is a name from ErrorReason without its prefix,
- * `domain` is "sync.techaura".
+ * `domain` is "sync.techaura" and its metadata has the `request_id` of the call in the log.
+ *
+ * A call that changes something takes a `request_id` (AIP-155): 1 to 128 visible ASCII
+ * characters, such as a UUID. Sent again with the same one and the same content, within
+ * TECHAURA_SYNC_IDEMPOTENCY_KEY_DAYS, it changes nothing and answers as the first one did;
+ * with other content it fails with ALREADY_EXISTS. A call that failed has used up none.
+ *
+ * Where TECHAURA_SYNC_AUTH is on, each call carries `authorization: Bearer <API key or token>`;
+ * it fails with UNAUTHENTICATED without a valid one and with PERMISSION_DENIED without
+ * the scope that docs/security.md lists for it.
  *
  * @generated from service techaura.sync.v1.SyncService
  */
@@ -998,6 +1093,16 @@ export const SyncService: GenService<{
     methodKind: "server_streaming";
     input: typeof GetSyncStatsRequestSchema;
     output: typeof GetSyncStatsResponseSchema;
+  },
+  /**
+   * Answers as whom the service knows the caller, and what they may do.
+   *
+   * @generated from rpc techaura.sync.v1.SyncService.GetCaller
+   */
+  getCaller: {
+    methodKind: "unary";
+    input: typeof GetCallerRequestSchema;
+    output: typeof GetCallerResponseSchema;
   },
   /**
    * Lists runs, newest first.

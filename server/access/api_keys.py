@@ -1,0 +1,125 @@
+"""API keys: how one is made, read and kept.
+
+A key is `tas_<key id>_<secret>`. The secret has 256 random bits, so that its SHA-256 is enough to know it by: nobody can guess
+a text that has it. The prefix lets scanners of repositories find a key that was committed; the id is no secret.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from db.engine import Database
+from db.repositories import api_keys
+from db.repositories.api_keys import ApiKey
+from server.core.callers import Reach, Scope
+from server.core.errors import InvalidRequestError
+from server.core.reasons import Reason
+
+KEY: Final = re.compile(r"tas_([0-9a-f]{12})_[0-9a-f]{64}")
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_ID_BYTES: Final = 6
+_SECRET_BYTES: Final = 32
+# A wildcard for a URL stands behind the slash that ends its host: `https://shop.co*` would also be `https://shop.co.evil.test`.
+_OPEN_HOST: Final = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:(/{0,2}[^/]*)?\*")
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """What a key lets do.
+
+    Args:
+        name: of who gets it.
+        scopes: at least one.
+        lifetime_seconds: it expires after this; None for never.
+    """
+
+    name: str
+    scopes: frozenset[Scope]
+    reach: Reach
+    lifetime_seconds: float | None
+
+
+def digest_of(key: str) -> str:
+    """What is stored of a key."""
+    return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
+
+
+def id_of(key: str) -> str | None:
+    """The id in a key; None of a text that is none."""
+    match = KEY.fullmatch(key)
+    return match[1] if match else None
+
+
+async def create(database: Database, new: NewKey, keys_max: int) -> str:
+    """Make a key and store what is kept of it; return the key, which nobody can read again.
+
+    Raises:
+        InvalidRequestError: the name or a pattern is wrong, or there are as many keys as there may be.
+        DatabaseError
+    """
+    _check(new)
+    key_id = secrets.token_hex(_ID_BYTES)
+    key = f"tas_{key_id}_{secrets.token_hex(_SECRET_BYTES)}"
+    lifetime_ms = None if new.lifetime_seconds is None else round(new.lifetime_seconds * 1000)
+    kept = ApiKey(key_id, new.name, digest_of(key), " ".join(sorted(new.scopes)), new.reach.as_json())
+    async with database.write() as connection:
+        if len(await api_keys.usable_keys(connection, keys_max)) >= keys_max:
+            raise _wrong(
+                f"there are {keys_max} keys in use, the most there may be (TECHAURA_SYNC_API_KEYS_MAX): revoke some"
+            )
+        await api_keys.insert_key(connection, kept, lifetime_ms=lifetime_ms)
+    return key
+
+
+async def rotate(database: Database, name: str, overlap_seconds: float, keys_max: int) -> str:
+    """Make another key with the scopes and the reach of the newest of this name; the old ones expire after the overlap.
+
+    The new one expires when that one would have; never, if it would not. Return the new key.
+
+    Raises:
+        InvalidRequestError: nobody has a usable key of this name.
+        DatabaseError
+    """
+    async with database.read() as connection:
+        of_name = [key for key in await api_keys.usable_keys(connection, keys_max) if key.name == name]
+        now_ms = await api_keys.database_now_ms(connection)
+    if not of_name:
+        raise _wrong(f"there is no key in use with the name {name[:100]!r}: `techaura-syncd keys list` has the names")
+    old = of_name[-1]
+    lifetime = None if old.expires_at_ms is None else max(0.0, (old.expires_at_ms - now_ms) / 1000)
+    new = NewKey(name, scopes_of(old.scopes), Reach.from_json(old.reach), lifetime)
+    # The old ones first: a fault in between leaves a caller without a key that lasts, and not one too many.
+    async with database.write() as connection:
+        await api_keys.expire(connection, name, round(overlap_seconds * 1000))
+    return await create(database, new, keys_max + 1)
+
+
+def scopes_of(text: str) -> frozenset[Scope]:
+    """The scopes in a stored text; names that this program does not know let do nothing."""
+    known = {scope.value: scope for scope in Scope}
+    return frozenset(known[name] for name in text.split() if name in known)
+
+
+def _check(new: NewKey) -> None:
+    if not NAME.fullmatch(new.name):
+        raise _wrong(
+            "a name is 1 to 100 letters, digits, dots, dashes and underscores, and begins with a letter or a digit"
+        )
+    if not new.scopes:
+        raise _wrong(f"a key needs a scope: {', '.join(Scope)}")
+    for pattern in new.reach.sources or ():
+        if "*" in pattern[:-1] or _OPEN_HOST.fullmatch(pattern):
+            raise _wrong(
+                f"the source {pattern[:100]!r} is no pattern: a * stands at the end, and in a URL behind the host and a slash"
+            )
+    for root in new.reach.roots or ():
+        if not root.is_absolute() or ".." in root.parts:
+            raise _wrong(f"the root {str(root)[:100]!r} is not an absolute path without ..")
+
+
+def _wrong(text: str) -> InvalidRequestError:
+    return InvalidRequestError(Reason.INVALID_REQUEST, text)
