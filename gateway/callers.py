@@ -83,7 +83,7 @@ class CallerGuard:
                 if self._needs_key and scope["path"].startswith(_SERVICE_PATHS) and "authorization" not in headers:
                     raise RequestFaultError(
                         HTTPStatus.UNAUTHORIZED,
-                        "the call carries no API key",
+                        "the call carries no API key and no token",
                         reason="UNAUTHENTICATED",
                         next_step=_KEY_NEXT_STEP,
                     )

@@ -27,7 +27,7 @@ from techaura_sync.views.runs import status_view
 from gateway.connections import ConnectionPool
 from gateway.endpoint import Endpoint, require_stream
 from gateway.errors import STOPPING_TEXT, RequestFaultError, failure_body, http_answer
-from gateway.routes import run_id, settings
+from gateway.request_values import run_id, settings
 from gateway.service_client import client
 from gateway.waiting import next_unless
 

@@ -22,7 +22,7 @@ from techaura_sync.views.rejects_csv import RejectsCsv
 
 from gateway.connections import ConnectionPool
 from gateway.endpoint import Endpoint, query, require_stream
-from gateway.routes import FILTER_KEYS, run_id
+from gateway.request_values import FILTER_KEYS, run_id
 from gateway.service_client import client
 
 _log = structlog.get_logger(__name__)

@@ -17,7 +17,8 @@ from gateway.answers import Answer, Page, Reply, RunId, ScheduleId
 from gateway.endpoint import Endpoint, query
 from gateway.errors import RequestFaultError
 from gateway.options import read_spec
-from gateway.routes import PAGE_KEYS, answer, idempotency_key, json_body, no_body, page_answer, page_size
+from gateway.request_values import PAGE_KEYS, idempotency_key, json_body, no_body, page_size
+from gateway.routes import answer, page_answer
 from gateway.service_client import client
 
 _DIGITS = re.compile(r"[0-9]{1,18}")

@@ -211,12 +211,17 @@ async def server_running(
 
 def _gate(settings: Settings, database: Database, clock: Clock) -> Gate:
     """What lets callers in."""
-    ring = None
+    ring = judge = None
     if settings.auth == "required":
         ring = KeyRing(
             database, clock, keys_max=settings.api_keys_max, refresh_seconds=settings.api_key_refresh_seconds
         )
-    return Gate(ring, CallPace(clock, settings.calls_per_second_max))
+    if settings.oidc_issuer:
+        # Comes with the first provider: a start without one needs neither joserfc nor httpx.
+        from server.access.oidc import TokenJudge
+
+        judge = TokenJudge.from_settings(settings, clock)
+    return Gate(ring, judge, CallPace(clock, settings.calls_per_second_max))
 
 
 def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Callable[[int], PageCache]:

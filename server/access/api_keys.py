@@ -19,7 +19,8 @@ from server.core.callers import Reach, Scope
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
 
-KEY: Final = re.compile(r"tas_([0-9a-f]{12})_[0-9a-f]{64}")
+PREFIX: Final = "tas_"
+KEY: Final = re.compile(rf"{PREFIX}([0-9a-f]{{12}})_[0-9a-f]{{64}}")
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _ID_BYTES: Final = 6
 _SECRET_BYTES: Final = 32
@@ -63,7 +64,7 @@ async def create(database: Database, new: NewKey, keys_max: int) -> str:
     """
     _check(new)
     key_id = secrets.token_hex(_ID_BYTES)
-    key = f"tas_{key_id}_{secrets.token_hex(_SECRET_BYTES)}"
+    key = f"{PREFIX}{key_id}_{secrets.token_hex(_SECRET_BYTES)}"
     lifetime_ms = None if new.lifetime_seconds is None else round(new.lifetime_seconds * 1000)
     kept = ApiKey(key_id, new.name, digest_of(key), " ".join(sorted(new.scopes)), new.reach.as_json())
     async with database.write() as connection:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from server.access.api_keys import PREFIX
 from server.access.key_ring import KeyRing
 from server.access.pace import CallPace
 from server.core.callers import ANYONE, Caller, Scope
 from server.core.errors import PermissionDeniedError, UnauthenticatedError
+
+if TYPE_CHECKING:
+    from server.access.oidc import TokenJudge
 
 _SCHEME: Final = "bearer "
 
@@ -18,11 +22,13 @@ class Gate:
 
     Args:
         ring: knows them by their keys; None where nobody is asked who they are.
+        judge: knows them by tokens of an OpenID provider; None without one.
         pace: how many calls each may make.
     """
 
-    def __init__(self, ring: KeyRing | None, pace: CallPace) -> None:
+    def __init__(self, ring: KeyRing | None, judge: TokenJudge | None, pace: CallPace) -> None:
         self._ring = ring
+        self._judge = judge
         self._pace = pace
 
     @property
@@ -38,19 +44,24 @@ class Gate:
 
         Raises:
             UnauthenticatedError: it carries no valid credential.
-            DatabaseError: nobody can tell.
+            DatabaseError, RetryableError: nobody can tell.
         """
         if self._ring is None:
             return ANYONE
         credential = metadata.get("authorization", "")
         if not credential:
-            raise UnauthenticatedError("the call carries no API key")
+            raise UnauthenticatedError("the call carries no API key and no token")
         found = None
         if credential[: len(_SCHEME)].lower() == _SCHEME:
-            found = await self._ring.caller_of(credential[len(_SCHEME) :].strip())
+            found = await self._known(self._ring, credential[len(_SCHEME) :].strip())
         if found is None:
-            raise UnauthenticatedError("the call's API key is not valid: unknown, revoked or expired")
+            raise UnauthenticatedError("the call's API key or token is not valid: unknown, revoked or expired")
         return found
+
+    async def _known(self, ring: KeyRing, credential: str) -> Caller | None:
+        if self._judge is None or credential.startswith(PREFIX):
+            return await ring.caller_of(credential)
+        return await self._judge.caller_of(credential)
 
     def check(self, caller: Caller, scope: Scope | None) -> None:
         """Make sure that a caller may make a call of a kind now; None is of none.

@@ -74,9 +74,9 @@ class KeyRing:
         Raises:
             DatabaseError
         """
-        if self._looked_at < since:
+        if self._looked_at <= since:
             async with self._looking:
-                if self._looked_at < since:
+                if self._looked_at <= since:
                     await self._look()
         if self._fault is not None and self._looked_at - self._read_at > _STALE_SECONDS_MAX:
             raise self._fault.with_traceback(None)

@@ -9,6 +9,7 @@ from server.core.errors import CallsLimitedError
 from server.core.reasons import Reason
 
 _BURST_SECONDS: Final = 2.0
+_ROUNDING_SECONDS: Final = 1e-6
 _CALLERS_MAX: Final = 10_000
 
 
@@ -35,7 +36,7 @@ class CallPace:
         if len(self._full_at) >= _CALLERS_MAX:
             self._full_at = {caller: at for caller, at in self._full_at.items() if at > now}
         full_at = max(now, self._full_at.get(name, now)) + 1 / self._rate
-        if full_at - now > _BURST_SECONDS:
+        if full_at - now > _BURST_SECONDS + _ROUNDING_SECONDS:
             raise CallsLimitedError(
                 Reason.CALLS_LIMITED,
                 f"{name!r} makes more than {self._rate:g} calls a second (TECHAURA_SYNC_CALLS_PER_SECOND_MAX)",

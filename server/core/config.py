@@ -7,13 +7,16 @@ a test compares the two.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Self
+from typing import Final, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.core.cron import cron_problem, time_zone_problem
 
+# What is sent there cannot be changed on its way.
+LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 
@@ -51,6 +54,17 @@ class Settings(BaseSettings):
     )
     auth: Literal["off", "required"] = Field(
         "off", description="required: every call needs an API key, made with `techaura-syncd keys create`"
+    )
+    oidc_issuer: str = Field(
+        "", description="URL of an OpenID provider whose tokens let in beside API keys, as their `iss` says it"
+    )
+    oidc_audience: str = Field("", description="by which the provider knows this service: the `aud` of its tokens")
+    oidc_jwks_url: str = Field("", description="where the provider's keys are; unset: what its discovery document says")
+    oidc_scope_prefix: str = Field(
+        "sync:", description="with which the words of a token's `scope` (or `scp`) begin that are for this service"
+    )
+    oidc_keys_seconds_max: float = Field(
+        3600.0, ge=60, le=86_400, description="the provider is asked for its keys again after this"
     )
     api_keys_max: int = Field(1000, ge=1, le=100_000, description="API keys in use at the most")
     api_key_refresh_seconds: float = Field(
@@ -301,6 +315,27 @@ class Settings(BaseSettings):
                 "runs are taken from owners that are well"
             )
         return self
+
+    @model_validator(mode="after")
+    def _tokens_are_asked_for(self) -> Self:
+        if self.oidc_issuer and not (self.oidc_audience and self.auth == "required"):
+            raise ValueError(
+                "TECHAURA_SYNC_OIDC_ISSUER needs TECHAURA_SYNC_OIDC_AUDIENCE, or tokens for other services would let in here, and "
+                "TECHAURA_SYNC_AUTH=required"
+            )
+        return self
+
+    @field_validator("oidc_issuer", "oidc_jwks_url")
+    @classmethod
+    def _url_is_safe(cls, value: str) -> str:
+        host = urlsplit(value).hostname
+        if (
+            value
+            and not (value.startswith("https://") and host)
+            and not (value.startswith("http://") and host in LOCAL_HOSTS)
+        ):
+            raise ValueError("must be an https:// URL: keys that come in clear prove nothing")
+        return value
 
     @field_validator("time_zone")
     @classmethod

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.drills import cancelled_watches, commit_unknown, injected_errors, sigterm, stopped_owner
+from tests.drills import cancelled_watches, commit_unknown, injected_errors, retried_triggers, sigterm, stopped_owner
 from tests.drills.catalogue import Catalogue
 from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.kill_points import KillDrill
@@ -42,6 +42,12 @@ def test_kills_at_named_points(stage: Stage) -> None:
     outcome = Outcome()
     KillDrill(stage, 1, outcome).run_named([("checkpoint", False), ("commit_checkpoint", True)], is_fresh=True)
     assert outcome.done == 2
+
+
+def test_triggers_that_are_sent_again(stage: Stage) -> None:
+    outcome = Outcome()
+    retried_triggers.play(stage, 1, 20, outcome)
+    assert outcome.done == 20
 
 
 def test_a_stopped_owner(stage: Stage) -> None:
