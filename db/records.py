@@ -185,6 +185,7 @@ class Lease:
     run_id: int
     owner: str
     epoch: int
+    source_type: str = ""
 
 
 @dataclass(frozen=True, slots=True)

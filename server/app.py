@@ -30,6 +30,7 @@ from db.url import parse_url
 from server.access.call_records import CallRecords
 from server.access.gate import Gate
 from server.access.key_ring import KeyRing
+from server.access.open_calls import OpenCalls
 from server.access.pace import CallPace
 from server.access.refusals import Refusals
 from server.core.clock import Clock, SystemClock
@@ -170,6 +171,7 @@ async def server_running(
         refusals = Refusals(database, clock)
         admission = AdmissionInterceptor(
             _gate(settings, database, clock),
+            OpenCalls(settings.calls_open_max, settings.calls_open_per_key_max),
             refusals,
             box.digest,
             clock,

@@ -43,13 +43,21 @@ async def claim_next(
     is looked at again under the lock of the source, so two claimants cannot take two runs of one source.
 
     Args:
-        source_types: those that the claimant knows; other runs are left to a replica that does.
+        source_types: those that the claimant takes; other runs are left to another one, or for later.
     """
     passed: list[int] = []
     while len(passed) < _CANDIDATES_MAX:
         row = (
             await connection.execute(
-                select(_R.id, _R.lease_epoch, _R.source_key, _R.status, _R.takeover_count, _R.takeover_batches)
+                select(
+                    _R.id,
+                    _R.lease_epoch,
+                    _R.source_key,
+                    _R.source_type,
+                    _R.status,
+                    _R.takeover_count,
+                    _R.takeover_batches,
+                )
                 .where(_claimable(source_types, legacy_grace_minutes), _R.id.not_in(passed))
                 .order_by(_R.id)
                 .limit(1)
@@ -62,7 +70,8 @@ async def claim_next(
         still = select(_R.id).where(_R.id == row.id, _claimable(source_types, legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
             takeovers = await _takeovers(connection, row) if row.status == RunStatus.IN_PROGRESS else {}
-            return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms, takeovers)
+            lease = Lease(row.id, owner, row.lease_epoch + 1, row.source_type)
+            return await _take(connection, lease, ttl_ms, takeovers)
         passed.append(row.id)
     return None
 
@@ -103,23 +112,21 @@ async def _takeovers(connection: AsyncConnection, row: Any) -> dict[str, int]:
     return {"takeover_count": lost, "takeover_batches": batches}
 
 
-async def _take(
-    connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int, takeovers: Mapping[str, int]
-) -> Lease | None:
+async def _take(connection: AsyncConnection, lease: Lease, ttl_ms: int, takeovers: Mapping[str, int]) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
         move_to(RunStatus.IN_PROGRESS)
-        .where(_R.id == run_id, _R.lease_epoch == epoch)
+        .where(_R.id == lease.run_id, _R.lease_epoch == lease.epoch - 1)
         .values(
-            lease_owner=owner,
-            lease_epoch=epoch + 1,
+            lease_owner=lease.owner,
+            lease_epoch=lease.epoch,
             lease_expires_at_ms=now_ms() + ttl_ms,
             not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
             **takeovers,
         )
     )
-    return Lease(run_id, owner, epoch + 1) if _changed(result) else None
+    return lease if _changed(result) else None
 
 
 async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:

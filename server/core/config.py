@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     calls_per_second_max: float = Field(
         100.0, gt=0, le=100_000, description="calls of one API key in the long run; twice as many may come at once"
     )
+    calls_open_max: int = Field(
+        5000, ge=10, le=1_000_000, description="calls over gRPC that are open at once, streams included"
+    )
+    calls_open_per_key_max: int = Field(2500, ge=1, le=1_000_000, description="of those, calls of one API key")
     idempotency_key_days_max: int = Field(
         7,
         ge=1,
@@ -121,6 +125,9 @@ class Settings(BaseSettings):
     retry_spread_seconds: int = Field(
         300, ge=0, le=6 * 3600, description="retried runs start at moments of their own within this"
     )
+    schedule_period_seconds_min: int = Field(
+        60, ge=60, le=86_400, description="a schedule whose fires come closer to each other is refused"
+    )
     schedules_max: int = Field(1000, ge=1, le=10_000, description="recurring syncs at the most")
     schedule_interval_seconds: float = Field(
         5.0, gt=0, le=60, description="how often the service looks for schedules that are due"
@@ -143,7 +150,12 @@ class Settings(BaseSettings):
         1000, ge=1, le=1_000_000, description="runs that may wait; a trigger beyond them is refused (QUEUE_FULL)"
     )
     queue_runs_per_source_max: int = Field(10, ge=1, le=10_000, description="runs of one source that may wait")
-    runs_concurrent_max: int = Field(2, ge=1, le=64, description="runs executed at once by one replica")
+    runs_concurrent_max: int = Field(
+        2,
+        ge=1,
+        le=64,
+        description="runs executed at once by one replica; beyond it, one of each source type of which none is executed",
+    )
     poll_interval_seconds: float = Field(1.0, gt=0, le=60, description="how often a worker looks for pending runs")
     lease_ttl_seconds: float = Field(8.0, ge=1, le=3600, description="a silent owner loses its run after this")
     heartbeat_interval_seconds: float = Field(2.0, gt=0, le=600, description="how often an owner renews its lease")

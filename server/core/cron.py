@@ -8,9 +8,11 @@ goes back (croniter 7, 03:00 in Helsinki).
 
 from __future__ import annotations
 
+import math
 import re
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import pairwise
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -23,6 +25,8 @@ _FIELD: Final = re.compile(
 )
 # The finest that five fields can say.
 _ON_TIME_SECONDS: Final = 60.0
+# As many as an expression of the finest kind has in an hour and a half, so that minutes of two hours are compared too.
+_FIRES_COMPARED: Final = 90
 # Zones in name only: what they stand for is up to the machine, and replicas would differ.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
 # Longer than any step of a clock: where the clock has gone back, the search for the last fire begins this far ahead.
@@ -82,6 +86,23 @@ def next_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> datetime:
         instant = _instant(times.get_next(datetime), time_zone)
         if instant > now:
             return instant
+
+
+@lru_cache(maxsize=4096)
+def shortest_period_seconds(cron: str) -> float:
+    """The shortest time between two fires, of the next ones by the wall clock.
+
+    Args:
+        cron: a valid one.
+    """
+    times = croniter(cron, datetime(2000, 1, 1))  # noqa: DTZ001 - local times are naive here
+    fires = [times.get_next(datetime)]
+    for _fire in range(_FIRES_COMPARED):
+        try:
+            fires.append(times.get_next(datetime))
+        except CroniterBadDateError:
+            break
+    return min(((later - earlier).total_seconds() for earlier, later in pairwise(fires)), default=math.inf)
 
 
 def is_missed(instant: datetime, now: datetime, catch_up_seconds: float) -> bool:

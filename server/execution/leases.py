@@ -45,6 +45,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Collection
 from typing import Final
 
 import structlog
@@ -67,11 +68,18 @@ _SETTLED_AT_ONCE_MAX: Final = 100
 _LOST_AT_ONCE_MAX: Final = 16
 
 
-async def claim(database: Database, settings: Settings, owner: str, keys: SourceKeys | None = None) -> Lease | None:
+async def claim(
+    database: Database,
+    settings: Settings,
+    owner: str,
+    keys: SourceKeys | None = None,
+    types: Collection[str] | None = None,
+) -> Lease | None:
     """Take the next run that may be worked on; None when there is none.
 
     Args:
         keys: gives keys to rows that other programs stored; without it those rows wait.
+        types: only runs of these source types; None for all.
 
     Raises:
         DatabaseError
@@ -82,7 +90,7 @@ async def claim(database: Database, settings: Settings, owner: str, keys: Source
         return await leases.claim_next(
             connection,
             owner=owner,
-            source_types=frozenset(source_types()),
+            source_types=frozenset(source_types() if types is None else types),
             ttl_ms=round(settings.lease_ttl_seconds * 1000),
             legacy_grace_minutes=max(1, round(settings.legacy_grace_seconds / 60)),
         )

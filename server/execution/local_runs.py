@@ -16,6 +16,7 @@ class LocalRuns:
 
     def __init__(self) -> None:
         self._signals: dict[int, RunSignals] = {}
+        self._types: dict[int, str] = {}
         self._wake = asyncio.Event()
 
     @property
@@ -23,13 +24,20 @@ class LocalRuns:
         """The runs that execute here."""
         return list(self._signals)
 
-    def begin(self, run_id: int, signals: RunSignals) -> None:
+    @property
+    def source_types(self) -> frozenset[str]:
+        """Of what types the runs are that execute here."""
+        return frozenset(self._types.values())
+
+    def begin(self, run_id: int, signals: RunSignals, source_type: str = "") -> None:
         """A run begins to execute here."""
         self._signals[run_id] = signals
+        self._types[run_id] = source_type
 
     def end(self, run_id: int) -> None:
         """The run does not execute here any more; there is room for another one."""
         self._signals.pop(run_id, None)
+        self._types.pop(run_id, None)
         self.wake()
 
     def stop(self, run_ids: Iterable[int], reason: StopReason) -> None:

@@ -1,4 +1,6 @@
-"""The worker pool of one replica: claims runs, executes at most `runs_concurrent_max` at once, drains on stop.
+"""The worker pool of one replica: claims runs and executes them, and drains on stop.
+
+At most `runs_concurrent_max` execute at once, and beyond that one of each source type of which none does.
 
 It looks for work when it is woken (a run was triggered here, a run ended) and every poll interval (a run was stored
 elsewhere, or a lease expired). A fault while looking is logged and the next look comes one interval later; it never ends
@@ -33,6 +35,7 @@ from server.execution.stop_requests import ControlWatch
 from server.execution.stop_signal import RunSignals, RunStoppedError
 from server.execution.verdict import Ending
 from server.sources.contract import WatermarkRule
+from server.sources.registry import source_types
 from server.sources.source_type import Source
 
 log = structlog.get_logger()
@@ -97,12 +100,22 @@ class Worker:
         for run_id in await apply_stop_requests(database):
             log.info("run_settled", action="settle", run_id=run_id)
             self._context.changed(run_id)
-        while len(self._local_runs.ids) < settings.runs_concurrent_max:
-            lease = await claim(database, settings, self._owner, self._context.keys)
+        while types := self._types_with_room():
+            lease = await claim(database, settings, self._owner, self._context.keys, types)
             if lease is None:
                 break
             self._execute_beside(executing, lease)
         self._context.waits.claimed()
+
+    def _types_with_room(self) -> frozenset[str]:
+        """The source types of which one more run may execute.
+
+        Beyond the limit, each type of which none executes has room for one: a file does not wait until slow APIs have answered.
+        """
+        types = frozenset(source_types())
+        if len(self._local_runs.ids) < self._context.settings.runs_concurrent_max:
+            return types
+        return types - self._local_runs.source_types
 
     async def _wait(self) -> None:
         with contextlib.suppress(TimeoutError):
@@ -111,7 +124,7 @@ class Worker:
 
     def _execute_beside(self, executing: OwnedTasks, lease: Lease) -> None:
         signals = RunSignals(self._context.settings.stall_timeout_seconds)
-        self._local_runs.begin(lease.run_id, signals)
+        self._local_runs.begin(lease.run_id, signals, lease.source_type)
         task = executing.start(self._execute(lease, signals), name=f"run-{lease.run_id}")
         self._executing.add(task)
         task.add_done_callback(lambda _task: self._executed(task, lease.run_id))

@@ -17,7 +17,7 @@ from server.access.call_records import CallRecords
 from server.core.callers import ANYONE, Call, Caller
 from server.core.clock import Clock
 from server.core.config import Settings
-from server.core.cron import cron_problem, next_fire, time_zone_problem
+from server.core.cron import cron_problem, next_fire, shortest_period_seconds, time_zone_problem
 from server.core.errors import InvalidRequestError, NotFoundError, StateConflictError
 from server.core.reasons import Reason
 from server.core.secret_box import SecretBox
@@ -225,6 +225,8 @@ class Schedules:
             given["overlap_policy"] = _overlap_policy(draft.overlap_policy)
         changed = replace(schedule, **given)
         _check(changed)
+        if draft.cron is not None:
+            self._check_period(changed.cron)
         kind = source_type(changed.source_type)
         if changed.source_type != schedule.source_type and schedule.source_type and draft.options is None:
             raise InvalidRequestError(
@@ -248,6 +250,16 @@ class Schedules:
             options=self._box.seal(draft.options, kind.secret_places()),
             options_digest=self._keys.options_digest(draft.options),
         )
+
+    def _check_period(self, cron: str) -> None:
+        seconds, least = shortest_period_seconds(cron), self._settings.schedule_period_seconds_min
+        if seconds < least:
+            raise InvalidRequestError(
+                Reason.INVALID_REQUEST,
+                f"{cron!r} fires twice within {seconds:g} seconds; at least {least} must lie between two fires "
+                "(TECHAURA_SYNC_SCHEDULE_PERIOD_SECONDS_MIN)",
+                field="cron",
+            )
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 
 from db.errors import DatabaseError
 from server.access.gate import Gate
+from server.access.open_calls import OpenCalls
 from server.access.refusals import Refusals
 from server.core.callers import Call, Caller, Scope
 from server.core.clock import Clock
@@ -39,6 +40,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     """Serves a call whose caller may make it, and refuses every other.
 
     Args:
+        open_calls: counts calls while they are served.
         refusals: is told of what was refused.
         fingerprint: of the content of a call, equal for equal ones; content may hold secrets.
         call_seconds_max: a call with one response may take this long, whatever deadline its caller sets.
@@ -52,6 +54,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
     def __init__(
         self,
         gate: Gate,
+        open_calls: OpenCalls,
         refusals: Refusals,
         fingerprint: Callable[[Mapping[str, Any]], str],
         clock: Clock,
@@ -60,6 +63,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         asked_again_seconds: float,
     ) -> None:
         self._gate = gate
+        self._open_calls = open_calls
         self._refusals = refusals
         self._fingerprint = fingerprint
         self._clock = clock
@@ -111,8 +115,9 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             call = self._identified(unidentified, context)
             try:
                 begin_call(self._with_key(call, request))
-                async with asyncio.timeout(self._call_seconds_max) as limit:
-                    return await handler.unary_unary(request, context)
+                with self._open(call):
+                    async with asyncio.timeout(self._call_seconds_max) as limit:
+                        return await handler.unary_unary(request, context)
             except TimeoutError:
                 if not limit.expired():
                     raise
@@ -126,9 +131,10 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             try:
                 begin_call(self._with_key(call, request))
                 behaviour = handler.unary_stream or handler.stream_stream
-                async with aclosing(behaviour(request, context)) as responses:
-                    async for response in self._while_allowed(responses, scope, metadata):
-                        yield response
+                with self._open(call):
+                    async with aclosing(behaviour(request, context)) as responses:
+                        async for response in self._while_allowed(responses, scope, metadata):
+                            yield response
             except SyncError as error:
                 self._note(call, scope, error)
                 raise
@@ -148,6 +154,10 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 asked_at = self._clock.monotonic_seconds()
                 self._gate.check_scope(await self._gate.caller(metadata), scope)
             yield response
+
+    def _open(self, call: Call) -> AbstractContextManager[None]:
+        """Counts the call while it is served."""
+        return self._open_calls.one(call.caller.name if self._gate.asks else "")
 
     @staticmethod
     def _identified(call: Call, context: Context) -> Call:

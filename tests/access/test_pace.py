@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import pytest
 
+from server.access.open_calls import OpenCalls
 from server.access.pace import CallPace
 from server.core.errors import CallsLimitedError
 from tests.support.clock import FakeClock
@@ -46,3 +49,19 @@ def test_whoever_is_refused_is_told_when_to_come_again() -> None:
     assert refused.value.retry_after_seconds == pytest.approx(0.5)
     clock.move(0.5)
     assert taken(pace, "bot", 2) == 1
+
+
+def test_so_many_calls_may_be_open_of_all_and_of_each() -> None:
+    calls = OpenCalls(all_max=5, caller_max=3)
+    with ExitStack() as loud, ExitStack() as others:
+        for _call in range(3):
+            loud.enter_context(calls.one("loud"))
+        with pytest.raises(CallsLimitedError, match="'loud' has 3 calls open"):
+            loud.enter_context(calls.one("loud"))
+        for name in ("quiet", ""):
+            others.enter_context(calls.one(name))
+        with pytest.raises(CallsLimitedError, match="5 calls are open"):
+            others.enter_context(calls.one("quiet"))
+        loud.close()
+        for _call in range(3):
+            others.enter_context(calls.one("loud"))

@@ -27,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from tests.drills.api_reading import read_source, serving
+from tests.support.names import names_resolved
 
 PAYLOADS: Final = Path(__file__).with_name("ssrf_payloads.txt")
 _PUBLIC_NAME: Final = "songs.example"
@@ -120,15 +121,11 @@ async def _read(kind: str, target: str, port: int, source: str) -> tuple[int, An
         options = _oauth(target)
         return await read_source(f"http://{_PUBLIC_NAME}/", options, **settings)
     if kind in ("resolves", "tokenresolves"):
-        loop = asyncio.get_running_loop()
-        real, loop.getaddrinfo = loop.getaddrinfo, _resolver(target.split())  # type: ignore[method-assign]
-        try:
+        with names_resolved(lambda _name: target.split()):
             name = f"http://{_PUBLIC_NAME}:{port}/"
             if kind == "resolves":
                 return await read_source(name, options, **settings)
             return await read_source("http://93.184.216.34/", _oauth(name + "token"), **settings)
-        finally:
-            loop.getaddrinfo = real  # type: ignore[method-assign]
     if kind == "proxy":
         names = ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "HTTPS_PROXY")
         os.environ.update(dict.fromkeys(names, target))
@@ -142,17 +139,6 @@ async def _read(kind: str, target: str, port: int, source: str) -> tuple[int, An
 
 def _oauth(token_url: str) -> dict[str, Any]:
     return {"auth": {"type": "oauth2", "tokenUrl": token_url, "clientId": "c", "clientSecret": "s"}}
-
-
-def _resolver(answers: list[str]) -> Any:
-    async def resolve(_host: str, port: int, **_options: object) -> list[tuple[Any, ...]]:
-        families = [socket.AF_INET6 if ":" in answer else socket.AF_INET for answer in answers]
-        return [
-            (family, socket.SOCK_STREAM, 6, "", (answer, port))
-            for family, answer in zip(families, answers, strict=True)
-        ]
-
-    return resolve
 
 
 async def run(chosen: list[tuple[str, str]]) -> list[str]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import grpc
 import pytest
@@ -27,11 +30,36 @@ def service(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         yield running
 
 
+@dataclass
+class Busy:
+    """An API that does not answer, the run that waits for it, and those that wait behind that."""
+
+    service: Service
+    url: str
+    runs: list[int] = field(default_factory=list)
+
+    def source(self, number: int) -> str:
+        """One of the API's sources."""
+        return f"{self.url}?list={number}"
+
+    def trigger(self, identifier: str, content_type: str = "music") -> tuple[int, dict[str, Any]]:
+        """Status and body of a trigger; its run is ended with the others."""
+        body = {"sourceType": "api", "sourceIdentifier": identifier, "options": {"contentType": content_type}}
+        status, answer = self.service.post("/v1/sync/trigger", body)
+        if status == 200:
+            self.runs.append(answer["data"]["syncRunId"])
+        return status, answer
+
+    def fill(self) -> None:
+        """As many wait as may."""
+        for number in range(1, OF_ALL + 1):
+            assert self.trigger(self.source(number))[0] == 200
+
+
 @contextmanager
-def busy(service: Service) -> Iterator[list[int]]:
-    """The only worker has a run that does not end before the block does; the runs to be ended with it."""
+def busy(service: Service) -> Iterator[Busy]:
+    """The one place for APIs is taken by a run that does not end before the block does."""
     held, go = threading.Event(), threading.Event()
-    runs: list[int] = []
 
     def answer(_query: Mapping[str, str]) -> tuple[int, object, Mapping[str, str]]:
         held.set()
@@ -39,65 +67,47 @@ def busy(service: Service) -> Iterator[list[int]]:
         return 200, [{"id": 1, "title": "One"}], {}
 
     with list_api(answer) as api:
-        runs.append(service.trigger("api", api.url))
+        made = Busy(service, api.url)
+        assert made.trigger(made.source(0))[0] == 200
         assert held.wait(60)
         try:
-            yield runs
+            yield made
         finally:
             go.set()
-            for run_id in runs:
+            for run_id in made.runs:
                 assert service.finished(run_id)["status"] == "completed"
 
 
-def write(service: Service, count: int) -> list[str]:
-    names = [f"q{number}.csv" for number in range(count)]
-    for name in names:
-        (service.data_root / name).write_text("external_id,title\n1,One\n")
-    return names
-
-
-def trigger(service: Service, name: str, **options: str) -> tuple[int, dict[str, object]]:
-    return service.post(
-        "/v1/sync/trigger",
-        {"sourceType": "csv", "sourceIdentifier": name, "options": {"contentType": "music"} | options},
-    )
-
-
 def test_so_many_runs_may_wait_and_no_more(service: Service) -> None:
-    names = write(service, OF_ALL + 1)
-    with busy(service) as runs:
-        for name in names[:OF_ALL]:
-            runs.append(service.trigger("csv", name))
-        status, answer = trigger(service, names[-1])
+    with busy(service) as made:
+        made.fill()
+        status, answer = made.trigger(made.source(OF_ALL + 1))
         assert (status, answer["reason"]) == (429, "QUEUE_FULL")
         assert "TECHAURA_SYNC_QUEUE_RUNS_MAX" in str(answer["error"])
         # What waits already is found, and the running one too.
-        assert service.trigger("csv", names[0]) == runs[1]
+        for number in (0, 1):
+            assert made.trigger(made.source(number))[1]["data"]["syncRunId"] == made.runs[number]
         assert service.get("/v1/sync/stats")[1]["data"]["pending"] == OF_ALL
-    runs.append(service.trigger("csv", names[-1]))
-    assert service.finished(runs[-1])["status"] == "completed"
+    assert service.get("/v1/sync/stats")[1]["data"]["pending"] == 0
 
 
 def test_so_many_runs_of_one_source_may_wait(service: Service) -> None:
-    name, other = write(service, 2)
     kinds = ["music", "video", "movie", "game", "other"]
-    with busy(service) as runs:
+    with busy(service) as made:
         for kind in kinds[:OF_SOURCE]:
-            runs.append(service.trigger("csv", name, {"contentType": kind}))
+            assert made.trigger(made.source(1), kind)[0] == 200
         for kind in kinds[OF_SOURCE:]:
-            # However the file is spelled.
-            status, answer = trigger(service, f"./{name}", contentType=kind)
+            # However the address is spelled.
+            status, answer = made.trigger(made.source(1).replace("http://", "HTTP://"), kind)
             assert (status, answer["reason"]) == (429, "QUEUE_FULL")
             assert "TECHAURA_SYNC_QUEUE_RUNS_PER_SOURCE_MAX" in str(answer["error"])
-        runs.append(service.trigger("csv", other))
+        assert made.trigger(made.source(2))[0] == 200
 
 
 def test_when_to_come_again_is_said_over_rest_and_grpc(service: Service) -> None:
-    names = write(service, OF_ALL + 1)
-    with busy(service) as runs, SyncClient(service.grpc_target) as client:
-        for name in names[:OF_ALL]:
-            runs.append(service.trigger("csv", name))
-        body = b'{"sourceType": "csv", "sourceIdentifier": "q4.csv"}'
+    with busy(service) as made, SyncClient(service.grpc_target) as client:
+        made.fill()
+        body = json.dumps({"sourceType": "api", "sourceIdentifier": made.source(99)}).encode()
         request = urllib.request.Request(
             f"{service.http_url}/v1/sync/trigger", data=body, headers={"Content-Type": "application/json"}
         )
@@ -106,6 +116,15 @@ def test_when_to_come_again_is_said_over_rest_and_grpc(service: Service) -> None
         assert (refused.value.code, refused.value.headers["Retry-After"]) == (429, "10")
         refused.value.close()
         with pytest.raises(SyncServiceError) as caught:
-            list(client.trigger(sync_spec("csv", names[-1], {}), detach=True))
+            list(client.trigger(sync_spec("api", made.source(99), {}), detach=True))
         assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
         assert caught.value.retry_after_seconds == 10
+
+
+def test_a_file_does_not_wait_until_slow_apis_have_answered(service: Service) -> None:
+    (service.data_root / "quick.csv").write_text("external_id,title\n1,One\n")
+    with busy(service) as made:
+        assert made.trigger(made.source(1))[0] == 200
+        assert service.run("csv", "quick.csv")["status"] == "completed"
+        states = [service.get(f"/v1/sync/{run_id}")[1]["data"]["status"] for run_id in made.runs]
+        assert states == ["in_progress", "pending"]

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import socket
 from typing import Any
 from urllib.parse import quote, quote_plus
 
 import pytest
 from starlette.responses import JSONResponse, Response
+
+from tests.support.names import names_resolved
 
 CANARY = "canary-7f31-tok3n"
 AUTHS: dict[str, dict[str, Any]] = {
@@ -88,16 +88,13 @@ async def test_a_token_that_was_granted_is_masked_too(serve, api, read) -> None:
 
 @pytest.mark.parametrize("auth", [*AUTHS, "none", "a tenant"])
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "songs.example"])
-async def test_credentials_that_go_over_http_are_told(serve, api, read, monkeypatch, auth: str, host: str) -> None:
+async def test_credentials_that_go_over_http_are_told(serve, api, read, auth: str, host: str) -> None:
     known = {"none": {}, "a tenant": {"headers": {"X-Tenant": "techaura-colombia"}}} | AUTHS
     url = await serve(api(lambda request: [{"id": 1}]))
     port = url.rpartition(":")[2]
 
-    async def resolve(_name: str, asked: int, **_: object) -> list[tuple[object, ...]]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", asked))]
-
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolve)
-    outcome = await read(f"http://{host}:{port}/", known[auth])
+    with names_resolved(lambda _name: ["127.0.0.1"]):
+        outcome = await read(f"http://{host}:{port}/", known[auth])
     assert outcome.ids == ["1"]
     is_told = host == "songs.example" and auth in AUTHS
     words = "the credentials went to songs.example over http, for all on the way to read; use https"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import socket
+import threading
 from collections.abc import AsyncIterator
 from ipaddress import ip_address
 
@@ -14,6 +14,7 @@ from server.core.errors import FatalError, InvalidRequestError
 from server.sources.api.http.address_guard import AddressGuard, is_public
 from server.sources.api.options import parse_options
 from server.sources.api.reader import check_api
+from tests.support.names import names_resolved
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "2606:4700:4700::1111", "::ffff:8.8.8.8", "64:ff9b::8.8.8.8", "2002:808:808::1"]
 NOT_PUBLIC = [
@@ -89,31 +90,58 @@ class Resolver:
         self.answers = answers
         self.asked = 0
 
-    async def __call__(self, host: str, port: int, **_: object) -> list[tuple[object, ...]]:
+    def __call__(self, _host: str) -> list[str]:
         addresses = self.answers[min(self.asked, len(self.answers) - 1)]
         self.asked += 1
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in addresses]
+        return addresses
 
 
-async def test_a_name_with_a_private_address_is_not_connected_to(forbidden, read, monkeypatch):
+async def test_a_name_with_a_private_address_is_not_connected_to(forbidden, read):
     for answer in (["127.0.0.1"], ["127.0.0.1", "93.184.216.34"], ["::ffff:127.0.0.1"]):
-        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", Resolver([answer]))
-        outcome = await read(f"http://rebind.example:{forbidden.port}/", allow_private_addresses=False)
+        with names_resolved(Resolver([answer])):
+            outcome = await read(f"http://rebind.example:{forbidden.port}/", allow_private_addresses=False)
         assert outcome.error is not None
         assert (outcome.error.reason, outcome.error.retryable) == ("SOURCE_FORBIDDEN", False)
         assert forbidden.count == 0
 
 
-async def test_the_address_that_was_checked_is_the_one_connected_to(serve, api, read, monkeypatch):
+async def test_the_address_that_was_checked_is_the_one_connected_to(serve, api, read):
     # The second answer would be refused; it is never asked for, because the connection goes to the first.
     resolver = Resolver([["127.0.0.1"], ["10.0.0.1"]])
     app = api(lambda request: [{"id": 1}])
     port = (await serve(app)).rpartition(":")[2]
-    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", resolver)
-    outcome = await read(f"http://songs.example:{port}/", private_hosts="songs.example", allow_private_addresses=False)
+    with names_resolved(resolver):
+        outcome = await read(
+            f"http://songs.example:{port}/", private_hosts="songs.example", allow_private_addresses=False
+        )
     assert outcome.ids == ["1"]
     assert app.requests[0].headers["host"] == f"songs.example:{port}"
     assert resolver.asked == 1
+
+
+async def test_names_that_do_not_resolve_keep_no_file_waiting(serve, api, read):
+    """Far more look-ups than there are threads for all else, of a name server that does not answer."""
+    asked, answered = threading.Semaphore(0), threading.Event()
+
+    def never(_host: str) -> list[str]:
+        asked.release()
+        answered.wait(60)
+        raise OSError("no answer")
+
+    with names_resolved(never):
+        reads = [
+            asyncio.ensure_future(read(f"http://slow-{number}.example/", http_retry_attempts_max=1))
+            for number in range(40)
+        ]
+        try:
+            assert await asyncio.to_thread(asked.acquire, timeout=30)
+            # What else needs a thread gets one, and an address that is no name needs no look-up to be refused.
+            for _file in range(50):
+                assert await asyncio.to_thread(len, "a file") == 6
+        finally:
+            answered.set()
+        for outcome in await asyncio.gather(*reads):
+            assert outcome.error.reason == "SOURCE_UNAVAILABLE"
 
 
 async def test_a_redirect_to_a_private_address_is_not_followed(serve, api, read, forbidden):

@@ -26,6 +26,7 @@ from server.core.config import Settings
 from server.core.errors import FatalError, InvalidRequestError
 from server.core.host_patterns import NO_HOSTS, HostPatterns, host_and_port
 from server.core.reasons import Category, Reason
+from server.sources.api.http.name_lookup import addresses_of
 
 Address = IPv4Address | IPv6Address
 _NAT64: Final = IPv6Network("64:ff9b::/96")
@@ -192,12 +193,11 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         """Resolve, check all, connect to the first address that answers."""
         try:
             async with asyncio.timeout(timeout):
-                answers = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+                texts = await addresses_of(host, port)
         except TimeoutError as error:
             raise httpcore.ConnectTimeout(f"resolving {host} took too long") from error
         except (OSError, UnicodeError) as error:
             raise httpcore.ConnectError(f"{host} cannot be resolved") from error
-        texts = dict.fromkeys(str(answer[4][0]) for answer in answers)
         failure: Exception = httpcore.ConnectError(f"{host} has no address")
         for address in self._guard.checked(host, port, texts):
             try:
