@@ -22,6 +22,7 @@ from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
 from gateway.errors import HANDLERS
+from gateway.instruments import GatewayInstruments, RequestCounter
 
 # Connected from the start and not closed when idle: clients that later use up the gRPC port's connections cannot take
 # the gateway's.
@@ -37,13 +38,20 @@ def utc_now() -> datetime:
 ROUTES: Final = (*schedules.ROUTES, *routes.ROUTES, *events.ROUTES, *rejects.ROUTES, *documentation.ROUTES)
 
 
-def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable[[], datetime] = utc_now) -> Starlette:
+def create_app(
+    settings: GatewaySettings,
+    *,
+    pool: ConnectionPool,
+    now: Callable[[], datetime] = utc_now,
+    instruments: GatewayInstruments | None = None,
+) -> Starlette:
     """Build the gateway; the channel to the service opens and closes with the app's lifespan.
 
     Args:
         settings: where the service is, and the limits.
         pool: the connections of the web server that runs it.
         now: returns the time for the `timestamp` of responses; aware.
+        instruments: who counts requests; None for nobody.
     """
 
     @asynccontextmanager
@@ -58,9 +66,10 @@ def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable
             app.state.stopping = asyncio.Event()
             yield
 
+    counting = [] if instruments is None else [Middleware(RequestCounter, instruments)]
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(CallerGuard, settings)],
+        middleware=[*counting, Middleware(CallerGuard, settings)],
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )

@@ -49,7 +49,15 @@ async def claim_next(
     while len(passed) < _CANDIDATES_MAX:
         row = (
             await connection.execute(
-                select(_R.id, _R.lease_epoch, _R.source_key, _R.status, _R.takeover_count, _R.takeover_batches)
+                select(
+                    _R.id,
+                    _R.lease_epoch,
+                    _R.source_key,
+                    _R.source_type,
+                    _R.status,
+                    _R.takeover_count,
+                    _R.takeover_batches,
+                )
                 .where(_claimable(source_types, legacy_grace_minutes), _R.id.not_in(passed))
                 .order_by(_R.id)
                 .limit(1)
@@ -62,7 +70,7 @@ async def claim_next(
         still = select(_R.id).where(_R.id == row.id, _claimable(source_types, legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
             takeovers = await _takeovers(connection, row) if row.status == RunStatus.IN_PROGRESS else {}
-            return await _take(connection, row.id, row.lease_epoch, owner, ttl_ms, takeovers)
+            return await _take(connection, row, owner, ttl_ms, takeovers)
         passed.append(row.id)
     return None
 
@@ -104,22 +112,24 @@ async def _takeovers(connection: AsyncConnection, row: Any) -> dict[str, int]:
 
 
 async def _take(
-    connection: AsyncConnection, run_id: int, epoch: int, owner: str, ttl_ms: int, takeovers: Mapping[str, int]
+    connection: AsyncConnection, row: Any, owner: str, ttl_ms: int, takeovers: Mapping[str, int]
 ) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
         move_to(RunStatus.IN_PROGRESS)
-        .where(_R.id == run_id, _R.lease_epoch == epoch)
+        .where(_R.id == row.id, _R.lease_epoch == row.lease_epoch)
         .values(
             lease_owner=owner,
-            lease_epoch=epoch + 1,
+            lease_epoch=row.lease_epoch + 1,
             lease_expires_at_ms=now_ms() + ttl_ms,
             not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
             **takeovers,
         )
     )
-    return Lease(run_id, owner, epoch + 1) if _changed(result) else None
+    if not _changed(result):
+        return None
+    return Lease(row.id, owner, row.lease_epoch + 1, str(row.source_type), is_takeover=bool(takeovers))
 
 
 async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:

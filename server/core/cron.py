@@ -25,6 +25,9 @@ _FIELD: Final = re.compile(
 _ON_TIME_SECONDS: Final = 60.0
 # Zones in name only: what they stand for is up to the machine, and replicas would differ.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
+# As far as the longest gap is looked for: a week and a day, in which every day of the week has been.
+_GAP_SPAN: Final = timedelta(days=8)
+_GAP_FIRES_MAX: Final = 2000
 # Longer than any step of a clock: where the clock has gone back, the search for the last fire begins this far ahead.
 _CLOCK_STEP_MAX: Final = timedelta(hours=3)
 
@@ -82,6 +85,24 @@ def next_fire(cron: str, time_zone: ZoneInfo, now: datetime) -> datetime:
         instant = _instant(times.get_next(datetime), time_zone)
         if instant > now:
             return instant
+
+
+def longest_gap_seconds(cron: str, now: datetime) -> float:
+    """The longest time between two of the next fires, in local wall time: of the coming eight days, or of the next two fires.
+
+    Args:
+        now: where to begin.
+    """
+    begin = now.replace(tzinfo=None)
+    times = croniter(cron, begin)
+    before, longest = times.get_next(datetime), timedelta()
+    for _ in range(_GAP_FIRES_MAX):
+        fire = times.get_next(datetime)
+        longest = max(longest, fire - before)
+        before = fire
+        if fire - begin > _GAP_SPAN:
+            break
+    return longest.total_seconds()
 
 
 def is_missed(instant: datetime, now: datetime, catch_up_seconds: float) -> bool:
