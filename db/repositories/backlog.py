@@ -76,7 +76,8 @@ async def success_ages(connection: AsyncConnection, source_keys: Sequence[str]) 
         .where(
             _R.source_key == sync_sources.c.source_key,
             _R.completed_at.is_not(None),
-            _R.status == RunStatus.COMPLETED,
+            # As an expression: the index on the status as such would be chosen, and all runs of the source be read.
+            _R.status.concat("") == RunStatus.COMPLETED,
         )
         # The end of an index, behind whatever has failed since.
         .order_by(_R.completed_at.desc())
