@@ -12,12 +12,14 @@ from pathlib import Path
 import grpc
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import create_engine, text
 from techaura_sync import SyncClient, SyncServiceError
 
 from server.metrics.definitions import DEFINITIONS
 from tests.conftest import DATABASES, service_on
 from tests.support.database_server import CHOSEN, server_running
 from tests.support.programs import run
+from tests.support.scripted_api import Said, scripted_api
 from tests.support.service import PROGRAM, Service, environment, service_running
 
 DEADLINE_SECONDS = 60
@@ -102,6 +104,41 @@ def test_a_failed_run_is_counted_by_its_reason_and_logged_as_a_warning(service: 
     assert {(line["attempt"], bool(line["owner"])) for line in lines} == {(1, True)}
     (ended,) = [line for line in lines if line["event"] == "run_ended"]
     assert (ended["level"], ended["reason"]) == ("warning", "ERROR_BUDGET_EXCEEDED")
+
+
+def test_a_run_of_a_lost_owner_is_counted_as_taken_over(service: Service) -> None:
+    before = scraped(service)
+    (service.data_root / "left.csv").write_text(SONGS)
+    _execute(
+        service,
+        "INSERT INTO sync_runs (source_type, source_identifier, status, sync_metadata, lease_owner, lease_epoch, "
+        "lease_expires_at_ms) VALUES ('csv', 'left.csv', 'in_progress', '{}', 'gone:1:0', 4, 1)",
+    )
+    eventually(lambda: value(scraped(service), "takeovers_total") == value(before, "takeovers_total") + 1)
+    eventually(lambda: value(scraped(service), "runs", status="in_progress") == 0)
+    assert {line["attempt"] for line in service.log_lines() if line["event"] == "run_started"} >= {5}
+
+
+def test_requests_to_a_source_are_counted_by_the_class_of_their_status(service: Service) -> None:
+    answers = iter([Said({}, 503)])
+    with scripted_api(lambda _asked: next(answers, Said({"data": [{"id": 1, "title": "one"}]}))) as api:
+        before = scraped(service)
+        assert service.run("api", f"{api.url}/songs")["status"] == "completed"
+        after = scraped(service)
+        assert not any(api.url in str(key) or "songs" in str(key) for key in after)
+        for status in ("5xx", "2xx"):
+            counts = [value(samples, "source_requests_total", status=status) for samples in (before, after)]
+            assert counts[1] == counts[0] + 1
+        assert value(after, "source_response_seconds_count") == value(before, "source_response_seconds_count") + 2
+
+
+def _execute(service: Service, sql: str) -> None:
+    """Change the database as another program would."""
+    url = service.environ["TECHAURA_SYNC_DATABASE_URL"].replace("+aiosqlite", "").replace("+aiomysql", "+pymysql")
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(sql))
+    engine.dispose()
 
 
 def test_calls_are_counted_by_method_and_status_and_unknown_ones_as_one(service: Service) -> None:
@@ -238,3 +275,15 @@ def test_more_metrics_can_be_had_in_the_newer_form(service: Service) -> None:
     with urllib.request.urlopen(asked, timeout=30) as answer:
         assert answer.headers["Content-Type"].startswith("application/openmetrics-text")
         assert answer.read().endswith(b"# EOF\n")
+
+
+def test_a_flood_of_equal_lines_is_collapsed_and_told_at_the_end(tmp_path: Path) -> None:
+    environ = environment(f"sqlite+aiosqlite:///{tmp_path / 's.db'}", tmp_path, LOG_EQUAL_LINES_MAX=2)
+    with service_running(tmp_path, environ) as service:
+        for number in range(5):
+            (tmp_path / f"{number}.csv").write_text(f"title,artist\nSong {number},A\n")
+            assert service.run("csv", f"{number}.csv")["status"] == "completed"
+    lines = service.log_lines()
+    assert [line["event"] for line in lines].count("run_started") == 2
+    (left_out,) = [line for line in lines if line["event"] == "lines_left_out" and line["of_event"] == "run_started"]
+    assert (left_out["lines"], left_out["action"], "run_id" in left_out) == (3, "run", False)
