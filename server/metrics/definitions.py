@@ -160,7 +160,10 @@ STATEMENT_SECONDS = Definition(
     H, "techaura_sync_database_statement_seconds", "Time of statements, by verb.", ("verb",), _STATEMENT_SECONDS
 )
 STATEMENT_FAULTS = Definition(
-    C, "techaura_sync_database_faults_total", "Statements and connections that failed, by reason.", ("reason",)
+    C,
+    "techaura_sync_database_faults_total",
+    "Statements and connections that failed, by reason; a start tries some that it may not have.",
+    ("reason",),
 )
 DISK_FREE = Definition(
     G,
