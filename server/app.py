@@ -10,13 +10,13 @@ import asyncio
 import importlib
 import math
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pydantic import SecretStr
@@ -146,7 +146,7 @@ async def server_running(
         stack.push_async_callback(database.close)
         box = secret_box(settings, database)
         keys = SourceKeys(settings, box)
-        instruments = _instruments(stack, settings, database, clock, keys, exposition)
+        instruments, watching = _instruments(stack, settings, database, clock, keys, exposition)
         if await migrated(database, clock, settings):
             log.info("migrated", action="migrate", revision=HEAD_REVISION)
         for root in settings.data_root_paths:
@@ -187,6 +187,7 @@ async def server_running(
             RecurringSyncs(database, settings, clock, keys, local_runs.wake, fire_time, instruments).run,
             Retention(database, settings, clock).run,
             RunCounting(database, clock).run,
+            *watching,
         )
 
         await grpc_server.start()
@@ -216,20 +217,22 @@ def _instruments(
     clock: Clock,
     keys: SourceKeys,
     exposition: Exposition | None,
-) -> Instruments:
-    """Who counts what this server does; scrapes stop asking the database before it is closed."""
+) -> tuple[Instruments, Sequence[Callable[[], Coroutine[Any, Any, None]]]]:
+    """Who counts what this server does, and the loops of that; scrapes stop asking the database before it is closed."""
     if exposition is None:
-        return NO_INSTRUMENTS
+        return NO_INSTRUMENTS, ()
     # Imported only where metrics are switched on.
     from server.metrics.database_metrics import observe_database
     from server.metrics.server_metrics import ServerMetrics
     from server.metrics.stored_values import StoredValues
+    from server.metrics.watched_schedules import WatchedSchedules
 
     observe_database(exposition.registry, database, clock)
-    stored = StoredValues(exposition.registry, database, settings, clock, keys)
+    schedules = WatchedSchedules(database, settings, clock, keys)
+    stored = StoredValues(exposition.registry, database, settings, clock, schedules)
     exposition.before_scrape.append(stored.refresh)
     stack.callback(exposition.before_scrape.remove, stored.refresh)
-    return ServerMetrics(exposition.registry, queue_runs_max=settings.queue_runs_max)
+    return ServerMetrics(exposition.registry, queue_runs_max=settings.queue_runs_max), (schedules.run,)
 
 
 def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Callable[[int], PageCache]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
@@ -57,7 +59,15 @@ def observe_database(registry: CollectorRegistry, database: Database, clock: Clo
     definitions.POOL_MAX.gauge(registry).set(database.pool_size_max)
     if database.file is not None:
         folder = database.file.parent
-        definitions.DISK_FREE.gauge(registry).set_function(lambda: float(shutil.disk_usage(folder).free))
+        definitions.DISK_FREE.gauge(registry).set_function(lambda: _free_bytes(folder))
+
+
+def _free_bytes(folder: Path) -> float:
+    """Free space; not a number where the disk does not say, so that the scrape has all the rest."""
+    try:
+        return float(shutil.disk_usage(folder).free)
+    except OSError:
+        return math.nan
 
 
 def _checked_out(database: Database) -> float:

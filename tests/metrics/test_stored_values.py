@@ -17,6 +17,7 @@ from server.core.config import Settings
 from server.core.secret_box import SecretBox
 from server.execution.source_keys import SourceKeys
 from server.metrics.stored_values import StoredValues
+from server.metrics.watched_schedules import WatchedSchedules
 from tests.support.clock import FakeClock
 from tests.support.service import TEST_KEY
 
@@ -28,18 +29,18 @@ class Scrapes:
     """The values of one database, at a clock that stands still."""
 
     def __init__(self, database: Database, **settings: Any) -> None:
-        values = Settings(**settings)
+        values = Settings(**{"metrics_database_timeout_seconds": 60} | settings)
         self.clock = FakeClock(NOW)
         self.registry = CollectorRegistry()
-        self._stored = StoredValues(
-            self.registry, database, values, self.clock, SourceKeys(values, SecretBox(TEST_KEY))
-        )
+        self.schedules = WatchedSchedules(database, values, self.clock, SourceKeys(values, SecretBox(TEST_KEY)))
+        self._stored = StoredValues(self.registry, database, values, self.clock, self.schedules)
 
     async def value(self, name: str, **labels: str) -> float | None:
         await self._stored.refresh()
         return self.registry.get_sample_value(f"techaura_sync_{name}", labels)
 
     async def labels(self, name: str) -> list[dict[str, str]]:
+        await self.schedules.look()
         await self._stored.refresh()
         families = [family for family in self.registry.collect() if family.name == f"techaura_sync_{name}"]
         return [sample.labels for family in families for sample in family.samples]
@@ -86,8 +87,11 @@ async def test_only_so_many_schedules_have_a_series_and_the_rest_is_told(databas
     scrapes = Scrapes(database, metrics_schedules_max=2)
     assert len(await scrapes.labels("schedule_last_success_age_seconds")) == 2
     assert await scrapes.value("schedules_unobserved") == 1
-    assert await Scrapes(database, metrics_schedules_max=3).value("schedules_unobserved") == 0
-    assert await Scrapes(database, metrics_schedules_max=0).labels("schedule_last_success_age_seconds") == []
+    enough, none = Scrapes(database, metrics_schedules_max=3), Scrapes(database, metrics_schedules_max=0)
+    assert len(await enough.labels("schedule_last_success_age_seconds")) == 3
+    assert await enough.value("schedules_unobserved") == 0
+    assert await none.labels("schedule_last_success_age_seconds") == []
+    assert await none.value("schedules_unobserved") == 1
 
 
 async def test_a_schedule_that_never_succeeded_counts_from_when_it_began(database: Database) -> None:
@@ -111,11 +115,10 @@ async def test_a_schedule_of_another_program_or_zone_is_shown_without_what_canno
     assert await scrapes.labels("schedule_interval_seconds") == []
 
 
-async def test_a_schedule_that_is_switched_off_is_gone_within_a_minute(database: Database) -> None:
+async def test_a_schedule_that_is_switched_off_is_gone_with_the_next_look(database: Database) -> None:
     await insert_schedule(database)
     scrapes = Scrapes(database, metrics_database_interval_seconds=0)
     assert len(await scrapes.labels("schedule_interval_seconds")) == 1
     async with database.write() as connection:
         await connection.execute(update(sync_schedules).values(enabled=False))
-    scrapes.clock.move(60)
     assert await scrapes.labels("schedule_interval_seconds") == []
