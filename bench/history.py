@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import hashlib
 import statistics
 import time
 from collections.abc import Awaitable, Callable
@@ -19,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from db.engine import Database
 from db.migrate import migrate
 from db.records import RunStatus
-from db.repositories import leases, run_counts, runs, sources
+from db.repositories import backlog, leases, run_counts, runs, sources
 from db.repositories.errors import list_errors
 from server.core.clock import SystemClock
 from server.schedules.counting import RUNS_AT_ONCE, RunCounting
@@ -109,6 +110,8 @@ def _calls(run_count: int) -> dict[str, Call]:
         ),
         "idle polling": _poll,
         "the last run of a source with 50,000": lambda connection: _last_reading(connection, deep),
+        "what waits, at a scrape of metrics": backlog.read_backlog,
+        "the last success of 100 sources, at a scrape": _success_ages,
         "its spelling, once remembered": lambda connection: sources.row_identifier(connection, deep),
     }
     return calls
@@ -119,6 +122,11 @@ async def _last_reading(connection: AsyncConnection, run_id: int) -> None:
     if run is None:
         raise RuntimeError(f"run {run_id} is not there")
     await runs.last_reading(connection, run, minutes=60)
+
+
+async def _success_ages(connection: AsyncConnection) -> None:
+    keys = ["busy", *(str(-number) for number in range(1, 100))]
+    await backlog.success_ages(connection, [hashlib.sha256(key.encode()).hexdigest() for key in keys])
 
 
 async def _status(connection: AsyncConnection, run_id: int) -> None:
@@ -166,6 +174,7 @@ def _fill(server: DatabaseServer, name: str, run_count: int) -> None:
         f"ELSE -(n DIV {_RUNS_PER_SOURCE}) END, 256), 1, 32503680000000, 10, 10, "
         f"IF(n > {run_count - _LIVE_RUNS}, NULL, NOW()) FROM {numbers}",
         "INSERT INTO sync_sources (source_key, row_identifier) VALUES (SHA2('busy', 256), 'file_0.csv')",
+        f"INSERT INTO sync_sources (source_key) SELECT SHA2(-n, 256) FROM {numbers.replace(str(run_count), '1000')}",
         "INSERT INTO sync_errors (sync_run_id, error_type, error_message, line_no) "
         "SELECT r.id, 'validation', 'a value that the column does not take', e.n "
         "FROM sync_runs r, (SELECT 1 AS n UNION ALL SELECT 2) e",

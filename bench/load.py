@@ -3,7 +3,7 @@
 All in one run, on a private server with durable settings (MySQL with its binary log) that this starts and removes; ours is the real program in a
 process of its own, from trigger to the end of the run. Prints one table: seconds, rows a second, ratios, peak memory.
 
-usage: scripts/bench load [--server mariadb|mysql] [--rows N] [--big-bytes N]
+usage: scripts/bench load [--server mariadb|mysql] [--rows N] [--big-bytes N] [--metrics]
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import os
 import random
 import subprocess
 import tempfile
+import threading
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -137,16 +139,17 @@ def main() -> None:
     parser.add_argument(
         "--big-bytes", type=int, default=1_000_000_000, help="size of the memory test's file; 0 for none"
     )
+    parser.add_argument("--metrics", action="store_true", help="with metrics, which are scraped each second")
     arguments = parser.parse_args()
-    rows = arguments.rows
+    rows, extra = arguments.rows, {"METRICS_PORT": 0} if arguments.metrics else {}
     with tempfile.TemporaryDirectory(prefix="techaura-bench-") as name, server_running(durable=True) as server:
         folder = Path(name)
         path = folder / "catalogue.csv"
         write_catalogue(path, rows)
         size_mb, version = path.stat().st_size / 1e6, server.version()
-        ours, peak = _ours(server, folder, path, rows)
+        ours, peak = _ours(server, folder, path, rows, extra)
         raw = _raw(server, folder, rows)
-        big = _big(server, folder, arguments.big_bytes) if arguments.big_bytes else ""
+        big = _big(server, folder, arguments.big_bytes, extra) if arguments.big_bytes else ""
     print(f"{rows:,} rows, {size_mb:.0f} MB, {os.cpu_count()} cores, {version}, durable")
     print(
         f"{'what':34} {'seconds':>8} {'rows/s':>10} {'x raw':>7} {'REPLACE/it':>11} {'cpu: ours':>10} {'database':>9}"
@@ -160,11 +163,17 @@ def main() -> None:
     print(big)
 
 
-def _ours(server: DatabaseServer, folder: Path, path: Path, rows: int) -> tuple[list[Measured], float]:
+def _ours(
+    server: DatabaseServer, folder: Path, path: Path, rows: int, extra: Mapping[str, object]
+) -> tuple[list[Measured], float]:
     """Seconds of each of our runs, and the peak memory of them all."""
     database = server.new_database()
     results: list[Measured] = []
-    with _service(server, database, folder) as service, PeakMemory(service.process.pid) as memory:
+    with (
+        _service(server, database, folder, extra) as service,
+        PeakMemory(service.process.pid) as memory,
+        _scraped(service),
+    ):
 
         def sync(what: str, **expected: int) -> None:
             ledger: dict[str, int] = {}
@@ -205,11 +214,15 @@ def _raw(server: DatabaseServer, folder: Path, rows: int) -> list[Measured]:
     ]
 
 
-def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
+def _big(server: DatabaseServer, folder: Path, size_bytes: int, extra: Mapping[str, object]) -> str:
     """A file of that size, through a process of its own; return a line on its peak memory."""
     path = folder / "big.csv"
     rows = write_big(path, size_bytes)
-    with _service(server, server.new_database(), folder) as service, PeakMemory(service.process.pid) as memory:
+    with (
+        _service(server, server.new_database(), folder, extra) as service,
+        PeakMemory(service.process.pid) as memory,
+        _scraped(service),
+    ):
         ledger = service.run("csv", path.name)["ledger"]
         if ledger["inserted"] != rows:
             raise SystemExit(f"the ledger is not what the file says: {ledger}")
@@ -217,7 +230,30 @@ def _big(server: DatabaseServer, folder: Path, size_bytes: int) -> str:
         return f"peak memory with a file of {size_mb:,.0f} MB ({rows:,} rows): {memory.peak_mib:.0f} MiB (goal 350)"
 
 
-def _service(server: DatabaseServer, database: str, folder: Path) -> AbstractContextManager[Service]:
+@contextmanager
+def _scraped(service: Service) -> Iterator[None]:
+    """Scrape the metrics of a service each second while the block runs, if it serves any."""
+    ended = threading.Event()
+
+    def scrape() -> None:
+        while not ended.wait(1.0):
+            with urllib.request.urlopen(f"http://127.0.0.1:{service.metrics_port}/metrics", timeout=10) as answer:
+                answer.read()
+
+    thread = threading.Thread(target=scrape)
+    if service.metrics_port:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if service.metrics_port:
+            thread.join()
+
+
+def _service(
+    server: DatabaseServer, database: str, folder: Path, extra: Mapping[str, object]
+) -> AbstractContextManager[Service]:
     environ = environment(
         server.url(database),
         folder,
@@ -225,6 +261,7 @@ def _service(server: DatabaseServer, database: str, folder: Path) -> AbstractCon
         HEARTBEAT_INTERVAL_SECONDS=5,
         CSV_BLOCK_BYTES=None,
         CSV_SETTLE_SECONDS=None,
+        **extra,
     )
     return service_running(folder, environ, installed=True)
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,10 @@ _SQLITE_PRAGMAS = (
 logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
+def _nobody_counts(_seconds: float) -> None:
+    pass
+
+
 class Database:
     """A database and its connection pool.
 
@@ -89,6 +93,8 @@ class Database:
         self.url = parse_url(url)
         self.timeout_seconds = timeout_seconds
         self.pool_size_max = pool_size_max
+        # Told how long a transaction waited for its connection.
+        self.on_connection: Callable[[float], None] = _nobody_counts
         # By which other programs know the sessions of this one; see sessions.py.
         self.session_name = uuid.uuid4().hex[:12]
         self.is_sqlite = self.url.is_sqlite
@@ -151,7 +157,10 @@ class Database:
         self._check_file()
         with translated():
             async with asyncio.timeout(timeout_seconds or self.timeout_seconds):
+                loop = asyncio.get_running_loop()
+                asked_at_seconds = loop.time()
                 async with self.engine.connect() as connection:
+                    self.on_connection(loop.time() - asked_at_seconds)
                     await connection.execution_options(sync_writes=writes)
                     try:
                         yield connection

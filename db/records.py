@@ -180,12 +180,18 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to write for a run: only the holder of the newest epoch has it."""
+    """The right to write for a run: only the holder of the newest epoch has it.
+
+    Args:
+        source_type: of the run.
+        is_takeover: whether an owner before this one was silent past its lease.
+    """
 
     run_id: int
     owner: str
     epoch: int
     source_type: str = ""
+    is_takeover: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from gateway.callers import CallerGuard
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
 from gateway.errors import HANDLERS
+from gateway.instruments import GatewayInstruments, RequestCounter
 from gateway.request_ids import RequestIds
 
 # Connected from the start and not closed when idle: clients that later use up the gRPC port's connections cannot take
@@ -38,13 +39,20 @@ def utc_now() -> datetime:
 ROUTES: Final = (*schedules.ROUTES, *routes.ROUTES, *events.ROUTES, *rejects.ROUTES, *documentation.ROUTES)
 
 
-def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable[[], datetime] = utc_now) -> Starlette:
+def create_app(
+    settings: GatewaySettings,
+    *,
+    pool: ConnectionPool,
+    now: Callable[[], datetime] = utc_now,
+    instruments: GatewayInstruments | None = None,
+) -> Starlette:
     """Build the gateway; the channel to the service opens and closes with the app's lifespan.
 
     Args:
         settings: where the service is, and the limits.
         pool: the connections of the web server that runs it.
         now: returns the time for the `timestamp` of responses; aware.
+        instruments: who counts requests; None for nobody.
     """
 
     @asynccontextmanager
@@ -59,9 +67,10 @@ def create_app(settings: GatewaySettings, *, pool: ConnectionPool, now: Callable
             app.state.stopping = asyncio.Event()
             yield
 
+    counting = [] if instruments is None else [Middleware(RequestCounter, instruments)]
     app = Starlette(
         routes=ROUTES,
-        middleware=[Middleware(RequestIds), Middleware(CallerGuard, settings)],
+        middleware=[*counting, Middleware(RequestIds), Middleware(CallerGuard, settings)],
         lifespan=lifespan,
         exception_handlers=HANDLERS,
     )

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -32,6 +32,10 @@ class Waiting(Protocol):
         ...
 
 
+def _nobody_counts(_why: str) -> None:
+    pass
+
+
 class ConnectionPool:
     """The connections of one gateway.
 
@@ -46,6 +50,8 @@ class ConnectionPool:
         self.streams_max = max(1, min(streams_max, self.connections_max // 2))
         if self.connections_max < connections_max:
             _log.warning("few_descriptors", action="gateway", limit=soft, connections_max=self.connections_max)
+        # Told each time why a connection was refused or cut off.
+        self.on_refusal: Callable[[str], None] = _nobody_counts
         self._open: set[Waiting] = set()
         self._waiting: dict[Waiting, None] = {}
         self._streams = 0
@@ -78,6 +84,16 @@ class ConnectionPool:
             self._waiting[connection] = None
 
     @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return len(self._open)
+
+    @property
+    def streams(self) -> int:
+        """How many event streams and downloads are open."""
+        return self._streams
+
+    @property
     def has_stream_left(self) -> bool:
         """Whether another event stream or download may begin."""
         return self._streams < self.streams_max
@@ -93,6 +109,7 @@ class ConnectionPool:
 
     def note(self, what: str) -> None:
         """Count a connection that was refused or cut off; the first is logged at once, later ones as sums."""
+        self.on_refusal(what)
         self._refused[what] += 1
         if self._log_timer is None:
             self._say()

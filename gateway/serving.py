@@ -18,6 +18,7 @@ import uvicorn
 from gateway.app import create_app
 from gateway.config import GatewaySettings
 from gateway.connections import ConnectionPool
+from gateway.instruments import GatewayInstruments
 from gateway.protocol import BoundedProtocol
 
 # asyncio accepts up to its backlog at once, before any of those connections is counted; each has a descriptor.
@@ -76,15 +77,23 @@ class _Server(uvicorn.Server):
 
 
 @asynccontextmanager
-async def gateway_running(settings: GatewaySettings) -> AsyncIterator[int]:
+async def gateway_running(
+    settings: GatewaySettings, instruments: GatewayInstruments | None = None
+) -> AsyncIterator[int]:
     """Serve the gateway while the block runs; yields the port, which matters when the setting is 0.
+
+    Args:
+        instruments: who counts what it does; None for nobody.
 
     Raises:
         OSError: the address is in use or not this machine's.
     """
     listener = _bind(settings.http_host, settings.http_port)
     pool = ConnectionPool(settings.gateway_connections_max, settings.gateway_event_streams_max)
-    app = create_app(settings, pool=pool)
+    if instruments is not None:
+        pool.on_refusal = instruments.connection_refused
+        instruments.pool_is(lambda: pool.connections, lambda: pool.streams)
+    app = create_app(settings, pool=pool, instruments=instruments)
     server = _Server(_config(app, settings, pool))
     # Not a TaskGroup: on cancellation it would cut off open requests at once. `finally` waits for the server.
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="gateway")

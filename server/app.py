@@ -10,13 +10,13 @@ import asyncio
 import importlib
 import math
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 from pydantic import SecretStr
@@ -37,6 +37,7 @@ from server.core.clock import Clock, SystemClock
 from server.core.config import Settings
 from server.core.errors import FatalError
 from server.core.host_patterns import HostPatterns
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.reasons import Category, Reason
 from server.core.secret_box import SecretBox, load_or_create_key
 from server.core.tasks import owned_tasks
@@ -56,12 +57,16 @@ from server.schedules.nightly_retry import RetryScheduler
 from server.schedules.retention import Retention
 from server.schedules.service import Schedules
 from server.service.admission import AdmissionInterceptor
+from server.service.call_counter import CallCounter
 from server.service.grpc_server import GrpcServer
 from server.service.readiness import Readiness
 from server.sources.page_cache import PageCache
 from server.sources.throttle.circuit import Circuits
 from server.sources.throttle.host_pace import HostPaces
 from server.start import migrated
+
+if TYPE_CHECKING:
+    from server.metrics.exposition import Exposition
 
 log = structlog.get_logger()
 
@@ -128,12 +133,17 @@ def _nobody_ends(_fault: DatabaseError) -> None:
 
 @asynccontextmanager
 async def server_running(
-    settings: Settings, *, clock: Clock | None = None, end: Callable[[DatabaseError], None] = _nobody_ends
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    end: Callable[[DatabaseError], None] = _nobody_ends,
+    exposition: Exposition | None = None,
 ) -> AsyncIterator[RunningServer]:
     """Migrate the database and serve gRPC while the block runs.
 
     Args:
         end: called when the server cannot go on, with the reason; the block should end then.
+        exposition: where its metrics go; None for none.
 
     Raises:
         FatalError, DatabaseError, DatabaseUrlError: it cannot start; the text names what is wrong.
@@ -143,13 +153,15 @@ async def server_running(
         database = open_database(settings)
         stack.push_async_callback(database.close)
         box = secret_box(settings, database)
+        keys = SourceKeys(settings, box)
+        instruments, watching = _instruments(stack, settings, database, clock, keys, exposition)
         if await migrated(database, clock, settings):
             log.info("migrated", action="migrate", revision=HEAD_REVISION)
         for root in settings.data_root_paths:
             if not root.is_dir():
                 log.warning("data_root_missing", action="serve", setting="TECHAURA_SYNC_DATA_ROOTS", folder=str(root))
 
-        local_runs, waits, keys = LocalRuns(), RunWaits(clock), SourceKeys(settings, box)
+        local_runs, waits = LocalRuns(), RunWaits(clock, instruments)
         reveal, memory, paces = partial(box.reveal, environ=os.environ), SealedMemory(database, box), HostPaces()
         records = CallRecords(database, key_days_max=settings.idempotency_key_days_max)
         runs = Runs(database, settings, clock, box, keys, local_runs, waits, records)
@@ -165,6 +177,7 @@ async def server_running(
             memory=memory,
             paces=paces,
             kept_pages=_page_caches(database, settings, box),
+            instruments=instruments,
         )
         worker = Worker(context, local_runs, runs.load_source)
         schedules = Schedules(database, settings, clock, box, keys, runs, records)
@@ -179,14 +192,21 @@ async def server_running(
             asked_again_seconds=settings.api_key_refresh_seconds,
         )
         previews = Previews(settings, clock, reveal, memory, paces)
-        grpc_server = GrpcServer(settings, runs, schedules, previews, admission)
-        readiness = Readiness(database, settings, clock, grpc_server.health.ready, end)
+        observers = [] if exposition is None else [CallCounter(instruments, clock)]
+        grpc_server = GrpcServer(settings, runs, schedules, previews, admission, observers)
+
+        async def tell(fault: Exception | None) -> None:
+            instruments.readiness_seen(is_ready=fault is None)
+            await grpc_server.health.ready(fault)
+
+        readiness = Readiness(database, settings, clock, tell, end)
         fire_time = DatabaseClock(database, clock).now
         loops = (
-            RetryScheduler(database, settings, clock, local_runs.wake, fire_time).run,
-            RecurringSyncs(database, settings, clock, keys, local_runs.wake, fire_time).run,
+            RetryScheduler(database, settings, clock, local_runs.wake, fire_time, instruments).run,
+            RecurringSyncs(database, settings, clock, keys, local_runs.wake, fire_time, instruments).run,
             Retention(database, settings, clock).run,
             RunCounting(database, clock).run,
+            *watching,
         )
         stack.push_async_callback(refusals.write_last)
 
@@ -224,6 +244,31 @@ def _gate(settings: Settings, database: Database, clock: Clock) -> Gate:
 
         judge = TokenJudge.from_settings(settings, clock)
     return Gate(ring, judge, CallPace(clock, settings.calls_per_second_max))
+
+
+def _instruments(
+    stack: AsyncExitStack,
+    settings: Settings,
+    database: Database,
+    clock: Clock,
+    keys: SourceKeys,
+    exposition: Exposition | None,
+) -> tuple[Instruments, Sequence[Callable[[], Coroutine[Any, Any, None]]]]:
+    """Who counts what this server does, and the loops of that; scrapes stop asking the database before it is closed."""
+    if exposition is None:
+        return NO_INSTRUMENTS, ()
+    # Imported only where metrics are switched on.
+    from server.metrics.database_metrics import observe_database
+    from server.metrics.server_metrics import ServerMetrics
+    from server.metrics.stored_values import StoredValues
+    from server.metrics.watched_schedules import WatchedSchedules
+
+    observe_database(exposition.registry, database, clock)
+    schedules = WatchedSchedules(database, settings, clock, keys)
+    stored = StoredValues(exposition.registry, database, settings, clock, schedules)
+    exposition.before_scrape.append(stored.refresh)
+    stack.callback(exposition.before_scrape.remove, stored.refresh)
+    return ServerMetrics(exposition.registry, queue_runs_max=settings.queue_runs_max), (schedules.run,)
 
 
 def _page_caches(database: Database, settings: Settings, box: SecretBox) -> Callable[[int], PageCache]:

@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
@@ -26,13 +26,15 @@ from pydantic import ValidationError
 from server.cli_callers import add_callers
 from server.core.config import Settings
 from server.core.descriptors import raise_limit
-from server.core.listening import grpc_target, is_local
+from server.core.listening import bare_host, grpc_target, is_local
 from server.core.logs import configure_logging
 from server.core.memory import limit_arenas
 
 if TYPE_CHECKING:
     from db.engine import Database
     from db.inspection.findings import Finding
+    from gateway.instruments import GatewayInstruments
+    from server.metrics.serving import ServedMetrics
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 log = structlog.get_logger()
@@ -105,7 +107,7 @@ def migrate(
     if check and sql:
         _exit(2, "--check and --sql are two questions; ask one at a time")
     settings = _settings(Settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings)
 
     async def work() -> None:
         _end_by_signals()
@@ -180,7 +182,7 @@ def _on_database(work: Callable[[Database, Settings], Awaitable[None]]) -> None:
     from server.app import with_database
 
     settings = _settings(Settings)
-    configure_logging(settings.log_level)
+    configure_logging(settings)
     _run(with_database(settings, work))
 
 
@@ -198,6 +200,7 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             stop.set()
 
         start_work: Callable[[], None] | None = None
+        metrics = None
         if with_gateway:
             from gateway.config import GatewaySettings
 
@@ -208,8 +211,10 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
 
             settings = _settings(Settings)
             _check_listening("GRPC_HOST", settings.grpc_host)
-            configure_logging(settings.log_level)
-            running = await stack.enter_async_context(server_running(settings, end=end))
+            configure_logging(settings)
+            metrics = await _metrics(stack, settings, ports)
+            exposition = None if metrics is None else metrics.exposition
+            running = await stack.enter_async_context(server_running(settings, end=end, exposition=exposition))
             ports["grpc_port"], start_work = running.grpc_port, running.start_work
         if with_gateway:
             from gateway.serving import gateway_running
@@ -217,8 +222,10 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
             if with_server:
                 own = own.model_copy(update={"grpc_target": grpc_target(settings.grpc_host, ports["grpc_port"])})
             else:
-                configure_logging(_settings(Settings).log_level)
-            ports["http_port"] = await _listening(stack, gateway_running(own), own.http_host, own.http_port)
+                configure_logging(_settings(Settings))
+                metrics = await _metrics(stack, _settings(Settings), ports)
+            gateway = gateway_running(own, _gateway_instruments(metrics))
+            ports["http_port"] = await _listening(stack, gateway, "HTTP", own.http_host, own.http_port)
         _on_signals(stop.set)
         # Not before every port is open: a program that cannot start must not have claimed a run.
         if start_work is not None:
@@ -229,6 +236,30 @@ async def _serve(*, with_server: bool, with_gateway: bool) -> None:
         _exit_at_the_latest(_settings(Settings).shutdown_timeout_seconds + _STOP_MARGIN_SECONDS)
         if faults:
             raise faults[0]
+
+
+async def _metrics(stack: AsyncExitStack, settings: Settings, ports: dict[str, int]) -> ServedMetrics | None:
+    """Serve the metrics of this process, if that is wanted; nothing of them is imported otherwise."""
+    port = settings.metrics_port
+    if port is None:
+        return None
+    _check_listening("METRICS_HOST", settings.metrics_host)
+    from gateway.callers import AllowedHosts
+    from server.metrics.serving import metrics_running
+
+    hosts = AllowedHosts(bare_host(settings.metrics_host), settings.metrics_allowed_hosts)
+    running = metrics_running(settings, hosts.allows)
+    served = await _listening(stack, running, "METRICS", settings.metrics_host, port)
+    ports["metrics_port"] = served.port
+    return served
+
+
+def _gateway_instruments(metrics: ServedMetrics | None) -> GatewayInstruments | None:
+    if metrics is None:
+        return None
+    from server.metrics.gateway_metrics import GatewayMetrics
+
+    return GatewayMetrics(metrics.exposition.registry)
 
 
 def _check_listening(setting: str, host: str) -> None:
@@ -274,12 +305,14 @@ def _exit_at_the_latest(seconds: float) -> None:
     timer.start()
 
 
-async def _listening(stack: AsyncExitStack, running: object, host: str, port: int) -> int:
+async def _listening(
+    stack: AsyncExitStack, running: AbstractAsyncContextManager[S], setting: str, host: str, port: int
+) -> S:
     try:
-        return await stack.enter_async_context(running)  # type: ignore[arg-type] # the gateway's context manager
+        return await stack.enter_async_context(running)
     except (OSError, socket.gaierror) as error:
         reason = error.strerror or type(error).__name__
-        raise OSError(f"cannot listen on {host}:{port} ({reason}); set TECHAURA_SYNC_HTTP_PORT") from error
+        raise OSError(f"cannot listen on {host}:{port} ({reason}); set TECHAURA_SYNC_{setting}_PORT") from error
 
 
 def _settings(kind: Callable[[], S]) -> S:

@@ -31,6 +31,7 @@ from db.repositories.leases import lock_run_shared
 from db.repositories.runs import add_notices
 from server.core.clock import Clock
 from server.core.errors import LeaseLostError
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.reasons import Category
 from server.core.reject_kinds import RejectKind
 from server.core.retry import Retries, RetryPolicy
@@ -147,6 +148,7 @@ class BatchWriter:
         errors_room: error rows that may still be stored for the run; further ones are counted only.
         refused_statements_max: statements that find the rows of one batch which the table refuses.
         refused_seconds_max: time for the transaction of a batch once the table has refused a row of the run.
+        instruments: who counts batches.
     """
 
     def __init__(
@@ -164,7 +166,9 @@ class BatchWriter:
         errors_room: int = 10_000,
         refused_statements_max: int = 50_000,
         refused_seconds_max: float = 300.0,
+        instruments: Instruments = NO_INSTRUMENTS,
     ) -> None:
+        self._instruments = instruments
         self._database = database
         self._lease = lease
         self._restart_no = restart_no
@@ -190,6 +194,7 @@ class BatchWriter:
             RefusedDatabaseError: the database refuses the batch; TargetRefusedError where the table would refuse any row.
         """
         retries = Retries(self._policy, self._clock)
+        began_seconds = self._clock.monotonic_seconds()
         while True:
             try:
                 batch, errors_stored = await self._write_once(job, self._order.mark)
@@ -205,6 +210,7 @@ class BatchWriter:
                     # What took too long may have been the search for refused rows; it gets more time.
                     self._care = replace(self._care, is_careful=True)
                 await self._order.retreat(job.batch_no)
+                self._instruments.batch_retried(self._spec.table, error.reason)
                 await self._say_wait(error)
                 if not await retries.wait():
                     said = f"batch {job.batch_no} could not be written: {self._wait.text}; {retries.gave_up_because}"
@@ -213,6 +219,7 @@ class BatchWriter:
                 self._errors_room -= errors_stored
                 self._tally = Tally.from_json(batch.tally)
                 await self._order.committed(job.batch_no)
+                self._instruments.batch_written(self._spec.table, self._clock.monotonic_seconds() - began_seconds)
                 await self._note_wait()
                 return batch
 

@@ -70,8 +70,7 @@ async def claim_next(
         still = select(_R.id).where(_R.id == row.id, _claimable(source_types, legacy_grace_minutes))
         if (await connection.execute(still)).one_or_none() is not None:
             takeovers = await _takeovers(connection, row) if row.status == RunStatus.IN_PROGRESS else {}
-            lease = Lease(row.id, owner, row.lease_epoch + 1, row.source_type)
-            return await _take(connection, lease, ttl_ms, takeovers)
+            return await _take(connection, row, owner, ttl_ms, takeovers)
         passed.append(row.id)
     return None
 
@@ -112,21 +111,25 @@ async def _takeovers(connection: AsyncConnection, row: Any) -> dict[str, int]:
     return {"takeover_count": lost, "takeover_batches": batches}
 
 
-async def _take(connection: AsyncConnection, lease: Lease, ttl_ms: int, takeovers: Mapping[str, int]) -> Lease | None:
+async def _take(
+    connection: AsyncConnection, row: Any, owner: str, ttl_ms: int, takeovers: Mapping[str, int]
+) -> Lease | None:
     # SKIP LOCKED is per node of a cluster: the epoch in the WHERE clause is what decides between two.
     result = await connection.execute(
         move_to(RunStatus.IN_PROGRESS)
-        .where(_R.id == lease.run_id, _R.lease_epoch == lease.epoch - 1)
+        .where(_R.id == row.id, _R.lease_epoch == row.lease_epoch)
         .values(
-            lease_owner=lease.owner,
-            lease_epoch=lease.epoch,
+            lease_owner=owner,
+            lease_epoch=row.lease_epoch + 1,
             lease_expires_at_ms=now_ms() + ttl_ms,
             not_before_ms=None,
             started_at=func.coalesce(_R.started_at, now()),
             **takeovers,
         )
     )
-    return lease if _changed(result) else None
+    if not _changed(result):
+        return None
+    return Lease(row.id, owner, row.lease_epoch + 1, str(row.source_type), is_takeover=bool(takeovers))
 
 
 async def stop_requests(connection: AsyncConnection, run_ids: Sequence[int]) -> dict[int, tuple[bool, bool]]:

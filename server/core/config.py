@@ -312,12 +312,43 @@ class Settings(BaseSettings):
     )
     secrets_dir: str = Field("", description='folder of the files that {"file": "name"} in options may name')
 
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port of Prometheus metrics (/metrics); unset: none; 0 picks a free one"
+    )
+    metrics_host: str = Field("127.0.0.1", description="address that metrics are served on")
+    metrics_allowed_hosts: str = Field(
+        "",
+        description="comma-separated hosts (host, *.domain) that scrapes may name, besides localhost, 127.0.0.1, ::1 and "
+        "METRICS_HOST; *: every host",
+    )
+    metrics_connections_max: int = Field(8, ge=1, le=1000, description="scrapes at once; one more is cut off")
+    metrics_timeout_seconds: float = Field(
+        5.0, gt=0, le=600, description="one scrape, from the opening of its connection to the last byte"
+    )
+    metrics_database_interval_seconds: float = Field(
+        5.0, ge=0, le=3600, description="scrapes ask the database no more often than this"
+    )
+    metrics_database_timeout_seconds: float = Field(
+        2.0, gt=0, le=600, description="the database has so long to answer a scrape; then its values are left out"
+    )
+    metrics_schedules_max: int = Field(
+        100, ge=0, le=1000, description="schedules whose last success has a metric, oldest schedules first"
+    )
+
     progress_interval_seconds: float = Field(0.25, gt=0, le=60, description="least time between two progress messages")
     follow_interval_seconds: float = Field(
         0.4, gt=0, le=60, description="how often a run that executes elsewhere is looked at"
     )
 
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    log_equal_lines_max: int = Field(
+        100,
+        ge=1,
+        le=1_000_000,
+        description="log lines with the same event, action and reason that are written in LOG_EQUAL_LINES_SECONDS; of more, how "
+        "many there were",
+    )
+    log_equal_lines_seconds: float = Field(60.0, gt=0, le=86_400, description="the interval of LOG_EQUAL_LINES_MAX")
 
     @model_validator(mode="after")
     def _leases_outlive_heartbeats(self) -> Self:
@@ -348,6 +379,11 @@ class Settings(BaseSettings):
         ):
             raise ValueError("must be an https:// URL: keys that come in clear prove nothing")
         return value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
 
     @field_validator("time_zone")
     @classmethod

@@ -29,6 +29,9 @@ _ON_TIME_SECONDS: Final = 60.0
 _FIRES_COMPARED: Final = 90
 # Zones in name only: what they stand for is up to the machine, and replicas would differ.
 _NO_ZONES: Final = frozenset({"localtime", "posixrules", "factory"})
+# As far as the longest gap is looked for: a week and a day, in which every day of the week has been.
+_GAP_SPAN: Final = timedelta(days=8)
+_GAP_FIRES_MAX: Final = 2000
 # Longer than any step of a clock: where the clock has gone back, the search for the last fire begins this far ahead.
 _CLOCK_STEP_MAX: Final = timedelta(hours=3)
 
@@ -103,6 +106,24 @@ def shortest_period_seconds(cron: str) -> float:
         except CroniterBadDateError:
             break
     return min(((later - earlier).total_seconds() for earlier, later in pairwise(fires)), default=math.inf)
+
+
+def longest_gap_seconds(cron: str, now: datetime) -> float:
+    """The longest time between two of the next fires, in local wall time: of the coming eight days, or of the next two fires.
+
+    Args:
+        now: where to begin.
+    """
+    begin = now.replace(tzinfo=None)
+    times = croniter(cron, begin)
+    before, longest = times.get_next(datetime), timedelta()
+    for _ in range(_GAP_FIRES_MAX):
+        fire = times.get_next(datetime)
+        longest = max(longest, fire - before)
+        before = fire
+        if fire - begin > _GAP_SPAN:
+            break
+    return longest.total_seconds()
 
 
 def is_missed(instant: datetime, now: datetime, catch_up_seconds: float) -> bool:

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import structlog
 
 from server.core.clock import Clock
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 
 log = structlog.get_logger()
 
@@ -41,10 +42,14 @@ class Wait:
     Args:
         action: names the waiting part in the log.
         run_id: the run that waits, if it is one.
+        instruments: who counts waits.
     """
 
-    def __init__(self, clock: Clock, action: str, run_id: int | None = None) -> None:
+    def __init__(
+        self, clock: Clock, action: str, run_id: int | None = None, instruments: Instruments = NO_INSTRUMENTS
+    ) -> None:
         self._clock = clock
+        self._instruments = instruments
         self.action = action
         self._log = log.bind(action=action) if run_id is None else log.bind(action=action, run_id=run_id)
         self._since = 0.0
@@ -63,6 +68,7 @@ class Wait:
             self._log.warning(
                 "waiting", reason=fault.reason, error=fault.message, code=fault.code, statement=fault.statement
             )
+            self._instruments.wait_began(self.action, fault.reason)
         self._codes[fault.code] += 1
 
     def passed(self) -> str:
@@ -72,6 +78,7 @@ class Wait:
         seconds, tries, text = self._clock.monotonic_seconds() - self._since, self._codes.total(), self.text
         codes = {str(code): count for code, count in self._codes.items() if code}
         self._log.info("wait_over", seconds=round(seconds, 1), tries=tries, codes=codes, error=text)
+        self._instruments.wait_ended(self.action, seconds)
         self.text = ""
         self._codes.clear()
         return f"waited {seconds:.0f} s ({tries} tries): {text}" if seconds >= _NOTED_SECONDS_MIN else ""
@@ -84,15 +91,16 @@ class RunWaits:
     again.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, instruments: Instruments = NO_INSTRUMENTS) -> None:
         self._clock = clock
+        self._instruments = instruments
         self._waits: dict[int, Wait] = {}
         self._lost: dict[int, str] = {}
-        self.claiming = Wait(clock, "claim")
+        self.claiming = Wait(clock, "claim", instruments=instruments)
 
     def of(self, run_id: int) -> Wait:
         """The waits of a run that executes here."""
-        return self._waits.setdefault(run_id, Wait(self._clock, "run", run_id))
+        return self._waits.setdefault(run_id, Wait(self._clock, "run", run_id, self._instruments))
 
     def end(self, run_id: int, *, lease_lost: bool = False) -> None:
         """The run does not execute here any more."""

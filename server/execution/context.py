@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from db.engine import Database
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.waits import RunWaits
 from server.execution.source_keys import SourceKeys
 from server.execution.stop_signal import RunSignals
@@ -35,6 +36,7 @@ class RunContext:
         paces: how fast requests go to each host.
         kept_pages: the pages that are kept of the source of a run.
         waits: what the runs of this replica wait for.
+        instruments: who counts what happens.
     """
 
     database: Database
@@ -48,6 +50,7 @@ class RunContext:
     memory: SourceMemory = field(default_factory=InMemorySourceState)
     paces: HostPaces = field(default_factory=HostPaces)
     kept_pages: Callable[[int], PageCache] = _none_kept
+    instruments: Instruments = NO_INSTRUMENTS
 
     def source_context(self, run_id: int, signals: RunSignals, *, watermark: str | None) -> SourceContext:
         """What the source of one run is given."""
@@ -60,4 +63,5 @@ class RunContext:
             memory=self.memory,
             paces=self.paces,
             kept_pages=self.kept_pages(run_id),
+            instruments=self.instruments,
         )

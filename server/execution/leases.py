@@ -58,6 +58,7 @@ from db.repositories.batches import read_totals
 from db.sessions import end_sessions
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.execution.source_keys import SourceKeys
 from server.execution.stop_signal import RunSignals
 from server.sources.registry import source_types
@@ -160,7 +161,16 @@ async def apply_stop_requests(database: Database) -> list[int]:
 class LeaseKeeper:
     """Renews one lease for as long as its run is worked on, and tells the run when it has to stop."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock, lease: Lease, signals: RunSignals) -> None:
+    def __init__(
+        self,
+        database: Database,
+        settings: Settings,
+        clock: Clock,
+        lease: Lease,
+        signals: RunSignals,
+        instruments: Instruments = NO_INSTRUMENTS,
+    ) -> None:
+        self._instruments = instruments
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -176,6 +186,7 @@ class LeaseKeeper:
             try:
                 cancel_requested = await self._renew()
             except DatabaseError:
+                self._instruments.lease_not_renewed()
                 # Past this the database has let the lease expire, whatever it responds later.
                 if self._clock.monotonic_seconds() - renewed_at > self._settings.lease_ttl_seconds:
                     self._signals.stop("lease_lost")
@@ -184,6 +195,7 @@ class LeaseKeeper:
             if cancel_requested is None:
                 self._signals.stop("lease_lost")
                 return
+            self._instruments.lease_renewed(self._clock.monotonic_seconds() - renewed_at)
             renewed_at = asked_at
             if cancel_requested:
                 self._signals.stop("cancel")

@@ -16,7 +16,7 @@ from server.core.retry import Retries, RetryPolicy
 from server.core.tally import Tally
 from server.execution.row_faults import MESSAGES_MAX, NO_FAULTS, RowFaults
 from server.execution.stop_signal import RunStoppedError
-from server.execution.verdict import Ending, Verdict, verdict_on
+from server.execution.verdict import LOST, Ending, Verdict, verdict_on
 from server.sources.contract import POSITION_MARK, WatermarkRule
 
 
@@ -27,7 +27,7 @@ async def store_ending(
     lease: Lease,
     error: BaseException | None,
     watermark: WatermarkRule | None = None,
-) -> Ending:
+) -> Verdict:
     """Store how the run ended, trying again while the database does not respond; return what was stored.
 
     Args:
@@ -53,14 +53,14 @@ async def _store_once(
     lease: Lease,
     error: BaseException | None,
     watermark: WatermarkRule | None,
-) -> Ending:
+) -> Verdict:
     if isinstance(error, RunStoppedError) and error.reason == "lease_lost":
-        return Ending.LOST
+        return LOST
     async with database.write() as connection:
         # Held before the batches are summed: one that was cut short may still be committing.
         is_cancelled = await leases.lock_run_exclusive(connection, lease)
         if is_cancelled is None:
-            return Ending.LOST
+            return LOST
         totals = await read_totals(connection, lease.run_id)
         retry_count = await runs.retry_count(connection, lease.run_id)
         waited_ms = await runs.waited_ms(connection, lease.run_id)
@@ -74,10 +74,10 @@ async def _store_once(
             faults=await _faults(connection, lease.run_id, totals.restart_no),
         )
         if not await _store(connection, lease, totals, verdict):
-            return Ending.LOST
+            return LOST
         if verdict.ending is Ending.COMPLETED and watermark is not None:
             await _move_watermark(connection, lease.run_id, totals.restart_no, watermark)
-        return verdict.ending
+        return verdict
 
 
 async def _faults(connection: AsyncConnection, run_id: int, restart_no: int) -> RowFaults:

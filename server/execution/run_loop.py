@@ -35,6 +35,7 @@ from server.core.tasks import owned_tasks
 from server.core.texts import escaped
 from server.execution import planning
 from server.execution.advised_plan import advised_plan
+from server.execution.batch_counts import BatchCounts
 from server.execution.batch_jobs import make_job
 from server.execution.context import RunContext
 from server.execution.duplicate_keys import KeyRule, StreamedKeys, SurveyedKeys
@@ -265,10 +266,17 @@ class RunLoop:
             errors_room=settings.rejects_stored_max - errors_stored,
             refused_statements_max=settings.refused_statements_max,
             refused_seconds_max=settings.refused_seconds_max,
+            instruments=self._context.instruments,
         )
+        counts = BatchCounts(self._context.instruments, spec.table, checkpoint)
+
+        def written(batch: Batch) -> None:
+            counts.committed(batch)
+            self._written(batch)
+
         # Batches that may hold the same key would wait for each other; SQLite has one writer anyway.
         loaders = settings.loaders_max if keys.is_exact and not database.is_sqlite else 1
-        async with BatchPipeline(writer, loaders, self._signals, self._written) as transfer:
+        async with BatchPipeline(writer, loaders, self._signals, written) as transfer:
             position = checkpoint.position if checkpoint else None
             if position and POSITION_SECOND_LOOK in position:
                 position = None

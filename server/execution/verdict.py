@@ -53,6 +53,9 @@ class Verdict:
     starts_over: bool = False
 
 
+LOST: Final = Verdict(Ending.LOST)
+
+
 class ErrorBudgetError(FatalError):
     """More rows were rejected than a run may have; the verdict finds the words."""
 

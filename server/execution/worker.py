@@ -33,7 +33,7 @@ from server.execution.outcome import store_ending
 from server.execution.periodic import repeated
 from server.execution.stop_requests import ControlWatch
 from server.execution.stop_signal import RunSignals, RunStoppedError
-from server.execution.verdict import Ending
+from server.execution.verdict import LOST, Ending, Verdict
 from server.sources.contract import WatermarkRule
 from server.sources.registry import source_types
 from server.sources.source_type import Source
@@ -104,6 +104,7 @@ class Worker:
             lease = await claim(database, settings, self._owner, self._context.keys, types)
             if lease is None:
                 break
+            self._context.instruments.run_claimed(is_takeover=lease.is_takeover)
             self._execute_beside(executing, lease)
         self._context.waits.claimed()
 
@@ -137,25 +138,32 @@ class Worker:
 
     async def _execute(self, lease: Lease, signals: RunSignals) -> None:
         context = self._context
-        logger = log.bind(run_id=lease.run_id, epoch=lease.epoch)
-        logger.info("run_started", action="run")
-        keeper = LeaseKeeper(context.database, context.settings, context.clock, lease, signals)
-        ending = Ending.LOST
+        # The tasks of the run are begun from here on, and their lines have these too.
+        structlog.contextvars.bind_contextvars(run_id=lease.run_id, attempt=lease.epoch, owner=lease.owner)
+        log.info("run_started", action="run", source_type=lease.source_type)
+        began_seconds = context.clock.monotonic_seconds()
+        keeper = LeaseKeeper(
+            context.database, context.settings, context.clock, lease, signals, instruments=context.instruments
+        )
+        verdict = LOST
         try:
             async with owned_tasks() as tasks:
                 tasks.start(keeper.run(), name=f"lease-{lease.run_id}")
                 error, watermark = await self._outcome(lease, signals)
-                _log_fault(logger, error)
-                ending = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
-                _log_ending(logger, ending, error)
+                _log_fault(error)
+                verdict = await store_ending(context.database, context.settings, context.clock, lease, error, watermark)
+                _log_ending(verdict, error)
                 await forget_ended(context.database)
         except DatabaseError as fault:
-            logger.warning("run_ending_not_stored", action="run", **fault.facts)
+            log.warning("run_ending_not_stored", action="run", **fault.facts)
         except Exception:
             # The lease expires, and whoever claims the run next continues it; the other runs of the pool are not touched.
-            logger.exception("run_fault", action="run")
+            log.exception("run_fault", action="run")
         finally:
-            context.waits.end(lease.run_id, lease_lost=ending is Ending.LOST)
+            context.waits.end(lease.run_id, lease_lost=verdict.ending is Ending.LOST)
+            reason = verdict.failure.reason if verdict.failure else ""
+            seconds = context.clock.monotonic_seconds() - began_seconds
+            context.instruments.run_ended(lease.source_type, verdict.ending, reason, seconds)
 
     async def _outcome(self, lease: Lease, signals: RunSignals) -> tuple[Exception | None, WatermarkRule | None]:
         """Execute the run; return what ended it, or None at the end of its source, and where its watermark is kept.
@@ -234,14 +242,17 @@ class Worker:
         working.result()
 
 
-def _log_fault(logger: structlog.stdlib.BoundLogger, error: Exception | None) -> None:
+def _log_fault(error: Exception | None) -> None:
     """An unexpected exception is a fault of the service: its traceback is logged."""
     if error is not None and not isinstance(error, SyncError | DatabaseError | RunStoppedError):
-        logger.error("run_fault", action="run", exc_info=error)
+        log.error("run_fault", action="run", exc_info=error)
 
 
-def _log_ending(logger: structlog.stdlib.BoundLogger, ending: str, error: Exception | None) -> None:
-    if isinstance(error, DatabaseError):
-        logger.warning("run_ended", action="run", ending=ending, **error.facts)
-    else:
-        logger.info("run_ended", action="run", ending=ending, reason=getattr(error, "reason", None))
+def _log_ending(verdict: Verdict, error: Exception | None) -> None:
+    """Say how a run ended: as a warning where it failed, or where the worker has lost it."""
+    facts: dict[str, object] = error.facts if isinstance(error, DatabaseError) else {}
+    if verdict.failure is not None:
+        facts |= {"reason": verdict.failure.reason, "retryable": verdict.failure.retryable}
+    is_bad = verdict.ending in (Ending.FAILED, Ending.LOST)
+    say = log.warning if is_bad else log.info
+    say("run_ended", action="run", ending=verdict.ending, **({"reason": getattr(error, "reason", None)} | facts))

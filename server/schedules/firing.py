@@ -20,6 +20,7 @@ from db.repositories.schedules import enabled_schedules, hold_for_fire, record_f
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import cron_problem, is_missed, last_fire, time_zone_problem
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.waits import Wait
 from server.execution.periodic import repeated
 from server.execution.source_keys import SourceKeys
@@ -36,6 +37,7 @@ class RecurringSyncs:
         keys: tells which runs are of one source.
         wake: called after a run was stored.
         fire_time: see `database_clock`; without it, this machine's own.
+        instruments: who counts fires.
     """
 
     def __init__(
@@ -46,7 +48,9 @@ class RecurringSyncs:
         keys: SourceKeys,
         wake: Callable[[], None],
         fire_time: FireTime | None = None,
+        instruments: Instruments = NO_INSTRUMENTS,
     ) -> None:
+        self._instruments = instruments
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -107,9 +111,9 @@ class RecurringSyncs:
                 connection, request, queues=schedule.overlap_policy is OverlapPolicy.QUEUE
             )
             await record_fire(connection, schedule.id, fire, outcome, run_id)
-        log.info(
-            "schedule_fired", action="schedule", schedule_id=schedule.id, fire=fire, outcome=outcome, run_id=run_id
-        )
+        self._instruments.schedule_fired(outcome)
+        say = log.warning if outcome is FireOutcome.REFUSED else log.info
+        say("schedule_fired", action="schedule", schedule_id=schedule.id, fire=fire, outcome=outcome, run_id=run_id)
         return schedule.id, outcome, run_id
 
 

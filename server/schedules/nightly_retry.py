@@ -20,6 +20,7 @@ from db.repositories.fires import try_fire
 from server.core.clock import Clock
 from server.core.config import Settings
 from server.core.cron import is_missed, last_fire
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.waits import Wait
 from server.execution.periodic import repeated
 from server.schedules.database_clock import FireTime, own_time
@@ -38,6 +39,7 @@ class RetryScheduler:
     Args:
         wake: called after runs were made pending.
         fire_time: see `database_clock`; without it, this machine's own.
+        instruments: who counts fires.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class RetryScheduler:
         clock: Clock,
         wake: Callable[[], None],
         fire_time: FireTime | None = None,
+        instruments: Instruments = NO_INSTRUMENTS,
     ) -> None:
+        self._instruments = instruments
         self._database = database
         self._settings = settings
         self._clock = clock
@@ -87,5 +91,6 @@ class RetryScheduler:
             )
         self._last_seen = fire
         log.info("retry_fired", action="retry", fire=fire, time_zone=settings.time_zone, runs=len(ids))
+        self._instruments.runs_retried(len(ids))
         self._wake()
         return ids

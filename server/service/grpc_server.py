@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import grpc
 from grpc_health.v1 import health, health_pb2_grpc
 from techaura.sync.v1 import sync_service_pb2, sync_service_pb2_grpc
@@ -30,6 +32,7 @@ class GrpcServer:
         settings: host, port and limits.
         runs, schedules, previews: what the calls do.
         admission: lets callers in.
+        observers: see every call first, and the status that it ends with.
     """
 
     def __init__(
@@ -39,12 +42,13 @@ class GrpcServer:
         schedules: Schedules,
         previews: Previews,
         admission: AdmissionInterceptor,
+        observers: Sequence[grpc.aio.ServerInterceptor] = (),
     ) -> None:
         self._settings = settings
         self.port = 0
         self.health = Health(SERVICE_NAME)
         self._server = grpc.aio.server(
-            interceptors=[ErrorInterceptor(), admission],
+            interceptors=[*observers, ErrorInterceptor(), admission],
             options=[
                 ("grpc.so_reuseport", 0),
                 # Connections over the limit are closed at once; those that stay silent are closed after the handshake

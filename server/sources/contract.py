@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 from server.core.clock import Clock
 from server.core.config import Settings
+from server.core.instruments import NO_INSTRUMENTS, Instruments
 from server.core.reasons import Category
 from server.sources.page_cache import NoPages, PageCache
 from server.sources.throttle.circuit import Circuits
@@ -169,6 +170,7 @@ class SourceContext:
         paces: how fast requests go to each host, shared by all runs of the replica.
         kept_pages: what earlier runs of the same source and options have kept of its pages.
         secret_seen: told each secret that requests carry, as they carry it.
+        instruments: who counts requests.
     """
 
     settings: Settings
@@ -180,6 +182,7 @@ class SourceContext:
     paces: HostPaces = field(default_factory=HostPaces)
     kept_pages: PageCache = field(default_factory=NoPages)
     secret_seen: Callable[[str], None] = _nobody_looks
+    instruments: Instruments = NO_INSTRUMENTS
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,13 @@ PLANTED = {
     ("server/targets/registry.py", "import db.schema"): "db_engines",
     ("server/core/config.py", "import sqlalchemy"): "db_engines",
     ("server/execution/worker.py", "import grpc"): "grpc",
+    ("server/metrics/server_metrics.py", "import grpc"): "grpc",
+    ("server/execution/run_loop.py", "import server.metrics.server_metrics"): "server",
     ("server/schedules/service.py", "import techaura.sync.v1.resources_pb2"): "grpc",
     ("server/pipeline/prepare.py", "import asyncio"): "pipeline",
     ("db/engine.py", "import server.core.clock"): "db",
     ("gateway/app.py", "import server.core.config"): "gateway",
+    ("gateway/instruments.py", "import server.metrics.definitions"): "gateway",
     ("gateway/app.py", "import db.engine"): "gateway",
     ("gateway/documentation.py", "import scripts.openapi.document"): "generator",
 }

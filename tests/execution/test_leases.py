@@ -64,6 +64,7 @@ async def test_a_silent_owner_is_taken_over_and_can_do_nothing_more(database: Da
     assert first is not None
     assert second is not None
     assert (second.run_id, second.epoch) == (first.run_id, first.epoch + 1)
+    assert (first.is_takeover, second.is_takeover, second.source_type) == (False, True, "csv")
     with pytest.raises(LeaseLostError):
         await writer(database, first).write(job(1, songs({})))
     async with database.write() as connection:

@@ -33,7 +33,7 @@ async def claimed(database: Database, ttl_ms: int = 60_000) -> Lease:
 
 
 async def end(database: Database, lease: Lease, error: Exception | None) -> str:
-    return await store_ending(database, Settings(), FakeClock(), lease, error)
+    return (await store_ending(database, Settings(), FakeClock(), lease, error)).ending
 
 
 async def status_of(database: Database, run_id: int) -> tuple[str, bool]:

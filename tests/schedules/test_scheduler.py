@@ -164,7 +164,8 @@ async def test_a_run_that_fails_after_its_last_retry_says_that_it_is_given_up(
         )
     assert lease is not None
     error = RetryableError(Reason.SOURCE_UNAVAILABLE, "page 7 answered 503")
-    assert await store_ending(database, Settings(), FakeClock(), lease, error) == "failed"
+    verdict = await store_ending(database, Settings(), FakeClock(), lease, error)
+    assert verdict.ending == "failed"
     async with database.read() as connection:
         run = await get_run(connection, run_id)
     assert run is not None

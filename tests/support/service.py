@@ -35,6 +35,7 @@ class Service:
     data_root: Path
     log_path: Path
     environ: Mapping[str, str] = field(repr=False)
+    metrics_port: int = 0
 
     @property
     def grpc_target(self) -> str:
@@ -97,6 +98,10 @@ class Service:
     def log(self) -> str:
         """What it logged."""
         return self.log_path.read_text()
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        """The lines that it logged."""
+        return [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
 
 
 def request(url: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> tuple[int, Any]:
@@ -171,6 +176,7 @@ def start_service(
         Path(environ["TECHAURA_SYNC_DATA_ROOTS"]),
         log_path,
         environ,
+        ports.get("metrics_port", 0),
     )
 
 

@@ -116,6 +116,7 @@ class ApiClient:
         self._clock = context.clock
         self._moved = context.moved
         self._circuits = context.circuits
+        self._instruments = context.instruments
         self._origin = urls.origin(url)
         self._host = f"{self._origin[1]}:{self._origin[2]}"
         self._credentials = credentials
@@ -213,8 +214,10 @@ class ApiClient:
                 f"{self._host} was not asked, since its rate limit is used up",
                 retry_after_seconds=wait_seconds,
             )
+        asked_at_seconds = self._clock.monotonic_seconds()
         async with self._turns:
             await self._pace.wait_for_slot(self._clock, self._per_second_max, self._moved)
+        self._instruments.host_waited(self._clock.monotonic_seconds() - asked_at_seconds)
 
     async def _once(self, request: PageRequest, label: str, token: str | None) -> Answer:
         source = f"{label} of {urls.redacted(request.url)}"
@@ -222,10 +225,13 @@ class ApiClient:
             async with asyncio.timeout(self._settings.http_timeout_seconds):
                 return await self._follow(request, label, token)
         except (TimeoutError, httpx.TimeoutException) as error:
+            self._instruments.source_failed(is_timeout=True)
             raise self._timed_out(error, source) from error
         except httpx.RemoteProtocolError as error:
+            self._instruments.source_failed(is_timeout=False)
             raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{source} broke off, or it does not speak HTTP") from error
         except httpx.TransportError as error:
+            self._instruments.source_failed(is_timeout=False)
             raise RetryableError(Reason.SOURCE_UNAVAILABLE, f"{source}: the connection failed or was reset") from error
 
     def _timed_out(self, error: Exception, source: str) -> RetryableError:
@@ -250,7 +256,9 @@ class ApiClient:
         for _ in range(_REDIRECTS_MAX + 1):
             if urls.origin(url) != self._origin:
                 raise _elsewhere(self._origin, url)
+            sent_at_seconds = self._clock.monotonic_seconds()
             response = await self._http.send(self._built(method, url, content, token, request.conditions), stream=True)
+            self._instruments.source_answered(response.status_code, self._clock.monotonic_seconds() - sent_at_seconds)
             for cookie in response.headers.get_list("set-cookie"):
                 self._cookies.take(cookie, url, self._clock.now())
             try:
