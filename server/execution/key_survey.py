@@ -25,6 +25,7 @@ from server.core.reasons import Category, Reason
 _FIELDS: Final = 3  # key_high, key_low, record_no
 _CHUNK_ROWS: Final = 65_536
 REPEATED_ROWS_MAX: Final = 5_000_000
+_ROWS: Final = {"record_no": pl.UInt64, "ordinal": pl.UInt32, "last_record_no": pl.UInt64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,8 @@ class DuplicateKeys:
     """Rows whose key occurs more than once.
 
     Args:
-        rows: key_high, key_low, record_no (UInt64), `ordinal` (UInt32, from 1, in record order within the key) and
-            `last_record_no` (UInt64, of the last row with the key), sorted by record_no.
+        rows: record_no (UInt64), `ordinal` (UInt32, from 1, in record order within the key) and `last_record_no` (UInt64, of the
+            last row with the key, by which a key is known here), sorted by record_no.
     """
 
     rows: pl.DataFrame
@@ -46,21 +47,37 @@ class DuplicateKeys:
         return self.rows.slice(int(start), int(end) - int(start))
 
     def without(self, record_nos: pl.Series) -> DuplicateKeys:
-        """The duplicates that are left without these records, which validation refuses."""
-        return ranked(self.rows.filter(~pl.col("record_no").is_in(record_nos)))
+        """The duplicates that are left without these records, which validation refuses; keys left alone stay (ordinal 1)."""
+        left = self.rows.filter(~pl.col("record_no").is_in(record_nos))
+        numbers, keys = left["record_no"].to_numpy(), left["last_record_no"].to_numpy()
+        order = np.lexsort((numbers, keys))
+        return DuplicateKeys(_in_record_order([_ranked(numbers[order], _begins(keys[order]))]))
 
 
-def ranked(rows: pl.DataFrame) -> DuplicateKeys:
-    """Give each row its ordinal and the last record of its key; rows of a key that is left alone stay (ordinal 1)."""
-    key = ["key_high", "key_low"]
-    return DuplicateKeys(
-        rows.select(*key, "record_no")
-        .sort("record_no")
-        .with_columns(
-            pl.col("record_no").rank("ordinal").over(key).cast(pl.UInt32).alias("ordinal"),
-            pl.col("record_no").max().over(key).alias("last_record_no"),
-        )
+def _begins(*keys: np.ndarray) -> np.ndarray:
+    """Which rows of sorted ones are the first of their key."""
+    begins = np.ones(len(keys[0]), dtype=bool)
+    begins[1:] = np.logical_or.reduce([key[1:] != key[:-1] for key in keys])
+    return begins
+
+
+def _ranked(record_nos: np.ndarray, begins: np.ndarray) -> pl.DataFrame:
+    """Rows as `DuplicateKeys` has them, in the order in which they come: by key, and by record within it.
+
+    In numpy, and the keys themselves let go: rank().over() of Polars takes ten times the memory of its result.
+    """
+    first = np.flatnonzero(begins)
+    sizes = np.diff(first, append=len(begins))
+    ordinals = np.arange(1, len(begins) + 1, dtype=np.uint32) - np.repeat(first.astype(np.uint32), sizes)
+    lasts = np.repeat(record_nos[first + sizes - 1], sizes)
+    return pl.DataFrame(
+        {"record_no": record_nos.astype(np.uint64), "ordinal": ordinals, "last_record_no": lasts.astype(np.uint64)},
+        schema=_ROWS,
     )
+
+
+def _in_record_order(parts: list[pl.DataFrame]) -> pl.DataFrame:
+    return pl.concat(parts, rechunk=True).sort("record_no") if parts else pl.DataFrame(schema=_ROWS)
 
 
 class KeySurvey:
@@ -108,7 +125,7 @@ class KeySurvey:
         """
         self._file.flush()
         shares = max(1, -(-self._row_count // self._rows_in_memory_max))
-        found: list[np.ndarray] = []
+        found: list[pl.DataFrame] = []
         count = 0
         for share in range(shares):
             repeated = self._repeated(share, shares)
@@ -119,14 +136,9 @@ class KeySurvey:
                     f"more than {REPEATED_ROWS_MAX} rows repeat the key of another row; is the right column the key?",
                     category=Category.VALIDATION,
                 )
-            found.append(repeated)
-        table = np.concatenate(found) if found else np.empty((0, _FIELDS), np.uint64)
-        return ranked(
-            pl.DataFrame(
-                {name: table[:, i].copy() for i, name in enumerate(("key_high", "key_low", "record_no"))},
-                schema={"key_high": pl.UInt64, "key_low": pl.UInt64, "record_no": pl.UInt64},
-            )
-        )
+            if len(repeated):
+                found.append(_ranked(repeated[:, 2].copy(), _begins(repeated[:, 0], repeated[:, 1])))
+        return DuplicateKeys(_in_record_order(found))
 
     def _repeated(self, share: int, shares: int) -> np.ndarray:
         """The rows of one share of the digests whose two halves both equal those of another row.

@@ -36,6 +36,7 @@ PADDING: Final = b"\x1a\0"
 # An offset behind the end of any file.
 _PAST_ALL: Final = 1 << 62
 _SKIP_BYTES: Final = 1024 * 1024
+_SHORT_BLOCK_BYTES_MIN: Final = 1024
 # A character takes four bytes at the most.
 _RAW_BYTES_MAX: Final = 4 * REJECT_RAW_CHARS_MAX
 
@@ -45,7 +46,7 @@ class Limits:
     """What a block depends on beside the file.
 
     Args:
-        block_bytes: bytes read at a time.
+        block_bytes: bytes read at a time; less is looked at where they hold more than half of `batch_rows_max` lines.
         record_bytes_max: content of this length or more is too long for a record.
         batch_rows_max: records in one part of a block.
     """
@@ -254,6 +255,9 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
     wanted = limits.block_bytes
     while True:
         raw = source.read(place.offset, wanted)
+        if wanted == limits.block_bytes:
+            wanted = _bytes_of_lines(raw, limits)
+            raw = raw[:wanted]
         at_end = len(raw) < wanted
         working = beginning.encoding.to_working(raw, at_end)
         if not at_end and working.endswith(b"\r"):
@@ -298,6 +302,16 @@ def read_block(source: ByteSource, beginning: Beginning, place: BlockStart, limi
         if wanted > 4 * limits.record_bytes_max * beginning.encoding.unit_bytes + limits.block_bytes:
             raise FatalError(Reason.INTERNAL, "a record could not be delimited; please report the file's structure")
         wanted *= 2
+
+
+def _bytes_of_lines(raw: bytes, limits: Limits) -> int:
+    """How much of a block is looked at: all of it, or less where its lines are very short. What is kept of a line takes more memory."""
+    lines = raw.count(b"\n") or raw.count(b"\r")
+    lines_max = max(1, limits.batch_rows_max // 2)
+    if lines <= lines_max:
+        return limits.block_bytes
+    # Whole characters of any encoding.
+    return max(_SHORT_BLOCK_BYTES_MIN, limits.block_bytes * lines_max // lines // 4 * 4)
 
 
 def _behind_marks(working: bytes, mark: bytes) -> bytes:
