@@ -88,13 +88,16 @@ class Trigger(Endpoint):
         options the new run waits for it. With `wait` the response comes when the run has ended, or after so many seconds.
         """
         seconds = wait_seconds(request, settings(request).gateway_wait_seconds_max)
+        if seconds:
+            # Before the run is started: a refusal must not leave one behind.
+            require_stream(request.app.state.pool, "send it without wait")
         body = await json_body(request)
         key = idempotency_key(request)
         async with aclosing(client(request).trigger(_spec(body), detach=True, request_id=key)) as responses:
             async for response in responses:
                 data = StartedRun(syncRunId=response.accepted.sync_run_id)
-                if seconds:
-                    data["run"] = await _run_after(request, data["syncRunId"], seconds)
+                if seconds and (run := await _run_after(request, data["syncRunId"], seconds)) is not None:
+                    data["run"] = run
                 return Reply(
                     {
                         "success": True,
@@ -261,13 +264,15 @@ class Ready(HTTPEndpoint):
         return Reply(ServiceState(success=True, status="ready", timestamp=time_text(request)))
 
 
-async def _run_after(request: Request, sync_run_id: int, seconds: int) -> RunStatusView:
-    """A run when it has ended, or when the time is over."""
+async def _run_after(request: Request, sync_run_id: int, seconds: int) -> RunStatusView | None:
+    """A run when it has ended, or when the time is over; None where it cannot be followed: it is started all the same."""
     pool: ConnectionPool = request.app.state.pool
-    require_stream(pool, "send it without wait")
-    with pool.stream():
-        await wait_for_end(client(request), sync_run_id, seconds, request.app.state.stopping)
-    return status_view(await client(request).status(sync_run_id))
+    try:
+        with pool.stream():
+            await wait_for_end(client(request), sync_run_id, seconds, request.app.state.stopping)
+        return status_view(await client(request).status(sync_run_id))
+    except SyncServiceError:
+        return None
 
 
 def answer(request: Request, data: T, headers: Mapping[str, str] | None = None) -> Reply[Answer[T]]:

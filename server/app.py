@@ -22,10 +22,10 @@ import structlog
 from pydantic import SecretStr
 
 from db.engine import Database
-from db.errors import DatabaseError
+from db.errors import DatabaseError, RefusedDatabaseError
 from db.inspection.findings import Finding
 from db.inspection.look import look_at
-from db.migrate import HEAD_REVISION, planned_statements
+from db.migrate import HEAD_REVISION, current_revision, planned_statements
 from db.url import parse_url
 from server.access.call_records import CallRecords
 from server.access.gate import Gate
@@ -72,6 +72,7 @@ log = structlog.get_logger()
 
 KEY_FILE_NAME: Final = "secret.key"
 _IDLE_TRANSACTION_SECONDS_MIN: Final = 5
+_NOT_MIGRATED: Final = "there is no database of this version at TECHAURA_SYNC_DATABASE_URL: check the URL, or run `techaura-syncd migrate` first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,15 +297,25 @@ async def migrate_only(settings: Settings) -> bool:
         await database.close()
 
 
-async def with_database(settings: Settings, work: Callable[[Database, Settings], Awaitable[None]]) -> None:
-    """Do something on the database, brought to the newest revision first.
+async def with_database(
+    settings: Settings, work: Callable[[Database, Settings], Awaitable[None]], *, migrates: bool
+) -> None:
+    """Do something on the database.
+
+    Args:
+        migrates: bring it to the newest revision first, and make it where there is none; else nothing is changed but by `work`.
 
     Raises:
         DatabaseUrlError, DatabaseError, and whatever `work` raises.
     """
+    if not migrates and _is_file_to_be_made(settings):
+        raise RefusedDatabaseError(_NOT_MIGRATED)
     database = open_database(settings)
     try:
-        await migrated(database, SystemClock(), settings)
+        if migrates:
+            await migrated(database, SystemClock(), settings)
+        elif await current_revision(database) != HEAD_REVISION:
+            raise RefusedDatabaseError(_NOT_MIGRATED)
         await work(database, settings)
     finally:
         await database.close()

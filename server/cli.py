@@ -178,12 +178,12 @@ def make_key() -> None:
     print(Fernet.generate_key().decode("ascii"))
 
 
-def _on_database(work: Callable[[Database, Settings], Awaitable[None]]) -> None:
+def _on_database(work: Callable[[Database, Settings], Awaitable[None]], migrates: bool) -> None:
     from server.app import with_database
 
     settings = _settings(Settings)
     configure_logging(settings)
-    _run(with_database(settings, work))
+    _run(with_database(settings, work, migrates=migrates))
 
 
 add_callers(app, _on_database)
@@ -266,8 +266,8 @@ def _check_listening(setting: str, host: str) -> None:
     if not is_local(host) and not _settings(Settings).allow_open_listen:
         _exit(
             2,
-            f"TECHAURA_SYNC_{setting}={host} lets other machines in, and the service asks nobody who they are and encrypts "
-            "nothing: listen on 127.0.0.1 behind a proxy that does both, or, where the network lets in nobody else, set "
+            f"TECHAURA_SYNC_{setting}={host} lets other machines in, and the service encrypts nothing, nor asks who they are "
+            "unless TECHAURA_SYNC_AUTH is required: listen on 127.0.0.1 behind a proxy that does both, or, where the network lets in nobody else, set "
             "TECHAURA_SYNC_ALLOW_OPEN_LISTEN=true",
         )
 

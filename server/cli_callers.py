@@ -23,10 +23,12 @@ if TYPE_CHECKING:
     from db.repositories.audit import AuditEntry
     from server.core.config import Settings
 
-    OnDatabase = Callable[[Callable[[Database, Settings], Awaitable[None]]], None]
+    OnDatabase = Callable[[Callable[[Database, Settings], Awaitable[None]], bool], None]
 
 AUDIT_ENTRIES_MAX: Final = 10_000
 _UNIT_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_DURATION_SECONDS_MAX: Final = 36_500 * 86_400
+_ENDED_KEYS_MAX: Final = 1_000
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,8})([smhd])")
 
 
@@ -47,7 +49,10 @@ def seconds_of(text: str) -> int:
     match = _DURATION.fullmatch(text)
     if match is None:
         raise InvalidRequestError(Reason.INVALID_REQUEST, f"{text[:50]!r} is no duration: write 90d, 24h, 30m or 45s")
-    return int(match[1]) * _UNIT_SECONDS[match[2]]
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]]
+    if seconds > _DURATION_SECONDS_MAX:
+        raise InvalidRequestError(Reason.INVALID_REQUEST, f"{text[:50]!r} is more than a hundred years")
+    return seconds
 
 
 def reach_of(sources: list[str], roots: list[str], hosts: list[str], secrets: list[str]) -> Reach:
@@ -129,7 +134,11 @@ def _print(rows: list[dict[str, str]], columns: tuple[str, ...], nothing: str, a
         print(nothing)
         return
     shown = [name for name in columns if any(row[name] for row in rows)]
-    table = Table(*(name if name != "narrowedTo" else "narrowed to" for name in shown), box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False)
+    for name in shown:
+        # What is copied from here, or compared, is never cut.
+        is_whole = name in ("id", "time", "expires", "lastUsed", "outcome", "requestId")
+        table.add_column("narrowed to" if name == "narrowedTo" else name, no_wrap=is_whole, overflow="fold")
     for row in rows:
         # Texts of callers must not be read as markup.
         table.add_row(*(Text(row[name]) for name in shown))
@@ -156,25 +165,30 @@ def add_callers(app: typer.Typer, on_database: OnDatabase) -> None:
     """Add the commands to the program.
 
     Args:
-        on_database: does something on the migrated database of the settings, and ends the program with one line where it fails.
+        on_database: does something on the database of the settings, migrated first if that is said, and ends the program with one
+            line where it fails.
     """
     keys = typer.Typer(no_args_is_help=True, help="API keys: who may call, where TECHAURA_SYNC_AUTH is required.")
     app.add_typer(keys, name="keys")
     _add_key_changes(keys, on_database)
 
     @keys.command("list")
-    def list_keys(as_json: AsJson = False) -> None:
-        """List the keys: their names and what they may do, not the keys themselves."""
+    def list_keys(
+        ended: Annotated[bool, typer.Option("--all", help="Also those that are revoked or expired.")] = False,
+        as_json: AsJson = False,
+    ) -> None:
+        """List the keys: their names and what they may do, not the keys themselves. The last use may be an hour old."""
 
         async def work(database: Database, settings: Settings) -> None:
             from db.repositories import api_keys
 
             async with database.read() as connection:
-                stored = await api_keys.list_keys(connection, settings.api_keys_max)
+                stored = (await api_keys.usable_keys(connection, 2 * settings.api_keys_max))[::-1]
+                stored += await api_keys.ended_keys(connection, _ENDED_KEYS_MAX) if ended else []
                 now_ms = await api_keys.database_now_ms(connection)
             print_keys(stored, now_ms, as_json=as_json)
 
-        on_database(work)
+        on_database(work, False)
 
     @app.command()
     def audit(
@@ -194,7 +208,7 @@ def add_callers(app: typer.Typer, on_database: OnDatabase) -> None:
                 found = await list_entries(connection, limit=limit, since_ms=since_ms, caller=caller)
             print_audit(found, as_json=as_json)
 
-        on_database(work)
+        on_database(work, False)
 
 
 def _add_key_changes(keys: typer.Typer, on_database: OnDatabase) -> None:
@@ -217,7 +231,7 @@ def _add_key_changes(keys: typer.Typer, on_database: OnDatabase) -> None:
             new = api_keys.NewKey(name, frozenset(scope), reach_of(source, root, host, secret), lifetime)
             print(await api_keys.create(database, new, settings.api_keys_max))
 
-        on_database(work)
+        on_database(work, True)
 
     @keys.command()
     def rotate(
@@ -231,7 +245,7 @@ def _add_key_changes(keys: typer.Typer, on_database: OnDatabase) -> None:
 
             print(await api_keys.rotate(database, name, seconds_of(overlap), settings.api_keys_max))
 
-        on_database(work)
+        on_database(work, False)
 
     @keys.command()
     def revoke(
@@ -242,13 +256,12 @@ def _add_key_changes(keys: typer.Typer, on_database: OnDatabase) -> None:
         """Let nobody in any more by a key; it takes TECHAURA_SYNC_API_KEY_REFRESH_SECONDS at the most."""
 
         async def work(database: Database, _settings: Settings) -> None:
-            from db.repositories import api_keys
+            from server.access import api_keys
 
-            async with database.write() as connection:
-                count = await api_keys.revoke(connection, name_or_id)
+            count = await api_keys.revoke(database, name_or_id)
             if not count:
                 text = f"there is no key in use with the name or the id {name_or_id[:100]!r}: see `techaura-syncd keys list`"
                 raise InvalidRequestError(Reason.INVALID_REQUEST, text)
             print("1 key is revoked" if count == 1 else f"{count} keys are revoked")
 
-        on_database(work)
+        on_database(work, False)

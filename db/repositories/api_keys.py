@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, insert, or_, select, update
+from sqlalchemy import ColumnElement, Row, and_, insert, not_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from db.dialect import now_ms
@@ -55,9 +55,10 @@ async def insert_key(connection: AsyncConnection, key: ApiKey, *, lifetime_ms: i
     await connection.execute(insert(sync_api_keys).values(values))
 
 
-async def list_keys(connection: AsyncConnection, limit: int) -> list[ApiKey]:
-    """Every key, revoked and expired ones too, newest first."""
-    return [_key(row) for row in await connection.execute(select(sync_api_keys).order_by(_K.id.desc()).limit(limit))]
+async def ended_keys(connection: AsyncConnection, limit: int) -> list[ApiKey]:
+    """Keys that let in nobody any more, newest first."""
+    query = select(sync_api_keys).where(not_(and_(*_is_usable()))).order_by(_K.id.desc()).limit(limit)
+    return [_key(row) for row in await connection.execute(query)]
 
 
 async def usable_keys(connection: AsyncConnection, limit: int) -> list[ApiKey]:
@@ -77,6 +78,11 @@ async def revoke(connection: AsyncConnection, name_or_id: str) -> int:
         update(sync_api_keys).where(_named(name_or_id), *_is_usable()).values(revoked_at_ms=now_ms())
     )
     return result.rowcount
+
+
+async def lock_name(connection: AsyncConnection, name: str) -> None:
+    """Hold the keys of a name until the transaction ends: who rotates them as well waits."""
+    await connection.execute(select(_K.id).where(_K.name == name).with_for_update())
 
 
 async def expire(connection: AsyncConnection, name: str, lifetime_ms: int) -> int:

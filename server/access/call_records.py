@@ -11,7 +11,7 @@ from db.repositories import audit, idempotency_keys
 from db.repositories.audit import AuditEntry
 from db.repositories.idempotency_keys import EarlierCall
 from server.core.callers import Call
-from server.core.errors import RequestIdReusedError
+from server.core.errors import InvalidRequestError, RequestIdReusedError
 
 
 class _RepeatedCallError(Exception):
@@ -49,9 +49,13 @@ class CallRecords:
             return await change()
         except _RepeatedCallError:
             earlier = await self._earlier(call)
+            # None: the other one was undone after all.
+            return await change() if earlier is None else earlier
+        except InvalidRequestError:
+            # Another call with the key may have done it meanwhile, and left nothing to do.
+            earlier = await self._earlier(call)
             if earlier is None:
-                # The other one was undone after all.
-                return await change()
+                raise
             return earlier
 
     async def record(

@@ -15,7 +15,7 @@ from typing import Final
 from db.engine import Database
 from db.errors import DatabaseError
 from db.repositories import api_keys
-from server.access.api_keys import digest_of, id_of, scopes_of
+from server.access.api_keys import digest_of, id_of, ring_size, scopes_of
 from server.core.callers import Caller, Reach
 from server.core.clock import Clock
 
@@ -98,7 +98,7 @@ class KeyRing:
 
     async def _read(self) -> None:
         async with self._database.read() as connection:
-            stored = await api_keys.usable_keys(connection, self._keys_max)
+            stored = await api_keys.usable_keys(connection, ring_size(self._keys_max))
         self._keys = {
             key.key_id: (key.digest, Caller(key.name, scopes_of(key.scopes), Reach.from_json(key.reach)))
             for key in stored

@@ -110,7 +110,7 @@ class TokenJudge:
         """
         if len(token) > _TOKEN_CHARS_MAX or token.count(".") != 2:
             return None
-        await self._refresh(self._keys_seconds_max)
+        await self._refresh(_ASK_AGAIN_SECONDS if self._keys is None else self._keys_seconds_max)
         claims = self._verified(token)
         if claims is None:
             await self._refresh(_ASK_AGAIN_SECONDS)
@@ -124,7 +124,8 @@ class TokenJudge:
         try:
             found = jwt.decode(token, self._keys, algorithms=list(_ALGORITHMS))
             self._claims.validate(found.claims)
-        except (JoseError, ValueError):
+        except (JoseError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            # The header and the claims are whatever the sender wrote, and joserfc takes some of it for what it should be.
             return None
         return found.claims
 

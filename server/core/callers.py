@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import PurePosixPath
@@ -41,24 +41,28 @@ class Reach:
         """Whether any source is out of reach. Secrets alone narrow what may be started, not what may be seen."""
         return self.sources is not None or self.roots is not None or self.hosts is not None
 
-    def has(self, identifier: str, identity: str) -> bool:
+    def has(self, identifier: str, places: Sequence[str]) -> bool:
         """Whether a source is within reach.
 
         Args:
             identifier: as the caller writes it.
-            identity: what that means: a URL, or the real path of a file.
+            places: all that it may come to mean: a URL, or real paths of files, where there is none yet too.
         """
-        if self.sources is not None and not any(_matches(pattern, identifier) for pattern in self.sources):
-            return False
-        return self.has_place(identity)
+        if self.sources is not None:
+            if not any(_matches(pattern, identifier) for pattern in self.sources):
+                return False
+            # A link with a name within reach may lead anywhere.
+            if not all("://" in place or _ends_with(place, identifier) for place in places):
+                return False
+        return all(self.has_place(place) for place in places)
 
-    def has_place(self, identity: str) -> bool:
+    def has_place(self, place: str) -> bool:
         """Whether a URL is at a host, or a path in a folder, that is within reach."""
         if self.roots is None and self.hosts is None:
             return True
-        if "://" in identity:
-            return self.hosts is not None and self.hosts.match(*host_and_port(identity))
-        path = PurePosixPath(identity)
+        if "://" in place:
+            return self.hosts is not None and self.hosts.match(*host_and_port(place))
+        path = PurePosixPath(place)
         return any(path.is_relative_to(root) for root in self.roots or ())
 
     @classmethod
@@ -129,6 +133,11 @@ class Call:
     request_id: str = ""
     idempotency_key: str = ""
     fingerprint: str = ""
+
+
+def _ends_with(path: str, identifier: str) -> bool:
+    parts = PurePosixPath(identifier).parts
+    return PurePosixPath(path).parts[-len(parts) :] == parts
 
 
 def _matches(pattern: str, identifier: str) -> bool:

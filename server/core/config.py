@@ -71,10 +71,10 @@ class Settings(BaseSettings):
         5.0,
         gt=0,
         le=300,
-        description="a revoked or expired API key lets in, and keeps a stream open, for so long at the most",
+        description="a revoked or expired API key lets in for so long at the most, and keeps a stream open for twice as long",
     )
     calls_per_second_max: float = Field(
-        100.0, gt=0, le=100_000, description="calls of one API key in the long run; twice as many may come at once"
+        100.0, ge=1, le=100_000, description="calls of one API key in the long run; twice as many may come at once"
     )
     calls_open_max: int = Field(
         5000, ge=10, le=1_000_000, description="calls over gRPC that are open at once, streams included"
@@ -363,8 +363,8 @@ class Settings(BaseSettings):
     def _tokens_are_asked_for(self) -> Self:
         if self.oidc_issuer and not (self.oidc_audience and self.auth == "required"):
             raise ValueError(
-                "TECHAURA_SYNC_OIDC_ISSUER needs TECHAURA_SYNC_OIDC_AUDIENCE, or tokens for other services would let in here, and "
-                "TECHAURA_SYNC_AUTH=required"
+                "TECHAURA_SYNC_OIDC_ISSUER needs TECHAURA_SYNC_AUTH=required, and TECHAURA_SYNC_OIDC_AUDIENCE, or tokens for other "
+                "services would let in here"
             )
         return self
 

@@ -32,7 +32,7 @@ async def within_reach(caller: Caller, items: Iterable[Item], settings: Settings
     """Those of the items whose sources a caller reaches. Looks at the disk."""
     if not caller.reach.is_narrow:
         return list(items)
-    return await asyncio.to_thread(lambda: [item for item in items if _reaches(caller, item, settings)])
+    return await asyncio.to_thread(_within_reach, caller, list(items), settings)
 
 
 def require_everything(caller: Caller, what: str) -> None:
@@ -66,8 +66,8 @@ async def check_reach(
     if not reach.is_narrow:
         return
     kind = source_type(source_type_name)
-    identity = await asyncio.to_thread(kind.identity, source_identifier, settings)
-    if not reach.has(source_identifier, identity):
+    places = await asyncio.to_thread(kind.places, source_identifier, settings)
+    if not reach.has(source_identifier, places):
         raise PermissionDeniedError(f"the key {caller.name!r} does not reach this source", field="sourceIdentifier")
     if not all(reach.has_place(url) for url in kind.further_urls(options)):
         raise PermissionDeniedError(
@@ -75,12 +75,19 @@ async def check_reach(
         )
 
 
-def _reaches(caller: Caller, item: OfSource, settings: Settings) -> bool:
-    if item.source_type not in source_types():
-        return False
-    return caller.reach.has(
-        item.source_identifier, source_type(item.source_type).identity(item.source_identifier, settings)
-    )
+def _within_reach(caller: Caller, items: list[Item], settings: Settings) -> list[Item]:
+    """Each source is looked at once: many runs are of few sources."""
+    known: dict[tuple[str, str], bool] = {}
+    found = []
+    for item in items:
+        name, identifier = item.source_type, item.source_identifier
+        if (name, identifier) not in known:
+            known[name, identifier] = name in source_types() and caller.reach.has(
+                identifier, source_type(name).places(identifier, settings)
+            )
+        if known[name, identifier]:
+            found.append(item)
+    return found
 
 
 def _secret_names(value: Any) -> Iterator[str]:

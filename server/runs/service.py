@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Any, Final
@@ -33,8 +33,9 @@ from server.sources.source_type import Source
 RUN_ID_MAX: Final = 2**32 - 1  # sync_runs.id is INT UNSIGNED
 RECENT_ERRORS: Final = 10
 PENDING_IDS_MAX: Final = 10_000
-# A page is looked for in so many times its size, where its caller does not reach every source.
-_LOOKS_FOR_PAGE_MAX: Final = 20
+# Where a caller does not reach every source, a page is looked for among so many runs, some at a time.
+_RUNS_LOOKED_AT_MAX: Final = 2_000
+_RUNS_AT_ONCE: Final = 200
 _STATS: Final = 0  # the subject under which the hub shares counts; run ids begin at 1
 
 
@@ -93,7 +94,11 @@ class Runs:
             request = await self._triggers.checked(source_type_name, source_identifier, options, caller)
             return await self.start(request, call)
 
-        return await self._records.once(call, start)
+        run_id = await self._records.once(call, start)
+        if call is not None and call.caller.reach.is_narrow:
+            # An earlier call of its name may have reached further.
+            await self.get(run_id, call.caller)
+        return run_id
 
     async def start(self, request: RunRequest, call: Call | None) -> int:
         """Store a checked request as a pending run, or find the live run that does the same; return its id.
@@ -203,13 +208,14 @@ class Runs:
         That id is 0 where there are no more, or where the page is full.
         """
         found: list[Run] = []
-        for _look in range(_LOOKS_FOR_PAGE_MAX):
+        at_once = _RUNS_AT_ONCE if caller.reach.is_narrow else limit
+        for _look in range(_RUNS_LOOKED_AT_MAX // _RUNS_AT_ONCE):
             async with self._database.read() as connection:
                 looked_at = await runs.list_runs(
-                    connection, before_id=before_id, limit=limit, status=status, source_type=source_type_name
+                    connection, before_id=before_id, limit=at_once, status=status, source_type=source_type_name
                 )
             found += await within_reach(caller, looked_at, self._settings)
-            if len(found) >= limit or len(looked_at) < limit:
+            if len(found) >= limit or len(looked_at) < at_once:
                 return found[:limit], 0
             before_id = looked_at[-1].id
         return found, before_id or 0
@@ -282,7 +288,7 @@ class Runs:
             NotFoundError
             StateConflictError: it has ended already.
         """
-        return await self.get(await self._records.once(call, lambda: self._cancel(run_id, call)))
+        return await self._after(call, lambda: self._cancel(run_id, call))
 
     async def _cancel(self, run_id: int, call: Call | None) -> int:
         await self._check_reached(run_id, call)
@@ -305,7 +311,7 @@ class Runs:
             NotFoundError
             StateConflictError: it has ended already.
         """
-        return await self.get(await self._records.once(call, lambda: self._set_paused(run_id, True, call)))
+        return await self._after(call, lambda: self._set_paused(run_id, True, call))
 
     async def continue_run(self, run_id: int, call: Call | None = None) -> Run:
         """Continue a paused run; return it as it stands. One that is not paused stays as it is.
@@ -314,7 +320,7 @@ class Runs:
             NotFoundError
             StateConflictError: it has ended already.
         """
-        return await self.get(await self._records.once(call, lambda: self._set_paused(run_id, False, call)))
+        return await self._after(call, lambda: self._set_paused(run_id, False, call))
 
     async def _set_paused(self, run_id: int, paused: bool, call: Call | None) -> int:
         await self._check_reached(run_id, call)
@@ -329,6 +335,10 @@ class Runs:
             self._local_runs.wake()
         self.changed(run_id)
         return run_id
+
+    async def _after(self, call: Call | None, change: Callable[[], Awaitable[int]]) -> Run:
+        """The run of a change, once it has been made."""
+        return await self.get(await self._records.once(call, change), ANYONE if call is None else call.caller)
 
     async def _check_reached(self, run_id: int, call: Call | None) -> None:
         """Look for a run that a call wants to change.

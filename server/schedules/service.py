@@ -30,6 +30,7 @@ from server.targets.registry import find_target
 
 CATCH_UP_SECONDS_DEFAULT: Final = 3600
 CATCH_UP_SECONDS_MAX: Final = 7 * 86_400
+_UPDATE_TRIES_MAX: Final = 5
 _ID_MAX: Final = 2**31 - 1
 
 
@@ -82,7 +83,7 @@ class Schedules:
             InvalidRequestError: it is wrong. A source that is not there is no fault: it may come later.
             StateConflictError: SCHEDULE_LIMIT_REACHED.
         """
-        return await self.get(await self._records.once(call, lambda: self._create(draft, call)))
+        return await self.get(await self._records.once(call, lambda: self._create(draft, call)), _caller(call))
 
     async def _create(self, draft: ScheduleDraft, call: Call | None) -> int:
         new = Schedule(
@@ -121,7 +122,7 @@ class Schedules:
                 found = await schedules.get_schedule(connection, schedule_id)
             if found is not None and await within_reach(caller, [found], self._settings):
                 return found
-        raise NotFoundError(Reason.SCHEDULE_NOT_FOUND, "Schedule not found", field="scheduleId")
+        raise _no_such_schedule()
 
     async def page(self, before_id: int | None, limit: int, caller: Caller = ANYONE) -> list[Schedule]:
         """A page of schedules within the caller's reach, newest first."""
@@ -148,8 +149,20 @@ class Schedules:
             NotFoundError, InvalidRequestError
             StateConflictError: SCHEDULE_CHANGED.
         """
-        change = partial(self._update, schedule_id, draft, revision, call)
-        return await self.get(await self._records.once(call, change))
+        change = partial(self._update_again, schedule_id, draft, revision, call)
+        return await self.get(await self._records.once(call, change), _caller(call))
+
+    async def _update_again(
+        self, schedule_id: int, draft: ScheduleDraft, revision: int | None, call: Call | None
+    ) -> int:
+        """A change of whatever the schedule is now is made again when another one comes in between."""
+        for _try in range(_UPDATE_TRIES_MAX - 1):
+            try:
+                return await self._update(schedule_id, draft, revision, call)
+            except StateConflictError:
+                if revision is not None:
+                    raise
+        return await self._update(schedule_id, draft, revision, call)
 
     async def _update(self, schedule_id: int, draft: ScheduleDraft, revision: int | None, call: Call | None) -> int:
         present = await self.get(schedule_id, _caller(call))
@@ -157,6 +170,9 @@ class Schedules:
         await self._check_reach(changed, call)
         is_stored = revision in (None, present.revision)
         if is_stored and changed == present:
+            # It is a change for its caller: sent again, it must not undo what others did meanwhile.
+            async with self._database.write() as connection:
+                await self._records.record(connection, call, schedule_id=schedule_id)
             return schedule_id
         if _times(changed) != _times(present):
             changed = replace(changed, starts_at_ms=self._now_ms())
@@ -184,7 +200,8 @@ class Schedules:
     async def _delete(self, schedule_id: int, call: Call | None) -> int:
         await self.get(schedule_id, _caller(call))
         async with self._database.write() as connection:
-            await schedules.delete_schedule(connection, schedule_id)
+            if not await schedules.delete_schedule(connection, schedule_id):
+                raise _no_such_schedule()
             await self._records.record(connection, call, schedule_id=schedule_id)
         return schedule_id
 
@@ -200,7 +217,10 @@ class Schedules:
             await self._check_reach(schedule, call)
             return await self._runs.start(await schedule_request(schedule, self._keys), call)
 
-        return await self._records.once(call, start)
+        run_id = await self._records.once(call, start)
+        if _caller(call).reach.is_narrow:
+            await self._runs.get(run_id, _caller(call))
+        return run_id
 
     async def _check_reach(self, schedule: Schedule, call: Call | None) -> None:
         await check_reach(
@@ -263,6 +283,10 @@ class Schedules:
 
     def _now_ms(self) -> int:
         return round(self._clock.now().timestamp() * 1000)
+
+
+def _no_such_schedule() -> NotFoundError:
+    return NotFoundError(Reason.SCHEDULE_NOT_FOUND, "Schedule not found", field="scheduleId")
 
 
 def _caller(call: Call | None) -> Caller:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractContextManager, aclosing
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import grpc
@@ -18,7 +18,14 @@ from server.access.open_calls import OpenCalls
 from server.access.refusals import Refusals
 from server.core.callers import Call, Caller, Scope
 from server.core.clock import Clock
-from server.core.errors import CallTimedOutError, InvalidRequestError, SyncError, UnknownMethodError
+from server.core.errors import (
+    CallTimedOutError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    SyncError,
+    UnauthenticatedError,
+    UnknownMethodError,
+)
 from server.core.reasons import Reason
 from server.service.calls import address_of, begin_call, by_name, request_id
 from server.service.method_scopes import PUBLIC_PATHS, scopes_by_path
@@ -34,6 +41,9 @@ _GUARD_REASONS: Final = frozenset(
     {Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED, Reason.CALLS_LIMITED, Reason.SOURCE_FORBIDDEN}
 )
 _UNKNOWN: Final = Caller("", frozenset())
+_NO_METHOD: Final = "?"
+# They say how a call is answered, and not what it does.
+_NOT_CONTENT: Final = ("request_id", "detach")
 
 
 class AdmissionInterceptor(grpc.aio.ServerInterceptor):
@@ -44,8 +54,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         refusals: is told of what was refused.
         fingerprint: of the content of a call, equal for equal ones; content may hold secrets.
         call_seconds_max: a call with one response may take this long, whatever deadline its caller sets.
-        asked_again_seconds: a stream goes on for as long as its caller may make the call, which is looked at again with the first
-            message after this.
+        asked_again_seconds: a stream goes on for as long as its caller may make the call, which is looked at again each time this
+            has passed.
 
     Raises:
         LookupError: an RPC has no scope.
@@ -79,6 +89,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             return handler
         scope = self._scopes.get(path, None if handler is None else Scope.ADMIN)
         metadata = by_name(handler_call_details.invocation_metadata)
+        # What is no method is named by its caller, and is all the same.
+        name = path.rpartition("/")[2] if path in self._scopes else _NO_METHOD
         caller = _UNKNOWN
         try:
             caller = await self._gate.caller(metadata)
@@ -86,8 +98,10 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             if handler is None:
                 raise UnknownMethodError
         except (SyncError, DatabaseError) as error:
-            return self._refusing(handler, Call(_name(path), caller), scope, error)
-        return self._serving(handler, Call(_name(path), caller), scope, metadata)
+            return self._refusing(handler, Call(name, caller), scope, error)
+        except Exception as error:  # noqa: BLE001 - told to the caller and the log as a fault of a handler is
+            return self._refusing(handler, Call(name, caller), scope, error)
+        return self._serving(handler, Call(name, caller), scope, metadata)
 
     def _refusing(self, handler: Any, call: Call, scope: Scope | None, error: Exception) -> Any:
         """A handler that reads nothing and raises."""
@@ -132,8 +146,8 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
                 begin_call(self._with_key(call, request))
                 behaviour = handler.unary_stream or handler.stream_stream
                 with self._open(call):
-                    async with aclosing(behaviour(request, context)) as responses:
-                        async for response in self._while_allowed(responses, scope, metadata):
+                    async with self._while_allowed(scope, metadata), aclosing(behaviour(request, context)) as responses:
+                        async for response in responses:
                             yield response
             except SyncError as error:
                 self._note(call, scope, error)
@@ -145,15 +159,41 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             return grpc.unary_stream_rpc_method_handler(serve_stream, *codec)
         return grpc.stream_stream_rpc_method_handler(serve_stream, *codec)
 
-    async def _while_allowed(
-        self, responses: AsyncIterator[Any], scope: Scope | None, metadata: Mapping[str, str]
-    ) -> AsyncIterator[Any]:
-        asked_at = self._clock.monotonic_seconds()
-        async for response in responses:
-            if self._gate.asks and self._clock.monotonic_seconds() - asked_at > self._asked_again_seconds:
-                asked_at = self._clock.monotonic_seconds()
-                self._gate.check_scope(await self._gate.caller(metadata), scope)
-            yield response
+    @asynccontextmanager
+    async def _while_allowed(self, scope: Scope | None, metadata: Mapping[str, str]) -> AsyncIterator[None]:
+        """A stream, which ends soon after its caller may not make the call any more, whether it has anything to say or not.
+
+        Raises:
+            UnauthenticatedError, PermissionDeniedError
+        """
+        task = asyncio.current_task()
+        if not self._gate.asks or task is None:
+            yield
+            return
+        refusals: list[SyncError] = []
+
+        async def watch() -> None:
+            while not refusals:
+                await self._clock.sleep(self._asked_again_seconds)
+                try:
+                    self._gate.check_scope(await self._gate.caller(metadata), scope)
+                except (UnauthenticatedError, PermissionDeniedError) as refusal:
+                    refusals.append(refusal)
+                    task.cancel()
+                except (SyncError, DatabaseError):
+                    # Nobody can tell now.
+                    continue
+
+        # Not owned by the block: a TaskGroup would end it with an error of its own.
+        watching = asyncio.create_task(watch())
+        try:
+            yield
+        except asyncio.CancelledError:
+            if not refusals or task.uncancel():
+                raise
+            raise refusals[0] from None
+        finally:
+            watching.cancel()
 
     def _open(self, call: Call) -> AbstractContextManager[None]:
         """Counts the call while it is served."""
@@ -180,7 +220,9 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             )
         content = type(request)()
         content.CopyFrom(request)
-        content.ClearField("request_id")
+        for field in _NOT_CONTENT:
+            if field in content.DESCRIPTOR.fields_by_name:
+                content.ClearField(field)
         fingerprint = self._fingerprint(
             {"method": call.method, "content": content.SerializeToString(deterministic=True).hex()}
         )
@@ -193,8 +235,3 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
 
 def _unread(_raw: bytes) -> Message:
     return empty_pb2.Empty()
-
-
-def _name(path: str) -> str:
-    """The RPC in a path that may come from anybody."""
-    return re.sub(r"[^A-Za-z0-9_]", "?", path.rpartition("/")[2])[:64]

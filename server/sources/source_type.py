@@ -118,6 +118,8 @@ class SourceType:
         secret_origin: where the secrets of the options are sent, such as scheme, host and port; never raises.
         check_identifier: refuses an identifier that no run can ever read, also where nothing is there yet. May look at the
             disk. Raises InvalidRequestError.
+        places: all that an identifier may come to mean: the URL, or the real paths of files, where there is none yet too. May look
+            at the disk; never raises. By default it is nowhere, and out of reach of keys that are narrowed to folders or hosts.
         further_urls: where an options document has requests sent, beside the identifier; never raises.
     """
 
@@ -127,4 +129,5 @@ class SourceType:
     identity: Callable[[str, Settings], str]
     secret_origin: Callable[[str], str]
     check_identifier: Callable[[str, Settings], None] = lambda _identifier, _settings: None
+    places: Callable[[str, Settings], tuple[str, ...]] = lambda identifier, _settings: (f"unknown://{identifier}",)
     further_urls: Callable[[Mapping[str, Any]], tuple[str, ...]] = lambda _options: ()

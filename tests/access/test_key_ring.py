@@ -121,7 +121,7 @@ async def test_a_rotated_key_keeps_its_scopes_reach_and_end(database: Database, 
         assert caller is not None
         assert (caller.scopes, caller.reach) == (frozenset({Scope.READ}), reach)
     async with database.read() as connection:
-        newest, oldest = await api_keys.list_keys(connection, 10)
+        oldest, newest = await api_keys.usable_keys(connection, 10)
         now_ms = await api_keys.database_now_ms(connection)
     assert newest.expires_at_ms is not None
     assert oldest.expires_at_ms is not None
@@ -134,5 +134,5 @@ async def test_the_last_use_of_a_key_is_noted(database: Database, ring: KeyRing,
     clock.move(REFRESH_SECONDS + 1)
     assert await ring.caller_of(used) is not None
     async with database.read() as connection:
-        noted = {one.name: one.used_at_ms is not None for one in await api_keys.list_keys(connection, 10)}
+        noted = {one.name: one.used_at_ms is not None for one in await api_keys.usable_keys(connection, 10)}
     assert noted == {"used": True, "unused": False}

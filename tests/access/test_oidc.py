@@ -128,6 +128,11 @@ def forged(provider: Provider) -> dict[str, str]:
         "confused": confused,
         "key within": f"{part({'alg': 'RS256', 'jwk': stranger.as_dict(private=False)})}.{claims}.{signature}",
         "critical": f"{part({'alg': 'RS256', 'kid': 'first', 'crit': ['x'], 'x': 1})}.{claims}.{signature}",
+        "critical of no list": f"{part({'alg': 'RS256', 'kid': 'first', 'crit': 5})}.{claims}.{signature}",
+        "critical of lists": f"{part({'alg': 'RS256', 'kid': 'first', 'crit': [[]]})}.{claims}.{signature}",
+        "critical of objects": f"{part({'alg': 'RS256', 'kid': 'first', 'crit': [{}]})}.{claims}.{signature}",
+        "algorithm of no text": f"{part({'alg': 5, 'kid': 'first'})}.{claims}.{signature}",
+        "key id of no text": f"{part({'alg': 'RS256', 'kid': {}})}.{claims}.{signature}",
         "cut": good[:-5],
         "no parts": "abc",
         "empty parts": "..",
@@ -140,7 +145,7 @@ def forged(provider: Provider) -> dict[str, str]:
 
 FORGERIES = (
     "unsigned", "no algorithm", "signature of others", "other claims", "other key", "unknown key", "confused", "key within",
-    "critical", "cut", "no parts", "empty parts", "no base64", "no JSON", "long", "five parts",
+    "critical", "critical of no list", "critical of lists", "critical of objects", "algorithm of no text", "key id of no text", "cut", "no parts", "empty parts", "no base64", "no JSON", "long", "five parts",
 )  # fmt: skip
 
 
@@ -187,6 +192,9 @@ async def test_while_the_provider_is_away_its_known_keys_stay(
     with pytest.raises(RetryableError, match="has not told its keys"):
         await judge.caller_of(provider.token())
     provider.is_away = False
+    # It is asked again within a minute, and not only when known keys would be old.
+    clock.move(61)
+    assert await judge.caller_of(provider.token()) is not None
     clock.move(3601)
     soon = int(clock.now().timestamp()) + 36_000
     assert await judge.caller_of(provider.token(exp=soon)) is not None

@@ -6,8 +6,10 @@ import json
 import subprocess
 import uuid
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
+import grpc
 import pytest
 from techaura_sync import SyncClient, SyncServiceError, sync_spec
 
@@ -84,6 +86,11 @@ def test_refusals_are_on_record_when_the_service_has_stopped_at_the_latest(
             refuse(lambda: list(client.trigger(sync_spec("csv", str(folder_of_others)), detach=True)))
             # A question that has no answer is no matter of an audit.
             refuse(lambda: client.status(4_000_000))
+        # However many methods a stranger makes up, they are one in the audit.
+        with grpc.insecure_channel(service.grpc_target) as channel:
+            for number in range(300):
+                call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/made.up/M{number}")
+                refuse(partial(call, b"", timeout=30))
         with SyncClient(service.grpc_target, token="tas_wrong") as stranger:
             refuse(stranger.stats)
         assert service.stop() == 0
@@ -92,12 +99,14 @@ def test_refusals_are_on_record_when_the_service_has_stopped_at_the_latest(
             ("CancelSync", "refused x3", "PERMISSION_DENIED"),
             ("TriggerSync", "refused", "SOURCE_FORBIDDEN"),
         ]
+        strangers = [entry for entry in entries(service, "") if entry["caller"] == "" and entry["method"] == "?"]
+        assert [entry["outcome"] for entry in strangers] == ["refused x300"]
         everybody = [(entry["caller"], entry["method"], entry["reason"]) for entry in entries(service, "")]
         assert ("", "GetSyncStats", "UNAUTHENTICATED") in everybody
 
 
 def refuse(call: Any) -> None:
-    with pytest.raises(SyncServiceError):
+    with pytest.raises((SyncServiceError, grpc.RpcError)):
         call()
 
 

@@ -22,7 +22,7 @@ from techaura_sync import SyncClient, SyncServiceError, sync_spec
 from server.core.callers import Scope
 from server.service.method_scopes import SCOPES
 from tests.conftest import DATABASES, service_on
-from tests.support.callers import ask, make_key
+from tests.support.callers import ask, make_key, revoke
 from tests.support.service import PROGRAM, Service
 
 METHODS = sync_service_pb2.DESCRIPTOR.services_by_name["SyncService"].methods
@@ -196,7 +196,7 @@ def test_keys_by_the_command(service: Service) -> None:
             keys(service, "revoke", listed["id"])
             assert is_soon_refused(client)
             other.stats()
-    states = [one["state"] for one in json.loads(keys(service, "list", "--json")) if one["name"] == "bot-7"]
+    states = [one["state"] for one in json.loads(keys(service, "list", "--all", "--json")) if one["name"] == "bot-7"]
     assert sorted(states) == ["revoked", "usable"]
 
 
@@ -208,6 +208,9 @@ def test_keys_by_the_command(service: Service) -> None:
         (["create", "x", "--scope", "read", "--source", "https://shop.test*"], "no pattern"),
         (["create", "x", "--scope", "read", "--source", "a*b"], "no pattern"),
         (["create", "x", "--scope", "read", "--root", "data"], "not an absolute path"),
+        (["create", "x", "--scope", "read", "--host", "https://shop.example/"], "is no host"),
+        (["create", "x", "--scope", "read", "--host", "b\u00fccher.example"], "is no host"),
+        (["create", "x", "--scope", "read", "--expires", "999999999d"], "a hundred years"),
         (["rotate", "who"], "no key in use"),
         (["revoke", "who"], "no key in use"),
     ],
@@ -245,6 +248,42 @@ def test_a_stream_ends_when_its_key_is_revoked(service: Service, admin: str) -> 
         assert is_soon_refused(client)
         changed = reason_of_end(watched, lambda: list(other.trigger(sync_spec("csv", "songs.csv"))))
         assert changed == "UNAUTHENTICATED"
+
+
+def test_a_stream_that_says_nothing_ends_too(service: Service, admin: str) -> None:
+    with SyncClient(service.grpc_target, token=admin) as other:
+        run_id = next(iter(other.trigger(sync_spec("csv", "songs.csv"), detach=True))).accepted.sync_run_id
+        key = make_key(service, "silent", Scope.READ)
+        with grpc.insecure_channel(service.grpc_target) as channel:
+            watch: grpc.UnaryStreamMultiCallable[bytes, bytes] = channel.unary_stream(
+                "/techaura.sync.v1.SyncService/GetSyncStats"
+            )
+            metadata = (("authorization", f"Bearer {key}"),)
+            request = sync_service_pb2.GetSyncStatsRequest(watch=True).SerializeToString()
+            call = watch(request, metadata=metadata, timeout=60)
+            next(call)
+            for _update in other.watch(run_id):
+                pass
+            revoke(service, "silent")
+            with pytest.raises(grpc.RpcError) as ended:
+                list(call)
+    assert reason_of(ended.value) == "UNAUTHENTICATED"
+
+
+def test_a_trigger_that_waits_needs_no_more_than_its_scope(service: Service) -> None:
+    key = make_key(service, "trigger-only", Scope.TRIGGER)
+    body = {"sourceType": "csv", "sourceIdentifier": "songs.csv"}
+    status, answer, _ = ask(service, "POST", "/v1/sync/trigger?wait=30", key, body)
+    # It may not see how the run goes; the run is started all the same, and said to be.
+    assert (status, answer["data"].keys()) == (200, {"syncRunId"})
+
+
+def test_keys_are_not_looked_for_in_a_database_that_is_not_there(tmp_path: Path, live_server: Service) -> None:
+    environ = dict(live_server.environ) | {"TECHAURA_SYNC_DATABASE_URL": f"sqlite+aiosqlite:///{tmp_path}/none.db"}
+    for command in (["keys", "list"], ["keys", "revoke", "x"], ["audit"]):
+        done = subprocess.run([PROGRAM, *command], env=environ, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, "techaura-syncd migrate" in done.stderr) == (2, True)
+    assert list(tmp_path.iterdir()) == []
 
 
 def reason_of_end(watched: Iterator[object], change: Callable[[], object]) -> str:

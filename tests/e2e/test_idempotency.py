@@ -118,6 +118,50 @@ def test_changes_of_a_run_that_are_sent_again(service: Service) -> None:
         assert ended.value.reason == "RUN_ENDED"
 
 
+def test_changes_that_are_sent_at_once_are_all_answered_as_the_first(service: Service) -> None:
+    write(service, "at-once.csv")
+    (service.data_root / "held.csv").write_text("external_id,title\n" + "".join(f"{n},T\n" for n in range(50_000)))
+    run_id = service.trigger("csv", "held.csv")
+    path = "/v1/sync/schedules"
+    body = {"sourceType": "csv", "sourceIdentifier": "at-once.csv", "cron": "0 3 * * *"}
+    schedule = service.post(path, body)[1]["data"]
+    own = f"{path}/{schedule['scheduleId']}"
+    change = {"cron": "0 4 * * *", "revision": schedule["revision"]}
+    calls: list[tuple[str, str, object]] = [
+        ("POST", f"/v1/sync/{run_id}/cancel", {}),
+        ("PATCH", own, change),
+        ("PATCH", own, {"cron": "0 5 * * *"}),
+        ("DELETE", own, {}),
+    ]
+    for number, (verb, where, content) in enumerate(calls):
+        headers = {"Idempotency-Key": f"at-once-{number}"}
+        with ThreadPoolExecutor(12) as pool:
+            found = list(pool.map(lambda _: ask(service, verb, where, body=content, headers=headers)[0], range(24)))  # noqa: B023 - used at once
+        assert set(found) == {200}, (verb, where)
+
+
+def test_a_change_that_changes_nothing_is_one_all_the_same(service: Service) -> None:
+    write(service, "nothing.csv")
+    path = "/v1/sync/schedules"
+    body = {"sourceType": "csv", "sourceIdentifier": "nothing.csv", "cron": "0 3 * * *"}
+    own = f"{path}/{service.post(path, body)[1]['data']['scheduleId']}"
+    headers = {"Idempotency-Key": "nothing-1"}
+    assert ask(service, "PATCH", own, body={"enabled": True}, headers=headers)[1]["data"]["enabled"] is True
+    ask(service, "PATCH", own, body={"enabled": False})
+    assert ask(service, "PATCH", own, body={"enabled": True}, headers=headers)[1]["data"]["enabled"] is False
+
+
+def test_how_a_trigger_is_answered_is_no_part_of_its_content(service: Service) -> None:
+    write(service, "either.csv")
+    with SyncClient(service.grpc_target) as client:
+        spec = sync_spec("csv", "either.csv")
+        ids = {
+            next(iter(client.trigger(spec, detach=detach, request_id="either-1"))).accepted.sync_run_id
+            for detach in (True, False)
+        }
+    assert len(ids) == 1
+
+
 def test_changes_of_schedules_that_are_sent_again(service: Service) -> None:
     write(service, "planned.csv")
     schedule = schedules_pb2.SyncSchedule(spec=sync_spec("csv", "planned.csv"), cron="0 3 * * *")

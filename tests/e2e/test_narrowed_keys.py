@@ -11,7 +11,7 @@ from techaura_sync import SyncClient, SyncServiceError
 from server.core.callers import Reach, Scope
 from server.core.host_patterns import HostPatterns
 from tests.conftest import DATABASES, service_on
-from tests.support.callers import ask, make_key
+from tests.support.callers import ask, make_key, revoke
 from tests.support.list_api import list_api
 from tests.support.service import Service
 
@@ -67,6 +67,8 @@ def test_narrowed_to_sources(service: Service, admin: str) -> None:
         "shop/%2e%2e/payroll/c.csv",
         "shop/..\\payroll/c.csv",
     ]
+    # A link within reach to what is not.
+    outside += ["shop/link.csv"]
     outside += ["shop", "./shop/a.csv", "SHOP/a.csv", f"{service.data_root}/shop/a.csv", "exact.csv/../payroll/c.csv"]
     for name in outside:
         assert trigger(service, key, "csv", name) == DENIED, name
@@ -76,8 +78,17 @@ def test_narrowed_to_sources(service: Service, admin: str) -> None:
 def test_narrowed_to_folders(service: Service, admin: str) -> None:
     root = PurePosixPath(service.data_root / "shop")
     key = make_key(service, "shop-folder", *EVERY_SCOPE, reach=Reach(roots=(root,)))
-    for name in ("shop/a.csv", f"{service.data_root}/shop/deep/b.csv", "payroll/../shop/a.csv", "shop/*.csv", "shop/"):
-        assert trigger(service, key, "csv", name) != DENIED, name
+    for name in (
+        "shop/a.csv",
+        f"{service.data_root}/shop/deep/b.csv",
+        "shop/deep/*.csv",
+        "shop/deep",
+    ):
+        assert trigger(service, key, "csv", name) == STARTED, name
+    # What a link in a folder names is not in the folder, for anybody.
+    for who in (key, admin):
+        for name in ("shop/", "shop", "shop/*.csv", "shop/l*.csv"):
+            assert trigger(service, who, "csv", name) == (400, "SOURCE_FORBIDDEN"), name
     for name in (
         "payroll/c.csv",
         "shop/../payroll/c.csv",
@@ -118,6 +129,34 @@ def test_narrowed_to_secrets(service: Service, admin: str) -> None:
     assert trigger(service, key, "api", url, auth={"type": "bearer", "token": "in clear"}) != DENIED
     # What may be seen is not narrowed by it.
     assert ask(service, "GET", "/v1/sync/stats", key)[0] == 200
+
+
+def test_sources_of_every_spelling_are_in_the_lists_of_a_key_for_hosts(service: Service, admin: str) -> None:
+    ipv6 = "http://[::1]:9/songs"
+    assert trigger(service, admin, "api", ipv6) == STARTED
+    body = {"sourceType": "api", "sourceIdentifier": ipv6, "cron": "0 3 * * *", "enabled": False}
+    assert ask(service, "POST", "/v1/sync/schedules", admin, body)[0] == 200
+    own = make_key(service, "ipv6-host", *EVERY_SCOPE, reach=Reach(hosts=HostPatterns.parse("[::1]:9")))
+    other = make_key(service, "other-host", *EVERY_SCOPE, reach=Reach(hosts=HostPatterns.parse("api.example")))
+    for path in ("/v1/sync/runs?pageSize=1000", "/v1/sync/schedules?pageSize=1000"):
+        assert {one["sourceIdentifier"] for one in ask(service, "GET", path, own)[1]["data"]} == {ipv6}
+        assert ask(service, "GET", path, other)[1]["data"] == []
+    assert trigger(service, own, "api", ipv6) == STARTED
+    international = make_key(
+        service, "idn-host", *EVERY_SCOPE, reach=Reach(hosts=HostPatterns.parse("xn--bcher-kva.example"))
+    )
+    assert trigger(service, international, "api", "http://b\u00fccher.example:1/") != DENIED
+
+
+def test_an_answer_that_is_sent_again_goes_no_further_than_the_key(service: Service, admin: str) -> None:
+    body = {"sourceType": "csv", "sourceIdentifier": "shop/a.csv", "cron": "0 3 * * *", "enabled": False}
+    wide = make_key(service, "same-name", *EVERY_SCOPE)
+    schedule = ask(service, "POST", "/v1/sync/schedules", wide, body, {"Idempotency-Key": "narrow-1"})[1]["data"]
+    revoke(service, "same-name")
+    narrow = make_key(service, "same-name", *EVERY_SCOPE, reach=Reach(sources=("nothing/*",)))
+    again = ask(service, "POST", "/v1/sync/schedules", narrow, body, {"Idempotency-Key": "narrow-1"})
+    assert (again[0], again[1]["reason"]) == (404, "SCHEDULE_NOT_FOUND")
+    assert schedule["scheduleId"]
 
 
 def test_what_is_out_of_reach_is_not_there(service: Service, admin: str) -> None:

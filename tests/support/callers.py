@@ -12,6 +12,7 @@ from typing import Any
 
 from db.engine import Database
 from server.access.api_keys import NewKey, create
+from server.access.api_keys import revoke as revoke_keys
 from server.core.callers import EVERYTHING, Reach, Scope
 from tests.support.service import Service
 
@@ -29,6 +30,19 @@ def make_key(
             await database.close()
 
     return asyncio.run(made())
+
+
+def revoke(service: Service, name: str) -> None:
+    """Let nobody in any more by the keys of a name."""
+
+    async def done() -> None:
+        database = Database(service.environ["TECHAURA_SYNC_DATABASE_URL"])
+        try:
+            assert await revoke_keys(database, name)
+        finally:
+            await database.close()
+
+    asyncio.run(done())
 
 
 def ask(

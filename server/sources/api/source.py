@@ -101,7 +101,7 @@ def _secret_origin(identifier: str) -> str:
 def _further_urls(options: Mapping[str, Any]) -> tuple[str, ...]:
     auth = options.get("auth")
     url = auth.get("tokenUrl") if isinstance(auth, Mapping) else None
-    return (url,) if isinstance(url, str) else ()
+    return (urls.place(url),) if isinstance(url, str) else ()
 
 
 API: Final = SourceType(
@@ -110,5 +110,6 @@ API: Final = SourceType(
     secret_places=lambda: SECRET_PLACES,
     identity=lambda identifier, _settings: urls.identity(identifier),
     secret_origin=_secret_origin,
+    places=lambda identifier, _settings: (urls.place(identifier),),
     further_urls=_further_urls,
 )

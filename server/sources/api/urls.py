@@ -160,6 +160,16 @@ def identity(url: str) -> str:
     return f"{scheme}://{idna_host(host)}:{port}{parts.path or '/'}{query}"
 
 
+def place(url: str) -> str:
+    """The URL with its host as DNS knows it, and nothing else of it that could be read in two ways; the text itself of what is none."""
+    try:
+        scheme, host, port = origin(url)
+    except ValueError:
+        return f"unreadable://{url}"
+    name = idna_host(host)
+    return f"{scheme}://{f'[{name}]' if ':' in name else name}:{port}/"
+
+
 def _parameters(query: str) -> list[tuple[str, str]]:
     pieces = (piece.partition("=") for piece in query.split("&") if piece)
     return [(unquote_plus(name), unquote_plus(value)) for name, _, value in pieces]

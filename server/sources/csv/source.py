@@ -18,7 +18,7 @@ from server.sources.header_advice import Advice, Changes, Fits, Variants
 from server.sources.source_type import MappingRequest, Reveal, SourcePreview, SourceType
 from server.sources.storage.files import check_place
 from server.sources.storage.folders import FolderLimits
-from server.sources.storage.identity import file_identity
+from server.sources.storage.identity import file_identity, file_places
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,7 @@ CSV: Final = SourceType(
     secret_places=SecretPlaces,
     identity=lambda identifier, settings: file_identity(identifier, settings.data_root_paths),
     secret_origin=lambda _identifier: "",
+    places=lambda identifier, settings: file_places(identifier, settings.data_root_paths),
     check_identifier=lambda identifier, settings: check_place(
         identifier, settings.data_root_paths, FolderLimits.from_settings(settings)
     ),

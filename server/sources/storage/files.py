@@ -75,14 +75,14 @@ def find_paths(identifier: str, roots: Sequence[Path], limits: FolderLimits) -> 
         real = _resolved(candidate)
         inside = real is not None and _root_of(real, real_roots) is not None
         if real is not None and inside and _is_kind(real, stat.S_ISDIR):
-            return _in_folder(real, real_roots, limits.files_max, budget)
+            return _in_folder(real, limits.files_max, budget)
         if real is not None and inside and os.path.lexists(real):
             _check_name(candidate.name, real.name)
             return [real]
         if is_pattern:
             matches = _matching(candidate, real_roots, limits.files_max, budget)
             if matches is None:
-                raise _forbidden(identifier)
+                raise _link_leads_out(identifier)
             if matches:
                 return matches
         # What lies outside is refused alike whether it exists or not. The current folder is no root: it only misses.
@@ -211,7 +211,7 @@ def _check_name(*names: str) -> None:
             raise _unsupported(name)
 
 
-def _in_folder(folder: Path, roots: Sequence[Path], files_max: int, budget: EntryBudget) -> list[Path]:
+def _in_folder(folder: Path, files_max: int, budget: EntryBudget) -> list[Path]:
     """The CSV files of a folder; hidden ones, an office's lock files and those of its folders are left out."""
     try:
         names = names_in(folder, budget)
@@ -219,9 +219,11 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int, budget: Entr
         raise InvalidRequestError(
             Reason.SOURCE_NOT_FOUND, f"{_shown(folder.name)} may not be read", field=_FIELD
         ) from error
-    paths = _files_of([folder / name for name in names if _by_ending(name, _CSV_ENDINGS) is not None], roots, files_max)
+    paths = _files_of(
+        [folder / name for name in names if _by_ending(name, _CSV_ENDINGS) is not None], folder, files_max
+    )
     if paths is None:
-        raise _forbidden(folder.name)
+        raise _link_leads_out(folder.name)
     if not paths:
         raise InvalidRequestError(
             Reason.SOURCE_NOT_FOUND, f"the folder {_shown(folder.name)} holds no CSV file", field=_FIELD
@@ -230,7 +232,7 @@ def _in_folder(folder: Path, roots: Sequence[Path], files_max: int, budget: Entr
 
 
 def _matching(pattern: Path, roots: Sequence[Path], files_max: int, budget: EntryBudget) -> list[Path] | None:
-    """The CSV files that a pattern matches, None when one leads out of the roots.
+    """The CSV files that a pattern matches, None when one leads out of its fixed beginning.
 
     Its fixed beginning must lie inside a root, so nothing else is listed.
     """
@@ -241,11 +243,17 @@ def _matching(pattern: Path, roots: Sequence[Path], files_max: int, budget: Entr
     if real is None or _root_of(real, roots) is None:
         return []
     matches = matches_below(real, pattern.relative_to(fixed).parts, budget)
-    return _files_of([real / match for match in matches if compression_of(match.name) is not None], roots, files_max)
+    return _files_of([real / match for match in matches if compression_of(match.name) is not None], real, files_max)
 
 
-def _files_of(paths: Sequence[Path], roots: Sequence[Path], files_max: int) -> list[Path] | None:
-    """Those of a folder's or a pattern's paths that are files, resolved; None when one leads out of the roots."""
+def _files_of(paths: Sequence[Path], folder: Path, files_max: int) -> list[Path] | None:
+    """Those of a folder's or a pattern's paths that are files, resolved; None when one leads out of the folder.
+
+    Whoever may read a folder may read what is in it, and not whatever a link in it names.
+
+    Args:
+        folder: resolved.
+    """
     if len(paths) > files_max:
         raise InvalidRequestError(
             Reason.SOURCE_UNSUPPORTED,
@@ -258,7 +266,7 @@ def _files_of(paths: Sequence[Path], roots: Sequence[Path], files_max: int) -> l
         if real is None:
             # A link that leads nowhere, or to itself.
             continue
-        if _root_of(real, roots) is None:
+        if not real.is_relative_to(folder):
             return None
         if _is_kind(real, stat.S_ISREG) and compression_of(real.name) is not None:
             found.append(real)
@@ -283,6 +291,14 @@ def _forbidden(identifier: str) -> InvalidRequestError:
     return InvalidRequestError(
         Reason.SOURCE_FORBIDDEN,
         f"{_shown(identifier)} lies outside the folders that files may be read from (TECHAURA_SYNC_DATA_ROOTS)",
+        field=_FIELD,
+    )
+
+
+def _link_leads_out(identifier: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        Reason.SOURCE_FORBIDDEN,
+        f"{_shown(identifier)} holds a link that leads out of that folder; put the file itself there, or name it",
         field=_FIELD,
     )
 

@@ -13,14 +13,34 @@ def file_identity(identifier: str, roots: Sequence[Path]) -> str:
     Never raises: an identifier that is wrong stays as it is, and is refused where it is opened.
     """
     try:
-        path = Path(identifier)
-        candidates = [path] if path.is_absolute() else [Path.cwd() / path, *(root / path for root in roots)]
-        real_roots = [Path(os.path.realpath(root)) for root in roots]
-        inside = [real for real in map(_real, candidates) if any(real.is_relative_to(root) for root in real_roots)]
+        inside = _inside(identifier, roots)
         found = next((real for real in inside if os.path.lexists(real)), None)
         return str(found or (inside[0] if inside else Path(os.path.normpath(identifier))))
     except (OSError, ValueError):
         return identifier
+
+
+def file_places(identifier: str, roots: Sequence[Path]) -> tuple[str, ...]:
+    """Every real path inside the roots that an identifier may mean, whether anything is there or not.
+
+    Never raises: an identifier that is wrong stays as it is, and is refused where it is opened.
+    """
+    try:
+        return tuple(map(str, _inside(identifier, roots))) or (os.path.normpath(identifier),)
+    except (OSError, ValueError):
+        return (identifier,)
+
+
+def _inside(identifier: str, roots: Sequence[Path]) -> list[Path]:
+    """What an identifier may mean inside the roots, in the order in which it is looked for.
+
+    Raises:
+        OSError, ValueError: it is no path.
+    """
+    path = Path(identifier)
+    candidates = [path] if path.is_absolute() else [Path.cwd() / path, *(root / path for root in roots)]
+    real_roots = [Path(os.path.realpath(root)) for root in roots]
+    return [real for real in map(_real, candidates) if any(real.is_relative_to(root) for root in real_roots)]
 
 
 def _real(path: Path) -> Path:
