@@ -22,6 +22,7 @@ class Operation:
     Args:
         operation_id: its name where it stands for no call of the service; else the call's name is its own.
         conflicts: whether it can answer 409.
+        may_be_gone: whether what a repeated request made can have been removed since.
         body: what its body is: sync, schedule or change; empty for one that says nothing.
         body_examples: by name.
         message: the fixed sentence of the answer.
@@ -30,6 +31,7 @@ class Operation:
 
     operation_id: str = ""
     conflicts: bool = False
+    may_be_gone: bool = False
     body: str = ""
     body_examples: dict[str, Any] = field(default_factory=dict)
     message: str = ""
@@ -45,7 +47,9 @@ OPERATIONS: Final = {
     "post /v1/sync/{syncRunId}/pause": Operation(conflicts=True),
     "post /v1/sync/{syncRunId}/continue": Operation(conflicts=True),
     "get /v1/sync/{syncRunId}/events": Operation("followSync"),
-    "post /v1/sync/schedules": Operation(conflicts=True, body="schedule", body_examples={"csv": examples.SCHEDULE}),
+    "post /v1/sync/schedules": Operation(
+        conflicts=True, may_be_gone=True, body="schedule", body_examples={"csv": examples.SCHEDULE}
+    ),
     "patch /v1/sync/schedules/{scheduleId}": Operation(
         conflicts=True, body="change", body_examples={"switch off": examples.CHANGE}
     ),

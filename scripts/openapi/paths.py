@@ -149,7 +149,7 @@ def _operation(path: str, verb: str, handler: Any, components: Components) -> Sc
         **({"parameters": parameters} if parameters else {}),
         **({"requestBody": body} if body else {}),
         "responses": _successes(name, handler, more, components)
-        | _failures(bool(ids), body is not None, is_repeatable or more.conflicts),
+        | _failures(bool(ids) or more.may_be_gone, body is not None, is_repeatable or more.conflicts),
     }
 
 

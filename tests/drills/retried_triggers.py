@@ -20,7 +20,7 @@ from tests.drills.exactness import ViolationError, check_completed
 from tests.drills.program import Outcome, main
 from tests.drills.stage import Stage, stage_set
 
-_ROUND: Final = 100
+_ROUND: Final = 1000
 _CALLERS: Final = 8
 _ROWS: Final = 2_000
 _TRIES_MAX: Final = 400
