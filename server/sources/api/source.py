@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydantic import BaseModel
+
+from server.core.secret_box import SecretValue
 from server.sources.api import urls
 from server.sources.api.options import SECRET_PLACES, ApiOptions, parse_options
 from server.sources.api.preview import preview_api
@@ -51,7 +54,7 @@ class ApiSource:
 
     @property
     def watermark(self) -> WatermarkRule | None:
-        """By URL and by the options that decide what is read and where it goes; not by who asks, or page by page how."""
+        """By URL, by the options that decide what is read and where it goes, and by the names of secrets; not page by page how."""
         options = self.options
         if options.incremental is None:
             return None
@@ -69,6 +72,10 @@ class ApiSource:
                 name: "" if secret.kind != "inline" or means_secret(name, secret.text) else secret.text
                 for name, secret in options.query.items()
             }
+        # A secret may be exchanged by another for the same; one of another name asks as somebody else, who may see other items.
+        who = sorted({*_references(options.auth), *_references(options.query), *_references(options.headers)})
+        if who:
+            what["who"] = who
         text = json.dumps([self.identifier, what], sort_keys=True)
         key = hashlib.blake2b(text.encode("utf-8"), digest_size=16).hexdigest()
         return WatermarkRule(key, options.incremental.full_after_days)
@@ -85,6 +92,19 @@ class ApiSource:
         """Look at the URL; the items are known only once the run fetches them."""
         await check_api(self.identifier, self.options, context)
         return None
+
+
+def _references(value: object) -> Iterator[str]:
+    """The names of variables and secret files in options."""
+    if isinstance(value, SecretValue):
+        if value.kind in ("env", "file"):
+            yield f"{value.kind} {value.text}"
+    elif isinstance(value, BaseModel):
+        for name in type(value).model_fields:
+            yield from _references(getattr(value, name))
+    elif isinstance(value, Mapping):
+        for item in value.values():
+            yield from _references(item)
 
 
 def _load(identifier: str, options: Mapping[str, Any], from_caller: bool) -> ApiSource:

@@ -361,3 +361,27 @@ def test_a_mark_is_not_read_by_another_form():
         return source.watermark.key
 
     assert len({key(), key(dateFormat="%d/%m/%Y"), key(dateFormat="%m/%d/%Y")}) == 3
+
+
+def test_sources_that_ask_by_secrets_of_other_names_share_no_mark():
+    def bearer(secret: object) -> dict[str, object]:
+        return {"type": "bearer", "token": secret}
+
+    def grant(name: str) -> dict[str, object]:
+        secret = {"env": f"SOURCE_{name}"}
+        return {"type": "oauth2", "clientId": "c", "clientSecret": secret, "tokenUrl": "https://x.example/token"}
+
+    keys = [
+        key(),
+        key(auth=bearer({"env": "SOURCE_A"})),
+        key(auth=bearer({"env": "SOURCE_B"})),
+        key(auth=bearer({"file": "SOURCE_A"})),
+        key(auth=grant("A")),
+        key(auth=grant("C")),
+        key(query={"tenant_token": {"env": "SOURCE_A"}, "page_size": "5"}),
+        key(query={"tenant_token": {"env": "SOURCE_B"}, "page_size": "5"}),
+        key(headers={"X-Key": {"env": "SOURCE_D"}}),
+    ]
+    # A bearer token and a client secret of one name ask as the same.
+    assert len(set(keys)) == len(keys) - 1
+    assert key(auth=bearer({"env": "SOURCE_A"})) == key(auth=grant("A"))
