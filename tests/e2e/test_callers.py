@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -111,12 +112,16 @@ def test_every_rpc_refuses_whoever_may_not_call_it(service: Service) -> None:
     flipped = good[:-1] + ("0" if good[-1] != "0" else "1")
     bad = [None, "", "Bearer", "Bearer ", f"Basic {good}", good, f"Bearer {good}x", f"Bearer {flipped}"]
     bad += [f"Bearer {expired}", f"Bearer {revoked}", f"Bearer tas_{'0' * 12}_{'0' * 64}", "Bearer " + "x" * 4000]
-    with grpc.insecure_channel(service.grpc_target) as channel:
+    asked: list[tuple[MethodDescriptor, str | None, str]] = []
+    for method in METHODS:
+        asked += [(method, authorization, "UNAUTHENTICATED") for authorization in bad]
+        asked += [(method, f"Bearer {by_scope[scope]}", "PERMISSION_DENIED") for scope in wrong_scopes(method.name)]
+    # At once: each look for a key that is not known takes up to a second, and they share it.
+    with grpc.insecure_channel(service.grpc_target) as channel, ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda one: called(channel, one[0], one[1]), asked))
+        for (method, authorization, reason), answered in zip(asked, found, strict=True):
+            assert answered == reason, (method.name, authorization)
         for method in METHODS:
-            for authorization in bad:
-                assert called(channel, method, authorization) == "UNAUTHENTICATED", (method.name, authorization)
-            for scope in wrong_scopes(method.name):
-                assert called(channel, method, f"Bearer {by_scope[scope]}") == "PERMISSION_DENIED", method.name
             for scope in (SCOPES[method.name] or Scope.READ, Scope.ADMIN):
                 assert called(channel, method, f"bearer {by_scope[scope]}") not in REFUSED, method.name
 
@@ -125,11 +130,11 @@ def test_every_route_refuses_whoever_may_not_call_it(service: Service) -> None:
     nothing = make_key(service, "nobody-in-particular", Scope.READ)
     keys(service, "revoke", "nobody-in-particular")
     assert len(ROUTES) > len(METHODS)
-    for verb, path in ROUTES:
-        for key in ("", "x", nothing):
-            status, body, headers = ask(service, verb, path, key)
-            assert (status, body["reason"]) == (401, "UNAUTHENTICATED"), (verb, path)
-            assert headers["WWW-Authenticate"] == "Bearer"
+    asked = [(verb, path, key) for verb, path in ROUTES for key in ("", "x", nothing)]
+    with ThreadPoolExecutor(32) as pool:
+        found = list(pool.map(lambda one: ask(service, *one), asked))
+    for one, (status, body, headers) in zip(asked, found, strict=True):
+        assert (status, body["reason"], headers["WWW-Authenticate"]) == (401, "UNAUTHENTICATED", "Bearer"), one
     # A body is not even read.
     status, body, _ = ask(service, "POST", "/v1/sync/trigger", body={"sourceType": 7})
     assert (status, body["reason"]) == (401, "UNAUTHENTICATED")
