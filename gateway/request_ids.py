@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import re
-import uuid
-from typing import Final
-
 import structlog
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-
-HEADER: Final = "X-Request-Id"
-_FIT: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+from techaura_sync.request_ids import REQUEST_ID_KEY, fit_or_new
 
 
 class RequestIds:
@@ -25,13 +19,12 @@ class RequestIds:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get(HEADER, "")
-        request_id = given if _FIT.fullmatch(given) else uuid.uuid4().hex
+        request_id = fit_or_new(Headers(scope=scope).get(REQUEST_ID_KEY, ""))
         scope.setdefault("state", {})["request_id"] = request_id
 
         async def send_with_id(message: Message) -> None:
             if message["type"] == "http.response.start":
-                MutableHeaders(scope=message)[HEADER] = request_id
+                MutableHeaders(scope=message)[REQUEST_ID_KEY] = request_id
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):

@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.requests import Request
+from techaura_sync.request_ids import IDEMPOTENCY_KEY
 
 from gateway.body import read_object
 from gateway.config import GatewaySettings
@@ -15,7 +16,6 @@ from gateway.endpoint import refuse_unknown
 from gateway.errors import TEXT_BY_REASON, RequestFaultError
 
 _DIGITS = re.compile(r"[0-9]{1,19}")
-_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,128}")
 _QUOTES: Final = 2
 _INT64_MAX: Final = 2**63 - 1
 _INT32_MAX: Final = 2**31 - 1
@@ -33,7 +33,7 @@ def idempotency_key(request: Request) -> str:
     key = given[0] if given else ""
     if len(key) >= _QUOTES and key[0] == key[-1] == '"':
         key = key[1:-1]
-    if given and (len(given) > 1 or not _IDEMPOTENCY_KEY.fullmatch(key)):
+    if given and (len(given) > 1 or not IDEMPOTENCY_KEY.fullmatch(key)):
         raise RequestFaultError(
             HTTPStatus.BAD_REQUEST,
             "Idempotency-Key must stand there once, with 1 to 128 visible ASCII characters",

@@ -181,9 +181,10 @@ def add_callers(app: typer.Typer, on_database: OnDatabase) -> None:
 
         async def work(database: Database, settings: Settings) -> None:
             from db.repositories import api_keys
+            from server.access.api_keys import ring_size
 
             async with database.read() as connection:
-                stored = (await api_keys.usable_keys(connection, 2 * settings.api_keys_max))[::-1]
+                stored = (await api_keys.usable_keys(connection, ring_size(settings.api_keys_max)))[::-1]
                 stored += await api_keys.ended_keys(connection, _ENDED_KEYS_MAX) if ended else []
                 now_ms = await api_keys.database_now_ms(connection)
             print_keys(stored, now_ms, as_json=as_json)

@@ -85,15 +85,13 @@ async def lock_name(connection: AsyncConnection, name: str) -> None:
     await connection.execute(select(_K.id).where(_K.name == name).with_for_update())
 
 
-async def expire(connection: AsyncConnection, name: str, lifetime_ms: int) -> int:
-    """Let the usable keys of this name expire so long from now, if they would not earlier; return how many they are."""
+async def expire(connection: AsyncConnection, name: str, lifetime_ms: int) -> None:
+    """Let the usable keys of this name expire so long from now, if they would not earlier."""
     at = now_ms() + lifetime_ms
-    usable = (_K.name == name, *_is_usable())
-    rows = await connection.execute(select(_K.id).where(*usable))
-    ids = [row.id for row in rows]
     later = or_(_K.expires_at_ms.is_(None), _K.expires_at_ms > at)
-    await connection.execute(update(sync_api_keys).where(_K.id.in_(ids), later).values(expires_at_ms=at))
-    return len(ids)
+    await connection.execute(
+        update(sync_api_keys).where(_K.name == name, *_is_usable(), later).values(expires_at_ms=at)
+    )
 
 
 async def note_use(connection: AsyncConnection, key_ids: Collection[str]) -> None:

@@ -21,8 +21,9 @@ from joserfc.jwk import KeySet
 
 from server.core.callers import Caller, Scope
 from server.core.clock import Clock
-from server.core.config import LOCAL_HOSTS, Settings
+from server.core.config import Settings
 from server.core.errors import RetryableError
+from server.core.host_patterns import comes_unchanged
 from server.core.reasons import Category, Reason
 
 log = structlog.get_logger()
@@ -89,10 +90,8 @@ class TokenJudge:
         self._asking = asyncio.Lock()
 
     @classmethod
-    def from_settings(cls, settings: Settings, clock: Clock) -> TokenJudge | None:
-        """The judge of the settings; None without a provider."""
-        if not settings.oidc_issuer:
-            return None
+    def from_settings(cls, settings: Settings, clock: Clock) -> TokenJudge:
+        """The judge of the provider that the settings name."""
         return cls(
             clock,
             issuer=settings.oidc_issuer,
@@ -176,13 +175,13 @@ class TokenJudge:
             return KeySet.import_key_set({"keys": (await _document(client, url))["keys"]})
 
 
-async def _document(client: httpx.AsyncClient, url: str) -> Any:
+async def _document(client: httpx.AsyncClient, url: object) -> Any:
     """A JSON document.
 
     Raises:
         httpx.HTTPError, ValueError
     """
-    if not _is_safe(url):
+    if not isinstance(url, str) or not comes_unchanged(url):
         raise ValueError("keys come over https only")
     content = b""
     async with client.stream("GET", url) as response:
@@ -192,11 +191,3 @@ async def _document(client: httpx.AsyncClient, url: str) -> Any:
             if len(content) > _DOCUMENT_BYTES_MAX:
                 raise ValueError("the document is too large")
     return json.loads(content)
-
-
-def _is_safe(url: object) -> bool:
-    """Whether what comes from there cannot be changed on its way."""
-    if not isinstance(url, str):
-        return False
-    parts = httpx.URL(url)
-    return parts.scheme == "https" or (parts.scheme == "http" and parts.host in LOCAL_HOSTS)

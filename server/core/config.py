@@ -1,22 +1,21 @@
 """Settings of the server, read once from the environment (prefix TECHAURA_SYNC_).
 
-Every queue, page, batch, retry and wait has its maximum here. `.env.example` lists each setting with its default;
+Every queue, page, batch, retry and wait has its maximum here. They stand in one class, long as it is: a setting is one field, and whoever
+looks for one, or for its limit, reads them from top to bottom. `.env.example` lists each setting with its default;
 a test compares the two.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal, Self
-from urllib.parse import urlsplit
+from typing import Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from server.core.cron import cron_problem, time_zone_problem
+from server.core.host_patterns import comes_unchanged
 
-# What is sent there cannot be changed on its way.
-LOCAL_HOSTS: Final = ("127.0.0.1", "localhost", "::1")
 PROJECT_DIR = Path(__file__).resolve().parents[2]
 
 
@@ -371,12 +370,7 @@ class Settings(BaseSettings):
     @field_validator("oidc_issuer", "oidc_jwks_url")
     @classmethod
     def _url_is_safe(cls, value: str) -> str:
-        host = urlsplit(value).hostname
-        if (
-            value
-            and not (value.startswith("https://") and host)
-            and not (value.startswith("http://") and host in LOCAL_HOSTS)
-        ):
+        if value and not comes_unchanged(value):
             raise ValueError("must be an https:// URL: keys that come in clear prove nothing")
         return value
 

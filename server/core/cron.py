@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from itertools import pairwise
+from itertools import islice
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -98,32 +100,35 @@ def shortest_period_seconds(cron: str) -> float:
     Args:
         cron: a valid one.
     """
-    times = croniter(cron, datetime(2000, 1, 1))  # noqa: DTZ001 - local times are naive here
-    fires = [times.get_next(datetime)]
-    for _fire in range(_FIRES_COMPARED):
-        try:
-            fires.append(times.get_next(datetime))
-        except CroniterBadDateError:
-            break
-    return min(((later - earlier).total_seconds() for earlier, later in pairwise(fires)), default=math.inf)
+    gaps = islice(_gaps(cron, datetime(2000, 1, 1)), _FIRES_COMPARED)  # noqa: DTZ001 - local times are naive here
+    return min((gap.total_seconds() for _fire, gap in gaps), default=math.inf)
 
 
 def longest_gap_seconds(cron: str, now: datetime) -> float:
     """The longest time between two of the next fires, in local wall time: of the coming eight days, or of the next two fires.
 
     Args:
+        cron: a valid one.
         now: where to begin.
     """
-    begin = now.replace(tzinfo=None)
-    times = croniter(cron, begin)
-    before, longest = times.get_next(datetime), timedelta()
-    for _ in range(_GAP_FIRES_MAX):
-        fire = times.get_next(datetime)
-        longest = max(longest, fire - before)
-        before = fire
+    begin, longest = now.replace(tzinfo=None), timedelta()
+    for fire, gap in islice(_gaps(cron, begin), _GAP_FIRES_MAX):
+        longest = max(longest, gap)
         if fire - begin > _GAP_SPAN:
             break
     return longest.total_seconds()
+
+
+def _gaps(cron: str, begin: datetime) -> Iterator[tuple[datetime, timedelta]]:
+    """The second fire after a naive local time and each further one, with the time since the one before it."""
+    times = croniter(cron, begin)
+    before = times.get_next(datetime)
+    # It gives up where the next fire is many years away.
+    with suppress(CroniterBadDateError):
+        while True:
+            fire = times.get_next(datetime)
+            yield fire, fire - before
+            before = fire
 
 
 def is_missed(instant: datetime, now: datetime, catch_up_seconds: float) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
+_OWN_HOSTS: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -48,6 +49,16 @@ def host_and_port(url: str) -> tuple[str, int]:
     """Where a checked URL leads: the host in lower case, without brackets, and the port, 0 where nothing says which."""
     parts = urlsplit(url)
     return parts.hostname or "", parts.port or _PORTS.get(parts.scheme, 0)
+
+
+def comes_unchanged(url: str) -> bool:
+    """Whether what is read from a URL cannot be changed on its way: it comes over https, or from this machine.
+
+    Raises:
+        ValueError: it is no URL.
+    """
+    host = urlsplit(url).hostname
+    return (url.startswith("https://") and bool(host)) or (url.startswith("http://") and host in _OWN_HOSTS)
 
 
 HOST_PATTERN: Final = re.compile(r"(?:\*\.)?(?:[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9])?|\[[0-9a-f:.]+\])(?::[0-9]{1,5})?")

@@ -102,8 +102,10 @@ class Previews:
             InvalidRequestError: the request is wrong, the source is not what it should be, or out of the caller's reach.
             RetryableError, FatalError: it cannot be read, as a run would say it.
         """
-        checked_source(source_type_name, source_identifier, options)
+        _, source = checked_source(source_type_name, source_identifier, options)
         await check_reach(caller, source_type_name, source_identifier, options, self._settings)
+        # Only of what can be read again are there other readings to answer with.
+        answer_refusal = answer_refusal and isinstance(source, RereadableSource)
         seconds = self._settings.source_test_seconds_max
         try:
             async with asyncio.timeout(seconds) as limit, self._free:
@@ -124,7 +126,6 @@ class Previews:
         answer_refusal: bool,
         search_until: float,
     ) -> Preview:
-        _, source = checked_source(source_type_name, source_identifier, options)
         secrets: list[str] = []
 
         def reveal(secret: SecretValue, url: str) -> str:
@@ -142,7 +143,7 @@ class Previews:
         try:
             look = await looker.look(options)
         except InvalidRequestError as refusal:
-            if not (answer_refusal and refusal.reason in _ANSWERED and isinstance(source, RereadableSource)):
+            if not (answer_refusal and refusal.reason in _ANSWERED):
                 raise
             return Preview(refusal=refusal, found=await self._readings(looker, options, None, search_until))
         found = await self._readings(looker, options, look, search_until)

@@ -16,8 +16,7 @@ from typing import Final
 import structlog
 
 from db.engine import Database
-from db.repositories import audit, idempotency_keys, kept_pages
-from db.repositories.fires import forget_before, try_fire
+from db.repositories import audit, fires, idempotency_keys, kept_pages
 from db.repositories.retention import old_runs, remove_batches, remove_errors
 from db.repositories.run_counts import remove_runs
 from db.repositories.sources import forget_sources
@@ -70,7 +69,7 @@ class Retention:
         if hour == self._last_seen:
             return None
         async with self._database.write() as connection:
-            is_ours = await try_fire(connection, RETENTION_SCHEDULE, hour)
+            is_ours = await fires.try_fire(connection, RETENTION_SCHEDULE, hour)
         self._last_seen = hour
         return await self.clean() if is_ours else None
 
@@ -98,11 +97,6 @@ class Retention:
             left -= found.transactions
             runs, errors, batches = runs + found.runs, errors + found.errors, batches + found.batches
             after_id = ids[-1]
-        rows_max, count = settings.retention_rows_per_transaction, settings.retention_rows_per_transaction
-        while left > 0 and count == rows_max:
-            async with self._database.write() as connection:
-                count = await forget_before(connection, _FIRES_KEPT_DAYS * 24 * 60, rows_max)
-            left -= count > 0
         async with self._database.write() as connection:
             await forget_sources(
                 connection,
@@ -114,17 +108,18 @@ class Retention:
                 age_minutes=settings.http_kept_page_days_max * 24 * 60,
                 limit=settings.retention_rows_per_transaction,
             )
-        left = await self._forget_calls(left)
+        left = await self._forget(left)
         removed = Removed(runs, errors, batches, settings.retention_transactions_max - left)
         if removed.transactions:
             log.info("cleaned_up", action="retention", runs=runs, errors=errors, batches=batches)
         return removed
 
-    async def _forget_calls(self, transactions_max: int) -> int:
-        """Remove old records of what callers did; return how many transactions are left."""
+    async def _forget(self, transactions_max: int) -> int:
+        """Remove old fires, and old records of what callers did; return how many transactions are left."""
         settings, left = self._settings, transactions_max
         limit = settings.retention_rows_per_transaction
         ages = (
+            (fires.forget_before, _FIRES_KEPT_DAYS * 24 * 60),
             (audit.forget_before, settings.audit_days_max * 86_400_000),
             (idempotency_keys.forget_before, settings.idempotency_key_days_max * 24 * 60),
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import grpc
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
+from techaura_sync.request_ids import IDEMPOTENCY_KEY
 
 from db.errors import DatabaseError
 from server.access.gate import Gate
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 
 Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
 
-_IDEMPOTENCY_KEY: Final = re.compile(r"[!-~]{1,128}")
 # Of reading calls, only those that a guard refused are audited; of the others, all that were refused.
 _GUARD_REASONS: Final = frozenset(
     {Reason.UNAUTHENTICATED, Reason.PERMISSION_DENIED, Reason.CALLS_LIMITED, Reason.SOURCE_FORBIDDEN}
@@ -97,9 +96,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
             self._gate.check(caller, scope)
             if handler is None:
                 raise UnknownMethodError
-        except (SyncError, DatabaseError) as error:
-            return self._refusing(handler, Call(name, caller), scope, error)
-        except Exception as error:  # noqa: BLE001 - told to the caller and the log as a fault of a handler is
+        except Exception as error:  # noqa: BLE001 - raised where each becomes the status of the call (interceptor.py)
             return self._refusing(handler, Call(name, caller), scope, error)
         return self._serving(handler, Call(name, caller), scope, metadata)
 
@@ -214,7 +211,7 @@ class AdmissionInterceptor(grpc.aio.ServerInterceptor):
         key: str = request.request_id  # type: ignore[attr-defined]
         if not key:
             return call
-        if not _IDEMPOTENCY_KEY.fullmatch(key):
+        if not IDEMPOTENCY_KEY.fullmatch(key):
             raise InvalidRequestError(
                 Reason.INVALID_REQUEST, "request_id must be 1 to 128 visible ASCII characters", field="requestId"
             )

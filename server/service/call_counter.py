@@ -48,30 +48,26 @@ class CallCounter(grpc.aio.ServerInterceptor):
         method = path.lstrip("/") if path in self._known else _UNKNOWN
         codec = handler.request_deserializer, handler.response_serializer
         if handler.unary_unary is not None:
-            return grpc.unary_unary_rpc_method_handler(self._once(handler.unary_unary, method), *codec)
+            return grpc.unary_unary_rpc_method_handler(
+                self._awaited(handler.unary_unary, method, is_stream=False), *codec
+            )
         if handler.unary_stream is not None:
             # The health service's watch writes its responses itself and yields none.
-            is_yielding = inspect.isasyncgenfunction(handler.unary_stream)
-            wrap = self._streaming if is_yielding else self._writing
-            return grpc.unary_stream_rpc_method_handler(wrap(handler.unary_stream, method), *codec)
+            behaviour = handler.unary_stream
+            is_yielding = inspect.isasyncgenfunction(behaviour)
+            counted = (
+                self._streaming(behaviour, method) if is_yielding else self._awaited(behaviour, method, is_stream=True)
+            )
+            return grpc.unary_stream_rpc_method_handler(counted, *codec)
         if handler.stream_stream is not None:
             return grpc.stream_stream_rpc_method_handler(self._streaming(handler.stream_stream, method), *codec)
         return handler
 
-    def _once(self, behaviour: Any, method: str) -> Any:
+    def _awaited(self, behaviour: Any, method: str, *, is_stream: bool) -> Any:
         async def call(request: Any, context: Context) -> Any:
-            with self._counted(method, context, is_stream=False):
+            with self._counted(method, context, is_stream=is_stream):
                 answer = behaviour(request, context)
                 # What is refused keeps each frame on its way (interceptor.py), and this one would keep the message.
-                del request
-                return await answer
-
-        return call
-
-    def _writing(self, behaviour: Any, method: str) -> Any:
-        async def call(request: Any, context: Context) -> Any:
-            with self._counted(method, context, is_stream=True):
-                answer = behaviour(request, context)
                 del request
                 return await answer
 

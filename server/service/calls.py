@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import re
-import uuid
 from collections.abc import Iterable, Mapping
 from contextvars import ContextVar
 from typing import Final
 from urllib.parse import unquote
 
 import structlog
+from techaura_sync.request_ids import REQUEST_ID_KEY, fit_or_new
 
 from server.core.callers import Call
 
-REQUEST_ID_KEY: Final = "x-request-id"
-_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _PORT: Final = re.compile(r":[0-9]+")
 _request_id: Final[ContextVar[str]] = ContextVar("request_id", default="")
 _call: Final[ContextVar[Call]] = ContextVar("call")
@@ -31,8 +29,7 @@ def by_name(metadata: Iterable[tuple[str, str | bytes]] | None) -> dict[str, str
 
 def begin_request(metadata: Mapping[str, str]) -> str:
     """Take up the id under which logs have a call: what the caller sent, if it is fit for one, or a new one."""
-    given = metadata.get(REQUEST_ID_KEY, "")
-    request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request_id = fit_or_new(metadata.get(REQUEST_ID_KEY, ""))
     _request_id.set(request_id)
     structlog.contextvars.bind_contextvars(request_id=request_id)
     return request_id

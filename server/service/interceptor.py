@@ -11,11 +11,12 @@ import structlog
 from google.protobuf.message import DecodeError, Message
 from google.rpc import status_pb2
 from grpc_status import rpc_status
+from techaura_sync.request_ids import REQUEST_ID_KEY
 
 from db.errors import RefusedDatabaseError
 from server.core.errors import InvalidRequestError
 from server.core.reasons import Reason
-from server.service.calls import REQUEST_ID_KEY, begin_request, by_name, request_id
+from server.service.calls import begin_request, by_name, request_id
 from server.service.errors import internal_status, status_of
 
 if TYPE_CHECKING:

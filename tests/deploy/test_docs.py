@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.core.reasons import REASONS
+from server.service.method_scopes import SCOPES
 
 PROJECT = Path(__file__).parents[2]
 
@@ -66,6 +67,19 @@ def test_every_file_that_a_document_names_exists(name: str) -> None:
     named = set(re.findall(r"`((?:scripts|server|gateway|db|clients|protos|docs|tests)/[\w./-]+)`", text))
     missing = {path for path in linked | named if not (PROJECT / path).exists()}
     assert missing == set()
+
+
+def test_the_scopes_of_the_security_page_are_those_of_the_service() -> None:
+    page = (PROJECT / "docs/security.md").read_text()
+    rows = dict(re.findall(r"^\| (`\w+`|any key) \| ([^|]*) \|$", page, re.MULTILINE))
+    documented = {
+        scope.strip("`"): set(re.findall(r"\b[A-Z]\w*[a-z]\b", calls.partition(";")[0]))
+        for scope, calls in rows.items()
+    }
+    served: dict[str, set[str]] = {}
+    for method, scope in SCOPES.items():
+        served.setdefault(scope or "any key", set()).add(method)
+    assert {scope: calls for scope, calls in documented.items() if calls} == served
 
 
 def test_every_script_has_a_help_line() -> None:
